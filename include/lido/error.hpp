@@ -1,0 +1,123 @@
+// What a pool throws, each with what an operator needs to act on it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <lido/facts.hpp>
+
+namespace lido {
+
+/// The base of everything that the pool itself throws.
+class PoolError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A setting is out of its range. Thrown at construction and by `resize`, before anything changed.
+class InvalidOption : public PoolError {
+ public:
+  /// `field` as the user wrote it; `expected` says what would have been right.
+  InvalidOption(std::string field, std::string_view expected)
+      : PoolError{field + ": expected " + std::string{expected}}, field_{std::move(field)} {}
+  /// The field at fault, for instance `Elastic::max_size`.
+  [[nodiscard]] const std::string& field() const noexcept { return field_; }
+
+ private:
+  std::string field_;
+};
+
+/// The pool has been closed; no connection will come.
+class PoolClosed : public PoolError {
+ public:
+  using PoolError::PoolError;
+};
+
+/// The time-out passed while the pool was suspended.
+class PoolSuspended : public PoolError {
+ public:
+  using PoolError::PoolError;
+};
+
+/// `PoolOptions::max_waiting` callers wait already.
+class QueueFull : public PoolError {
+ public:
+  using PoolError::PoolError;
+};
+
+/// The caller's `stop_token` was requested before a connection came.
+class AcquireCancelled : public PoolError {
+ public:
+  using PoolError::PoolError;
+};
+
+/// The caller would wait for connections that its own thread holds (`PoolOptions::refuse_nested_wait`).
+class SelfDeadlock : public PoolError {
+ public:
+  using PoolError::PoolError;
+};
+
+/// Derive a connector's exception from this too when trying again cannot help (a wrong password, an unknown database):
+/// callers that have nothing else to wait for get it at once instead of at their deadline.
+class PermanentFailure {
+ public:
+  virtual ~PermanentFailure() = default;
+
+ protected:
+  PermanentFailure() = default;
+  PermanentFailure(const PermanentFailure&) = default;
+  PermanentFailure& operator=(const PermanentFailure&) = default;
+};
+
+/// What an acquire was doing when its time ran out.
+enum class Phase : std::uint8_t {
+  waiting,   ///< every connection was lent
+  opening,   ///< there was room, and no connection could be opened in time
+  checking,  ///< connections were found unfit until no time was left
+};
+
+[[nodiscard]] constexpr std::string_view to_string(Phase phase) noexcept {
+  switch (phase) {
+    case Phase::waiting:
+      return "waiting";
+    case Phase::opening:
+      return "opening";
+    case Phase::checking:
+      return "checking";
+  }
+  return "unknown";
+}
+
+/// No connection came in time. Tells a pool that is exhausted (`phase() == Phase::waiting`, and `holders()` says who
+/// has what) from a server that cannot be reached (`Phase::opening`; the last failure is nested).
+class AcquireTimeout : public PoolError, public std::nested_exception {
+ public:
+  /// Facts of the time-out; the exception being handled, if any, becomes the nested one.
+  AcquireTimeout(const std::string& message, Phase phase, Duration waited, PoolCounts counts,
+                 std::vector<Holder> holders)
+      : PoolError{message}, phase_{phase}, waited_{waited}, counts_{counts}, holders_{std::move(holders)} {}
+
+  [[nodiscard]] Phase phase() const noexcept { return phase_; }
+  /// How long the caller waited.
+  [[nodiscard]] Duration waited() const noexcept { return waited_; }
+  /// The pool at that moment.
+  [[nodiscard]] const PoolCounts& counts() const noexcept { return counts_; }
+  /// Whoever had a connection at that moment.
+  [[nodiscard]] const std::vector<Holder>& holders() const noexcept { return holders_; }
+  /// The last failed open, or null.
+  [[nodiscard]] std::exception_ptr cause() const noexcept { return nested_ptr(); }
+
+ private:
+  Phase phase_;
+  Duration waited_;
+  PoolCounts counts_;
+  std::vector<Holder> holders_;
+};
+
+}  // namespace lido

@@ -1,0 +1,89 @@
+// What policies, connectors and listeners are told: plain facts, no clocks and no handles.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+#include <stop_token>
+#include <thread>
+
+namespace lido {
+
+/// The one clock of the pool: monotonic, so that a change of the wall clock moves no deadline.
+using Clock = std::chrono::steady_clock;
+/// A span of time, nanoseconds on the usual platforms. `Duration::max()` means "no limit" wherever a limit is taken.
+using Duration = Clock::duration;
+/// An absolute deadline or stamp of `Clock`. `TimePoint::max()` means "never".
+using TimePoint = Clock::time_point;
+
+/// `start + span`, saturating: a span of `Duration::max()` gives `TimePoint::max()` and does not overflow.
+[[nodiscard]] constexpr TimePoint saturating_add(TimePoint start, Duration span) noexcept {
+  if (span >= TimePoint::max() - start && start.time_since_epoch().count() >= 0) return TimePoint::max();
+  return start + span;
+}
+
+/// When a policy is asked about a connection.
+enum class Moment : std::uint8_t {
+  acquire,  ///< it is about to be lent
+  release,  ///< it has just been given back
+  sweep,    ///< it is idle and the background looks at it
+};
+
+/// What a health or recycle policy says of a connection.
+enum class Verdict : std::uint8_t {
+  keep,     ///< lend it, or put it back
+  discard,  ///< close it; the pool replaces it when it is needed
+};
+
+/// What a policy or a listener is told of one connection.
+struct ConnectionInfo {
+  std::uint64_t id = 0;                   ///< unique within the pool, counted from 1 in the order of opening
+  Duration age{};                         ///< since it was opened
+  Duration idle{};                        ///< since it was last given back or opened; zero while it is lent
+  Duration held{};                        ///< how long the borrower had it; zero unless the moment is `release`
+  std::uint64_t uses = 0;                 ///< how often it has been lent, the present loan included
+  Moment moment = Moment::sweep;          ///< why the question is asked
+  double spread = 0;                      ///< drawn once a connection, uniform in [0, 1): what jitter is made of
+  TimePoint deadline = TimePoint::max();  ///< a hook that blocks returns by then
+};
+
+/// How many connections a pool has, by what they are doing. Their sum is `total`.
+struct PoolCounts {
+  std::size_t idle = 0;      ///< open and ready to be lent
+  std::size_t leased = 0;    ///< with a borrower
+  std::size_t opening = 0;   ///< being opened, or waiting for a worker to open them
+  std::size_t checking = 0;  ///< idle ones that the background looks at
+  std::size_t closing = 0;   ///< being closed; they count until they are gone
+  std::size_t waiting = 0;   ///< callers in the queue; not part of `total`
+
+  /// All connections, whatever they are doing.
+  [[nodiscard]] constexpr std::size_t total() const noexcept { return idle + leased + opening + checking + closing; }
+  friend bool operator==(const PoolCounts&, const PoolCounts&) = default;
+};
+
+/// What a growth policy answers.
+struct GrowthPlan {
+  std::size_t max_size = 1;   ///< never more connections than this
+  std::size_t pool_size = 1;  ///< how many are kept open though idle; at most `max_size`
+  std::size_t open = 0;       ///< how many more should begin to open now
+  Duration linger{};          ///< how long an idle connection beyond `pool_size` is kept before it is closed
+  bool reuse = true;          ///< false: every connection is lent once and then closed
+};
+
+/// What a connector is told of the connection that it opens.
+struct OpenInfo {
+  TimePoint deadline = TimePoint::max();  ///< give up by then
+  std::uint64_t id = 0;                   ///< the `ConnectionInfo::id` that it will have
+  std::stop_token stop;                   ///< requested when the pool closes: give up soon
+};
+
+/// Who has a connection, since when, and from where it was acquired.
+struct Holder {
+  std::source_location where;
+  std::thread::id thread;
+  Duration held{};  ///< at least this long; exact where the pool reads the clock on acquire
+  std::uint64_t connection_id = 0;
+};
+
+}  // namespace lido

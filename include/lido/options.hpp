@@ -1,0 +1,79 @@
+// What a pool can be told beside its policies.
+#pragma once
+
+#include <cstddef>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include <lido/error.hpp>
+#include <lido/facts.hpp>
+
+namespace lido {
+
+/// Settings of a pool that are no policy. Use designated initialisers; whatever is left out has the default given here.
+struct PoolOptions {
+  /// Shown in messages, events and metrics, so that several pools can be told apart.
+  std::string name = "pool";
+
+  /// How long `acquire()` waits, from its call to the connection in hand, whatever lies between. Zero tries once;
+  /// `Duration::max()` waits without limit. Range: 0 and more.
+  Duration acquire_timeout = std::chrono::seconds{30};
+
+  /// How long one attempt to open may take; handed to the connector as `OpenInfo::deadline`. Range: more than 0.
+  Duration open_timeout = std::chrono::seconds{10};
+
+  /// How long one health check may take; handed to the policy as `ConnectionInfo::deadline`, cut to the caller's own
+  /// deadline. Range: more than 0.
+  Duration check_timeout = std::chrono::seconds{5};
+
+  /// How long a recycle policy may take on release. Range: more than 0.
+  Duration reset_timeout = std::chrono::seconds{5};
+
+  /// How long the oldest waiter may be overtaken by newcomers. While it has waited less, a released connection goes to
+  /// whoever is quickest, which keeps connections busy; past it the connection is handed to that waiter. Zero: strictly
+  /// first come, first served. Range: 0 and more.
+  Duration barging_limit = std::chrono::milliseconds{1};
+
+  /// How many callers may wait at once; one more gets `QueueFull` at once. Range: 0 (never wait) and more.
+  std::size_t max_waiting = std::numeric_limits<std::size_t>::max();
+
+  /// Threads that open, close and sweep off the callers' threads. At most `workers - 1` of them open at a time (one
+  /// of one), so that a server that hangs leaves one for the rest. Zero: the same work is done by the threads that
+  /// acquire, release and call `maintain()`. Unset: 5, or 0 where the growth policy keeps no connection (`NullPool`).
+  std::optional<std::size_t> workers{};
+
+  /// How often the background looks at idle connections. Range: more than 0.
+  Duration sweep_interval = std::chrono::seconds{1};
+
+  /// The first pause after an attempt to open has failed, doubled with each failure in a row. Range: more than 0.
+  Duration backoff_min = std::chrono::milliseconds{10};
+
+  /// The longest pause between attempts while opening fails. Range: `backoff_min` and more.
+  Duration backoff_max = std::chrono::milliseconds{250};
+
+  /// Refuse at once (`SelfDeadlock`) to wait in a thread that holds a connection of the same pool.
+  bool refuse_nested_wait = false;
+};
+
+/// Throws `InvalidOption`, naming the field, unless every field is in its range.
+inline void validate(const PoolOptions& options) {
+  const auto positive = [](Duration value, const char* field) {
+    if (value <= Duration::zero()) throw InvalidOption{field, "a duration above zero"};
+  };
+  const auto not_negative = [](Duration value, const char* field) {
+    if (value < Duration::zero()) throw InvalidOption{field, "a duration of zero or more"};
+  };
+  not_negative(options.acquire_timeout, "PoolOptions::acquire_timeout");
+  not_negative(options.barging_limit, "PoolOptions::barging_limit");
+  positive(options.open_timeout, "PoolOptions::open_timeout");
+  positive(options.check_timeout, "PoolOptions::check_timeout");
+  positive(options.reset_timeout, "PoolOptions::reset_timeout");
+  positive(options.sweep_interval, "PoolOptions::sweep_interval");
+  positive(options.backoff_min, "PoolOptions::backoff_min");
+  if (options.backoff_max < options.backoff_min)
+    throw InvalidOption{"PoolOptions::backoff_max", "a duration not below backoff_min"};
+  if (options.workers && *options.workers > 256) throw InvalidOption{"PoolOptions::workers", "a number from 0 to 256"};
+}
+
+}  // namespace lido

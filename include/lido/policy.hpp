@@ -1,0 +1,65 @@
+// The three questions that a pool asks, each a concept under the table that documents it.
+//
+// A policy is a plain struct: data members are its settings, one `const` member function is its answer. It derives from
+// nothing and reads no clock, so that its tests pass literals. Copies of it must be cheap and independent.
+#pragma once
+
+#include <concepts>
+#include <type_traits>
+
+#include <lido/facts.hpp>
+
+namespace lido {
+
+/// How many connections to open, and how many to keep?
+///
+/// | expression     | result       | asked                                | may block | when it throws      |
+/// |----------------|--------------|--------------------------------------|-----------|---------------------|
+/// | `p.plan(c)`    | `GrowthPlan` | under the queue's lock, often        | no        | must be `noexcept`  |
+///
+/// `p` is a const policy, `c` a `const PoolCounts&`. The answer may depend on nothing but the settings and `c`; its
+/// `max_size` and `pool_size` must not depend on `c`. Opens beyond `max_size` or beyond what the workers can do at a
+/// time are not begun. Smallest model: `FixedSize` in growth.hpp.
+template <class Policy>
+concept GrowthPolicy = std::copyable<Policy> && requires(const Policy policy, const PoolCounts& counts) {
+  { policy.plan(counts) } noexcept -> std::same_as<GrowthPlan>;
+};
+
+/// Is this connection fit to be lent?
+///
+/// | expression      | result    | asked                                       | may block             | when it throws
+/// |
+/// |-----------------|-----------|---------------------------------------------|-----------------------|----------------------|
+/// | `p.check(x, i)` | `Verdict` | at acquire and in a sweep, no lock held,    | until `i.deadline`    | as
+/// `Verdict::discard` | |                 |           | `x` exclusively the hook's                  | | |
+///
+/// `p` is a const policy, `x` a `Connection&`, `i` a `const ConnectionInfo&`. Not asked about a connection that was
+/// opened for the caller. Smallest model: `AssumeHealthy` in health.hpp.
+template <class Policy, class Connection>
+concept HealthPolicyFor =
+    std::copyable<Policy> && requires(const Policy policy, Connection& connection, const ConnectionInfo& info) {
+      { policy.check(connection, info) } -> std::same_as<Verdict>;
+    };
+
+/// Keep it or discard it? (And put it back in order.)
+///
+/// | expression        | result    | asked                                     | may block          | when it throws |
+/// |-------------------|-----------|-------------------------------------------|--------------------|-----------------------|
+/// | `p.recycle(x, i)` | `Verdict` | at acquire, release and in a sweep        | until `i.deadline` | as
+/// `Verdict::discard` | |                   |           | (`i.moment`), no lock held, `x`           | | | | | |
+/// exclusively the hook's                    |                    |                       |
+///
+/// `p` is a const policy, `x` a `Connection&`, `i` a `const ConnectionInfo&`. Smallest model: `KeepAlways` in
+/// recycle.hpp.
+template <class Policy, class Connection>
+concept RecyclePolicyFor =
+    std::copyable<Policy> && requires(const Policy policy, Connection& connection, const ConnectionInfo& info) {
+      { policy.recycle(connection, info) } -> std::same_as<Verdict>;
+    };
+
+/// True for a policy that answers `Verdict::keep` whatever it is told: the pool then neither asks it nor reads a clock
+/// for it. Specialise it for a policy of your own of which that is so.
+template <class Policy>
+inline constexpr bool always_keeps = false;
+
+}  // namespace lido

@@ -1,0 +1,104 @@
+// Whether a connection is kept, and what is done to it in between:
+//   KeepAlways     keeps it as it is                                     - stateless connections
+//   RetireAfter    closes it after an age, an idle time or some uses     - behind load balancers, fail-overs, leaks
+//   ResetOnReturn  asks it to clear its session when it comes back       - connections with session state
+//   AllOf          several of these, in order; the first discard decides
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <tuple>
+#include <utility>
+
+#include <lido/error.hpp>
+#include <lido/policy.hpp>
+
+namespace lido {
+
+/// A connection that can clear what a borrower left behind: `true` means it is as good as new. Blocks until `deadline`
+/// at most.
+template <class Connection>
+concept Resettable = requires(Connection& connection, TimePoint deadline) {
+  { connection.reset(deadline) } -> std::convertible_to<bool>;
+};
+
+/// Keeps every connection as it is.
+struct KeepAlways {
+  template <class Connection>
+  Verdict recycle(Connection&, const ConnectionInfo&) const noexcept {
+    return Verdict::keep;
+  }
+};
+
+template <>
+inline constexpr bool always_keeps<KeepAlways> = true;
+
+/// Closes a connection past `age`, `idle` or `uses`; never under its borrower, but when it comes back.
+struct RetireAfter {
+  Duration age = Duration::max();                                  ///< since it was opened. Range: more than 0.
+  Duration idle = Duration::max();                                 ///< since it was last used. Range: more than 0.
+  std::uint64_t uses = std::numeric_limits<std::uint64_t>::max();  ///< how often it is lent. Range: 1 and more.
+  double jitter = 0.1;  ///< ages are shortened by up to this share, each connection by its own. Range: 0 to 1.
+
+  template <class Connection>
+  Verdict recycle(Connection&, const ConnectionInfo& info) const noexcept {
+    // At release the present loan counts, so that a connection is lent exactly `uses` times.
+    const bool worn = info.moment == Moment::release && info.uses >= uses;
+    const bool old = age != Duration::max() && info.age >= shortened(info.spread);
+    return worn || old || info.idle >= idle ? Verdict::discard : Verdict::keep;
+  }
+
+ private:
+  [[nodiscard]] Duration shortened(double spread) const noexcept {
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double, Duration::period>{age} *
+                                                (1.0 - jitter * spread));
+  }
+};
+
+/// Asks the connection to clear its session when it comes back; one that cannot is closed.
+struct ResetOnReturn {
+  template <Resettable Connection>
+  Verdict recycle(Connection& connection, const ConnectionInfo& info) const {
+    if (info.moment != Moment::release) return Verdict::keep;
+    return connection.reset(info.deadline) ? Verdict::keep : Verdict::discard;
+  }
+};
+
+/// Asks each of `Policies` in order until one says discard. Put the cheap ones first.
+template <class... Policies>
+struct AllOf {
+  std::tuple<Policies...> policies{};
+
+  AllOf() = default;
+  explicit(sizeof...(Policies) == 1) AllOf(Policies... each) : policies{std::move(each)...} {}
+
+  template <class Connection>
+    requires(RecyclePolicyFor<Policies, Connection> && ...)
+  Verdict recycle(Connection& connection, const ConnectionInfo& info) const {
+    const auto keeps = [&](const auto& policy) { return policy.recycle(connection, info) == Verdict::keep; };
+    const bool all = std::apply([&](const auto&... each) { return (keeps(each) && ...); }, policies);
+    return all ? Verdict::keep : Verdict::discard;
+  }
+};
+
+template <class... Policies>
+inline constexpr bool always_keeps<AllOf<Policies...>> = (always_keeps<Policies> && ...);
+
+inline void validate(const RetireAfter& policy) {
+  if (policy.age <= Duration::zero()) throw InvalidOption{"RetireAfter::age", "a duration above zero"};
+  if (policy.idle <= Duration::zero()) throw InvalidOption{"RetireAfter::idle", "a duration above zero"};
+  if (policy.uses == 0) throw InvalidOption{"RetireAfter::uses", "at least 1"};
+  if (!(policy.jitter >= 0 && policy.jitter <= 1)) throw InvalidOption{"RetireAfter::jitter", "a share from 0 to 1"};
+}
+
+template <class... Policies>
+void validate(const AllOf<Policies...>& policy) {
+  // A policy without settings to check has no `validate`.
+  const auto check = [](const auto& each) {
+    if constexpr (requires { validate(each); }) validate(each);
+  };
+  std::apply([&](const auto&... each) { (check(each), ...); }, policy.policies);
+}
+
+}  // namespace lido

@@ -1,0 +1,86 @@
+// The figures of a pool, as one snapshot.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include <lido/facts.hpp>
+
+namespace lido {
+
+/// How often a span fell into which bucket. Bounds double from 16 microseconds to 35 minutes, beyond any usual
+/// acquire time-out; the last bucket has no bound.
+struct Histogram {
+  static constexpr std::size_t finite_buckets = 28;
+  static constexpr Duration first_bound = std::chrono::microseconds{16};
+
+  std::array<std::uint64_t, finite_buckets + 1> counts{};  ///< not cumulative
+  Duration sum{};                                          ///< of all spans recorded
+
+  /// The inclusive upper bound of bucket `index`; `Duration::max()` for the last.
+  [[nodiscard]] static constexpr Duration bound(std::size_t index) noexcept {
+    return index < finite_buckets ? first_bound * (std::int64_t{1} << index) : Duration::max();
+  }
+  /// The bucket that `span` belongs to.
+  [[nodiscard]] static constexpr std::size_t bucket(Duration span) noexcept {
+    if (span <= first_bound) return 0;
+    const auto multiple = static_cast<std::uint64_t>((span - Duration{1}) / first_bound);  // rounded up, less one
+    const auto index = static_cast<std::size_t>(std::bit_width(multiple));
+    return index < finite_buckets ? index : finite_buckets;
+  }
+  /// How many spans were recorded.
+  [[nodiscard]] constexpr std::uint64_t count() const noexcept {
+    std::uint64_t total = 0;
+    for (const std::uint64_t one : counts) total += one;
+    return total;
+  }
+  /// Their mean; zero where there are none.
+  [[nodiscard]] constexpr Duration mean() const noexcept {
+    const std::uint64_t total = count();
+    return total == 0 ? Duration::zero() : sum / static_cast<Duration::rep>(total);
+  }
+  constexpr void record(Duration span) noexcept {
+    ++counts[bucket(span)];
+    sum += span;
+  }
+  constexpr Histogram& operator+=(const Histogram& other) noexcept {
+    for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
+    sum += other.sum;
+    return *this;
+  }
+};
+
+/// What a pool looks like now, and what it has done since it was made. Counters only grow.
+struct Statistics {
+  std::string name;           ///< `PoolOptions::name`
+  PoolCounts now;             ///< the connections by what they are doing; their sum is `now.total()`
+  std::size_t pool_size = 0;  ///< connections kept open though idle, by the growth policy
+  std::size_t max_size = 0;   ///< never more connections than this
+
+  std::uint64_t acquired = 0;         ///< leases handed out
+  std::uint64_t released = 0;         ///< leases that ended; `acquired - released` is `now.leased` at rest
+  std::uint64_t waited = 0;           ///< acquires that had to queue, whatever came of it
+  std::uint64_t timeouts = 0;         ///< acquires that ran out of time
+  std::uint64_t cancelled = 0;        ///< acquires ended by their stop token
+  std::uint64_t rejected = 0;         ///< acquires refused because the queue was full, or would wait for themselves
+  std::uint64_t opened = 0;           ///< connections opened
+  std::uint64_t open_failures = 0;    ///< attempts to open that failed
+  std::uint64_t closed = 0;           ///< connections closed or detached
+  std::uint64_t found_dead = 0;       ///< connections that failed a health check
+  std::uint64_t recycled = 0;         ///< connections that a recycle policy discarded
+  std::uint64_t discarded = 0;        ///< connections that a borrower discarded
+  std::uint64_t invalidated = 0;      ///< connections closed because of `invalidate`
+  std::uint64_t listener_errors = 0;  ///< listeners and destructors that threw
+
+  Histogram wait;  ///< how long acquires that had to queue and got a connection waited
+  Histogram use;   ///< how long borrowers held a connection; empty where no policy needs a clock
+  Histogram open;  ///< how long successful opens took
+
+  /// Connections beyond `pool_size`.
+  [[nodiscard]] std::size_t overflow() const noexcept { return now.total() > pool_size ? now.total() - pool_size : 0; }
+};
+
+}  // namespace lido
