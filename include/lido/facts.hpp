@@ -42,7 +42,7 @@ struct ConnectionInfo {
   Duration age{};                         ///< since it was opened
   Duration idle{};                        ///< since it was last given back or opened; zero while it is lent
   Duration held{};                        ///< how long the borrower had it; zero unless the moment is `release`
-  std::uint64_t uses = 0;                 ///< how often it has been lent, the present loan included
+  std::uint64_t uses = 0;                 ///< loans so far; at release and to listeners the present one counts
   Moment moment = Moment::sweep;          ///< why the question is asked
   double spread = 0;                      ///< drawn once a connection, uniform in [0, 1): what jitter is made of
   TimePoint deadline = TimePoint::max();  ///< a hook that blocks returns by then

@@ -1,0 +1,283 @@
+// What goes on behind the callers: opening, closing, sweeping, and the threads that do it.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <stop_token>
+#include <utility>
+
+#include <lido/detail/market.hpp>
+#include <lido/detail/shared.hpp>
+#include <lido/events.hpp>
+#include <lido/options.hpp>
+#include <lido/statistics.hpp>
+
+namespace lido::detail {
+
+// `workers` with its default: a pool that keeps nothing does its work in the callers' threads.
+template <class Growth>
+[[nodiscard]] std::size_t worker_count(const PoolOptions& options, const Growth& growth) noexcept {
+  return options.workers.value_or(growth.plan({}).reuse ? 5 : 0);
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+class Chores : public Shared {
+ public:
+  using Slot = detail::Slot<Connection, Platform>;
+  using Turn = detail::Turn<Slot, Platform>;
+  using Connector = std::function<void(Slot&, const OpenInfo&)>;  // makes the connection in its slot
+
+  // False where no policy can tell one time from another: such a pool reads no clock on its fast path.
+  static constexpr bool reads_clock = !always_keeps<Health> || !always_keeps<Recycle>;
+
+  Chores(Connector connector, Growth growth, Health health, Recycle recycle, PoolOptions options)
+      : options_{std::move(options)},
+        health_{std::move(health)},
+        recycle_{std::move(recycle)},
+        connector_{std::move(connector)},
+        worker_count_{worker_count(options_, growth)},
+        market_{std::move(growth),
+                {.barging_limit = options_.barging_limit,
+                 .openers = worker_count_ > 1 ? worker_count_ - 1 : worker_count_,
+                 .backoff_min = options_.backoff_min,
+                 .backoff_max = options_.backoff_max}},
+        random_{static_cast<std::minstd_rand::result_type>(Platform::entropy())},
+        next_sweep_{worker_count_ == 0 ? TimePoint::max() : saturating_add(Platform::now(), options_.sweep_interval)} {}
+
+  [[nodiscard]] Turn turn() noexcept { return Turn{market_.mutex()}; }
+
+  // Opens the connection of a slot that is opening. Blocks until the connector returns, which is told to by `deadline`.
+  void open(Slot& slot, TimePoint deadline) noexcept {
+    const TimePoint begun = Platform::now();
+    std::exception_ptr failure;
+    bool permanent = false;
+    bool made = false;
+    {
+      const Turn lock = turn();
+      slot.id.store(++last_id_, std::memory_order_relaxed);
+      slot.spread.store(std::uniform_real_distribution<double>{}(random_), std::memory_order_relaxed);
+    }
+    try {
+      const OpenInfo info{.deadline = std::min(deadline, saturating_add(begun, options_.open_timeout)),
+                          .id = slot.id.load(std::memory_order_relaxed),
+                          .stop = closing_.get_token()};
+      connector_(slot, info);
+      made = true;
+      const TimePoint now = Platform::now();
+      slot.uses.store(0, std::memory_order_relaxed);
+      slot.opened_at.store(now, std::memory_order_relaxed);
+      slot.since.store(reads_clock ? now : TimePoint{}, std::memory_order_relaxed);
+      if (!signals_.connect.empty())
+        if (const std::exception_ptr thrown =
+                signals_.connect.emit(slot.connection, slot.info(Moment::sweep, now, now)))
+          std::rethrow_exception(thrown);
+    } catch (const PermanentFailure&) {
+      failure = std::current_exception();
+      permanent = true;
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (failure) {
+      if (made) destroy(slot);
+      const bool heard = signals_.open_failed.empty() || !signals_.open_failed.emit(failure);
+      Turn lock = turn();
+      ++totals_.open_failures;
+      if (!heard) ++totals_.listener_errors;
+      market_.open_failed(slot, std::move(failure), permanent, lock);
+      return;
+    }
+    Turn lock = turn();
+    ++totals_.opened;
+    totals_.open.record(Platform::now() - begun);
+    market_.opened(slot, lock);
+  }
+
+  // Closes the connection of a slot that is closing. Blocks for as long as the connection's destructor does.
+  void close(Slot& slot) noexcept {
+    const TimePoint now = Platform::now();
+    const bool heard =
+        signals_.close.empty() || !signals_.close.emit(slot.connection, slot.info(Moment::sweep, now, now));
+    const bool destroyed = destroy(slot);
+    Turn lock = turn();
+    ++totals_.closed;
+    if (!heard) ++totals_.listener_errors;
+    if (!destroyed) ++totals_.listener_errors;
+    market_.vacate(slot, lock);
+  }
+
+  // Does one queued job, if there is one that this thread may do.
+  bool do_one(bool may_open, TimePoint deadline) noexcept {
+    Slot* to_close = nullptr;
+    Slot* to_open = nullptr;
+    {
+      const Turn lock = turn();
+      to_close = market_.closes().pop();
+      if (to_close == nullptr && may_open) to_open = market_.opens().pop();
+    }
+    if (to_close != nullptr) close(*to_close);
+    if (to_open != nullptr) open(*to_open, deadline);
+    return to_close != nullptr || to_open != nullptr;
+  }
+
+  // One pass over the idle connections: retires the worn and the surplus, refills what is missing.
+  void sweep() noexcept {
+    const TimePoint now = Platform::now();
+    const bool look_closer = reads_clock || surplus();
+    market_.slots().each([&](Slot& slot) {
+      stamp(slot, now);
+      if (!look_closer || !Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::checking)) return;
+      const bool keep = examine(slot, now);
+      Turn lock = turn();
+      if (!keep && !slot.retire) ++totals_.recycled;
+      slot.fresh.store(false, std::memory_order_relaxed);
+      keep ? market_.supply(slot, lock) : market_.retire(slot, lock);
+    });
+    Turn lock = turn();
+    market_.match(lock);
+  }
+
+  // Fills in when a slot was lent or given back where the fast path reads no clock: from then on "at least so long".
+  static void stamp(Slot& slot, TimePoint now) noexcept {
+    if constexpr (!reads_clock) {
+      TimePoint unknown{};
+      slot.since.compare_exchange_strong(unknown, now, std::memory_order_relaxed);
+    }
+  }
+
+ protected:
+  [[nodiscard]] ConnectionInfo info(const Slot& slot, Moment moment, TimePoint now, Duration allowed) const noexcept {
+    return slot.info(moment, now, saturating_add(now, allowed));
+  }
+
+  // Whether the recycle policy keeps a connection that the caller has.
+  [[nodiscard]] bool recycles(Slot& slot, const ConnectionInfo& facts) const noexcept {
+    try {
+      return recycle_.recycle(slot.connection, facts) == Verdict::keep;
+    } catch (...) {
+      return false;
+    }
+  }
+  [[nodiscard]] bool healthy(Slot& slot, const ConnectionInfo& facts) const noexcept {
+    try {
+      return health_.check(slot.connection, facts) == Verdict::keep;
+    } catch (...) {
+      return false;
+    }
+  }
+
+  // The life of a worker.
+  void work(Sleeper<Platform>& self) noexcept {
+    for (;;) {
+      while (do_one(true, TimePoint::max())) {
+      }
+      const TimePoint now = Platform::now();
+      TimePoint due{};
+      bool sweep_now = false;
+      {
+        Turn lock = turn();
+        if (!market_.closes().empty() || !market_.opens().empty()) continue;
+        if (stopping_) return;
+        if (market_.retry_at() <= now) {
+          market_.grow(lock);
+          continue;
+        }
+        sweep_now = next_sweep_ <= now;
+        if (sweep_now) {
+          next_sweep_ = saturating_add(now, options_.sweep_interval);
+        } else {
+          due = std::min(next_sweep_, market_.retry_at());
+          market_.workers().push(self);
+        }
+      }
+      if (sweep_now) {
+        sweep();
+        continue;
+      }
+      rest(self, market_.workers(), due);
+    }
+  }
+
+  // Waits until `done` (asked under the lock) or the deadline; whether it came true. Without workers, works meanwhile.
+  template <class Done>
+  bool await(TimePoint deadline, Done done) noexcept {
+    Sleeper<Platform> self;
+    for (;;) {
+      if (worker_count_ == 0)
+        while (do_one(true, deadline)) {
+        }
+      TimePoint due = deadline;
+      {
+        Turn lock = turn();
+        if (done(lock)) return true;
+        if (Platform::now() >= deadline) return false;
+        if (worker_count_ == 0 && !market_.opens().empty()) continue;
+        if (worker_count_ == 0) due = std::min(due, market_.retry_at());
+        market_.watchers().push(self);
+      }
+      rest(self, market_.watchers(), due);
+    }
+  }
+
+  // Sleeps until somebody takes this sleeper off its list, on which it was put under the lock, or until `due`. Whoever
+  // takes it off unparks it once, later; that token is always waited for, so that it cannot meet a dead or a later
+  // sleep.
+  void rest(Sleeper<Platform>& self, Sleepers<Platform>& list, TimePoint due) noexcept {
+    if (self.parker.park_until(due)) return;
+    bool owed = false;
+    {
+      const Turn lock = turn();
+      owed = !self.asleep;
+      list.remove(self);
+    }
+    if (owed) self.parker.park();
+  }
+
+  PoolOptions options_;
+  const Health health_;
+  const Recycle recycle_;
+  const Connector connector_;
+  const std::size_t worker_count_;
+  Market<Slot, Growth, Platform> market_;
+  Signals<Connection> signals_;
+  std::stop_source closing_;
+
+  // Owned by the lock.
+  Statistics totals_;
+  std::minstd_rand random_;
+  std::uint64_t last_id_ = 0;
+  TimePoint next_sweep_;
+  bool stopping_ = false;
+
+ private:
+  // Whether a connection that the sweep holds may stay.
+  bool examine(Slot& slot, TimePoint now) noexcept {
+    const ConnectionInfo facts = info(slot, Moment::sweep, now, options_.check_timeout);
+    if (!recycles(slot, facts) || !healthy(slot, facts)) return false;
+    const Turn lock = turn();
+    const GrowthPlan& plan = market_.plan();
+    return market_.total() <= plan.pool_size || facts.idle < plan.linger || !market_.queue().empty();
+  }
+
+  [[nodiscard]] bool surplus() noexcept {
+    const Turn lock = turn();
+    return market_.total() > market_.plan().pool_size;
+  }
+
+  // False when the destructor threw.
+  static bool destroy(Slot& slot) noexcept {
+    try {
+      slot.destroy();
+      return true;
+    } catch (...) {
+      return false;
+    }
+  }
+};
+
+}  // namespace lido::detail

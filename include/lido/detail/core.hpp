@@ -1,0 +1,274 @@
+// A pool without its handle: lending and what ends it, the figures, and the administration.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <lido/detail/lending.hpp>
+
+namespace lido::detail {
+
+// Freed by whoever comes last: the pool, its workers, calls in progress, and, once the pool is gone, each lease that is
+// still out. While the pool lives a lease needs no reference of its own: its release touches the core for the last
+// time in the exchange that gives the slot back. A pool that is destroyed meanwhile either finds the slot idle, or has
+// recalled it, and then it comes back by the lock and drops the reference that the pool took for it.
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+class Core final : public Lending<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Lending<Connection, Growth, Health, Recycle, Platform>;
+
+ public:
+  using Base::Base;
+  using Base::reads_clock;
+  using typename Base::Slot;
+  using typename Base::Turn;
+
+  // --- the end of a loan ------------------------------------------------------------------------------------------
+
+  void release(Slot& slot) noexcept {
+    TimePoint now{};
+    bool keep = true;
+    if constexpr (reads_clock) {
+      now = Platform::now();
+      const ConnectionInfo facts = this->info(slot, Moment::release, now, options_.reset_timeout);
+      slot.record_use(facts.held);
+      keep = this->recycles(slot, facts);
+    }
+    if (!signals_.release.empty()) this->tell(signals_.release, slot, Moment::release);
+    if (!keep) return this->give_back(slot, &Statistics::recycled);
+    slot.since.store(now, std::memory_order_relaxed);
+    auto lent = SlotState::leased;
+    // Release: whoever claims the slot sees what was done to the connection. Relaxed on failure: the slot is still
+    // ours.
+    if (slot.state.compare_exchange_strong(lent, SlotState::idle, std::memory_order_release, std::memory_order_relaxed))
+      return;
+    this->give_back(slot, nullptr);
+  }
+
+  void discard(Slot& slot) noexcept { this->give_back(slot, &Statistics::discarded); }
+
+  // Moves the connection out; its slot is free at once.
+  Connection detach(Slot& slot) {
+    const Reference keep{*this};
+    Connection connection = std::move(slot.connection);
+    bool orphan = false;
+    slot.destroy();
+    {
+      Turn lock = this->turn();
+      ++totals_.closed;
+      market_.vacate(slot, lock);
+      orphan = this->orphans_;
+    }
+    if (orphan) this->drop_reference();
+    return connection;
+  }
+
+  [[nodiscard]] ConnectionInfo info_of(const Slot& slot) const noexcept {
+    const TimePoint now = Platform::now();
+    ConnectionInfo facts = slot.info(Moment::release, now, TimePoint::max());
+    facts.moment = Moment::acquire;
+    return facts;
+  }
+
+  // --- figures ----------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] Statistics statistics() {
+    Statistics figures;
+    {
+      const Turn lock = this->turn();
+      figures = totals_;  // its name is empty: nothing is allocated under the lock
+      figures.now = market_.counts();
+      figures.pool_size = market_.plan().pool_size;
+      figures.max_size = market_.plan().max_size;
+    }
+    figures.name = options_.name;
+    market_.slots().each([&](const Slot& slot) {
+      figures.acquired += slot.acquired.load(std::memory_order_relaxed);
+      figures.use.sum += slot.use_sum.load(std::memory_order_relaxed);
+      for (std::size_t i = 0; i < slot.use_counts.size(); ++i)
+        figures.use.counts[i] += slot.use_counts[i].load(std::memory_order_relaxed);
+    });
+    figures.released = figures.acquired - std::min<std::uint64_t>(figures.acquired, figures.now.leased);
+    return figures;
+  }
+
+  // Who has a connection now.
+  [[nodiscard]] std::vector<Holder> holders() { return collect_holders(market_.slots(), Platform::now()); }
+
+  [[nodiscard]] Signals<Connection>& signals() noexcept { return signals_; }
+  [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
+
+  // --- administration ---------------------------------------------------------------------------------------------
+
+  // Begins to work: the first opens, and the workers.
+  void start() {
+    {
+      Turn lock = this->turn();
+      if (!market_.inline_work()) market_.grow(lock);
+    }
+    workers_ = std::make_unique<Worker[]>(this->worker_count_);
+    for (std::size_t i = 0; i < this->worker_count_; ++i) {
+      Worker& worker = workers_[i];
+      this->add_reference();
+      ++working_;
+      try {
+        worker.thread = typename Platform::Thread{[this, &worker] { live(worker); }};
+      } catch (...) {
+        --working_;
+        this->drop_reference();
+        throw;
+      }
+    }
+  }
+
+  void invalidate() noexcept {
+    {
+      Turn lock = this->turn();
+      totals_.invalidated += market_.invalidate(lock);
+      market_.match(lock);
+    }
+    after_turn();
+  }
+
+  void resize(Growth growth) {
+    const std::size_t size = growth.plan({}).max_size;
+    {
+      Turn lock = this->turn();
+      market_.slots().grow_to(size);
+      market_.resize(std::move(growth), lock);
+    }
+    after_turn();
+  }
+
+  void suspend() noexcept {
+    const Turn lock = this->turn();
+    market_.suspend();
+    if (!market_.closed()) this->gate_.store(Base::Gate::suspended, std::memory_order_relaxed);
+  }
+
+  void resume() noexcept {
+    Turn lock = this->turn();
+    market_.resume(lock);
+    if (!market_.closed()) this->gate_.store(Base::Gate::open, std::memory_order_relaxed);
+  }
+
+  void maintain() noexcept {
+    this->sweep();
+    while (this->do_one(true, TimePoint::max())) {
+    }
+  }
+
+  // Waits until the growth policy wants no more connections and at least one is open. Throws as `acquire` does.
+  void wait_until_ready(Duration timeout) {
+    const TimePoint begun = Platform::now();
+    const TimePoint deadline = saturating_add(begun, timeout);
+    this->await(deadline, [&](Turn& lock) { return ready(lock); });
+    std::exception_ptr refused;
+    {
+      Turn lock = this->turn();
+      if (market_.closed()) throw PoolClosed{closed_message(options_.name)};
+      if (ready(lock) && !failed()) return;
+      if (failed()) refused = market_.backoff().cause();
+    }
+    if (refused) std::rethrow_exception(refused);
+    this->throw_timeout(begun, false);
+  }
+
+  // Refuses newcomers, fails waiters, closes what is idle, and waits for what is lent. True when all is closed.
+  bool close(Duration grace) noexcept {
+    const TimePoint deadline = saturating_add(Platform::now(), grace);
+    {
+      Turn lock = this->turn();
+      this->gate_.store(Base::Gate::closed, std::memory_order_relaxed);
+      market_.close(lock);
+    }
+    this->closing_.request_stop();
+    after_turn();
+    return this->await(deadline, [this](Turn&) { return market_.total() == 0; });
+  }
+
+  // The pool's last call: close, stop the workers, and leave what is still lent to the leases.
+  void abandon() noexcept {
+    close(Duration::zero());
+    stop_workers();
+    {
+      const Turn lock = this->turn();
+      this->orphans_ = true;
+      market_.slots().each([&](const Slot& slot) {
+        if (slot.state.load(std::memory_order_relaxed) == SlotState::recalled) this->add_reference();
+      });
+    }
+    this->run_closes();
+    this->drop_reference();
+  }
+
+ private:
+  using Base::market_;
+  using Base::options_;
+  using Base::signals_;
+  using Base::totals_;
+
+  struct Worker {
+    typename Platform::Thread thread;
+    Sleeper<Platform> sleeper;
+    std::atomic<bool> done{false};
+  };
+
+  void live(Worker& worker) noexcept {
+    this->work(worker.sleeper);
+    {
+      Turn lock = this->turn();
+      --working_;
+      worker.done.store(true, std::memory_order_relaxed);
+      market_.wake_watchers(lock);
+    }
+    this->drop_reference();
+  }
+
+  // Joins the workers that come to an end within the deadlines that their work was given. One that does not (its hook
+  // ignores the deadline), and the one that this is called from, are let go; they keep the core until they end.
+  void stop_workers() noexcept {
+    {
+      Turn lock = this->turn();
+      this->stopping_ = true;
+      while (Sleeper<Platform>* const worker = market_.workers().pop()) lock.wake_later(*worker);
+    }
+    const bool from_worker = std::any_of(workers_.get(), workers_.get() + this->worker_count_, [](const Worker& each) {
+      return each.thread.get_id() == Platform::this_thread();
+    });
+    const Duration patience = std::max(options_.open_timeout, options_.check_timeout);
+    this->await(saturating_add(Platform::now(), patience), [&](Turn&) { return working_ == (from_worker ? 1U : 0U); });
+    for (std::size_t i = 0; i < this->worker_count_; ++i) {
+      typename Platform::Thread& thread = workers_[i].thread;
+      if (!thread.joinable()) continue;
+      if (workers_[i].done.load(std::memory_order_relaxed))
+        thread.join();
+      else
+        thread.detach();
+    }
+  }
+
+  // What a pool without workers owes after a turn that may have retired connections.
+  void after_turn() noexcept {
+    if (this->worker_count_ == 0) this->run_closes();
+  }
+
+  [[nodiscard]] bool failed() noexcept { return market_.backoff().permanent(); }
+  [[nodiscard]] bool ready(Turn& lock) noexcept {
+    if (market_.closed() || failed() || !market_.plan().reuse) return true;
+    const PoolCounts now = market_.counts();
+    const bool some = now.idle + now.leased + now.checking > 0;
+    if (some && market_.wanted() == 0) return true;
+    market_.grow(lock, some ? 0 : 1);
+    return false;
+  }
+
+  std::unique_ptr<Worker[]> workers_;
+  std::size_t working_ = 0;  // owned by the lock
+};
+
+}  // namespace lido::detail

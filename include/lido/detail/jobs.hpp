@@ -1,0 +1,62 @@
+// Slots that wait for somebody to open or close their connection.
+#pragma once
+
+#include <utility>
+
+#include <lido/detail/slot.hpp>
+
+namespace lido::detail {
+
+// Intrusive, first in first out: handing over work allocates nothing. Every member needs the lock.
+template <class Slot>
+class JobQueue {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  void push(Slot& slot) noexcept {
+    slot.next_job = nullptr;
+    (last_ != nullptr ? last_->next_job : first_) = &slot;
+    last_ = &slot;
+  }
+  Slot* pop() noexcept {
+    Slot* const slot = first_;
+    if (slot == nullptr) return nullptr;
+    first_ = slot->next_job;
+    if (first_ == nullptr) last_ = nullptr;
+    return slot;
+  }
+
+ private:
+  Slot* first_ = nullptr;
+  Slot* last_ = nullptr;
+};
+
+// Each slot is counted in one state, so that the sum is right also while others acquire and release.
+template <class Slots>
+[[nodiscard]] PoolCounts count_slots(Slots& slots) noexcept {
+  PoolCounts counts;
+  slots.each([&](auto& slot) {
+    switch (slot.state.load(std::memory_order_relaxed)) {
+      case SlotState::vacant:
+        break;
+      case SlotState::opening:
+        ++counts.opening;
+        break;
+      case SlotState::idle:
+        ++counts.idle;
+        break;
+      case SlotState::leased:
+      case SlotState::recalled:
+        ++counts.leased;
+        break;
+      case SlotState::checking:
+        ++counts.checking;
+        break;
+      case SlotState::closing:
+        ++counts.closing;
+        break;
+    }
+  });
+  return counts;
+}
+
+}  // namespace lido::detail

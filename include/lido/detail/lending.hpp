@@ -1,0 +1,293 @@
+// The way to a connection: the fast path, the check before a loan, and the wait.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <source_location>
+#include <stop_token>
+#include <utility>
+#include <vector>
+
+#include <lido/detail/chores.hpp>
+#include <lido/detail/complaint.hpp>
+
+namespace lido::detail {
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Chores<Connection, Growth, Health, Recycle, Platform>;
+
+ public:
+  using Base::Base;
+  using Base::reads_clock;
+  using typename Base::Slot;
+  using typename Base::Turn;
+
+  // A slot with a fit connection, now the caller's. Throws what `Pool::acquire` throws.
+  Slot& acquire(Duration timeout, const std::stop_token& stop, std::source_location where) {
+    if (timeout < Duration::zero()) throw InvalidOption{"acquire(timeout)", "a duration of zero or more"};
+    if (stop.stop_requested()) throw_cancelled();
+    const TimePoint begun = reads_clock ? Platform::now() : TimePoint{};
+    bool unfit = false;
+    if (Slot* const slot = claim(begun, timeout, where, unfit)) return *slot;
+    return wait(begun, timeout, stop, where, unfit);
+  }
+
+  // The same for a connection that is idle now; null where none is. Lets the pool grow for the next try.
+  Slot* try_acquire(std::source_location where) {
+    bool unfit = false;
+    if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, Duration::zero(), where, unfit))
+      return slot;
+    Turn lock = this->turn();
+    if (!market_.closed() && !market_.inline_work() && market_.plan().reuse) market_.grow(lock, 1);
+    return nullptr;
+  }
+
+  [[nodiscard]] Duration acquire_timeout() const noexcept { return options_.acquire_timeout; }
+
+ protected:
+  using Base::market_;
+  using Base::options_;
+  using Base::signals_;
+  using Base::totals_;
+
+  enum class Gate : std::uint8_t { open, suspended, closed };
+
+  // Tells listeners of a connection that the caller has.
+  void tell(const Signal<Connection&, const ConnectionInfo&>& signal, Slot& slot, Moment moment) noexcept {
+    const TimePoint now = Platform::now();
+    if (signal.emit(slot.connection, slot.info(moment, now, now)) == nullptr) return;
+    const Turn lock = this->turn();
+    ++totals_.listener_errors;
+  }
+
+  // Ends the caller's hold on a slot under the lock: it is supplied, or closed and counted as `why`.
+  void give_back(Slot& slot, std::uint64_t Statistics::* why) noexcept {
+    const Reference keep{*this};
+    bool orphan = false;
+    bool do_closes = false;
+    {
+      Turn lock = this->turn();
+      if (why != nullptr)
+        ++(totals_.*why);
+      else if (slot.retire && market_.plan().reuse)
+        ++totals_.invalidated;
+      why != nullptr ? market_.retire(slot, lock) : market_.supply(slot, lock);
+      orphan = orphans_;
+      do_closes = orphan || market_.inline_work();
+    }
+    if (do_closes) this->run_closes();
+    if (orphan) this->drop_reference();
+  }
+
+  void run_closes() noexcept {
+    while (this->do_one(false, TimePoint::max())) {
+    }
+  }
+
+  [[noreturn]] void throw_timeout(TimePoint since, bool unfit) {
+    const Duration waited = Platform::now() - since;
+    PoolCounts counts;
+    std::size_t max_size = 0;
+    bool suspended = false;
+    std::exception_ptr cause;
+    {
+      const Turn lock = this->turn();
+      ++totals_.timeouts;
+      counts = market_.counts();
+      max_size = market_.plan().max_size;
+      suspended = market_.suspended();
+      cause = market_.backoff().cause();
+    }
+    if (suspended) throw PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)};
+    const Phase phase = unfit                                       ? Phase::checking
+                        : counts.leased + counts.closing < max_size ? Phase::opening
+                                                                    : Phase::waiting;
+    std::vector<Holder> holders = collect_holders(market_.slots(), Platform::now());
+    const std::string message =
+        timeout_message(options_.name, phase, waited, counts, max_size, holders, Platform::this_thread());
+    // The last failure to open becomes the nested exception.
+    try {
+      if (cause != nullptr) std::rethrow_exception(cause);
+    } catch (...) {
+      report_timeout(AcquireTimeout{message, phase, waited, counts, std::move(holders)});
+    }
+    report_timeout(AcquireTimeout{message, phase, waited, counts, std::move(holders)});
+  }
+
+  typename Platform::template Atomic<Gate> gate_{Gate::open};  // read by every acquire, written by few calls
+  bool orphans_ = false;                                       // the pool is gone; owned by the lock
+
+ private:
+  struct ThreadWaiter : Waiter<Slot> {
+    ThreadWaiter() noexcept : Waiter<Slot>{&wake, true} {}
+    static void wake(Waiter<Slot>& waiter) noexcept { static_cast<ThreadWaiter&>(waiter).parker.unpark(); }
+    typename Platform::Parker parker;
+  };
+
+  // Any idle connection that passes the check. `unfit` tells that one did not.
+  Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit) {
+    const TimePoint deadline = reads_clock ? saturating_add(now, timeout) : TimePoint::max();
+    // Relaxed: an acquire that overlaps a close or a suspension may come before it.
+    while (gate_.load(std::memory_order_relaxed) == Gate::open) {
+      Slot* const slot = market_.slots().claim_idle();
+      if (slot == nullptr) return nullptr;
+      // A caller that does not wait still gives the check its time.
+      const TimePoint limit = timeout == Duration::zero() ? TimePoint::max() : deadline;
+      if (lend(*slot, now, limit, where)) return slot;
+      unfit = true;
+      now = Platform::now();
+      if (now >= deadline) return nullptr;
+    }
+    return nullptr;
+  }
+
+  // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
+  bool lend(Slot& slot, TimePoint now, TimePoint deadline, std::source_location where) {
+    if constexpr (reads_clock) {
+      ConnectionInfo facts = this->info(slot, Moment::acquire, now, options_.check_timeout);
+      facts.deadline = std::min(facts.deadline, deadline);
+      if (!this->recycles(slot, facts)) return give_back(slot, &Statistics::recycled), false;
+      const bool fresh = slot.fresh.load(std::memory_order_relaxed);
+      if (!fresh && !this->healthy(slot, facts)) return give_back(slot, &Statistics::found_dead), false;
+      slot.fresh.store(false, std::memory_order_relaxed);
+    }
+    slot.lend(where, Platform::this_thread(), now);
+    if (!signals_.acquire.empty()) tell(signals_.acquire, slot, Moment::acquire);
+    return true;
+  }
+
+  // The slow path: a place in the queue until a slot is granted or the time is up.
+  Slot& wait(TimePoint begun, Duration timeout, const std::stop_token& stop, std::source_location where, bool unfit) {
+    const Reference keep{*this};
+    ThreadWaiter waiter;
+    waiter.since = reads_clock ? begun : Platform::now();
+    const TimePoint deadline = saturating_add(waiter.since, timeout);
+    for (bool again = false;; again = true) {
+      line_up(waiter, deadline, again, unfit);
+      {
+        std::optional<std::stop_callback<Cancel>> on_stop;
+        if (stop.stop_possible()) on_stop.emplace(stop, Cancel{*this, waiter});
+        sleep(waiter, deadline);
+      }
+      switch (waiter.fate.load(std::memory_order_relaxed)) {
+        case Fate::granted:
+          break;
+        case Fate::refused:
+          std::rethrow_exception(waiter.error);
+        case Fate::closed:
+          throw PoolClosed{closed_message(options_.name)};
+        case Fate::cancelled:
+          throw_cancelled();
+        default:
+          throw_timeout(waiter.since, unfit);
+      }
+      const TimePoint now = Platform::now();
+      if (lend(*waiter.slot, now, deadline, where)) {
+        const Turn lock = this->turn();
+        totals_.wait.record(now - waiter.since);
+        return *waiter.slot;
+      }
+      unfit = true;  // and once more, at the head of the queue
+      waiter.fate.store(Fate::waiting, std::memory_order_relaxed);
+    }
+  }
+
+  struct Cancel {
+    void operator()() const noexcept {
+      Turn lock = lending.turn();
+      lending.market_.leave(waiter, Fate::cancelled, false, lock);
+    }
+    Lending& lending;
+    ThreadWaiter& waiter;
+  };
+
+  void line_up(ThreadWaiter& waiter, TimePoint deadline, bool again, bool unfit) {
+    const TimePoint now = Platform::now();
+    if constexpr (!reads_clock) market_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
+    const bool nested = options_.refuse_nested_wait && holds_one();
+    bool full = false;
+    {
+      Turn lock = this->turn();
+      if (market_.closed()) throw PoolClosed{closed_message(options_.name)};
+      full = !again && market_.queue().size() >= options_.max_waiting;
+      if (!again) ++totals_.waited;
+      if (nested || (full && now < deadline)) {
+        ++totals_.rejected;
+      } else if (now < deadline) {
+        return market_.line_up(waiter, again, lock);
+      }
+    }
+    if (nested) throw SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"};
+    if (now < deadline) throw QueueFull{options_.name + ": acquire: max_waiting callers wait already"};
+    throw_timeout(waiter.since, unfit);
+  }
+
+  // Until the waiter's fate is settled.
+  void sleep(ThreadWaiter& waiter, TimePoint deadline) noexcept {
+    for (TimePoint retry = TimePoint::max();;) {
+      const bool told = waiter.parker.park_until(std::min(deadline, retry));
+      Turn lock = this->turn();
+      const Fate fate = waiter.fate.load(std::memory_order_relaxed);
+      if (!told && (fate == Fate::waiting || fate == Fate::woken || fate == Fate::called)) {
+        if (Platform::now() < deadline) {
+          market_.grow(lock);  // a pool without workers: the back-off is over
+          retry = TimePoint::max();
+          continue;
+        }
+        market_.leave(waiter, Fate::abandoned, true, lock);
+        if (fate == Fate::waiting) return;
+      }
+      if (!told) {  // the call is on its way, and may not find the waiter gone
+        lock.end();
+        return waiter.parker.park();
+      }
+      if (fate == Fate::woken) {
+        if (market_.compete(waiter, lock)) return;
+      } else if (fate == Fate::called) {
+        open_for_itself(waiter, deadline, lock);
+        const Turn relock = this->turn();
+        retry = market_.retry_at();
+      } else if (fate != Fate::waiting) {
+        return;
+      }
+    }
+  }
+
+  // In a pool without workers. May be granted a slot meanwhile: then its parker holds the token.
+  void open_for_itself(ThreadWaiter& waiter, TimePoint deadline, Turn& lock) noexcept {
+    waiter.fate.store(Fate::waiting, std::memory_order_relaxed);
+    waiter.busy = true;
+    lock.end();
+    this->do_one(true, deadline);
+    Turn relock = this->turn();
+    waiter.busy = false;
+    market_.grow(relock);
+  }
+
+  [[nodiscard]] bool holds_one() {
+    const std::vector<Holder> holders = collect_holders(market_.slots(), TimePoint{});
+    return std::ranges::any_of(holders, [](const Holder& holder) { return holder.thread == Platform::this_thread(); });
+  }
+
+  [[noreturn]] void throw_cancelled() {
+    {
+      const Turn lock = this->turn();
+      ++totals_.cancelled;
+    }
+    throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};
+  }
+
+  [[noreturn]] void report_timeout(const AcquireTimeout& error) {
+    if (!signals_.timeout.empty() && signals_.timeout.emit(error) != nullptr) {
+      const Turn lock = this->turn();
+      ++totals_.listener_errors;
+    }
+    throw error;
+  }
+};
+
+}  // namespace lido::detail

@@ -1,0 +1,111 @@
+// The home of one connection.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <source_location>
+#include <thread>
+
+#include <lido/facts.hpp>
+#include <lido/statistics.hpp>
+
+namespace lido::detail {
+
+// Who may do what to a slot follows from its state alone.
+//
+//   vacant --> opening --> idle <--> leased --> closing --> vacant
+//                           ^ \        |   ^      ^
+//                           |  v       v   |      |
+//                         checking   recalled ----+
+//
+// Only two transitions happen without the lock: idle -> leased (acquire) and leased -> idle (release), each one
+// compare-exchange. A slot that is `recalled` is lent like a leased one, but its exchange fails, so that it comes back
+// under the lock: that is how a waiter, an invalidation or a close asks for it.
+enum class SlotState : std::uint8_t {
+  vacant,    // no connection; the lock owns it
+  opening,   // whoever opens it owns it
+  idle,      // nobody owns it: claim it by compare-exchange
+  leased,    // the borrower owns it
+  recalled,  // the borrower owns it and gives it back under the lock
+  checking,  // the background owns it
+  closing,   // whoever closes it owns it
+};
+
+// 64 is the cache line of the machines that matter; two slots never share one.
+template <class Connection, class Platform>
+struct alignas(64) Slot {
+  typename Platform::template Atomic<SlotState> state{SlotState::vacant};
+
+  // Owned by the lock.
+  bool retire = false;       // close it when it comes back
+  Slot* next_job = nullptr;  // links slots that wait for a worker
+
+  // Owned by whoever owns the slot. Atomic because statistics and time-outs look at slots that they do not own; relaxed
+  // because nothing follows from what they see.
+  std::atomic<std::uint64_t> id{0};
+  std::atomic<std::uint64_t> uses{0};      // loans of this connection
+  std::atomic<std::uint64_t> acquired{0};  // loans of all connections that lived here
+  std::atomic<TimePoint> opened_at{};
+  // When it was lent or given back. The epoch where no policy needs a clock: then whoever looks first sets it.
+  std::atomic<TimePoint> since{};
+  std::atomic<std::source_location> where{};
+  std::atomic<std::thread::id> thread{};
+  std::atomic<double> spread{0};
+  std::atomic<bool> fresh{false};  // opened because a caller waited, and not lent yet: needs no health check
+
+  std::array<std::atomic<std::uint64_t>, Histogram::finite_buckets + 1> use_counts{};
+  std::atomic<Duration> use_sum{};
+
+  Slot() noexcept {}  // NOLINT(modernize-use-equals-default): the union member is not made here
+  ~Slot() {}          // NOLINT(modernize-use-equals-default)
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+
+  // Makes the connection from what `make` returns, in place: a connection need not be movable.
+  template <class Make>
+  void emplace(Make&& make) {
+    ::new (static_cast<void*>(std::addressof(connection))) Connection(make());
+  }
+  // Not noexcept: a destructor that throws is counted, not fatal.
+  void destroy() noexcept(false) { connection.~Connection(); }
+
+  void record_use(Duration held) noexcept {
+    bump(use_counts[Histogram::bucket(held)]);
+    use_sum.store(use_sum.load(std::memory_order_relaxed) + held, std::memory_order_relaxed);
+  }
+  void lend(std::source_location location, std::thread::id borrower, TimePoint now) noexcept {
+    bump(uses);
+    bump(acquired);
+    where.store(location, std::memory_order_relaxed);
+    thread.store(borrower, std::memory_order_relaxed);
+    since.store(now, std::memory_order_relaxed);
+  }
+  [[nodiscard]] ConnectionInfo info(Moment moment, TimePoint now, TimePoint deadline) const noexcept {
+    const auto relaxed = std::memory_order_relaxed;
+    const TimePoint start = since.load(relaxed);
+    const Duration span = start == TimePoint{} || now < start ? Duration::zero() : now - start;
+    return {.id = id.load(relaxed),
+            .age = now - opened_at.load(relaxed),
+            .idle = moment == Moment::release ? Duration::zero() : span,
+            .held = moment == Moment::release ? span : Duration::zero(),
+            .uses = uses.load(relaxed),
+            .moment = moment,
+            .spread = spread.load(relaxed),
+            .deadline = deadline};
+  }
+
+  union {
+    Connection connection;  // alive in idle, leased, recalled and checking
+  };
+
+ private:
+  // One writer at a time, so that a plain load and store count exactly and cost no locked instruction.
+  static void bump(std::atomic<std::uint64_t>& counter) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+};
+
+}  // namespace lido::detail

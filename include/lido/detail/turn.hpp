@@ -1,0 +1,87 @@
+// One turn under the pool's lock, and what is owed to others after it.
+#pragma once
+
+#include <mutex>
+#include <utility>
+
+#include <lido/detail/wait_queue.hpp>
+
+namespace lido::detail {
+
+// A thread that sleeps until there is work, or until something it watches has changed.
+template <class Platform>
+struct Sleeper {
+  typename Platform::Parker parker;
+  Sleeper* next = nullptr;        // in the list of those asleep; owned by the lock
+  Sleeper* next_woken = nullptr;  // in one turn's list
+  bool asleep = false;            // owned by the lock
+};
+
+// The sleepers of one kind. Every member needs the lock.
+template <class Platform>
+class Sleepers {
+ public:
+  void push(Sleeper<Platform>& sleeper) noexcept {
+    sleeper.asleep = true;
+    sleeper.next = std::exchange(first_, &sleeper);
+  }
+  Sleeper<Platform>* pop() noexcept {
+    Sleeper<Platform>* const sleeper = first_;
+    if (sleeper != nullptr) {
+      first_ = sleeper->next;
+      sleeper->asleep = false;
+    }
+    return sleeper;
+  }
+  // For a sleeper that woke by itself.
+  void remove(Sleeper<Platform>& sleeper) noexcept {
+    if (!sleeper.asleep) return;
+    Sleeper<Platform>** link = &first_;
+    while (*link != &sleeper) link = &(*link)->next;
+    *link = sleeper.next;
+    sleeper.asleep = false;
+  }
+
+ private:
+  Sleeper<Platform>* first_ = nullptr;
+};
+
+// Holds the lock while it lives; functions that need the lock take a `Turn&` to prove it. Wake-ups decided under the
+// lock are collected and delivered after it is released: they are system calls, and callbacks run foreign code.
+template <class Slot, class Platform>
+class Turn {
+ public:
+  explicit Turn(typename Platform::Mutex& mutex) : lock_{mutex} {}
+  ~Turn() { end(); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  void notify_later(Waiter<Slot>& waiter) noexcept {
+    waiter.next_notified = nullptr;
+    *last_waiter_ = &waiter;
+    last_waiter_ = &waiter.next_notified;
+  }
+  void wake_later(Sleeper<Platform>& sleeper) noexcept { sleeper.next_woken = std::exchange(sleepers_, &sleeper); }
+
+  void end() noexcept {
+    if (!lock_.owns_lock()) return;
+    lock_.unlock();
+    // Read the link first: the object may be gone as soon as it has been told.
+    for (Waiter<Slot>* waiter = waiters_; waiter != nullptr;) {
+      Waiter<Slot>& told = *std::exchange(waiter, waiter->next_notified);
+      told.notify(told);
+    }
+    for (Sleeper<Platform>* sleeper = sleepers_; sleeper != nullptr;) {
+      Sleeper<Platform>& woken = *std::exchange(sleeper, sleeper->next_woken);
+      woken.parker.unpark();
+    }
+  }
+
+ private:
+  std::unique_lock<typename Platform::Mutex> lock_;
+  Waiter<Slot>* waiters_ = nullptr;
+  Waiter<Slot>** last_waiter_ = &waiters_;
+  Sleeper<Platform>* sleepers_ = nullptr;
+};
+
+}  // namespace lido::detail

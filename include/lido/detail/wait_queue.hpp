@@ -1,0 +1,99 @@
+// The queue in which threads, callbacks and coroutines wait alike.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+
+#include <lido/facts.hpp>
+
+namespace lido::detail {
+
+// What becomes of a waiter. All but the first two are final. Written under the lock.
+enum class Fate : std::uint8_t {
+  waiting,
+  woken,      // told to look for an idle slot and to compete for it; still in the queue
+  called,     // told to open a connection, in a pool without workers; still in the queue
+  granted,    // has a slot
+  refused,    // has an exception
+  closed,     // the pool is closed
+  cancelled,  // by its stop token or its owner
+  abandoned,  // its own time ran out
+};
+
+// One caller in the queue, living in its own frame.
+//
+// Whoever changes a fate from `waiting` owes the waiter exactly one `notify`, outside the lock, which is its last
+// access to it. A waiter that finds its fate changed waits for that call before it leaves: so nobody ever wakes a dead
+// object.
+template <class Slot>
+struct Waiter {
+  using Notify = void (*)(Waiter&) noexcept;
+
+  explicit Waiter(Notify callback, bool is_thread) noexcept : notify{callback}, thread{is_thread} {}
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+
+  // Read without the lock by a waiter that has been notified; a final fate no longer changes.
+  std::atomic<Fate> fate{Fate::waiting};
+  Slot* slot = nullptr;      // with `granted`
+  std::exception_ptr error;  // with `refused`
+  TimePoint since{};         // when it began to wait
+  const Notify notify;
+  const bool thread;  // can be woken to compete; others are handed their slot
+
+  // Owned by the lock.
+  bool busy = false;  // opens a connection just now
+  bool queued = false;
+  Waiter* previous = nullptr;
+  Waiter* next = nullptr;
+  Waiter* next_notified = nullptr;
+};
+
+// Intrusive, first in first out. Every member needs the lock.
+template <class Slot>
+class WaitQueue {
+ public:
+  using Entry = Waiter<Slot>;
+
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] Entry* front() const noexcept { return first_; }
+
+  void push_back(Entry& entry) noexcept {
+    entry.previous = last_;
+    entry.next = nullptr;
+    (last_ != nullptr ? last_->next : first_) = &entry;
+    last_ = &entry;
+    added(entry);
+  }
+  // For a waiter that was granted an unfit connection and keeps its place.
+  void push_front(Entry& entry) noexcept {
+    entry.next = first_;
+    entry.previous = nullptr;
+    (first_ != nullptr ? first_->previous : last_) = &entry;
+    first_ = &entry;
+    added(entry);
+  }
+  void remove(Entry& entry) noexcept {
+    if (!entry.queued) return;
+    (entry.previous != nullptr ? entry.previous->next : first_) = entry.next;
+    (entry.next != nullptr ? entry.next->previous : last_) = entry.previous;
+    entry.queued = false;
+    --size_;
+  }
+
+ private:
+  void added(Entry& entry) noexcept {
+    entry.queued = true;
+    ++size_;
+  }
+
+  Entry* first_ = nullptr;
+  Entry* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace lido::detail

@@ -1,0 +1,64 @@
+// The move-only handle of a connection on loan.
+#pragma once
+
+#include <concepts>
+#include <utility>
+
+#include <lido/facts.hpp>
+
+namespace lido {
+
+/// A connection on loan: gives it back when it is destroyed. Owned by one thread at a time, and may be moved to
+/// another. May outlive its pool; then giving back closes the connection.
+template <class Core, class Connection>
+class [[nodiscard]] Lease {
+ public:
+  /// An empty lease.
+  Lease() = default;
+  /// For the pool.
+  Lease(Core& core, typename Core::Slot& slot) noexcept : core_{&core}, slot_{&slot} {}
+  Lease(Lease&& other) noexcept
+      : core_{std::exchange(other.core_, nullptr)}, slot_{std::exchange(other.slot_, nullptr)} {}
+  Lease& operator=(Lease&& other) noexcept {
+    if (this != &other) {
+      release();
+      core_ = std::exchange(other.core_, nullptr);
+      slot_ = std::exchange(other.slot_, nullptr);
+    }
+    return *this;
+  }
+  ~Lease() { release(); }
+
+  /// The connection. The lease must not be empty.
+  [[nodiscard]] Connection& operator*() const& noexcept { return slot_->connection; }
+  /// Would dangle: the connection goes back with the temporary. Keep the lease, or use `->`.
+  Connection& operator*() const&& = delete;
+  /// The connection. The lease must not be empty.
+  [[nodiscard]] Connection* operator->() const noexcept { return &slot_->connection; }
+  /// Whether there is a connection: false once it was released, discarded, detached or moved from.
+  [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
+
+  /// Gives the connection back now. Blocks for as long as the recycle policy does; wakes a waiter. Harmless twice.
+  void release() noexcept {
+    if (slot_ != nullptr) std::exchange(core_, nullptr)->release(*std::exchange(slot_, nullptr));
+  }
+  /// Has the connection closed instead of reused, in the background where there are workers. Harmless twice.
+  void discard() noexcept {
+    if (slot_ != nullptr) std::exchange(core_, nullptr)->discard(*std::exchange(slot_, nullptr));
+  }
+  /// Takes the connection out of the pool, which may open another in its place at once. The lease must not be empty.
+  [[nodiscard]] Connection detach()
+    requires std::move_constructible<Connection>
+  {
+    return std::exchange(core_, nullptr)->detach(*std::exchange(slot_, nullptr));
+  }
+
+  /// Facts of the connection. The lease must not be empty.
+  [[nodiscard]] ConnectionInfo info() const noexcept { return core_->info_of(*slot_); }
+
+ private:
+  Core* core_ = nullptr;
+  typename Core::Slot* slot_ = nullptr;
+};
+
+}  // namespace lido

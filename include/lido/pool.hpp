@@ -1,0 +1,179 @@
+// The one header that a user of a pool includes.
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <lido/detail/core.hpp>
+#include <lido/detail/platform.hpp>
+#include <lido/growth.hpp>
+#include <lido/health.hpp>
+#include <lido/lease.hpp>
+#include <lido/options.hpp>
+#include <lido/recycle.hpp>
+#include <lido/statistics.hpp>
+
+namespace lido {
+
+/// Opens connections: called with an `OpenInfo`, or with nothing, from several threads at once. Returns the connection,
+/// or throws; an exception that derives from `PermanentFailure` too says that trying again cannot help.
+template <class Connector>
+concept ConnectorType = std::copy_constructible<Connector> &&
+                        (std::invocable<const Connector&, const OpenInfo&> || std::invocable<const Connector&>);
+
+namespace detail {
+template <class Connector>
+struct Connects {
+  using type = std::invoke_result_t<const Connector&>;
+};
+template <class Connector>
+  requires std::invocable<const Connector&, const OpenInfo&>
+struct Connects<Connector> {
+  using type = std::invoke_result_t<const Connector&, const OpenInfo&>;
+};
+}  // namespace detail
+
+/// What was still lent when `close` ran out of grace.
+struct CloseReport {
+  bool complete = true;            ///< every connection is closed
+  std::vector<Holder> stragglers;  ///< who still had one
+};
+
+/// A pool of `Connection`, of which `Growth` says how many, `Health` which are fit and `Recycle` which are kept.
+/// Thread-safe but for construction and destruction. The destructor closes without grace: waiters get `PoolClosed`,
+/// leases stay valid and close their connection when they end; it blocks until the workers have finished what they
+/// do, at most for the longer of `open_timeout` and `check_timeout`.
+template <class Connection, class Growth = Elastic, class Health = AssumeHealthy, class Recycle = KeepAlways,
+          class Platform = StandardPlatform>
+class Pool {
+  static_assert(GrowthPolicy<Growth>,
+                "lido: the growth policy needs `GrowthPlan plan(const PoolCounts&) const noexcept`");
+  static_assert(HealthPolicyFor<Health, Connection>,
+                "lido: the health policy needs `Verdict check(Connection&, const ConnectionInfo&) const`");
+  static_assert(RecyclePolicyFor<Recycle, Connection>,
+                "lido: the recycle policy needs `Verdict recycle(Connection&, const ConnectionInfo&) const`");
+  using Core = detail::Core<Connection, Growth, Health, Recycle, Platform>;
+
+ public:
+  using Lease = lido::Lease<Core, Connection>;
+
+  /// A pool on `connector`. Opens what the growth policy wants in the background and waits for none of it. Throws
+  /// `InvalidOption`, naming the field, `std::bad_alloc`, or `std::system_error` where a thread cannot be started.
+  template <ConnectorType Connector>
+  explicit Pool(Connector connector, Growth growth = {}, Health health = {}, Recycle recycle = {},
+                PoolOptions options = {}) {
+    validate(options);
+    validate_policy(health);
+    validate_policy(recycle);
+    validate_growth(growth);
+    core_.reset(new Core{in_place(std::move(connector)), std::move(growth), std::move(health), std::move(recycle),
+                         std::move(options)});
+    core_->start();
+  }
+
+  /// A connection, within `PoolOptions::acquire_timeout`. Blocks until one is idle, given back or opened, and while the
+  /// policies look at it. Throws `AcquireTimeout`, `PoolClosed`, `PoolSuspended`, `QueueFull`, `SelfDeadlock`, or what
+  /// the connector threw if that is permanent.
+  Lease acquire(std::source_location where = std::source_location::current()) {
+    return acquire(core_->acquire_timeout(), {}, where);
+  }
+  /// The same within `timeout`. Zero takes what is idle or throws at once; `Duration::max()` waits without limit.
+  Lease acquire(Duration timeout, std::source_location where = std::source_location::current()) {
+    return acquire(timeout, {}, where);
+  }
+  /// The same, given up with `AcquireCancelled` as soon as `stop` is requested.
+  Lease acquire(Duration timeout, const std::stop_token& stop,
+                std::source_location where = std::source_location::current()) {
+    return {*core_, core_->acquire(timeout, stop, where)};
+  }
+  /// An idle connection, or none; waits for nobody, though a health check that is due takes its time. Where none is
+  /// idle and there is room, one is opened in the background for the next try; a `NullPool` never has an idle one.
+  std::optional<Lease> try_acquire(std::source_location where = std::source_location::current()) {
+    if (auto* const slot = core_->try_acquire(where)) return Lease{*core_, *slot};
+    return std::nullopt;
+  }
+
+  /// A snapshot of the figures. Takes the queue's lock for a pass over the slots.
+  [[nodiscard]] Statistics statistics() const { return core_->statistics(); }
+  /// Who has a connection now, since when and from where.
+  [[nodiscard]] std::vector<Holder> holders() const { return core_->holders(); }
+  /// Where listeners are added.
+  [[nodiscard]] Events<Connection> events() const noexcept { return Events<Connection>{core_->signals()}; }
+  /// The options that the pool was made with.
+  [[nodiscard]] const PoolOptions& options() const noexcept { return core_->options(); }
+
+  /// Begins a new generation: what is open now is closed, idle connections at once, lent ones when they come back.
+  void invalidate() noexcept { core_->invalidate(); }
+  /// Replaces the growth policy. Fewer: the excess is closed, idle at once and lent when it comes back. More: waiters
+  /// are served. Throws `InvalidOption` or `std::bad_alloc` and changes nothing.
+  void resize(Growth growth) {
+    validate_growth(growth);
+    core_->resize(std::move(growth));
+  }
+  /// Lends nothing until `resume`: callers wait, each for its own time-out, which then throws `PoolSuspended`.
+  void suspend() noexcept { core_->suspend(); }
+  /// Serves those who wait, in their order, and lends again.
+  void resume() noexcept { core_->resume(); }
+  /// One sweep in this thread: retires idle connections that are worn or too many, opens what the growth policy misses,
+  /// closes what waits to be closed. Blocks while it does. For pools with `workers = 0`; harmless in others.
+  void maintain() noexcept { core_->maintain(); }
+  /// Blocks until at least one connection is open and the growth policy wants no more. Throws `AcquireTimeout` with the
+  /// last failure nested, the connector's own exception at once if it is permanent, or `PoolClosed`.
+  void wait_until_ready(Duration timeout) { core_->wait_until_ready(timeout); }
+  /// Fails waiters, refuses newcomers with `PoolClosed`, closes idle connections, and blocks until the lent ones have
+  /// come back and are closed, at most for `grace`. Reports who still has one. Harmless twice.
+  CloseReport close(Duration grace = Duration::zero()) {
+    CloseReport report{.complete = core_->close(grace), .stragglers = {}};
+    if (!report.complete) report.stragglers = core_->holders();
+    return report;
+  }
+
+ private:
+  struct Abandon {
+    void operator()(Core* core) const noexcept { core->abandon(); }
+  };
+
+  template <class Connector>
+  static auto in_place(Connector connector) {
+    return [connector = std::move(connector)](typename Core::Slot& slot, const OpenInfo& info) {
+      if constexpr (std::invocable<const Connector&, const OpenInfo&>)
+        slot.emplace([&] { return connector(info); });
+      else
+        slot.emplace(connector);
+    };
+  }
+  template <class Policy>
+  static void validate_policy(const Policy& policy) {
+    if constexpr (requires { validate(policy); }) validate(policy);
+  }
+  static void validate_growth(const Growth& growth) {
+    validate_policy(growth);
+    const GrowthPlan plan = growth.plan({});
+    if (plan.max_size == 0 || plan.max_size > 1'000'000)
+      throw InvalidOption{"GrowthPlan::max_size", "a number from 1 to 1000000"};
+    if (plan.pool_size > plan.max_size) throw InvalidOption{"GrowthPlan::pool_size", "at most max_size"};
+  }
+
+  std::unique_ptr<Core, Abandon> core_;
+};
+
+template <ConnectorType Connector>
+Pool(Connector) -> Pool<typename detail::Connects<Connector>::type>;
+template <ConnectorType Connector, class Growth>
+Pool(Connector, Growth) -> Pool<typename detail::Connects<Connector>::type, Growth>;
+template <ConnectorType Connector, class Growth, class Health>
+Pool(Connector, Growth, Health) -> Pool<typename detail::Connects<Connector>::type, Growth, Health>;
+template <ConnectorType Connector, class Growth, class Health, class Recycle>
+Pool(Connector, Growth, Health, Recycle) -> Pool<typename detail::Connects<Connector>::type, Growth, Health, Recycle>;
+template <ConnectorType Connector, class Growth, class Health, class Recycle>
+Pool(Connector, Growth, Health, Recycle, PoolOptions)
+    -> Pool<typename detail::Connects<Connector>::type, Growth, Health, Recycle>;
+
+}  // namespace lido
