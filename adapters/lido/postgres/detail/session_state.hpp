@@ -1,0 +1,251 @@
+// Whether a statement may leave something behind in its session, from its text.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include <lido/postgres/detail/statement.hpp>
+
+namespace lido::postgres::detail {
+
+/// Walks over the words of a statement, skipping comments and literals.
+class Words {
+ public:
+  explicit constexpr Words(std::string_view text) noexcept : text_{text} {}
+
+  /// What `next()` found.
+  enum class Kind : unsigned char { end, word, quoted, semicolon, dot, other };
+
+  /// Moves to the next token. Complexity: linear in the token and the space before it.
+  constexpr Kind next() noexcept {
+    skip_blank();
+    const std::size_t start = at_;
+    if (at_ == text_.size()) return Kind::end;
+    const char c = text_[at_];
+    if (c == ';') return ++at_, Kind::semicolon;
+    if (c == '.') return ++at_, Kind::dot;
+    if (c == '\'') return skip_quoted(false), Kind::other;
+    if (c == '"') return skip_quoted(false), Kind::quoted;
+    if (c == '$' && !is_digit(peek(1))) return skip_dollar(), Kind::other;
+    if (!is_word(c)) return ++at_, Kind::other;
+    while (is_word(peek(0))) ++at_;
+    word_ = text_.substr(start, at_ - start);
+    if (peek(0) == '\'') return skip_quoted(is("e")), Kind::other;
+    return Kind::word;
+  }
+
+  /// Whether the present word is `expected`, which is in lower case.
+  [[nodiscard]] constexpr bool is(std::string_view expected) const noexcept {
+    return word_.size() == expected.size() &&
+           std::equal(word_.begin(), word_.end(), expected.begin(), [](char a, char b) { return lower(a) == b; });
+  }
+  template <std::size_t N>
+  [[nodiscard]] constexpr bool is_one_of(const std::array<std::string_view, N>& list) const noexcept {
+    return std::any_of(list.begin(), list.end(), [this](std::string_view one) { return is(one); });
+  }
+  /// The next character that is not blank, or zero.
+  [[nodiscard]] constexpr char following() noexcept {
+    skip_blank();
+    return peek(0);
+  }
+
+ private:
+  [[nodiscard]] constexpr char peek(std::size_t ahead) const noexcept {
+    return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
+  }
+
+  constexpr void skip_blank() noexcept {
+    for (;;) {
+      if (is_space(peek(0))) {
+        ++at_;
+      } else if (peek(0) == '-' && peek(1) == '-') {
+        at_ = std::min(text_.find('\n', at_), text_.size());
+      } else if (peek(0) == '/' && peek(1) == '*') {
+        skip_comment();
+      } else {
+        return;
+      }
+    }
+  }
+
+  constexpr void skip_comment() noexcept {
+    std::size_t depth = 0;  // comments nest
+    do {
+      if (peek(0) == '/' && peek(1) == '*') {
+        ++depth, at_ += 2;
+      } else if (peek(0) == '*' && peek(1) == '/') {
+        --depth, at_ += 2;
+      } else {
+        ++at_;
+      }
+    } while (depth > 0 && at_ < text_.size());
+  }
+
+  constexpr void skip_quoted(bool escapes) noexcept {
+    at_ = std::min(at_ + quoted_length(text_.substr(at_), escapes), text_.size());
+  }
+
+  constexpr void skip_dollar() noexcept {
+    const std::size_t end = text_.find('$', at_ + 1);
+    if (end == std::string_view::npos) return void(++at_);
+    const std::string_view tag = text_.substr(at_, end + 1 - at_);
+    const std::size_t close = text_.find(tag, end + 1);
+    at_ = close == std::string_view::npos ? text_.size() : close + tag.size();
+  }
+
+  std::string_view text_;
+  std::string_view word_;
+  std::size_t at_ = 0;
+};
+
+/// False only if `sql` plainly leaves nothing behind in the session: it reads and writes rows or controls a
+/// transaction, and every function that it names is known to change no session state.
+[[nodiscard]] constexpr bool may_leave_state(std::string_view sql) noexcept {
+  using List = std::string_view;
+  constexpr auto verbs =
+      std::to_array<List>({"select", "insert", "update", "delete", "merge", "values", "with", "table", "begin", "start",
+                           "commit", "end", "rollback", "abort", "savepoint", "release", "show", "explain"});
+  constexpr auto never = std::to_array<List>({"temp", "temporary", "pg_temp", "set_config", "prepare", "prepared"});
+  // Keywords that a parenthesis may follow, and functions without any effect on the session.
+  constexpr auto harmless = std::to_array<List>({"values",
+                                                 "in",
+                                                 "and",
+                                                 "or",
+                                                 "not",
+                                                 "as",
+                                                 "on",
+                                                 "using",
+                                                 "from",
+                                                 "select",
+                                                 "where",
+                                                 "by",
+                                                 "any",
+                                                 "some",
+                                                 "all",
+                                                 "exists",
+                                                 "over",
+                                                 "filter",
+                                                 "case",
+                                                 "when",
+                                                 "then",
+                                                 "else",
+                                                 "returning",
+                                                 "array",
+                                                 "row",
+                                                 "union",
+                                                 "except",
+                                                 "intersect",
+                                                 "join",
+                                                 "lateral",
+                                                 "like",
+                                                 "ilike",
+                                                 "between",
+                                                 "is",
+                                                 "having",
+                                                 "conflict",
+                                                 "with",
+                                                 "explain",
+                                                 "limit",
+                                                 "offset",
+                                                 "distinct",
+                                                 "numeric",
+                                                 "decimal",
+                                                 "varchar",
+                                                 "char",
+                                                 "materialized",
+                                                 "interval",
+                                                 "set",
+                                                 "count",
+                                                 "sum",
+                                                 "avg",
+                                                 "min",
+                                                 "max",
+                                                 "coalesce",
+                                                 "nullif",
+                                                 "greatest",
+                                                 "least",
+                                                 "now",
+                                                 "lower",
+                                                 "upper",
+                                                 "length",
+                                                 "trim",
+                                                 "substring",
+                                                 "replace",
+                                                 "position",
+                                                 "concat",
+                                                 "abs",
+                                                 "round",
+                                                 "floor",
+                                                 "ceil",
+                                                 "cast",
+                                                 "extract",
+                                                 "to_char",
+                                                 "date_trunc",
+                                                 "row_number",
+                                                 "rank",
+                                                 "dense_rank",
+                                                 "lag",
+                                                 "lead",
+                                                 "first_value",
+                                                 "random",
+                                                 "generate_series",
+                                                 "unnest",
+                                                 "array_agg",
+                                                 "string_agg",
+                                                 "json_agg",
+                                                 "jsonb_agg",
+                                                 "to_json",
+                                                 "to_jsonb",
+                                                 "json_build_object",
+                                                 "jsonb_build_object",
+                                                 "row_to_json",
+                                                 "gen_random_uuid",
+                                                 "clock_timestamp",
+                                                 "pg_sleep",
+                                                 "pg_backend_pid",
+                                                 "current_setting",
+                                                 "txid_current",
+                                                 "pg_advisory_xact_lock",
+                                                 "md5",
+                                                 "format"});
+  Words words{sql};
+  bool first = true;       // of its statement
+  bool table = false;      // after INTO: the parenthesis opens a list of columns
+  bool qualified = false;  // after a dot: a name of the user's, whatever it looks like
+  for (;;) {
+    switch (words.next()) {
+      case Words::Kind::end:
+        return false;
+      case Words::Kind::semicolon:
+        first = true;
+        break;
+      case Words::Kind::quoted:
+        if (words.following() == '(' && !table) return true;
+        if (words.following() != '.') table = false;
+        first = false;
+        break;
+      case Words::Kind::word:
+        if (first && !words.is_one_of(verbs)) return true;
+        if (words.is_one_of(never)) return true;
+        if (words.following() == '(' && !table && (qualified || !words.is_one_of(harmless))) return true;
+        if (words.is("into")) {
+          table = true;
+        } else if (words.following() != '.') {
+          table = false;
+        }
+        first = false;
+        qualified = false;
+        break;
+      case Words::Kind::dot:
+        qualified = true;
+        break;
+      case Words::Kind::other:  // `(select ...)` opens a statement too
+        qualified = false;
+        break;
+    }
+  }
+}
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,67 @@
+// Looking at SQL: the characters that matter, and what may be shown of a statement.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace lido::postgres::detail {
+
+// Not <cctype>: these must not follow the locale.
+[[nodiscard]] constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+[[nodiscard]] constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+[[nodiscard]] constexpr bool is_space(char c) noexcept {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
+/// Part of a word: letters, digits, `_`, `$`, and whatever is beyond ASCII.
+[[nodiscard]] constexpr bool is_word(char c) noexcept {
+  return (lower(c) >= 'a' && lower(c) <= 'z') || is_digit(c) || c == '_' || c == '$' ||
+         static_cast<unsigned char>(c) > 127;
+}
+
+/// The length of the quoted literal that `text` begins with, both quotes included.
+[[nodiscard]] constexpr std::size_t quoted_length(std::string_view text, bool escapes) noexcept {
+  const char quote = text.front();
+  std::size_t at = 1;
+  while (at < text.size()) {
+    if (escapes && text[at] == '\\') {
+      at += 2;
+    } else if (text[at] != quote) {
+      ++at;
+    } else if (at + 1 < text.size() && text[at + 1] == quote) {
+      at += 2;  // a doubled quote stands for itself
+    } else {
+      return at + 1;
+    }
+  }
+  return text.size();
+}
+
+/// `text` with the value behind each `password` (a literal, or whatever follows a `=`) replaced by `***`.
+[[nodiscard]] inline std::string without_passwords(std::string_view text) {
+  static constexpr std::string_view word = "password";
+  const auto same = [](char a, char b) { return lower(a) == b; };
+  std::string shown;
+  for (;;) {
+    const auto found = std::search(text.begin(), text.end(), word.begin(), word.end(), same);
+    if (found == text.end()) return shown.append(text);
+    std::size_t at = static_cast<std::size_t>(found - text.begin()) + word.size();
+    bool assigned = false;
+    while (at < text.size() && (is_space(text[at]) || text[at] == '=')) assigned = assigned || text[at++] == '=';
+    shown.append(text.substr(0, at));
+    text.remove_prefix(at);
+    const bool escapes = text.size() > 1 && lower(text[0]) == 'e' && text[1] == '\'';
+    if (escapes) text.remove_prefix(1);
+    if (text.starts_with('\'')) {
+      text.remove_prefix(quoted_length(text, escapes));
+      shown += "'***'";
+    } else if (assigned && !text.empty() && !text.starts_with('$')) {
+      const auto ends = [](char c) { return is_space(c) || c == '\'' || c == '&' || c == ';' || c == ')'; };
+      text.remove_prefix(static_cast<std::size_t>(std::find_if(text.begin(), text.end(), ends) - text.begin()));
+      shown += "***";
+    }
+  }
+}
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,137 @@
+// What goes wrong with PostgreSQL, told apart by what the caller can do about it.
+//
+// No error carries a parameter's value or a password: statements are shown with their `$1`, and a literal behind the
+// word PASSWORD is blotted out.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <lido/error.hpp>
+
+namespace lido::postgres {
+
+/// What the server said of an error; empty where it said nothing.
+struct Diagnostics {
+  std::string sqlstate;   ///< five characters, for instance `23505`
+  std::string severity;   ///< `ERROR`, `FATAL` or `PANIC`, in no locale
+  std::string message;    ///< the primary message
+  std::string detail;     ///< may quote data of the row at fault, so that `what()` leaves it out
+  std::string hint;       ///< the server's advice
+  std::string statement;  ///< the statement, without its parameters
+};
+
+/// The base of everything that this adapter throws. Copies are cheap and never throw.
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& what) : Error{what, {}} {}
+  Error(const std::string& what, Diagnostics diagnostics)
+      : std::runtime_error{diagnostics.sqlstate.empty() ? what : what + " (SQLSTATE " + diagnostics.sqlstate + ")"},
+        diagnostics_{std::make_shared<const Diagnostics>(std::move(diagnostics))} {}
+
+  [[nodiscard]] const std::string& sqlstate() const noexcept { return diagnostics_->sqlstate; }
+  [[nodiscard]] const std::string& severity() const noexcept { return diagnostics_->severity; }
+  [[nodiscard]] const std::string& message() const noexcept { return diagnostics_->message; }
+  [[nodiscard]] const std::string& detail() const noexcept { return diagnostics_->detail; }
+  [[nodiscard]] const std::string& hint() const noexcept { return diagnostics_->hint; }
+  [[nodiscard]] const std::string& statement() const noexcept { return diagnostics_->statement; }
+  /// All of the above.
+  [[nodiscard]] const Diagnostics& diagnostics() const noexcept { return *diagnostics_; }
+
+ private:
+  std::shared_ptr<const Diagnostics> diagnostics_;
+};
+
+/// No connection came about; trying again may help.
+class ConnectError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// No connection came about, and none will until somebody changes a password, a name or a setting.
+class PermanentConnectError : public ConnectError, public PermanentFailure {
+ public:
+  using ConnectError::ConnectError;
+};
+
+/// The server refused a statement. The connection is still good.
+class QueryError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The deadline passed before the answer came. The server has been asked to give up, and the connection is unusable.
+class QueryTimeout : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The session is gone: the server ended it, or the network did. What it had not committed is rolled back.
+class ConnectionLost : public Error {
+ public:
+  using Error::Error;
+};
+
+/// COMMIT was sent and its answer never came: the transaction may have been committed or not. Only the application can
+/// find out, so it is no `ConnectionLost` and is never retried.
+class CommitUnknown : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A result does not hold what was asked of it.
+class ResultError : public Error {
+ public:
+  /// Says where, what was wanted and what is there; never the value.
+  ResultError(std::size_t row, const std::string& column, const std::string& wanted, const std::string& actual)
+      : Error{"row " + std::to_string(row) + ", column " + column + ": wanted " + wanted + ", found " + actual},
+        row_{row},
+        column_{column},
+        wanted_{wanted},
+        actual_{actual} {}
+
+  /// Counted from 0.
+  [[nodiscard]] std::size_t row() const noexcept { return row_; }
+  /// The column's name, or its number counted from 0 where it has none.
+  [[nodiscard]] const std::string& column() const noexcept { return column_; }
+  [[nodiscard]] const std::string& wanted() const noexcept { return wanted_; }
+  [[nodiscard]] const std::string& actual() const noexcept { return actual_; }
+
+ private:
+  std::size_t row_;
+  std::string column_;
+  std::string wanted_;
+  std::string actual_;
+};
+
+/// A setting from the environment is missing or malformed.
+class SettingError : public Error {
+ public:
+  /// Names the variable, its value unless that is secret (then pass nothing), and what would have been right.
+  SettingError(const std::string& variable, const std::string& value, std::string_view expected)
+      : Error{variable + (value.empty() ? "" : "=" + value) + ": expected " + std::string{expected}},
+        variable_{variable} {}
+
+  [[nodiscard]] const std::string& variable() const noexcept { return variable_; }
+
+ private:
+  std::string variable_;
+};
+
+/// The transaction lost against another one and may win when it is tried again: 40001 and 40P01.
+[[nodiscard]] inline bool is_retryable(std::string_view sqlstate) noexcept {
+  return sqlstate == "40001" || sqlstate == "40P01";
+}
+
+/// Connecting again with the same settings cannot help: wrong password, unknown role, database or setting, no
+/// permission. 53300 (too many connections) and 57P03 (starting up) are none of these.
+[[nodiscard]] inline bool is_permanent(std::string_view sqlstate) noexcept {
+  return sqlstate.starts_with("28") || sqlstate.starts_with("42") || sqlstate.starts_with("22") ||
+         sqlstate == "3D000" || sqlstate == "0A000";
+}
+
+}  // namespace lido::postgres
