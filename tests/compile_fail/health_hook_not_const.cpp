@@ -1,4 +1,4 @@
-// expect: static assertion failed.*lido: the health policy needs `Verdict check\(Connection&, const ConnectionInfo&\) const`
+// expect: assertion.*lido: the health policy needs `Verdict check\(Connection&, const ConnectionInfo&\) const`
 #include <lido/pool.hpp>
 
 struct NeverAsks {

@@ -1,4 +1,4 @@
-// expect: static assertion failed.*lido: the recycle policy needs `Verdict recycle\(Connection&, const ConnectionInfo&\) const`
+// expect: assertion.*lido: the recycle policy needs `Verdict recycle\(Connection&, const ConnectionInfo&\) const`
 #include <lido/pool.hpp>
 
 struct KeepsAll {
