@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -152,6 +153,8 @@ class Connection {
 
   // For the pool's own housekeeping: false where a statement would throw.
   [[nodiscard]] bool command(TimePoint deadline, const char* sql) {
+    const std::optional<Reporter> reporter =
+        *sql == '\0' ? std::nullopt : std::optional<Reporter>{std::in_place, *settings_, sql};
     try {
       channel_->run(deadline, sql, [&](PGconn* raw) { return PQsendQuery(raw, sql); });
       return true;

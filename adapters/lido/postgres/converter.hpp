@@ -1,11 +1,12 @@
 // How C++ values become parameters and columns become C++ values: one specialisation of `Converter` a type.
 #pragma once
 
+#include <locale.h>
+#include <stdlib.h>
+
 #include <charconv>
-#include <clocale>
 #include <concepts>
 #include <cstddef>
-#include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <string_view>
 
@@ -41,9 +40,14 @@ class Words {
     return word_.size() == expected.size() &&
            std::equal(word_.begin(), word_.end(), expected.begin(), [](char a, char b) { return lower(a) == b; });
   }
-  template <std::size_t N>
-  [[nodiscard]] constexpr bool is_one_of(const std::array<std::string_view, N>& list) const noexcept {
-    return std::any_of(list.begin(), list.end(), [this](std::string_view one) { return is(one); });
+  /// Whether it is in `list`, lower-case words separated by one space.
+  [[nodiscard]] constexpr bool is_one_of(std::string_view list) const noexcept {
+    while (!list.empty()) {
+      const std::string_view one = list.substr(0, list.find(' '));
+      if (is(one)) return true;
+      list.remove_prefix(std::min(list.size(), one.size() + 1));
+    }
+    return false;
   }
   /// The next character that is not blank, or zero.
   [[nodiscard]] constexpr char following() noexcept {
@@ -103,113 +107,20 @@ class Words {
 /// False only if `sql` plainly leaves nothing behind in the session: it reads and writes rows or controls a
 /// transaction, and every function that it names is known to change no session state.
 [[nodiscard]] constexpr bool may_leave_state(std::string_view sql) noexcept {
-  using List = std::string_view;
-  constexpr auto verbs =
-      std::to_array<List>({"select", "insert", "update", "delete", "merge", "values", "with", "table", "begin", "start",
-                           "commit", "end", "rollback", "abort", "savepoint", "release", "show", "explain"});
-  constexpr auto never = std::to_array<List>({"temp", "temporary", "pg_temp", "set_config", "prepare", "prepared"});
+  constexpr std::string_view verbs =
+      "select insert update delete merge values with table begin start commit end rollback abort savepoint "
+      "release show explain";
+  constexpr std::string_view never = "temp temporary pg_temp set_config prepare prepared";
   // Keywords that a parenthesis may follow, and functions without any effect on the session.
-  constexpr auto harmless = std::to_array<List>({"values",
-                                                 "in",
-                                                 "and",
-                                                 "or",
-                                                 "not",
-                                                 "as",
-                                                 "on",
-                                                 "using",
-                                                 "from",
-                                                 "select",
-                                                 "where",
-                                                 "by",
-                                                 "any",
-                                                 "some",
-                                                 "all",
-                                                 "exists",
-                                                 "over",
-                                                 "filter",
-                                                 "case",
-                                                 "when",
-                                                 "then",
-                                                 "else",
-                                                 "returning",
-                                                 "array",
-                                                 "row",
-                                                 "union",
-                                                 "except",
-                                                 "intersect",
-                                                 "join",
-                                                 "lateral",
-                                                 "like",
-                                                 "ilike",
-                                                 "between",
-                                                 "is",
-                                                 "having",
-                                                 "conflict",
-                                                 "with",
-                                                 "explain",
-                                                 "limit",
-                                                 "offset",
-                                                 "distinct",
-                                                 "numeric",
-                                                 "decimal",
-                                                 "varchar",
-                                                 "char",
-                                                 "materialized",
-                                                 "interval",
-                                                 "set",
-                                                 "count",
-                                                 "sum",
-                                                 "avg",
-                                                 "min",
-                                                 "max",
-                                                 "coalesce",
-                                                 "nullif",
-                                                 "greatest",
-                                                 "least",
-                                                 "now",
-                                                 "lower",
-                                                 "upper",
-                                                 "length",
-                                                 "trim",
-                                                 "substring",
-                                                 "replace",
-                                                 "position",
-                                                 "concat",
-                                                 "abs",
-                                                 "round",
-                                                 "floor",
-                                                 "ceil",
-                                                 "cast",
-                                                 "extract",
-                                                 "to_char",
-                                                 "date_trunc",
-                                                 "row_number",
-                                                 "rank",
-                                                 "dense_rank",
-                                                 "lag",
-                                                 "lead",
-                                                 "first_value",
-                                                 "random",
-                                                 "generate_series",
-                                                 "unnest",
-                                                 "array_agg",
-                                                 "string_agg",
-                                                 "json_agg",
-                                                 "jsonb_agg",
-                                                 "to_json",
-                                                 "to_jsonb",
-                                                 "json_build_object",
-                                                 "jsonb_build_object",
-                                                 "row_to_json",
-                                                 "gen_random_uuid",
-                                                 "clock_timestamp",
-                                                 "pg_sleep",
-                                                 "pg_backend_pid",
-                                                 "current_setting",
-                                                 "txid_current",
-                                                 "pg_advisory_xact_lock",
-                                                 "md5",
-                                                 "format"});
+  constexpr std::string_view harmless =
+      "values in and or not as on using from select where by any some all exists over filter case when then "
+      "else returning array row union except intersect join lateral like ilike between is having conflict "
+      "with explain limit offset distinct materialized set numeric decimal varchar char interval count sum "
+      "avg min max coalesce nullif greatest least now lower upper length trim substring replace position "
+      "concat format md5 abs round floor ceil cast extract to_char date_trunc clock_timestamp row_number "
+      "rank dense_rank lag lead first_value random generate_series unnest array_agg string_agg json_agg "
+      "jsonb_agg to_json to_jsonb json_build_object jsonb_build_object row_to_json gen_random_uuid pg_sleep "
+      "pg_backend_pid current_setting txid_current pg_advisory_xact_lock";
   Words words{sql};
   bool first = true;       // of its statement
   bool table = false;      // after INTO: the parenthesis opens a list of columns

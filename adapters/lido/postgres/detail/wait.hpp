@@ -42,4 +42,10 @@ enum class Wake : unsigned char { ready, timed_out, stopped };
   }
 }
 
+/// Blocks until `deadline`.
+inline void pause_until(TimePoint deadline) noexcept {
+  for (TimePoint now = Clock::now(); now < deadline; now = Clock::now())
+    ::poll(nullptr, 0, milliseconds_until(deadline, now));
+}
+
 }  // namespace lido::postgres::detail

@@ -1,0 +1,55 @@
+// The policies of the PostgreSQL pool; they serve any `lido::Pool` of `Connection`.
+//   Growth        Overflow, or no pooling, as a setting says     - one type for both, so that the environment may
+//   decide CheckSession  looks at the socket, pings what lay idle       - before every loan and in a sweep Recycle
+//   RetireAfter, then ResetOnReturn
+#pragma once
+
+#include <chrono>
+
+#include <lido/error.hpp>
+#include <lido/growth.hpp>
+#include <lido/health.hpp>
+#include <lido/policy.hpp>
+#include <lido/postgres/connection.hpp>
+#include <lido/recycle.hpp>
+
+namespace lido::postgres {
+
+/// `Overflow`, or a `NullPool` of the same maximum.
+struct Growth {
+  Overflow overflow{};
+  bool pooling = true;  ///< false: every connection is lent once
+
+  GrowthPlan plan(const PoolCounts& counts) const noexcept {
+    if (pooling) return overflow.plan(counts);
+    return NullPool{.max_size = overflow.pool_size + overflow.max_overflow}.plan(counts);
+  }
+};
+
+/// Discards a session that the server ended, which is free to see, and pings one that was idle for `after` or longer.
+struct CheckSession {
+  bool ping = true;                          ///< false: only looks at the socket
+  Duration after = std::chrono::seconds{1};  ///< the bypass window; zero pings always. Range: 0 and more.
+
+  Verdict check(Connection& connection, const ConnectionInfo& info) const {
+    const bool asked = ping && info.idle >= after;
+    const bool fit = asked ? connection.ping(info.deadline) : connection.is_alive();
+    return fit ? Verdict::keep : Verdict::discard;
+  }
+};
+
+/// Retires by age; puts the session in order when it comes back, as `ConnectionSettings::reset` says.
+using Recycle = AllOf<RetireAfter, ResetOnReturn>;
+
+inline void validate(const Growth& policy) { lido::validate(policy.overflow); }
+
+inline void validate(const CheckSession& policy) {
+  if (policy.after < Duration::zero()) throw InvalidOption{"CheckSession::after", "a duration of zero or more"};
+}
+
+static_assert(Pingable<Connection> && Resettable<Connection>);
+static_assert(GrowthPolicy<Growth>);
+static_assert(HealthPolicyFor<CheckSession, Connection> && HealthPolicyFor<PingIfIdle, Connection>);
+static_assert(RecyclePolicyFor<Recycle, Connection>);
+
+}  // namespace lido::postgres

@@ -1,0 +1,88 @@
+// The PostgreSQL pool, ready made.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <lido/facts.hpp>
+#include <lido/options.hpp>
+#include <lido/pool.hpp>
+#include <lido/postgres/connection.hpp>
+#include <lido/postgres/environment.hpp>
+#include <lido/postgres/options.hpp>
+#include <lido/postgres/policies.hpp>
+
+namespace lido::postgres {
+
+/// Opens connections for a pool: any `lido::Pool` takes it as its connector. Cheap to copy.
+class Connector {
+ public:
+  /// Throws `PermanentConnectError` when `connection_string` is malformed.
+  explicit Connector(const std::string& connection_string, ConnectionSettings settings = {})
+      : target_{std::make_shared<const detail::ConnectionString>(
+            Connection::prepare(connection_string, settings.application_name))},
+        settings_{std::make_shared<const ConnectionSettings>(std::move(settings))} {}
+
+  /// Connects. Blocks until `info.deadline` or until `info.stop` is requested; throws `ConnectError`.
+  Connection operator()(const OpenInfo& info) const {
+    return Connection::connect(*target_, info.deadline, info.stop, settings_);
+  }
+
+ private:
+  std::shared_ptr<const detail::ConnectionString> target_;
+  std::shared_ptr<const ConnectionSettings> settings_;
+};
+
+/// A pool of sessions with the settings of `Options`; all its members are those of `lido::Pool`.
+class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
+ public:
+  /// A pool on `connection_string`, a URI or `key=value` pairs as libpq takes them. Opens nothing yet. Throws
+  /// `PermanentConnectError` when the string is malformed and `InvalidOption`, naming the field.
+  explicit Pool(const std::string& connection_string, const Options& options = {})
+      : lido::Pool<Connection, Growth, CheckSession, Recycle>{
+            Connector{connection_string, settings_of(options)},
+            {.overflow = {options.pool_size, options.max_overflow, options.linger}, .pooling = options.pooling},
+            {.ping = options.pre_ping, .after = options.pre_ping_after},
+            Recycle{RetireAfter{.age = options.pool_recycle}, ResetOnReturn{}},
+            pool_options_of(options)} {}
+
+  /// A pool as the environment says: `Pool pool{options_from_environment()};`.
+  explicit Pool(const Environment& environment) : Pool{environment.connection_string, environment.options} {}
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+ private:
+  [[nodiscard]] static ConnectionSettings settings_of(const Options& options) {
+    validate(options);
+    return {.application_name = options.application_name,
+            .statement_timeout = options.statement_timeout,
+            .reset = options.reset,
+            .echo = options.echo};
+  }
+  [[nodiscard]] static PoolOptions pool_options_of(const Options& options) {
+    PoolOptions pool;
+    pool.name = options.name;
+    pool.acquire_timeout = options.pool_timeout;
+    pool.open_timeout = options.connect_timeout;
+    return pool;
+  }
+};
+
+/// A `Pool` without pooling, for tests: every acquire connects, every release closes, so that no test sees what another
+/// one left behind. Otherwise it is the same, its limit and its queue included.
+class TestPool : public Pool {
+ public:
+  /// As the constructors of `Pool`; `Options::pooling` is ignored.
+  explicit TestPool(const std::string& connection_string, Options options = {})
+      : Pool{connection_string, without_pooling(std::move(options))} {}
+  explicit TestPool(const Environment& environment) : TestPool{environment.connection_string, environment.options} {}
+
+ private:
+  [[nodiscard]] static Options without_pooling(Options options) {
+    options.pooling = false;
+    return options;
+  }
+};
+
+}  // namespace lido::postgres
