@@ -31,8 +31,8 @@ class Connection {
   /// `PermanentConnectError` where trying again cannot help, also for a malformed string, else `ConnectError`.
   [[nodiscard]] static Connection connect(const std::string& connection_string, TimePoint deadline,
                                           const std::stop_token& stop = {}, ConnectionSettings settings = {}) {
-    return connect(prepare(connection_string, settings.application_name), deadline, stop,
-                   std::make_shared<const ConnectionSettings>(std::move(settings)));
+    const detail::ConnectionString target = prepare(connection_string, settings.application_name);
+    return connect(target, deadline, stop, std::make_shared<const ConnectionSettings>(std::move(settings)));
   }
 
   /// Runs one statement; `parameters` are bound to `$1` and so on, never pasted into `sql`. Blocks for at most the

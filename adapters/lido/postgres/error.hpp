@@ -17,12 +17,12 @@ namespace lido::postgres {
 
 /// What the server said of an error; empty where it said nothing.
 struct Diagnostics {
-  std::string sqlstate;   ///< five characters, for instance `23505`
-  std::string severity;   ///< `ERROR`, `FATAL` or `PANIC`, in no locale
-  std::string message;    ///< the primary message
-  std::string detail;     ///< may quote data of the row at fault, so that `what()` leaves it out
-  std::string hint;       ///< the server's advice
-  std::string statement;  ///< the statement, without its parameters
+  std::string sqlstate{};   ///< five characters, for instance `23505`
+  std::string severity{};   ///< `ERROR`, `FATAL` or `PANIC`, in no locale
+  std::string message{};    ///< the primary message
+  std::string detail{};     ///< may quote data of the row at fault, so that `what()` leaves it out
+  std::string hint{};       ///< the server's advice
+  std::string statement{};  ///< the statement, without its parameters
 };
 
 /// The base of everything that this adapter throws. Copies are cheap and never throw.

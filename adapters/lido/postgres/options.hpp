@@ -39,10 +39,10 @@ using Echo = std::function<void(std::string_view sql, Duration took)>;
 
 /// What one connection remembers; a pool fills it from its `Options`.
 struct ConnectionSettings {
-  std::string application_name;                  ///< what pg_stat_activity shows; empty: the connection string's
+  std::string application_name{};                ///< what pg_stat_activity shows; empty: the connection string's
   Duration statement_timeout = Duration::max();  ///< see `Options::statement_timeout`
   ResetLevel reset = ResetLevel::targeted;       ///< see `Options::reset`
-  Echo echo;                                     ///< see `Options::echo`
+  Echo echo{};                                   ///< see `Options::echo`
 };
 
 /// Settings of `Pool`, for designated initialisers; whatever is left out has the default given here.

@@ -142,7 +142,6 @@ class BasicSession {
             {.sqlstate = "25P02",
              .severity = "ERROR",
              .message = message,
-             .detail = {},
              .hint = "a statement failed before and its error was not heeded",
              .statement = "COMMIT"}};
   }

@@ -144,12 +144,7 @@ class Channel {
   }
 
   [[nodiscard]] static Diagnostics plain(std::string_view sql, const std::string& message) {
-    return {.sqlstate = {},
-            .severity = {},
-            .message = message,
-            .detail = {},
-            .hint = {},
-            .statement = without_passwords(sql)};
+    return {.message = message, .statement = without_passwords(sql)};
   }
   [[nodiscard]] static QueryError failed(std::string_view sql, const std::string& message) {
     return {message, plain(sql, message)};

@@ -60,14 +60,10 @@ namespace lido::postgres::detail {
     const std::size_t line = message.rfind('\n', at) + 1;  // npos + 1 is 0
     const std::string_view prefix = message.substr(line, at - line);
     const std::string_view text = rest.substr(7, rest.find('\n') - 7);
-    return {.sqlstate = std::string{state},
-            .severity = "FATAL",
-            .message = std::string{prefix} + ": " + std::string{text},
-            .detail = {},
-            .hint = {},
-            .statement = {}};
+    return {
+        .sqlstate = std::string{state}, .severity = "FATAL", .message = std::string{prefix} + ": " + std::string{text}};
   }
-  return {.sqlstate = {}, .severity = {}, .message = one_line(message), .detail = {}, .hint = {}, .statement = {}};
+  return {.message = one_line(message)};
 }
 
 }  // namespace lido::postgres::detail

@@ -1,0 +1,311 @@
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/postgres/connection.hpp>
+#include <postgres/server.hpp>
+
+using namespace lido;
+using namespace lido::postgres;
+using namespace lido::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Sends without waiting for the answer, as an exception in the middle of a query would leave it.
+void leave_running(Connection& connection, const char* sql) {
+  BOOST_REQUIRE(PQsendQuery(connection.native(), sql) == 1);
+  BOOST_REQUIRE(PQflush(connection.native()) == 0);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(connection)
+
+BOOST_AUTO_TEST_CASE(binds_parameters_of_every_kind) {
+  Connection connection = lido::test::connect();
+  const std::string text = "o'hara \"; drop table users; --";
+  const Result result = connection.exec(
+      "select $1::int8, $2::float8, $3::bool, $4::text, $5::text, $6::text, $7::int4, $8::int4, $9::text, $10::bytea",
+      std::numeric_limits<std::int64_t>::min(), 0.1, true, text, std::string_view{"view"}, "literal",
+      std::optional<int>{7}, std::optional<int>{}, nullptr, std::vector<std::byte>{std::byte{0}, std::byte{255}});
+  BOOST_REQUIRE(result.rows() == 1U);
+  const Row row = result[0];
+  BOOST_TEST(row[0].as<std::int64_t>() == std::numeric_limits<std::int64_t>::min());
+  BOOST_TEST(row[1].as<double>() == 0.1);
+  BOOST_TEST(row[2].as<bool>());
+  BOOST_TEST(row[3].as<std::string>() == text);
+  BOOST_TEST(row[4].as<std::string>() == "view");
+  BOOST_TEST(row[5].as<std::string>() == "literal");
+  BOOST_TEST(row[6].as<int>() == 7);
+  BOOST_TEST(row[7].is_null());
+  BOOST_TEST(row[8].is_null());
+  BOOST_TEST((row[9].as<std::vector<std::byte>>() == std::vector<std::byte>{std::byte{0}, std::byte{255}}));
+}
+
+BOOST_AUTO_TEST_CASE(refuses_a_zero_byte_instead_of_cutting_the_text_there) {
+  Connection connection = lido::test::connect();
+  const std::string text{"a\0b", 3};
+  const auto error = caught<QueryError>([&] { connection.exec("select $1::text", text); });
+  BOOST_TEST(std::string_view{error.what()}.find("parameter $1") != std::string_view::npos);
+  BOOST_CHECK_THROW(connection.exec(std::string_view{"select 1\0 + 1", 13}), QueryError);
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(tells_what_the_server_says_of_an_error_and_stays_usable) {
+  Connection connection = lido::test::connect();
+  connection.exec_script("create temp table users(name text unique); insert into users values ('known')");
+  const auto error = caught<QueryError>([&] { connection.exec("insert into users values ($1)", "known"); });
+  BOOST_TEST(error.sqlstate() == "23505");
+  BOOST_TEST(error.severity() == "ERROR");
+  BOOST_TEST(error.statement() == "insert into users values ($1)");
+  BOOST_TEST(error.detail().find("already exists") != std::string::npos);
+  const std::string_view what = error.what();
+  BOOST_TEST(what.find("23505") != std::string_view::npos);
+  BOOST_TEST(what.find("known") == std::string_view::npos);  // data stays out of logs
+  BOOST_TEST(connection.exec("select count(*) from users").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(shows_no_password_of_a_statement) {
+  Connection connection = lido::test::connect();
+  const auto error = caught<QueryError>(
+      [&] { connection.exec("alter role nobody_knows with password 'hunter2''s' valid until 'tomorrow'"); });
+  BOOST_TEST(error.statement() == "alter role nobody_knows with password '***' valid until 'tomorrow'");
+}
+
+BOOST_AUTO_TEST_CASE(takes_one_statement_at_a_time_unless_it_is_a_script) {
+  Connection connection = lido::test::connect();
+  BOOST_CHECK_THROW(connection.exec("select 1; select 2"), QueryError);
+  BOOST_TEST(connection.exec_script("select 1; select 2").one<int>() == 2);
+  const auto error = caught<QueryError>([&] { connection.exec_script("select 1; select 1/0; select nonsense"); });
+  BOOST_TEST(error.sqlstate() == "22012");
+}
+
+BOOST_AUTO_TEST_CASE(stays_usable_after_a_wrong_number_of_parameters) {
+  Connection connection = lido::test::connect();
+  // 08P01, of a class that otherwise means a lost connection.
+  const auto error = caught<QueryError>([&] { connection.exec("select 1", 5); });
+  BOOST_TEST(error.sqlstate() == "08P01");
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(sends_and_receives_more_than_the_socket_holds) {
+  Connection connection = lido::test::connect();
+  const std::string big(20'000'000, 'x');
+  BOOST_TEST((connection.exec_until(Clock::now() + 60s, "select $1::text", big).one<std::string>() == big));
+}
+
+BOOST_AUTO_TEST_CASE(gives_up_at_the_deadline_and_has_the_statement_cancelled) {
+  Connection connection = lido::test::connect({.application_name = "sleeper"});
+  const auto start = Clock::now();
+  const auto error = caught<QueryTimeout>([&] { connection.exec_until(start + 100ms, "select pg_sleep($1)", 600); });
+  const auto took = Clock::now() - start;
+  BOOST_TEST((took >= 100ms));
+  BOOST_TEST((took < 300ms));
+  BOOST_TEST(error.statement() == "select pg_sleep($1)");
+  BOOST_TEST(!connection.is_alive());
+  BOOST_TEST(!connection.reset(soon()));
+  BOOST_CHECK_THROW(connection.exec("select 1"), ConnectionLost);
+  PostgresServer::wait_until("the statement is cancelled", [] {
+    return server().ask(
+               "select count(*) from pg_stat_activity where application_name = 'sleeper' "
+               "and state = 'active'") == "0";
+  });
+}
+
+BOOST_AUTO_TEST_CASE(has_a_usual_deadline) {
+  Connection connection = lido::test::connect({.statement_timeout = 50ms});
+  BOOST_CHECK_THROW(connection.exec("select pg_sleep(60)"), QueryTimeout);
+}
+
+BOOST_AUTO_TEST_CASE(keeps_the_connection_when_the_server_itself_cancels) {
+  Connection connection = lido::test::connect();
+  connection.exec("set statement_timeout = '20ms'");
+  BOOST_TEST(caught<QueryError>([&] { connection.exec("select pg_sleep(60)"); }).sqlstate() == "57014");
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(is_alive_until_the_server_ends_the_session) {
+  Connection connection = lido::test::connect();
+  BOOST_TEST(connection.is_alive());
+  BOOST_TEST(connection.ping(soon()));
+  terminate(connection);
+  BOOST_TEST(!connection.is_alive());
+  BOOST_TEST(!connection.ping(soon()));
+  BOOST_TEST(!connection.reset(soon()));
+}
+
+BOOST_AUTO_TEST_CASE(is_alive_after_a_notification_a_notice_and_a_changed_setting) {
+  Connection connection = lido::test::connect();
+  connection.exec("listen news");
+  server().ask("notify news, 'hello'");
+  PostgresServer::wait_until("the notification is there", [&] {
+    char byte = 0;
+    return ::recv(PQsocket(connection.native()), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+  });
+  BOOST_TEST(connection.is_alive());
+  BOOST_TEST(connection.ping(soon()));
+  BOOST_TEST(connection.reset(soon()));
+  BOOST_TEST((PQnotifies(connection.native()) == nullptr));
+  connection.exec("do $$ begin raise warning 'not on stderr'; end $$");
+  BOOST_TEST(connection.is_alive());
+}
+
+BOOST_AUTO_TEST_CASE(tells_a_terminated_session_by_the_first_error_of_the_answer) {
+  Connection connection = lido::test::connect();
+  terminate(connection);
+  const auto error = caught<ConnectionLost>([&] { connection.exec("select 1"); });
+  BOOST_TEST(error.sqlstate() == "57P01");
+  BOOST_TEST(error.severity() == "FATAL");
+  Connection other = lido::test::connect();
+  const auto own = caught<ConnectionLost>([&] { other.exec("select pg_terminate_backend(pg_backend_pid())"); });
+  BOOST_TEST(own.sqlstate() == "57P01");
+}
+
+BOOST_AUTO_TEST_CASE(ping_gives_up_a_hung_server_at_its_deadline) {
+  Connection connection = lido::test::connect();
+  server().sigstop();
+  BOOST_TEST(connection.is_alive());  // as far as can be told
+  const auto start = Clock::now();
+  BOOST_TEST(!connection.ping(start + 50ms));
+  const auto took = Clock::now() - start;
+  server().sigcont();
+  BOOST_TEST((took >= 50ms));
+  BOOST_TEST((took < 250ms));
+  BOOST_TEST(!connection.is_alive());
+}
+
+BOOST_AUTO_TEST_CASE(reset_rolls_back_an_open_and_a_failed_transaction) {
+  Connection connection = lido::test::connect();
+  server().ask("create table if not exists kept(id int); truncate kept");
+  connection.exec("begin");
+  connection.exec("insert into kept values (1)");
+  BOOST_TEST(connection.in_transaction());
+  BOOST_TEST(connection.reset(soon()));
+  BOOST_TEST(!connection.in_transaction());
+  BOOST_TEST(connection.exec("select count(*) from kept").one<int>() == 0);
+
+  connection.exec("begin");
+  BOOST_CHECK_THROW(connection.exec("select 1/0"), QueryError);
+  BOOST_TEST(connection.in_failed_transaction());
+  BOOST_TEST(connection.reset(soon()));
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(reset_refuses_a_running_statement_a_copy_and_a_pipeline) {
+  Connection active = lido::test::connect();
+  leave_running(active, "select pg_sleep(0)");
+  BOOST_TEST(!active.reset(soon()));
+  BOOST_TEST(!active.ping(soon()));
+  BOOST_CHECK_THROW(active.exec("select 1"), QueryError);
+
+  Connection copying = lido::test::connect();
+  copying.exec("create temp table copied(id int)");
+  PQclear(PQexec(copying.native(), "copy copied from stdin"));
+  BOOST_TEST(!copying.reset(soon()));
+
+  Connection pipelined = lido::test::connect();
+  BOOST_REQUIRE(PQenterPipelineMode(pipelined.native()) == 1);
+  BOOST_TEST(!pipelined.reset(soon()));
+  BOOST_TEST(!pipelined.is_usable());
+}
+
+BOOST_AUTO_TEST_CASE(gives_up_a_connection_whose_statement_began_a_copy) {
+  Connection connection = lido::test::connect();
+  BOOST_CHECK_THROW(connection.exec("copy (select 1) to stdout"), QueryError);
+  BOOST_TEST(!connection.is_alive());
+  BOOST_TEST(!connection.reset(soon()));
+}
+
+BOOST_AUTO_TEST_CASE(reset_leaves_nothing_of_a_session_to_the_next_borrower) {
+  server().ask(
+      "drop role if exists somebody; create role somebody; drop table if exists kept; create table kept(id int)");
+  for (const ResetLevel level : {ResetLevel::targeted, ResetLevel::discard_all}) {
+    Connection connection = lido::test::connect({.reset = level});
+    const auto fresh = connection.exec("show search_path").one<std::string>();
+    for (const char* sql :
+         {"set search_path = pg_catalog", "set my.variable = 'x'", "create temp table scratch(id int)", "listen news",
+          "select pg_advisory_lock(4711)", "prepare plan as select 1", "declare held cursor with hold for select 1",
+          "set role somebody"})
+      connection.exec(sql);
+    BOOST_TEST(connection.reset(soon()));
+    BOOST_TEST(connection.exec("show search_path").one<std::string>() == fresh);
+    // A variable of one's own is empty afterwards, and not NULL as before it was ever set.
+    BOOST_TEST(connection.exec("select current_setting('my.variable', true)").one<std::string>() == "");
+    BOOST_TEST(connection.exec("select to_regclass('scratch')::text").one<std::optional<std::string>>().has_value() ==
+               false);
+    BOOST_TEST(connection.exec("select count(*) from pg_listening_channels()").one<int>() == 0);
+    BOOST_TEST(connection.exec("select count(*) from pg_locks where locktype = 'advisory'").one<int>() == 0);
+    BOOST_TEST(connection.exec("select count(*) from pg_prepared_statements").one<int>() == 0);
+    BOOST_TEST(connection.exec("select count(*) from pg_cursors where name = 'held'").one<int>() == 0);
+    BOOST_TEST(connection.exec("select current_user::text").one<std::string>() == "postgres");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(reset_asks_the_server_only_when_something_may_be_left) {
+  std::vector<std::string> log;
+  const Echo echo = [&](std::string_view sql, Duration) { log.emplace_back(sql); };
+  const auto resets = [&](ResetLevel level, const char* sql) {
+    Connection connection = lido::test::connect({.reset = level, .echo = echo});
+    if (sql != nullptr) connection.exec(sql);
+    log.clear();
+    const bool clean = connection.reset(soon());
+    std::string all = clean ? "" : "refused ";
+    for (const std::string& one : log) all += one + ";";
+    return all;
+  };
+  BOOST_TEST(resets(ResetLevel::targeted, nullptr) == "");
+  BOOST_TEST(resets(ResetLevel::targeted, "select 1") == "");
+  BOOST_TEST(resets(ResetLevel::targeted, "begin") == "ROLLBACK;");
+  BOOST_TEST(resets(ResetLevel::targeted, "set role none") == "DISCARD ALL;");
+  BOOST_TEST(resets(ResetLevel::discard_all, nullptr) == "");
+  BOOST_TEST(resets(ResetLevel::discard_all, "select 1") == "DISCARD ALL;");
+  BOOST_TEST(resets(ResetLevel::discard_all, "begin") == "ROLLBACK;DISCARD ALL;");
+  BOOST_TEST(resets(ResetLevel::rollback, "set role none") == "");
+  BOOST_TEST(resets(ResetLevel::rollback, "begin") == "ROLLBACK;");
+  BOOST_TEST(resets(ResetLevel::none, "set role none") == "");
+  BOOST_TEST(resets(ResetLevel::none, "begin") == "refused ");
+}
+
+BOOST_AUTO_TEST_CASE(echoes_each_statement_without_passwords_and_survives_a_log_that_throws) {
+  std::vector<std::string> log;
+  Connection connection = lido::test::connect({.echo = [&](std::string_view sql, Duration took) {
+    log.emplace_back(sql);
+    BOOST_TEST((took > 0ns));
+    throw std::runtime_error{"disk full"};
+  }});
+  connection.exec("select $1::text", "parameter");
+  BOOST_CHECK_THROW(connection.exec("create role x password 'hunter2' nonsense"), QueryError);
+  BOOST_REQUIRE(log.size() == 2U);
+  BOOST_TEST(log[0] == "select $1::text");
+  BOOST_TEST(log[1] == "create role x password '***' nonsense");
+}
+
+BOOST_AUTO_TEST_CASE(leaves_the_session_to_the_parent_when_destroyed_after_a_fork) {
+  Connection connection = lido::test::connect();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    {
+      const Connection inherited = std::move(connection);
+    }
+    ::_exit(0);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  BOOST_TEST(status == 0);
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,241 @@
+// A throw-away PostgreSQL server: its own directory, a Unix socket only, gone with its owner even if that dies.
+#pragma once
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <libpq-fe.h>
+
+namespace lido::test {
+
+/// For one thread, and made in a thread that lives as long as the server: the kernel ends it with that thread.
+class PostgresServer {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// How a server stops: `fast` says goodbye to its sessions, `immediate` is a crash.
+  enum class Mode { fast, immediate };
+
+  /// Initialises and starts a server; `LIDO_POSTGRES_BIN` says where its programs are, else the newest is taken. Throws
+  /// `std::runtime_error` with the server's log.
+  PostgresServer() : programs_{find_programs()}, directory_{make_directory()} {
+    try {
+      run({programs_ / "initdb", "--pgdata=" + data(), "--username=postgres", "--auth=trust", "--no-sync",
+           "--encoding=UTF8", "--locale=C"});
+      std::ofstream{data() + "/pg_hba.conf"} << "local all with_password scram-sha-256\nlocal all all trust\n";
+      start();
+    } catch (...) {
+      destroy();
+      throw;
+    }
+  }
+  PostgresServer(const PostgresServer&) = delete;
+  PostgresServer& operator=(const PostgresServer&) = delete;
+  ~PostgresServer() { destroy(); }
+
+  /// For the superuser, who needs no password; the user `with_password`, once created, needs one.
+  [[nodiscard]] std::string conninfo(const std::string& user = "postgres") const {
+    return "host=" + directory_ + " user=" + user + " dbname=postgres";
+  }
+  /// The directory of the socket.
+  [[nodiscard]] const std::string& host() const noexcept { return directory_; }
+  [[nodiscard]] pid_t pid() const noexcept { return server_; }
+
+  /// Starts it and waits until it takes connections; harmless when it runs.
+  void start() {
+    if (server_ != 0) return;
+    server_ = spawn({programs_ / "postgres", "-D", data(), "-c", "listen_addresses=", "-c",
+                     "unix_socket_directories=" + directory_, "-c", "fsync=off", "-c", "full_page_writes=off", "-c",
+                     "max_connections=200", "-c", "shared_buffers=16MB", "-c", "deadlock_timeout=50ms", "-c",
+                     "max_prepared_transactions=10"});
+    wait_until("the server is ready", [this] {
+      if (::waitpid(server_, nullptr, WNOHANG) == server_) {
+        server_ = 0;
+        throw std::runtime_error{"the server did not start:\n" + log()};
+      }
+      std::ifstream file{data() + "/postmaster.pid"};
+      std::string line;
+      bool ours = false;
+      for (int number = 1; std::getline(file, line); ++number) {
+        if (number == 1) ours = line == std::to_string(server_);
+        if (number == 8) return ours && line.starts_with("ready");
+      }
+      return false;
+    });
+  }
+  /// Stops it and waits until it is gone; harmless when it does not run.
+  void stop(Mode mode = Mode::fast) {
+    if (server_ == 0) return;
+    sigcont();
+    ::kill(server_, mode == Mode::fast ? SIGINT : SIGQUIT);
+    wait_until("the server is gone", [this] { return ::waitpid(server_, nullptr, WNOHANG) != 0; });
+    server_ = 0;
+  }
+  void restart(Mode mode = Mode::fast) {
+    stop(mode);
+    start();
+  }
+
+  /// Stops all its processes where they are, as a machine that hangs: connections stay, nothing answers.
+  void sigstop() { signal_all(SIGSTOP); }
+  void sigcont() { signal_all(SIGCONT); }
+
+  /// Ends every session; returns how many there were.
+  int terminate_backends() {
+    return std::stoi(
+        ask("select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity "
+            "where pid <> pg_backend_pid() and backend_type = 'client backend'"));
+  }
+  /// How many sessions there are.
+  [[nodiscard]] int sessions() {
+    return std::stoi(
+        ask("select count(*) from pg_stat_activity "
+            "where pid <> pg_backend_pid() and backend_type = 'client backend'"));
+  }
+  /// Runs `sql` on a connection of its own; returns the first value of the last statement, or nothing.
+  std::string ask(const std::string& sql) const {
+    PGconn* const connection = PQconnectdb(conninfo().c_str());
+    PQsetNoticeProcessor(connection, [](void*, const char*) {}, nullptr);
+    PGresult* const result = PQexec(connection, sql.c_str());
+    const bool good = PQresultStatus(result) == PGRES_TUPLES_OK || PQresultStatus(result) == PGRES_COMMAND_OK;
+    const std::string answer = good && PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "";
+    const std::string error = PQerrorMessage(connection);
+    PQclear(result);
+    PQfinish(connection);
+    if (!good) throw std::runtime_error{sql + ": " + error};
+    return answer;
+  }
+
+  /// Looks at `condition` again and again, for ten seconds at most.
+  template <class Condition>
+  static void wait_until(const char* what, Condition condition) {
+    const auto deadline = Clock::now() + std::chrono::seconds{10};
+    while (!condition()) {
+      if (Clock::now() > deadline) throw std::runtime_error{std::string{"waited in vain until "} + what};
+      ::poll(nullptr, 0, 2);
+    }
+  }
+
+ private:
+  using Path = std::filesystem::path;
+
+  [[nodiscard]] static Path find_programs() {
+    if (const char* given = std::getenv("LIDO_POSTGRES_BIN")) return given;
+    int newest = 0;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator{"/usr/lib/postgresql", ignored})
+      if (std::filesystem::exists(entry.path() / "bin" / "postgres"))
+        newest = std::max(newest, std::atoi(entry.path().filename().c_str()));
+    if (newest > 0) return Path{"/usr/lib/postgresql"} / std::to_string(newest) / "bin";
+    throw std::runtime_error{"no PostgreSQL server found: set LIDO_POSTGRES_BIN"};
+  }
+
+  // The server refuses to run as root; then it runs as `postgres`, or as `nobody`.
+  [[nodiscard]] static const passwd* other_user() {
+    if (::geteuid() != 0) return nullptr;
+    const passwd* user = ::getpwnam("postgres");
+    return user != nullptr ? user : ::getpwnam("nobody");
+  }
+  [[nodiscard]] static std::string make_directory() {
+    char path[] = "/tmp/lido-XXXXXX";  // short: the path of a socket has 107 characters at most
+    if (::mkdtemp(path) == nullptr) throw std::runtime_error{"mkdtemp failed"};
+    if (const passwd* user = other_user(); user != nullptr && ::chown(path, user->pw_uid, user->pw_gid) != 0)
+      throw std::runtime_error{"chown failed"};
+    return path;
+  }
+  [[nodiscard]] std::string data() const { return directory_ + "/data"; }
+  [[nodiscard]] std::string log() const {
+    std::ostringstream text;
+    text << std::ifstream{directory_ + "/log"}.rdbuf();
+    return text.str();
+  }
+
+  pid_t spawn(const std::vector<std::string>& command) const {
+    const passwd* const user = other_user();
+    std::vector<char*> arguments;
+    for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    const std::string log_file = directory_ + "/log";
+    const pid_t parent = ::getpid();
+    const pid_t child = ::fork();
+    if (child < 0) throw std::runtime_error{"fork failed"};
+    if (child > 0) return child;
+    // Nothing but system calls from here: other threads may have held locks when the fork came.
+    if (user != nullptr && (::setgroups(0, nullptr) != 0 || ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0))
+      ::_exit(126);
+    ::prctl(PR_SET_PDEATHSIG, SIGQUIT);  // after setuid, which clears it
+    if (::getppid() != parent) ::_exit(125);
+    const int output = ::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    const int input = ::open("/dev/null", O_RDONLY);
+    ::dup2(input, 0);
+    ::dup2(output, 1);
+    ::dup2(output, 2);
+    if (::chdir("/") != 0) ::_exit(124);
+    // What the tests have open (sockets above all) must not stay open in the server.
+    for (int file = 3; file < 1024; ++file) ::close(file);
+    ::execv(arguments[0], arguments.data());
+    ::_exit(127);
+  }
+  void run(const std::vector<std::string>& command) const {
+    const pid_t child = spawn(command);
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (status != 0) throw std::runtime_error{command[0] + " failed:\n" + log()};
+  }
+
+  // The server's processes are its children.
+  void signal_all(int signal) const {
+    if (server_ == 0) return;
+    ::kill(server_, signal);  // first, so that it starts no more
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc", ignored}) {
+      const std::string name = entry.path().filename();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      std::string line;
+      std::getline(std::ifstream{entry.path() / "stat"}, line);
+      // `pid (name) state parent`, and a name may hold anything.
+      std::istringstream rest{line.substr(std::min(line.size(), line.rfind(')') + 1))};
+      char state = 0;
+      pid_t parent = 0;
+      if (rest >> state >> parent && parent == server_) ::kill(static_cast<pid_t>(std::stol(name)), signal);
+    }
+  }
+
+  void destroy() noexcept {
+    try {
+      stop(Mode::immediate);
+    } catch (...) {
+      ::kill(server_, SIGKILL);
+      ::waitpid(server_, nullptr, 0);
+    }
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+  }
+
+  Path programs_;
+  std::string directory_;
+  pid_t server_ = 0;
+};
+
+}  // namespace lido::test
