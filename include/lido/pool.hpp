@@ -89,7 +89,7 @@ class Pool {
     return acquire(timeout, {}, where);
   }
   /// The same, given up with `AcquireCancelled` as soon as `stop` is requested.
-  Lease acquire(Duration timeout, const std::stop_token& stop,
+  Lease acquire(Duration timeout, const typename Platform::StopToken& stop,
                 std::source_location where = std::source_location::current()) {
     return {*core_, core_->acquire(timeout, stop, where)};
   }

@@ -261,12 +261,12 @@ class Chores : public Shared {
     if (!recycles(slot, facts) || !healthy(slot, facts)) return false;
     const Turn lock = turn();
     const GrowthPlan& plan = market_.plan();
-    return market_.total() <= plan.pool_size || facts.idle < plan.linger || !market_.queue().empty();
+    return market_.staying() <= plan.pool_size || facts.idle < plan.linger || !market_.queue().empty();
   }
 
   [[nodiscard]] bool surplus() noexcept {
     const Turn lock = turn();
-    return market_.total() > market_.plan().pool_size;
+    return market_.staying() > market_.plan().pool_size;
   }
 
   // False when the destructor threw.

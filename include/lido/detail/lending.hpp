@@ -25,9 +25,10 @@ class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
   using Base::reads_clock;
   using typename Base::Slot;
   using typename Base::Turn;
+  using StopToken = typename Platform::StopToken;
 
   // A slot with a fit connection, now the caller's. Throws what `Pool::acquire` throws.
-  Slot& acquire(Duration timeout, const std::stop_token& stop, std::source_location where) {
+  Slot& acquire(Duration timeout, const StopToken& stop, std::source_location where) {
     if (timeout < Duration::zero()) throw InvalidOption{"acquire(timeout)", "a duration of zero or more"};
     if (stop.stop_requested()) throw_cancelled();
     const TimePoint begun = reads_clock ? Platform::now() : TimePoint{};
@@ -161,7 +162,7 @@ class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
   }
 
   // The slow path: a place in the queue until a slot is granted or the time is up.
-  Slot& wait(TimePoint begun, Duration timeout, const std::stop_token& stop, std::source_location where, bool unfit) {
+  Slot& wait(TimePoint begun, Duration timeout, const StopToken& stop, std::source_location where, bool unfit) {
     const Reference keep{*this};
     ThreadWaiter waiter;
     waiter.since = reads_clock ? begun : Platform::now();
@@ -169,7 +170,7 @@ class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
     for (bool again = false;; again = true) {
       line_up(waiter, deadline, again, unfit);
       {
-        std::optional<std::stop_callback<Cancel>> on_stop;
+        std::optional<typename Platform::template StopCallback<Cancel>> on_stop;
         if (stop.stop_possible()) on_stop.emplace(stop, Cancel{*this, waiter});
         sleep(waiter, deadline);
       }
@@ -234,8 +235,8 @@ class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
       const Fate fate = waiter.fate.load(std::memory_order_relaxed);
       if (!told && (fate == Fate::waiting || fate == Fate::woken || fate == Fate::called)) {
         if (Platform::now() < deadline) {
-          market_.grow(lock);  // a pool without workers: the back-off is over
-          retry = TimePoint::max();
+          market_.try_again(waiter, lock);
+          retry = market_.keeps_time_until(waiter);
           continue;
         }
         market_.leave(waiter, Fate::abandoned, true, lock);
@@ -248,17 +249,16 @@ class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
       if (fate == Fate::woken) {
         if (market_.compete(waiter, lock)) return;
       } else if (fate == Fate::called) {
-        open_for_itself(waiter, deadline, lock);
-        const Turn relock = this->turn();
-        retry = market_.retry_at();
+        retry = open_for_itself(waiter, deadline, lock);
       } else if (fate != Fate::waiting) {
         return;
       }
     }
   }
 
-  // In a pool without workers. May be granted a slot meanwhile: then its parker holds the token.
-  void open_for_itself(ThreadWaiter& waiter, TimePoint deadline, Turn& lock) noexcept {
+  // In a pool without workers. May be granted a slot meanwhile: then its parker holds the token. Until when it may
+  // sleep.
+  TimePoint open_for_itself(ThreadWaiter& waiter, TimePoint deadline, Turn& lock) noexcept {
     waiter.fate.store(Fate::waiting, std::memory_order_relaxed);
     waiter.busy = true;
     lock.end();
@@ -266,6 +266,7 @@ class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
     Turn relock = this->turn();
     waiter.busy = false;
     market_.grow(relock);
+    return market_.keeps_time_until(waiter);
   }
 
   [[nodiscard]] bool holds_one() {

@@ -52,12 +52,23 @@ class Market {
   [[nodiscard]] bool suspended() const noexcept { return suspended_; }
   [[nodiscard]] bool inline_work() const noexcept { return rules_.openers == 0; }
   [[nodiscard]] std::size_t total() const noexcept { return total_; }
+  // Connections that are not on their way out.
+  [[nodiscard]] std::size_t staying() const noexcept { return total_ - closing_; }
   [[nodiscard]] const WaitQueue<Slot>& queue() const noexcept { return queue_; }
   [[nodiscard]] const Backoff& backoff() const noexcept { return backoff_; }
   [[nodiscard]] JobQueue<Slot>& opens() noexcept { return opens_; }
   [[nodiscard]] JobQueue<Slot>& closes() noexcept { return closes_; }
   [[nodiscard]] Sleepers<Platform>& workers() noexcept { return workers_; }
   [[nodiscard]] Sleepers<Platform>& watchers() noexcept { return watchers_; }
+  // Until when this waiter may sleep before it has to look at the back-off.
+  [[nodiscard]] TimePoint keeps_time_until(const Waiter& waiter) const noexcept {
+    return timekeeper_ == &waiter ? retry_at() : TimePoint::max();
+  }
+  // The waiter's back-off is over.
+  void try_again(const Waiter& waiter, Turn& turn) noexcept {
+    if (timekeeper_ == &waiter) timekeeper_ = nullptr;
+    grow(turn);
+  }
   // When the growth held back by the back-off should be tried again.
   [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? backoff_.until() : TimePoint::max(); }
 
@@ -88,7 +99,7 @@ class Market {
     waiter.fate.store(Fate::waiting, std::memory_order_relaxed);
     Slot* const slot = slots_.claim_idle_or_recall();
     if (slot == nullptr) return false;
-    queue_.remove(waiter);
+    dequeue(waiter, turn);
     take(waiter, *slot);
     waiter.fate.store(Fate::granted, std::memory_order_relaxed);
     match(turn);  // others may be idle: the next one is woken
@@ -99,16 +110,16 @@ class Market {
   bool leave(Waiter& waiter, Fate fate, bool by_itself, Turn& turn) noexcept {
     const Fate before = waiter.fate.load(std::memory_order_relaxed);
     if (before != Fate::waiting && before != Fate::woken && before != Fate::called) return false;
-    queue_.remove(waiter);
+    const bool kept_time = &waiter == timekeeper_;
+    dequeue(waiter, turn);
     if (by_itself) {
       waiter.fate.store(fate, std::memory_order_release);
       if (before == Fate::woken) wake_in_flight_ = false;
     } else {
       settle(waiter, fate, turn);
     }
-    if (inline_work() && queue_.empty()) drop_queued_opens(turn);
-    // A wake that was on its way is passed on, and so is a call to open.
-    if (before != Fate::waiting) match(turn);
+    // A wake that was on its way is passed on, and so are a call to open and the keeping of time.
+    if (before != Fate::waiting || kept_time) match(turn);
     return true;
   }
 
@@ -125,12 +136,14 @@ class Market {
   // The connection in the caller's slot is to be closed.
   void retire(Slot& slot, Turn& turn) noexcept {
     slot.state.store(SlotState::closing, std::memory_order_relaxed);  // the lock orders it for whoever closes
+    ++closing_;
     closes_.push(slot);
     wake_worker(turn);
   }
 
   // The caller's slot has no connection any more.
   void vacate(Slot& slot, Turn& turn) noexcept {
+    if (slot.state.load(std::memory_order_relaxed) == SlotState::closing) --closing_;
     slot.retire = false;
     slot.state.store(SlotState::vacant, std::memory_order_relaxed);
     --total_;
@@ -156,7 +169,7 @@ class Market {
     --total_;
     if (permanent && !any_live()) {
       while (Waiter* const waiter = queue_.front()) {
-        queue_.remove(*waiter);
+        dequeue(*waiter, turn);
         waiter->error = error;
         settle(*waiter, Fate::refused, turn);
       }
@@ -202,6 +215,7 @@ class Market {
       }
     }
     if (inline_work() && !opens_.empty()) call_opener(turn);
+    if (inline_work() && retry_ && timekeeper_ == nullptr) timekeeper_ = call_opener(turn);
   }
 
   // --- administration ---------------------------------------------------------------------------------------------
@@ -241,7 +255,7 @@ class Market {
   void close(Turn& turn) noexcept {
     closed_ = true;
     while (Waiter* const waiter = queue_.front()) {
-      queue_.remove(*waiter);
+      dequeue(*waiter, turn);
       settle(*waiter, Fate::closed, turn);
     }
     drop_queued_opens(turn);
@@ -265,10 +279,12 @@ class Market {
     if (at_once) {
       const bool was_woken = head.fate.load(std::memory_order_relaxed) == Fate::woken;
       if (!plan_.reuse) slot.retire = true;
-      queue_.remove(head);
+      const bool kept_time = &head == timekeeper_;
+      dequeue(head, turn);
       take(head, slot);
       settle(head, Fate::granted, turn);
-      if (was_woken) match(turn);  // no wake is in flight any more, so that the invariant has to be made true again
+      // No wake is in flight any more, so that the invariant has to be made true again; or nobody keeps time any more.
+      if (was_woken || kept_time) match(turn);
       return;
     }
     publish(slot);
@@ -327,13 +343,22 @@ class Market {
     wake_watchers(turn);
   }
 
-  // Without workers a waiting thread opens for itself.
-  void call_opener(Turn& turn) noexcept {
+  // Without workers a waiting thread opens for itself, and one of them keeps time for the back-off. Who was called.
+  Waiter* call_opener(Turn& turn) noexcept {
     for (Waiter* waiter = queue_.front(); waiter != nullptr; waiter = waiter->next) {
-      if (waiter->fate.load(std::memory_order_relaxed) == Fate::called) return;
+      if (waiter->fate.load(std::memory_order_relaxed) == Fate::called) return waiter;
       if (!waiter->thread || waiter->busy) continue;
-      return settle(*waiter, Fate::called, turn);
+      settle(*waiter, Fate::called, turn);
+      return waiter;
     }
+    return nullptr;
+  }
+
+  void dequeue(Waiter& waiter, Turn& turn) noexcept {
+    queue_.remove(waiter);
+    if (timekeeper_ == &waiter) timekeeper_ = nullptr;
+    // Without workers nobody would come for them.
+    if (inline_work() && queue_.empty()) drop_queued_opens(turn);
   }
 
   [[nodiscard]] bool any_live() noexcept {
@@ -352,8 +377,10 @@ class Market {
   Sleepers<Platform> workers_;   // idle ones
   Sleepers<Platform> watchers_;  // callers of close and wait_until_ready
   Backoff backoff_;
-  std::size_t total_ = 0;    // slots that are not vacant
-  std::size_t opening_ = 0;  // of these, the ones being opened
+  std::size_t total_ = 0;         // slots that are not vacant
+  std::size_t opening_ = 0;       // of these, the ones being opened
+  std::size_t closing_ = 0;       // and the ones being closed
+  Waiter* timekeeper_ = nullptr;  // without workers: who tries again after the back-off
   bool wake_in_flight_ = false;
   bool retry_ = false;  // growth is wanted and held back by the back-off
   bool suspended_ = false;

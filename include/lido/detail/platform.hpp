@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 
 #include <lido/facts.hpp>
@@ -117,6 +118,9 @@ struct StandardPlatform {
   using Mutex = std::mutex;
   using Parker = detail::Parker;
   using Thread = std::thread;
+  using StopToken = std::stop_token;
+  template <class Function>
+  using StopCallback = std::stop_callback<Function>;
 
   static TimePoint now() noexcept { return Clock::now(); }
   static std::thread::id this_thread() noexcept { return std::this_thread::get_id(); }

@@ -1,0 +1,139 @@
+// Is the service behind a pool there? What a liveness or readiness endpoint answers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <ostream>
+#include <source_location>
+#include <string>
+#include <string_view>
+
+#include <lido/detail/describe.hpp>
+#include <lido/detail/json.hpp>
+#include <lido/error.hpp>
+#include <lido/health.hpp>
+#include <lido/pool.hpp>
+
+namespace lido {
+
+/// The outcome of `check_health`.
+enum class HealthStatus : std::uint8_t {
+  unhealthy,  ///< no connection came in time, or the one that came did not answer; `HealthReport::error` says why
+  healthy,    ///< a connection answered
+};
+
+[[nodiscard]] constexpr std::string_view to_string(HealthStatus status) noexcept {
+  return status == HealthStatus::healthy ? "healthy" : "unhealthy";
+}
+
+/// What `check_health` found. The figures are those of the pool after the check, which does not count itself among
+/// them.
+struct HealthReport {
+  std::string name;  ///< `PoolOptions::name`
+  HealthStatus status = HealthStatus::unhealthy;
+  std::size_t pool_size = 0;                ///< connections kept open though idle
+  std::size_t checked_out_connections = 0;  ///< with a borrower
+  std::size_t overflow = 0;                 ///< connections beyond `pool_size`
+  std::size_t total = 0;                    ///< connections, whatever they are doing
+  std::size_t available = 0;                ///< idle: open and ready to be lent
+  std::size_t max_size = 0;                 ///< never more connections than this
+  std::size_t waiting = 0;                  ///< callers in the queue
+  Duration latency{};  ///< of the one round trip, whether it succeeded or not; zero where none was begun
+  std::string error;   ///< empty if healthy; the words of whoever threw, and what caused it
+};
+
+/// Acquires a connection and pings it, once, all within `timeout`: the checks of the pool's own policies at acquire
+/// count towards it. Blocks for at most that long (as far as the connector's and the connection's hooks keep to their
+/// deadlines), and then for what the recycle policy does on release (`PoolOptions::reset_timeout` at most). A
+/// connection that does not answer is discarded. An unhealthy pool is a report, not an exception: throws
+/// `InvalidOption` for a `timeout` that is not above zero, and `std::bad_alloc`. Thread-safe.
+template <Pingable Connection, class Growth, class Health, class Recycle, class Platform>
+[[nodiscard]] HealthReport check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout,
+                                        std::source_location where = std::source_location::current()) {
+  // Zero would grant the pool's own check its full time, and ours none.
+  if (timeout <= Duration::zero()) throw InvalidOption{"check_health(timeout)", "a duration above zero"};
+  const TimePoint deadline = saturating_add(Platform::now(), timeout);
+  HealthReport report;
+  try {
+    auto lease = pool.acquire(timeout, where);
+    const TimePoint begun = Platform::now();
+    if (begun >= deadline) {
+      // Nothing was learnt about the connection: it goes back as it came.
+      report.error = "no time was left for a round trip";
+    } else {
+      const auto ping = [&] {
+        try {
+          if (lease->ping(deadline)) return true;
+          report.error = "the connection did not answer, or not in time";
+        } catch (...) {
+          report.error = detail::describe(std::current_exception());
+        }
+        return false;
+      };
+      const bool answered = ping();
+      report.latency = Platform::now() - begun;
+      if (answered)
+        report.status = HealthStatus::healthy;
+      else
+        lease.discard();
+    }
+  } catch (...) {
+    report.error = detail::describe(std::current_exception());
+  }
+  const Statistics figures = pool.statistics();
+  report.name = figures.name;
+  report.pool_size = figures.pool_size;
+  report.checked_out_connections = figures.now.leased;
+  report.overflow = figures.overflow();
+  report.total = figures.now.total();
+  report.available = figures.now.idle;
+  report.max_size = figures.max_size;
+  report.waiting = figures.now.waiting;
+  return report;
+}
+
+namespace detail {
+
+// Milliseconds with three decimals, whatever the locale.
+[[nodiscard]] inline std::string decimal_milliseconds(Duration span) {
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(span).count();
+  const std::string fraction = std::to_string(1000 + micros % 1000);
+  return std::to_string(micros / 1000) + '.' + fraction.substr(1);
+}
+
+}  // namespace detail
+
+/// The report as one JSON object (RFC 8259): the members by their names, `latency` as `latency_ms`, `error` null where
+/// there is none.
+[[nodiscard]] inline std::string to_json(const HealthReport& report) {
+  std::string text = "{\"name\":" + detail::json_string(report.name) + ",\"status\":\"";
+  text += to_string(report.status);
+  text += '"';
+  const auto add = [&](const char* key, const std::string& value) { ((text += ",\"") += key) += "\":" + value; };
+  add("pool_size", std::to_string(report.pool_size));
+  add("checked_out_connections", std::to_string(report.checked_out_connections));
+  add("overflow", std::to_string(report.overflow));
+  add("total", std::to_string(report.total));
+  add("available", std::to_string(report.available));
+  add("max_size", std::to_string(report.max_size));
+  add("waiting", std::to_string(report.waiting));
+  add("latency_ms", detail::decimal_milliseconds(report.latency));
+  add("error", report.error.empty() ? "null" : detail::json_string(report.error));
+  return text += '}';
+}
+
+/// The report for people: the figures on one line, then the error, if there is one.
+inline std::ostream& operator<<(std::ostream& out, const HealthReport& report) {
+  std::string text = report.name + ": ";
+  text += to_string(report.status);
+  text += ", latency " + detail::decimal_milliseconds(report.latency) + " ms; " + std::to_string(report.total) +
+          " of at most " + std::to_string(report.max_size) + " connections (" +
+          std::to_string(report.checked_out_connections) + " checked out, " + std::to_string(report.available) +
+          " available, pool size " + std::to_string(report.pool_size) + ", overflow " +
+          std::to_string(report.overflow) + "), " + std::to_string(report.waiting) + " waiting";
+  if (!report.error.empty()) text += ": " + report.error;
+  return out << text;
+}
+
+}  // namespace lido

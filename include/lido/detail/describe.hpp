@@ -1,0 +1,31 @@
+// An exception in words, with what caused it.
+#pragma once
+
+#include <exception>
+#include <string>
+
+namespace lido::detail {
+
+// What `error` says, and what the exceptions nested in it say, outermost first. What they say is up to whoever threw
+// them: nothing is added here that could be a secret.
+[[nodiscard]] inline std::string describe(const std::exception_ptr& error) {
+  std::string text;
+  // Bounded: an exception that nests itself must not keep the caller.
+  std::exception_ptr next = error;
+  for (int depth = 0; next != nullptr && depth < 8; ++depth) {
+    if (depth > 0) text += "; caused by: ";
+    std::exception_ptr cause;
+    try {
+      std::rethrow_exception(next);
+    } catch (const std::exception& thrown) {
+      text += thrown.what();
+      if (const auto* const nested = dynamic_cast<const std::nested_exception*>(&thrown)) cause = nested->nested_ptr();
+    } catch (...) {
+      text += "an exception that is no std::exception";
+    }
+    next = cause;
+  }
+  return text;
+}
+
+}  // namespace lido::detail

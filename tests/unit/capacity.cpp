@@ -1,0 +1,370 @@
+// How many connections there are: behaviours 1 to 9.
+#include <boost/test/unit_test.hpp>
+#include <set>
+#include <support/simulated_pool.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+BOOST_AUTO_TEST_SUITE(capacity)
+
+BOOST_AUTO_TEST_CASE(never_has_more_connections_than_the_maximum) {
+  on_many_schedules([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(3ms); };
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 1, .max_size = 3}};
+    Threads threads;
+    for (int t = 0; t < 8; ++t)
+      threads.start([&] {
+        for (int i = 0; i < 5; ++i) {
+          auto lease = pool.acquire(Duration::max());
+          lease->use();
+          if (i == 2) lease.discard();
+          BOOST_TEST(pool.statistics().now.total() <= 3U);
+        }
+      });
+    threads.join();
+    BOOST_TEST(ledger.peak <= 3U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(never_opens_a_connection_only_to_throw_it_away) {
+  on_many_schedules([] {
+    Ledger ledger;
+    int fails = 0;
+    ledger.on_open = [&](const OpenInfo&) {
+      sim::sleep_for(2ms);
+      if (++fails % 3 == 0) throw std::runtime_error{"refused"};
+    };
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 4}};
+    Threads threads;
+    for (int t = 0; t < 6; ++t)
+      threads.start([&] {
+        for (int i = 0; i < 4; ++i) pool.acquire(Duration::max())->use();
+      });
+    threads.join();
+    const Statistics figures = pool.statistics();
+    BOOST_TEST(figures.closed == 0U);
+    BOOST_TEST(figures.opened == ledger.opened);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(refuses_settings_out_of_range_and_names_the_field) {
+  Ledger ledger;
+  const auto field_of = [&](auto make) -> std::string {
+    std::string field = "none";
+    calmly([&] {
+      try {
+        make();
+      } catch (const InvalidOption& error) {
+        field = error.field();
+        BOOST_TEST(std::string{error.what()}.starts_with(field));
+      }
+    });
+    return field;
+  };
+  const auto elastic = [&](Elastic growth) {
+    return field_of([&] { SimulatedPool<> pool{connector(ledger), growth}; });
+  };
+  BOOST_TEST(elastic({.max_size = 0}) == "Elastic::max_size");
+  BOOST_TEST(elastic({.min_idle = 3, .max_size = 2}) == "Elastic::min_idle");
+  BOOST_TEST(elastic({.linger = -1ns}) == "Elastic::linger");
+  BOOST_TEST(elastic({.min_idle = 0, .max_size = 2'000'000}) == "GrowthPlan::max_size");
+  BOOST_TEST(elastic({}) == "none");
+
+  const auto option = [&](PoolOptions options) {
+    return field_of([&] { SimulatedPool<> pool{connector(ledger), {}, {}, {}, std::move(options)}; });
+  };
+  BOOST_TEST(option({.acquire_timeout = -1ms}) == "PoolOptions::acquire_timeout");
+  BOOST_TEST(option({.open_timeout = 0ms}) == "PoolOptions::open_timeout");
+  BOOST_TEST(option({.check_timeout = 0ms}) == "PoolOptions::check_timeout");
+  BOOST_TEST(option({.reset_timeout = 0ms}) == "PoolOptions::reset_timeout");
+  BOOST_TEST(option({.barging_limit = -1ms}) == "PoolOptions::barging_limit");
+  BOOST_TEST(option({.workers = 1000}) == "PoolOptions::workers");
+  BOOST_TEST(option({.sweep_interval = 0ms}) == "PoolOptions::sweep_interval");
+  BOOST_TEST(option({.backoff_min = 0ms}) == "PoolOptions::backoff_min");
+  BOOST_TEST(option({.backoff_min = 2s, .backoff_max = 1s}) == "PoolOptions::backoff_max");
+  BOOST_TEST(field_of([&] { SimulatedPool<NullPool>{connector(ledger), NullPool{.max_size = 0}}; }) ==
+             "NullPool::max_size");
+  BOOST_TEST(field_of([&] {
+               SimulatedPool<> pool{connector(ledger)};
+               (void)pool.acquire(-1s);
+             }) == "acquire(timeout)");
+  BOOST_TEST(ledger.live == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(reuses_an_idle_connection_before_it_opens_one) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 5}};
+    for (int i = 0; i < 10; ++i) (void)pool.acquire();
+    BOOST_TEST(ledger.opened == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(lends_no_connection_twice) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}};
+    Threads threads;
+    for (int t = 0; t < 5; ++t)
+      threads.start([&] {
+        for (int i = 0; i < 6; ++i) pool.acquire(Duration::max())->use();  // throws when shared
+      });
+  });
+}
+
+BOOST_AUTO_TEST_CASE(overflow_keeps_its_size_and_closes_the_excess_after_the_linger) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Overflow> pool{connector(ledger), Overflow{.pool_size = 2, .max_overflow = 3, .linger = 5s}};
+    {
+      std::vector<SimulatedPool<Overflow>::Lease> leases;
+      for (int i = 0; i < 5; ++i) leases.push_back(pool.acquire());
+      BOOST_TEST(pool.statistics().overflow() == 3U);
+    }
+    BOOST_TEST(pool.statistics().now.idle == 5U);
+    sim::sleep_for(4s);
+    BOOST_TEST(pool.statistics().now.total() == 5U);
+    sim::sleep_for(4s);
+    BOOST_TEST(pool.statistics().now.total() == 2U);
+    BOOST_TEST(ledger.live == 2U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_that_is_being_closed_still_counts) {
+  calmly([] {
+    struct SlowToClose {
+      Ledger* ledger;
+      explicit SlowToClose(Ledger& book) : ledger{&book} { ledger->peak = std::max(ledger->peak, ++ledger->live); }
+      SlowToClose(const SlowToClose&) = delete;
+      SlowToClose& operator=(const SlowToClose&) = delete;
+      ~SlowToClose() {
+        sim::sleep_for(10ms);
+        --ledger->live;
+      }
+    };
+    Ledger ledger;
+    Pool<SlowToClose, FixedSize, AssumeHealthy, KeepAlways, sim::Platform> pool{[&] { return SlowToClose{ledger}; },
+                                                                                FixedSize{.size = 1}};
+    pool.acquire().discard();
+    BOOST_TEST(pool.statistics().now.closing == 1U);
+    (void)pool.acquire();
+    BOOST_TEST(ledger.peak == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_open_gives_its_slot_back) {
+  on_many_schedules([] {
+    Ledger ledger;
+    ledger.on_open = [&](const OpenInfo&) {
+      if (ledger.attempts < 4) throw std::runtime_error{"refused"};
+    };
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}};
+    pool.acquire(Duration::max())->use();
+    BOOST_TEST(pool.statistics().open_failures == 3U);
+    BOOST_TEST(pool.statistics().now.total() == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_hanging_open_blocks_nobody_else) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [&](const OpenInfo& info) {
+      if (ledger.attempts > 1) return;
+      sim::self->world->block(info.deadline);  // hangs until it is told to give up
+      throw std::runtime_error{"timed out"};
+    };
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}};
+    Threads threads;
+    std::vector<Duration> waits(2);
+    const TimePoint start = sim::Platform::now();
+    sim::Latch both{2};
+    for (int t = 0; t < 2; ++t)
+      threads.start([&, t] {
+        both.count_down();
+        (void)pool.acquire();
+        waits[static_cast<std::size_t>(t)] = sim::Platform::now() - start;
+      });
+    threads.join();
+    BOOST_TEST((waits[0] < 1s && waits[1] < 1s));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(discard_frees_the_slot_and_wakes_a_waiter) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}};
+    auto first = pool.acquire();
+    Threads threads;
+    threads.start([&] { BOOST_TEST(pool.acquire(Duration::max())->number == 2U); });
+    until([&] { return pool.statistics().now.waiting == 1; });
+    first.discard();
+    threads.join();
+    BOOST_TEST(ledger.closed == 1U);
+    BOOST_TEST(pool.statistics().discarded == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(detach_frees_the_slot_wakes_a_waiter_and_does_not_close) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}};
+    auto first = pool.acquire();
+    Threads threads;
+    threads.start([&] { (void)pool.acquire(Duration::max()); });
+    until([&] { return pool.statistics().now.waiting == 1; });
+    Resource mine = first.detach();
+    threads.join();
+    BOOST_TEST(!first);
+    BOOST_TEST(mine.number == 1U);
+    BOOST_TEST(ledger.closed == 0U);
+    BOOST_TEST(ledger.live == 2U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(resize_down_closes_idle_excess_now_and_lent_excess_on_return) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 4}};
+    pool.wait_until_ready(10s);
+    auto a = pool.acquire();
+    auto b = pool.acquire();
+    pool.resize({.size = 1});
+    until([&] { return ledger.live == 2; });  // the idle ones go at once, the lent ones stay
+    a->use();
+    a.release();
+    b.release();
+    until([&] { return pool.statistics().now.total() == 1; });
+    BOOST_TEST(ledger.live == 1U);
+    BOOST_TEST(pool.statistics().max_size == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(resize_up_serves_waiters) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}};
+    auto held = pool.acquire();
+    Threads threads;
+    std::set<std::size_t> seen;
+    for (int t = 0; t < 3; ++t) threads.start([&] { seen.insert(pool.acquire(Duration::max())->number); });
+    until([&] { return pool.statistics().now.waiting == 3; });
+    pool.resize({.min_idle = 0, .max_size = 3});
+    threads.join();
+    BOOST_TEST(!seen.contains(1U));
+    BOOST_TEST(ledger.peak <= 3U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(resize_refuses_what_the_constructor_refuses_and_changes_nothing) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}};
+    BOOST_CHECK_THROW(pool.resize({.min_idle = 0, .max_size = 0}), InvalidOption);
+    BOOST_TEST(pool.statistics().max_size == 2U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_background_refills_the_minimum_after_expiry_and_invalidation) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), FixedSize{.size = 3}, {}, RetireAfter{.age = 1min, .jitter = 0}};
+    pool.wait_until_ready(1s);
+    sim::sleep_for(62s);
+    BOOST_TEST(ledger.closed == 3U);
+    BOOST_TEST(pool.statistics().now.idle == 3U);
+    pool.invalidate();
+    sim::sleep_for(1s);
+    BOOST_TEST(ledger.closed == 6U);
+    BOOST_TEST(pool.statistics().now.idle == 3U);
+    BOOST_TEST(ledger.peak == 3U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_background_refills_the_minimum_after_recovery) {
+  calmly([] {
+    Ledger ledger;
+    bool away = true;
+    ledger.on_open = [&](const OpenInfo&) {
+      if (away) throw std::runtime_error{"refused"};
+    };
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 3}};
+    sim::sleep_for(10s);
+    BOOST_TEST(pool.statistics().now.total() == 0U);
+    away = false;
+    sim::sleep_for(300ms);
+    BOOST_TEST(pool.statistics().now.idle == 3U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(null_pool_opens_on_acquire_and_closes_on_release) {
+  for (const std::size_t workers : {0U, 2U})
+    on_many_schedules([&] {
+      Ledger ledger;
+      SimulatedPool<NullPool> pool{connector(ledger), NullPool{}, {}, {}, {.workers = workers}};
+      for (std::size_t i = 1; i <= 3; ++i) {
+        auto lease = pool.acquire();
+        BOOST_TEST(lease->number == i);
+        lease.release();
+        until([&] { return pool.statistics().now.total() == 0; });
+        BOOST_TEST(ledger.closed == i);
+      }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(null_pool_caps_and_serves_first_come_first_served) {
+  for (const std::size_t workers : {0U, 2U})
+    on_many_schedules([&] {
+      Ledger ledger;
+      SimulatedPool<NullPool> pool{connector(ledger), NullPool{.max_size = 1}, {}, {}, {.workers = workers}};
+      auto held = pool.acquire();
+      std::vector<int> order;
+      Threads threads;
+      for (int t = 0; t < 4; ++t) {
+        threads.start([&, t] {
+          auto lease = pool.acquire(Duration::max());
+          order.push_back(t);
+          lease->use(1ms);
+        });
+        until([&] { return pool.statistics().now.waiting == static_cast<std::size_t>(t) + 1; });
+      }
+      held.release();
+      threads.join();
+      BOOST_TEST(order == (std::vector{0, 1, 2, 3}), boost::test_tools::per_element());
+      BOOST_TEST(ledger.peak == 1U);
+      BOOST_TEST(ledger.opened == 5U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(null_pool_work_is_done_by_the_threads_that_ask) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<NullPool> pool{connector(ledger), NullPool{}};
+    std::thread::id opener;
+    ledger.on_open = [&](const OpenInfo&) { opener = std::this_thread::get_id(); };
+    auto lease = pool.acquire();
+    BOOST_TEST((opener == std::this_thread::get_id()));
+    lease.release();
+    BOOST_TEST(ledger.closed == 1U);  // at once, with no thread to wait for
+  });
+}
+
+BOOST_AUTO_TEST_CASE(without_workers_maintain_does_the_background_work) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), FixedSize{.size = 3}, {}, RetireAfter{.age = 1min, .jitter = 0}, {.workers = 0}};
+    BOOST_TEST(ledger.opened == 0U);
+    pool.maintain();
+    BOOST_TEST(pool.statistics().now.idle == 3U);
+    sim::sleep_for(2min);
+    BOOST_TEST(ledger.closed == 0U);
+    pool.maintain();
+    BOOST_TEST(ledger.closed == 3U);
+    BOOST_TEST(pool.statistics().now.idle == 3U);
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()

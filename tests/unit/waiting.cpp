@@ -1,0 +1,469 @@
+// Who waits, for how long, and what ends it: behaviours 10 to 20.
+#include <boost/test/unit_test.hpp>
+#include <support/simulated_pool.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+namespace {
+
+struct NoSuchDatabase : std::runtime_error, PermanentFailure {
+  NoSuchDatabase() : std::runtime_error{"no such database"} {}
+};
+
+constexpr Elastic one{.min_idle = 0, .max_size = 1};
+
+// How long `body` takes in virtual time.
+template <class Body>
+Duration span_of(Body body) {
+  const TimePoint start = sim::Platform::now();
+  body();
+  return sim::Platform::now() - start;
+}
+
+std::string nested_message(const AcquireTimeout& error) {
+  try {
+    error.rethrow_nested();
+  } catch (const std::exception& cause) {
+    return cause.what();
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(waiting)
+
+BOOST_AUTO_TEST_CASE(times_out_in_the_queue_on_time) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one};
+    auto held = pool.acquire();
+    BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)pool.acquire(250ms), AcquireTimeout); }) == 250ms));
+    BOOST_TEST(pool.statistics().timeouts == 1U);
+    BOOST_TEST(pool.statistics().now.waiting == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(times_out_on_time_while_the_open_hangs) {
+  for (const std::size_t workers : {1U, 5U})
+    calmly([&] {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo& info) {
+        sim::self->world->block(info.deadline);
+        throw std::runtime_error{"timed out"};
+      };
+      SimulatedPool<> pool{connector(ledger), one, {}, {}, {.open_timeout = 10s, .workers = workers}};
+      BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)pool.acquire(250ms), AcquireTimeout); }) == 250ms));
+    });
+}
+
+BOOST_AUTO_TEST_CASE(without_workers_the_connector_is_given_the_callers_deadline) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo& info) {
+      sim::self->world->block(info.deadline);
+      throw std::runtime_error{"timed out"};
+    };
+    SimulatedPool<> pool{connector(ledger), one, {}, {}, {.workers = 0}};
+    BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)pool.acquire(250ms), AcquireTimeout); }) == 250ms));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_check_is_given_the_callers_deadline) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingOnAcquire> pool{connector(ledger), one};
+    (void)pool.acquire();
+    ledger.on_ping = [](TimePoint deadline) { return sim::self->world->block(deadline), false; };
+    const Duration span = span_of([&] {
+      try {
+        (void)pool.acquire(250ms);
+        BOOST_ERROR("lent an unfit connection");
+      } catch (const AcquireTimeout& error) {
+        BOOST_TEST((error.phase() == Phase::checking));
+      }
+    });
+    BOOST_TEST((span == 250ms));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_reset_is_given_its_own_deadline) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_reset = [](TimePoint deadline) { return sim::self->world->block(deadline), false; };
+    SimulatedPool<Elastic, AssumeHealthy, ResetOnReturn> pool{connector(ledger), one, {}, {}, {.reset_timeout = 2s}};
+    auto lease = pool.acquire();
+    BOOST_TEST((span_of([&] { lease.release(); }) == 2s));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(zero_tries_once) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 1}};
+    pool.wait_until_ready(1s);
+    auto held = pool.acquire(0s);
+    BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)pool.acquire(0s), AcquireTimeout); }) == 0s));
+    BOOST_TEST(!pool.try_acquire());
+    held.release();
+    BOOST_TEST(pool.try_acquire().has_value());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(try_acquire_lets_the_pool_grow_for_the_next_try) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one};
+    BOOST_TEST(!pool.try_acquire());
+    sim::sleep_for(1ms);
+    BOOST_TEST(pool.try_acquire().has_value());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_time_out_of_the_call_wins_over_the_option) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one, {}, {}, {.acquire_timeout = 3s}};
+    auto held = pool.acquire();
+    BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)pool.acquire(), AcquireTimeout); }) == 3s));
+    BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)pool.acquire(5s), AcquireTimeout); }) == 5s));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(waits_without_limit_when_told_to) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one};
+    auto held = pool.acquire(Duration::max());
+    Threads threads;
+    threads.start([&] { pool.acquire(Duration::max())->use(); });
+    sim::sleep_for(3h);
+    held.release();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(serves_threads_first_come_first_served) {
+  for (const Duration limit : {Duration{0}, Duration{1ms}})
+    on_many_schedules([&] {
+      Ledger ledger;
+      SimulatedPool<> pool{connector(ledger), one, {}, {}, {.barging_limit = limit}};
+      auto held = pool.acquire();
+      std::vector<int> order;
+      Threads threads;
+      for (int t = 0; t < 5; ++t) {
+        threads.start([&, t] {
+          auto lease = pool.acquire(Duration::max());
+          order.push_back(t);
+          lease->use(10us);
+        });
+        until([&] { return pool.statistics().now.waiting == static_cast<std::size_t>(t) + 1; });
+      }
+      held.release();
+      threads.join();
+      BOOST_TEST(order == (std::vector{0, 1, 2, 3, 4}), boost::test_tools::per_element());
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_newcomer_never_overtakes_where_the_limit_is_zero) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one, {}, {}, {.barging_limit = 0ms}};
+    auto held = pool.acquire();
+    bool served = false;
+    Threads threads;
+    threads.start([&] {
+      auto lease = pool.acquire(Duration::max());
+      served = true;
+      lease->use(1ms);
+    });
+    until([&] { return pool.statistics().now.waiting == 1; });
+    held.release();
+    (void)pool.acquire(Duration::max());  // comes later, and is at once
+    BOOST_TEST(served);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_waiter_past_the_limit_is_not_overtaken_any_more) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one, {}, {}, {.barging_limit = 1ms}};
+    auto held = pool.acquire();
+    bool served = false;
+    Threads threads;
+    threads.start([&] {
+      auto lease = pool.acquire(Duration::max());
+      served = true;
+      lease->use(1ms);
+    });
+    until([&] { return pool.statistics().now.waiting == 1; });
+    sim::sleep_for(2ms);
+    held.release();
+    (void)pool.acquire(Duration::max());
+    BOOST_TEST(served);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(sixty_four_waiters_on_two_slots_wait_at_most_twice_the_ideal) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 2}};
+    pool.wait_until_ready(1s);
+    Duration longest{};
+    Threads threads;
+    for (int t = 0; t < 64; ++t)
+      threads.start([&] {
+        const TimePoint start = sim::Platform::now();
+        for (int i = 0; i < 10; ++i) {
+          const TimePoint asked = sim::Platform::now();
+          auto lease = pool.acquire(Duration::max());
+          longest = std::max(longest, sim::Platform::now() - asked);
+          lease->use(10ms);
+        }
+        (void)start;
+      });
+    threads.join();
+    BOOST_TEST((longest <= 2 * 32 * 10ms));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_timed_out_waiter_loses_no_connection_and_swallows_no_wake) {
+  for (std::uint64_t seed = 0; seed <= 300; ++seed)
+    sim::Simulation{seed}.run([&] {
+      Ledger ledger;
+      SimulatedPool<> pool{connector(ledger), one, {}, {}, {.barging_limit = seed % 2 == 0 ? 0ms : 1ms}};
+      auto held = pool.acquire();
+      int served = 0;
+      Threads threads;
+      for (int t = 0; t < 2; ++t)
+        threads.start([&] {
+          try {
+            pool.acquire(5ms)->use();
+            ++served;
+          } catch (const AcquireTimeout&) {
+          }
+        });
+      threads.start([&] {
+        pool.acquire(Duration::max())->use();  // behind the two: would sleep for ever on a lost wake
+        ++served;
+      });
+      threads.start([&] {
+        sim::sleep_for(5ms);  // the race: a release at the deadline of both
+        held.release();
+      });
+      threads.join();
+      const Statistics figures = pool.statistics();
+      BOOST_TEST(served >= 1);
+      BOOST_TEST(static_cast<int>(figures.timeouts) == 3 - served);
+      BOOST_TEST(figures.now.idle == 1U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_that_was_requested_already_fails_at_once) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one};
+    sim::StopSource stop;
+    stop.request_stop();
+    BOOST_CHECK_THROW((void)pool.acquire(1s, stop.get_token()), AcquireCancelled);
+    BOOST_TEST(pool.statistics().cancelled == 1U);
+    BOOST_TEST(ledger.attempts == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_wakes_its_waiter) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one};
+    auto held = pool.acquire();
+    sim::StopSource stop;
+    Threads threads;
+    threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(1h, stop.get_token()), AcquireCancelled); });
+    until([&] { return pool.statistics().now.waiting == 1; });
+    stop.request_stop();
+    threads.join();
+    BOOST_TEST(pool.statistics().cancelled == 1U);
+    BOOST_TEST(pool.statistics().now.waiting == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_that_races_with_a_release_loses_nothing) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed)
+    sim::Simulation{seed}.run([] {
+      Ledger ledger;
+      SimulatedPool<> pool{connector(ledger), one};
+      auto held = pool.acquire();
+      sim::StopSource stop;
+      Threads threads;
+      threads.start([&] {
+        try {
+          pool.acquire(1h, stop.get_token())->use();
+        } catch (const AcquireCancelled&) {
+        }
+      });
+      threads.start([&] { pool.acquire(Duration::max())->use(); });
+      until([&] { return pool.statistics().now.waiting == 2; });
+      threads.start([&] { stop.request_stop(); });
+      held.release();
+      threads.join();
+      BOOST_TEST(pool.statistics().now.idle == 1U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(rejects_one_more_than_may_wait) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one, {}, {}, {.max_waiting = 2}};
+    auto held = pool.acquire();
+    Threads threads;
+    for (int t = 0; t < 2; ++t) threads.start([&] { (void)pool.acquire(Duration::max()); });
+    until([&] { return pool.statistics().now.waiting == 2; });
+    BOOST_CHECK_THROW((void)pool.acquire(1h), QueueFull);
+    BOOST_TEST(pool.statistics().rejected == 1U);
+    held.release();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(whatever_brings_supply_wakes_a_waiter) {
+  using Act = std::function<void(SimulatedPool<>&, SimulatedPool<>::Lease&)>;
+  const std::vector<Act> acts{
+      [](auto&, auto& lease) { lease.release(); },
+      [](auto&, auto& lease) { lease.discard(); },
+      [](auto&, auto& lease) { (void)lease.detach(); },
+      [](auto& pool, auto&) { pool.resize({.min_idle = 0, .max_size = 2}); },
+      [](auto& pool, auto& lease) { pool.suspend(), lease.release(), pool.resume(); },
+      [](auto& pool, auto& lease) { pool.invalidate(), lease.release(); },
+  };
+  for (const Act& act : acts)
+    on_many_schedules([&] {
+      Ledger ledger;
+      SimulatedPool<> pool{connector(ledger), one};
+      auto held = pool.acquire();
+      Threads threads;
+      threads.start([&] { pool.acquire(Duration::max())->use(); });
+      until([&] { return pool.statistics().now.waiting == 1; });
+      act(pool, held);
+      threads.join();
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_close_wakes_every_waiter_with_an_error) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one};
+    auto held = pool.acquire();
+    Threads threads;
+    for (int t = 0; t < 3; ++t)
+      threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(Duration::max()), PoolClosed); });
+    until([&] { return pool.statistics().now.waiting == 3; });
+    BOOST_TEST(!pool.close().complete);
+    threads.join();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(every_waiter_resolves_when_the_first_opens_fail) {
+  for (const std::size_t workers : {0U, 1U, 3U})
+    on_many_schedules([&] {
+      Ledger ledger;
+      ledger.on_open = [&](const OpenInfo&) {
+        sim::sleep_for(1ms);
+        if (ledger.attempts <= 5) throw std::runtime_error{"refused"};
+      };
+      SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 3}, {}, {}, {.workers = workers}};
+      Threads threads;
+      for (int t = 0; t < 6; ++t) threads.start([&] { pool.acquire(Duration::max())->use(); });
+    });
+}
+
+BOOST_AUTO_TEST_CASE(every_waiter_resolves_when_all_opens_fail_for_good) {
+  for (const std::size_t workers : {0U, 1U, 3U})
+    on_many_schedules([&] {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo&) { throw NoSuchDatabase{}; };
+      SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 3}, {}, {}, {.workers = workers}};
+      Threads threads;
+      for (int t = 0; t < 6; ++t)
+        threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(Duration::max()), NoSuchDatabase); });
+      threads.join();
+      until([&] { return pool.statistics().now.total() == 0; });
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_caller_that_gives_up_during_an_open_leaves_an_idle_connection) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(100ms); };
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 5}};
+    BOOST_CHECK_THROW((void)pool.acquire(50ms), AcquireTimeout);
+    sim::sleep_for(100ms);
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+    BOOST_TEST(pool.statistics().now.total() == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_time_out_on_an_exhausted_pool_names_the_holders) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}, {}, {}, {.name = "orders"}};
+    std::thread::id holder;
+    sim::Latch done{1};
+    sim::Latch ready{1};
+    Threads threads;
+    threads.start([&] {
+      auto lease = pool.acquire();
+      holder = std::this_thread::get_id();
+      ready.count_down();
+      done.wait();
+    });
+    ready.wait();
+    const unsigned line = std::source_location::current().line() + 1;
+    auto mine = pool.acquire();
+    try {
+      (void)pool.acquire(2s);
+      BOOST_ERROR("served");
+    } catch (const AcquireTimeout& error) {
+      BOOST_TEST((error.phase() == Phase::waiting));
+      BOOST_TEST((error.waited() == 2s));
+      BOOST_TEST(error.counts().leased == 2U);
+      BOOST_TEST(!error.cause());
+      BOOST_REQUIRE_EQUAL(error.holders().size(), 2U);
+      BOOST_TEST((error.holders()[0].thread == holder));
+      BOOST_TEST(error.holders()[1].where.line() == line);
+      BOOST_TEST((error.holders()[1].held >= 2s));
+      const std::string message = error.what();
+      BOOST_TEST(message.starts_with("orders: acquire"));
+      BOOST_TEST(message.find("waiting.cpp:" + std::to_string(line)) != std::string::npos);
+      BOOST_TEST(message.find("the waiting thread itself holds 1") != std::string::npos);
+    }
+    done.count_down();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_time_out_on_an_unreachable_server_has_the_last_failure_nested) {
+  for (const std::size_t workers : {0U, 3U})
+    calmly([&] {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo&) { throw std::runtime_error{"connection refused"}; };
+      SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}, {}, {}, {.workers = workers}};
+      try {
+        (void)pool.acquire(2s);
+        BOOST_ERROR("served");
+      } catch (const AcquireTimeout& error) {
+        BOOST_TEST((error.phase() == Phase::opening));
+        BOOST_TEST(nested_message(error) == "connection refused");
+        BOOST_TEST(error.holders().empty());
+      }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_that_would_wait_for_itself_can_be_refused_at_once) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one, {}, {}, {.refuse_nested_wait = true}};
+    auto held = pool.acquire();
+    BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)pool.acquire(1h), SelfDeadlock); }) == 0s));
+    Threads threads;
+    threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(1s), AcquireTimeout); });  // holds none: may wait
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
