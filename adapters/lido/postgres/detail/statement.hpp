@@ -48,7 +48,7 @@ namespace lido::postgres::detail {
     if (found == text.end()) return shown.append(text);
     std::size_t at = static_cast<std::size_t>(found - text.begin()) + word.size();
     bool assigned = false;
-    while (at < text.size() && (is_space(text[at]) || text[at] == '=')) assigned = assigned || text[at++] == '=';
+    for (; at < text.size() && (is_space(text[at]) || text[at] == '='); ++at) assigned = assigned || text[at] == '=';
     shown.append(text.substr(0, at));
     text.remove_prefix(at);
     const bool escapes = text.size() > 1 && lower(text[0]) == 'e' && text[1] == '\'';

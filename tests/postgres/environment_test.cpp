@@ -1,0 +1,158 @@
+#include <stdlib.h>
+
+#include <chrono>
+#include <map>
+#include <sstream>
+#include <string>
+#include <string_view>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/postgres/environment.hpp>
+#include <lido/postgres/options.hpp>
+
+using namespace lido;
+using namespace lido::postgres;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Variables = std::map<std::string, std::string>;
+
+Environment read(Variables variables) {
+  variables.try_emplace("DATABASE_URL", "postgresql://app:hunter2@localhost/app");
+  return options_from_environment([&](const char* name) -> const char* {
+    const auto found = variables.find(name);
+    return found == variables.end() ? nullptr : found->second.c_str();
+  });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(environment)
+
+BOOST_AUTO_TEST_CASE(has_the_defaults_where_nothing_is_set) {
+  const Environment environment = read({});
+  BOOST_TEST(environment.connection_string == "postgresql://app:hunter2@localhost/app");
+  const Options& options = environment.options;
+  BOOST_TEST(options.pool_size == 20U);
+  BOOST_TEST(options.max_overflow == 40U);
+  BOOST_TEST((options.pool_timeout == 30s));
+  BOOST_TEST((options.pool_recycle == 1800s));
+  BOOST_TEST(options.pre_ping);
+  BOOST_TEST(options.pooling);
+}
+
+BOOST_AUTO_TEST_CASE(reads_each_variable) {
+  const Options options = read({{"DATABASE_POOL_SIZE", "3"},
+                                {"DATABASE_MAX_OVERFLOW", "0"},
+                                {"DATABASE_POOL_TIMEOUT", "7"},
+                                {"DATABASE_POOL_RECYCLE", "60"},
+                                {"DATABASE_POOL_PRE_PING", "false"},
+                                {"ENVIRONMENT", "test"}})
+                              .options;
+  BOOST_TEST(options.pool_size == 3U);
+  BOOST_TEST(options.max_overflow == 0U);
+  BOOST_TEST((options.pool_timeout == 7s));
+  BOOST_TEST((options.pool_recycle == 60s));
+  BOOST_TEST(!options.pre_ping);
+  BOOST_TEST(!options.pooling);
+  BOOST_TEST((read({{"DATABASE_POOL_RECYCLE", "-1"}}).options.pool_recycle == Duration::max()));
+  BOOST_TEST(read({{"ENVIRONMENT", "production"}}).options.pooling);
+}
+
+BOOST_AUTO_TEST_CASE(knows_yes_and_no_in_many_words) {
+  for (const char* yes : {"true", "TRUE", "1", "yes", "on"})
+    BOOST_TEST(read({{"DATABASE_POOL_PRE_PING", yes}}).options.pre_ping);
+  for (const char* no : {"false", "False", "0", "no", "off"})
+    BOOST_TEST(!read({{"DATABASE_POOL_PRE_PING", no}}).options.pre_ping);
+}
+
+BOOST_AUTO_TEST_CASE(names_a_malformed_variable_its_value_and_what_was_expected) {
+  struct Case {
+    const char* variable;
+    const char* value;
+  };
+  const Case cases[] = {
+      {"DATABASE_POOL_SIZE", "many"},  {"DATABASE_POOL_SIZE", "-1"},     {"DATABASE_POOL_SIZE", "20x"},
+      {"DATABASE_POOL_SIZE", " 20"},   {"DATABASE_POOL_SIZE", "262144"}, {"DATABASE_POOL_SIZE", "99999999999999999999"},
+      {"DATABASE_MAX_OVERFLOW", "-1"}, {"DATABASE_POOL_TIMEOUT", "30s"}, {"DATABASE_POOL_TIMEOUT", "-1"},
+      {"DATABASE_POOL_RECYCLE", "0"},  {"DATABASE_POOL_RECYCLE", "-2"},  {"DATABASE_POOL_PRE_PING", "maybe"},
+  };
+  for (const Case& one : cases) {
+    BOOST_TEST_CONTEXT(one.variable << '=' << one.value) {
+      try {
+        static_cast<void>(read({{one.variable, one.value}}));
+        BOOST_ERROR("accepted");
+      } catch (const SettingError& error) {
+        BOOST_TEST(error.variable() == one.variable);
+        const std::string_view what = error.what();
+        BOOST_TEST(what.starts_with(std::string{one.variable} + "=" + one.value + ": expected "));
+      }
+    }
+  }
+  BOOST_CHECK_EXCEPTION(static_cast<void>(read({{"DATABASE_POOL_SIZE", ""}})), SettingError, [](const Error& error) {
+    return std::string_view{error.what()}.starts_with("DATABASE_POOL_SIZE='': expected");
+  });
+  BOOST_CHECK_THROW(static_cast<void>(read({{"DATABASE_POOL_SIZE", "0"}, {"DATABASE_MAX_OVERFLOW", "0"}})),
+                    SettingError);
+}
+
+BOOST_AUTO_TEST_CASE(shows_no_secret) {
+  const auto message = [](const Variables& variables) -> std::string {
+    try {
+      static_cast<void>(read(variables));
+    } catch (const SettingError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  BOOST_TEST(message({{"DATABASE_URL", "postgresql://app:hunter2/app"}}).find("hunter2") == std::string::npos);
+  BOOST_TEST(message({{"DATABASE_URL", "postgresql://app:hunter2/app"}}).starts_with("DATABASE_URL: expected"));
+  BOOST_TEST(message({{"DATABASE_URL", ""}}).starts_with("DATABASE_URL: expected"));
+  // Two values that changed places.
+  BOOST_TEST(message({{"DATABASE_POOL_SIZE", "postgresql://app:hunter2@localhost/app"}}).find("hunter2") ==
+             std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(reads_the_environment_of_the_process_when_told_nothing_else) {
+  ::setenv("DATABASE_URL", "postgresql:///app", 1);
+  ::setenv("DATABASE_POOL_SIZE", "4", 1);
+  const Environment environment = options_from_environment();
+  ::unsetenv("DATABASE_POOL_SIZE");
+  ::unsetenv("DATABASE_URL");
+  BOOST_TEST(environment.connection_string == "postgresql:///app");
+  BOOST_TEST(environment.options.pool_size == 4U);
+  BOOST_CHECK_THROW(static_cast<void>(options_from_environment()), SettingError);
+}
+
+BOOST_AUTO_TEST_CASE(options_out_of_their_range_are_refused_by_name) {
+  const auto field = [](const Options& options) -> std::string {
+    try {
+      validate(options);
+    } catch (const InvalidOption& error) {
+      return error.field();
+    }
+    return "";
+  };
+  BOOST_TEST(field({}) == "");
+  BOOST_TEST(field({.pool_size = 0, .max_overflow = 0}) == "Options::pool_size");
+  BOOST_TEST(field({.pool_size = 262'144}) == "Options::pool_size");
+  BOOST_TEST(field({.max_overflow = 262'143}) == "Options::max_overflow");
+  BOOST_TEST(field({.pool_timeout = -1s}) == "Options::pool_timeout");
+  BOOST_TEST(field({.pool_timeout = 0s}) == "");
+  BOOST_TEST(field({.pool_recycle = 0s}) == "Options::pool_recycle");
+  BOOST_TEST(field({.pre_ping_after = -1s}) == "Options::pre_ping_after");
+  BOOST_TEST(field({.linger = -1s}) == "Options::linger");
+  BOOST_TEST(field({.connect_timeout = 0s}) == "Options::connect_timeout");
+  BOOST_TEST(field({.statement_timeout = 0s}) == "Options::statement_timeout");
+}
+
+BOOST_AUTO_TEST_CASE(echo_writes_a_line_a_statement) {
+  std::ostringstream out;
+  const Echo echo = echo_to(out);
+  echo("select 1", 1500us);
+  BOOST_TEST(out.str() == "[1500 us] select 1\n");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,97 @@
+#include <string>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/postgres/detail/diagnose.hpp>
+#include <lido/postgres/detail/session_state.hpp>
+#include <lido/postgres/detail/statement.hpp>
+
+using namespace lido::postgres::detail;
+
+BOOST_AUTO_TEST_SUITE(statement)
+
+BOOST_AUTO_TEST_CASE(plain_reads_and_writes_leave_no_state) {
+  const char* const harmless[] = {
+      "",
+      ";",
+      "select 1",
+      "SELECT name FROM users WHERE id IN ($1, $2) AND lower(name) = $3",
+      "insert into users(name) values ($1) returning id",
+      "insert into public . users (name, age) values ('set_config(', 3) on conflict (name) do update set (age) = (4)",
+      "insert into \"Users\" (name) values ($1)",
+      "update users set name = $1 where (id = 3) or (id = 4)",
+      "with old as (delete from users returning *) select count(*) from old",
+      "select 'it''s; set role x' -- set role x\n, $$ set role x $$, $tag$ listen x $tag$ /* set /* role */ x */",
+      "select \"set\" from \"listen\"",
+      "begin; savepoint a; rollback to a; commit",
+      "(select 1) union (select 2)",
+      "select e'\\'; set role x'",
+      "select count(*) from temperatures",
+      "explain (analyze) select 1",
+  };
+  for (const char* sql : harmless) BOOST_TEST_CONTEXT(sql) BOOST_TEST(!may_leave_state(sql));
+}
+
+BOOST_AUTO_TEST_CASE(everything_else_may_leave_state) {
+  const char* const leaves[] = {
+      "set role x",
+      "  /* why */ SET search_path = x",
+      "select 1; set role x",
+      "begin; listen news",
+      "create temp table x(id int)",
+      "select 1 into temp x",
+      "select 1 into pg_temp.x",
+      "select set_config('a.b', 'c', false)",
+      "select pg_advisory_lock(1)",
+      "select pg_advisory_lock (1)",
+      "select pg_advisory_lock /* */ (1)",
+      "select my_function()",
+      "select my_schema.count(1)",
+      "select \"set_config\"('a.b', 'c', false)",
+      "select pg_catalog.\"set_config\"('a.b', 'c', false)",
+      "prepare x as select 1",
+      "declare x cursor with hold for select 1",
+      "load 'x'",
+      "do $$ begin end $$",
+      "call x()",
+      "values (set_config('a.b', 'c', false))",
+      "insert into users values (set_config('a.b', 'c', false))",
+      "insert into users(name) select nextval('x')",
+      "select 'a\\'; set role x --'",
+      "discard all",
+  };
+  for (const char* sql : leaves) BOOST_TEST_CONTEXT(sql) BOOST_TEST(may_leave_state(sql));
+}
+
+BOOST_AUTO_TEST_CASE(an_unfinished_statement_ends_where_its_text_does) {
+  for (const char* sql :
+       {"select 'a", "select \"a", "select $a$ b", "select /* a", "select -- a", "select $", "select e'\\"})
+    BOOST_TEST_CONTEXT(sql) BOOST_TEST(!may_leave_state(sql));
+}
+
+BOOST_AUTO_TEST_CASE(blots_out_what_follows_the_word_password) {
+  BOOST_TEST(without_passwords("alter role x password 'a''b' login") == "alter role x password '***' login");
+  BOOST_TEST(without_passwords("ALTER ROLE x PASSWORD\n'a") == "ALTER ROLE x PASSWORD\n'***'");
+  BOOST_TEST(without_passwords("create role x password e'a\\'b' login") == "create role x password '***' login");
+  BOOST_TEST(without_passwords("dblink('host=x password=abc user=y')") == "dblink('host=x password=*** user=y')");
+  BOOST_TEST(without_passwords("x where password = $1") == "x where password = $1");
+  BOOST_TEST(without_passwords("options (password 'abc', user 'u')") == "options (password '***', user 'u')");
+  BOOST_TEST(without_passwords("password 'a' password 'b'") == "password '***' password '***'");
+  BOOST_TEST(without_passwords("select password_hash, password from users") ==
+             "select password_hash, password from users");
+}
+
+BOOST_AUTO_TEST_CASE(finds_the_state_of_a_failed_connect_in_any_language) {
+  const auto one = connect_diagnostics(
+      "connection to server at \"h\" (::1), port 5432 failed: Connection refused\n\tIs the server running?\n"
+      "connection to server at \"h\" (127.0.0.1), port 5432 failed: FATAL:  28P01: no way in\nLOCATION:  x, y.c:1\n");
+  BOOST_TEST(one.sqlstate == "28P01");
+  BOOST_TEST(one.message == "connection to server at \"h\" (127.0.0.1), port 5432 failed: FATAL: no way in");
+  const auto german = connect_diagnostics("Verbindung fehlgeschlagen: SCHWERER FEHLER:  53300: zu viele\n");
+  BOOST_TEST(german.sqlstate == "53300");
+  const auto none = connect_diagnostics("failed: Connection refused\n\tIs the server running?\n");
+  BOOST_TEST(none.sqlstate == "");
+  BOOST_TEST(none.message == "failed: Connection refused Is the server running?");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
