@@ -1,7 +1,6 @@
 // What a pool does, as lines of text.
 #pragma once
 
-#include <cstddef>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -32,7 +31,7 @@ class LineWriter {
     try {
       std::string line = flat(prefix_ + compose());
       line += '\n';
-      const std::lock_guard lock{mutex()};
+      const std::lock_guard lock{*mutex_};
       // Unformatted: the width and the fill that the user set on the stream are for the user's own output.
       stream_->write(line.data(), static_cast<std::streamsize>(line.size()));
     } catch (...) {
@@ -55,15 +54,16 @@ class LineWriter {
     return line;
   }
 
-  // One for all streams, since two pools may log to one: lines are rare. A function's static, so that it is made before
-  // any pool in static storage that logs.
-  static std::mutex& mutex() {
-    static std::mutex one;
+  // One for all streams, since two pools may log to one: lines are rare. Shared, so that a pool in static storage still
+  // has it when statics are destroyed.
+  static std::shared_ptr<std::mutex> shared_mutex() {
+    static const auto one = std::make_shared<std::mutex>();
     return one;
   }
 
   std::ostream* stream_;
   std::string prefix_;
+  std::shared_ptr<std::mutex> mutex_ = shared_mutex();
 };
 
 [[nodiscard]] inline std::string whole_milliseconds(Duration span) {
@@ -102,6 +102,8 @@ void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, std::
   if (!options.loans) return;
   events.on_acquire(say("acquire", uses));
   events.on_release(say("release", [uses](const ConnectionInfo& info) {
+    // Zero where the pool reads no clock.
+    if (info.held == Duration::zero()) return uses(info);
     return ", held for " + detail::whole_milliseconds(info.held) + uses(info);
   }));
 }
