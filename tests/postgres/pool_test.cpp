@@ -1,0 +1,190 @@
+#include <chrono>
+#include <exception>
+#include <latch>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/error.hpp>
+#include <lido/postgres/pool.hpp>
+#include <lido/postgres/session.hpp>
+#include <lido/postgres/transact.hpp>
+#include <postgres/server.hpp>
+
+using namespace lido;
+using namespace lido::postgres;
+using namespace lido::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string everything(const std::exception& error) {
+  std::string text = error.what();
+  try {
+    std::rethrow_if_nested(error);
+  } catch (const std::exception& cause) {
+    text += " / " + everything(cause);
+  }
+  return text;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(pool)
+
+BOOST_AUTO_TEST_CASE(gets_all_connections_back_from_fifty_sessions_at_once) {
+  server().ask("drop table if exists marks; create table marks(id int)");
+  postgres::Pool pool{server().conninfo(), {.pool_size = 5, .max_overflow = 5, .pool_timeout = 30s}};
+  {
+    std::latch all{50};
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 50; ++i)
+      threads.emplace_back([&, i] {
+        all.arrive_and_wait();
+        for (int round = 0; round < 5; ++round) {
+          if (i % 5 == 0) {
+            const Session forgotten{pool};
+          } else {
+            transact(pool, [&](Session& session) { session.exec("insert into marks values ($1)", i); });
+          }
+        }
+      });
+  }
+  const Statistics statistics = pool.statistics();
+  BOOST_TEST(statistics.now.leased == 0U);
+  BOOST_TEST(statistics.now.waiting == 0U);
+  BOOST_TEST(statistics.acquired == 250U);
+  BOOST_TEST(statistics.released == 250U);
+  BOOST_TEST(statistics.now.total() <= 10U);
+  BOOST_TEST(server().ask("select count(*) from marks") == "200");
+  BOOST_TEST(server().sessions() <= 10);
+}
+
+BOOST_AUTO_TEST_CASE(lends_no_session_that_the_server_ended) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 3, .max_overflow = 0, .pre_ping = false}};
+  {
+    auto first = pool.acquire(), second = pool.acquire(), third = pool.acquire();
+  }
+  BOOST_TEST(server().terminate_backends() >= 3);
+  for (int i = 0; i < 3; ++i) BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(survives_a_restart_and_a_crash_of_the_server) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 4, .max_overflow = 0, .pool_timeout = 10s}};
+  for (const auto mode : {PostgresServer::Mode::fast, PostgresServer::Mode::immediate}) {
+    {
+      auto first = pool.acquire(), second = pool.acquire();
+      server().restart(mode);
+    }
+    for (int i = 0; i < 4; ++i) BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1);
+    Session session{pool};
+    session.commit();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(waits_for_a_server_that_comes_back) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+  server().stop();
+  {
+    const std::jthread asks{[&] { BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1); }};
+    PostgresServer::wait_until("an attempt has failed", [&] { return pool.statistics().open_failures > 0; });
+    server().start();
+  }
+  BOOST_TEST(pool.statistics().now.idle == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(replaces_a_hung_connection_at_the_caller_s_deadline_at_the_latest) {
+  postgres::Pool pool{server().conninfo(),
+                      {.pool_size = 1, .max_overflow = 0, .pool_timeout = 300ms, .pre_ping_after = 0s}};
+  {
+    auto lease = pool.acquire();
+  }
+  server().sigstop();
+  const auto start = Clock::now();
+  BOOST_CHECK_THROW(static_cast<void>(pool.acquire()), AcquireTimeout);
+  const auto took = Clock::now() - start;
+  server().sigcont();
+  BOOST_TEST((took >= 300ms));
+  BOOST_TEST((took < 600ms));
+  BOOST_TEST(pool.acquire(5s)->exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(leaves_no_session_state_to_the_next_borrower) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  int pid = 0;
+  {
+    auto lease = pool.acquire();
+    pid = lease->backend_pid();
+    lease->exec("set search_path = nowhere");
+    lease->exec("begin");
+  }
+  auto lease = pool.acquire();
+  BOOST_TEST(lease->backend_pid() == pid);
+  BOOST_TEST(!lease->in_transaction());
+  BOOST_TEST(lease->exec("show search_path").one<std::string>() != "nowhere");
+}
+
+BOOST_AUTO_TEST_CASE(discards_what_comes_back_in_the_middle_of_a_statement) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  int pid = 0;
+  {
+    auto lease = pool.acquire();
+    pid = lease->backend_pid();
+    PQsendQuery(lease->native(), "select pg_sleep(1)");
+  }
+  BOOST_TEST(pool.acquire()->backend_pid() != pid);
+}
+
+BOOST_AUTO_TEST_CASE(test_pool_connects_anew_each_time_and_still_has_its_limit) {
+  TestPool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 1, .pool_timeout = 50ms}};
+  std::set<int> pids;
+  for (int i = 0; i < 3; ++i) pids.insert(pool.acquire()->backend_pid());
+  BOOST_TEST(pids.size() == 3U);
+  BOOST_TEST(pool.statistics().now.total() == 0U);
+  auto first = pool.acquire(), second = pool.acquire();
+  BOOST_CHECK_THROW(static_cast<void>(pool.acquire()), AcquireTimeout);
+}
+
+BOOST_AUTO_TEST_CASE(is_made_as_the_environment_says) {
+  const auto environment = options_from_environment([](const char* name) -> const char* {
+    static const std::string url = "postgresql://postgres@/postgres?host=" + server().host();
+    if (std::string_view{name} == "DATABASE_URL") return url.c_str();
+    return std::string_view{name} == "ENVIRONMENT" ? "test" : nullptr;
+  });
+  postgres::Pool pool{environment};
+  BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1);
+  BOOST_TEST(pool.statistics().now.total() == 0U);
+  BOOST_TEST(pool.statistics().max_size == 60U);
+}
+
+BOOST_AUTO_TEST_CASE(refuses_bad_settings_when_it_is_made) {
+  BOOST_CHECK_THROW(postgres::Pool("postgresql://app:hunter2/db"), PermanentConnectError);
+  BOOST_CHECK_THROW(postgres::Pool("", {.pool_size = 0, .max_overflow = 0}), InvalidOption);
+}
+
+BOOST_AUTO_TEST_CASE(tells_of_a_wrong_password_at_once) {
+  server().ask("drop role if exists with_password; create role with_password login password 'right-secret'");
+  postgres::Pool pool{server().conninfo("with_password") + " password=hunter2-secret", {.pool_timeout = 30s}};
+  const auto start = Clock::now();
+  BOOST_CHECK_THROW(static_cast<void>(pool.acquire()), PermanentConnectError);
+  BOOST_TEST((Clock::now() - start < 5s));
+}
+
+BOOST_AUTO_TEST_CASE(shows_no_secret_in_a_time_out) {
+  postgres::Pool pool{"host=/nonexistent user=app password=hunter2-secret dbname=app", {.pool_timeout = 100ms}};
+  try {
+    static_cast<void>(pool.acquire());
+    BOOST_ERROR("acquired");
+  } catch (const AcquireTimeout& error) {
+    BOOST_TEST((error.phase() == Phase::opening));
+    const std::string all = everything(error);
+    BOOST_TEST(all.find("/nonexistent") != std::string::npos);
+    BOOST_TEST(all.find("hunter2") == std::string::npos);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,192 @@
+#include <atomic>
+#include <barrier>
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/postgres/pool.hpp>
+#include <lido/postgres/session.hpp>
+#include <lido/postgres/transact.hpp>
+#include <postgres/server.hpp>
+
+using namespace lido;
+using namespace lido::postgres;
+using namespace lido::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Accounts {
+  Accounts() {
+    server().ask(
+        "drop table if exists accounts; create table accounts(id int primary key, balance int); "
+        "insert into accounts values (1, 100), (2, 100)");
+  }
+  ~Accounts() { BOOST_TEST(pool.statistics().now.leased == 0U); }
+  static int balance(int id) {
+    return std::stoi(server().ask("select balance from accounts where id = " + std::to_string(id)));
+  }
+
+  postgres::Pool pool{server().conninfo(), {.pool_size = 4, .max_overflow = 0, .pool_timeout = 10s}};
+};
+
+// Fails as the server would.
+void raise(Session& session, const std::string& sqlstate) {
+  session.connection().exec_script("do $$ begin raise exception 'made up' using errcode = '" + sqlstate + "'; end $$");
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(transaction, Accounts)
+
+BOOST_AUTO_TEST_CASE(commits_when_the_body_returns_and_hands_on_its_value) {
+  const int balance = transact(pool, [](Session& session) {
+    return session.exec("update accounts set balance = 70 where id = 1 returning balance")[0][0].as<int>();
+  });
+  BOOST_TEST(balance == 70);
+  BOOST_TEST(Accounts::balance(1) == 70);
+  transact(pool, [](Session& session) { session.exec("update accounts set balance = $1", 60); });
+  BOOST_TEST(Accounts::balance(2) == 60);
+  static_assert(std::is_void_v<decltype(transact(pool, [](Session&) {}))>);
+}
+
+BOOST_AUTO_TEST_CASE(rolls_back_when_the_body_throws) {
+  BOOST_CHECK_THROW(transact(pool,
+                             [](Session& session) {
+                               session.exec("update accounts set balance = 0");
+                               throw std::runtime_error{"no"};
+                             }),
+                    std::runtime_error);
+  BOOST_TEST(balance(1) == 100);
+}
+
+BOOST_AUTO_TEST_CASE(leaves_a_session_alone_that_the_body_ended) {
+  transact(pool, [](Session& session) {
+    session.exec("update accounts set balance = 0");
+    session.rollback();
+  });
+  BOOST_TEST(balance(1) == 100);
+  transact(pool, [](Session& session) {
+    session.exec("update accounts set balance = 1");
+    session.commit();
+  });
+  BOOST_TEST(balance(1) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(tries_a_real_serialization_failure_again) {
+  std::atomic<int> calls = 0;
+  std::barrier both{2};
+  const auto add = [&] {
+    bool first = true;
+    transact(pool,
+             [&](Session& session) {
+               ++calls;
+               const int now = session.exec("select balance from accounts where id = 1").one<int>();
+               if (std::exchange(first, false)) both.arrive_and_wait();  // both have read before one of them writes
+               session.exec("update accounts set balance = $1 where id = 1", now + 1);
+             },
+             {.transaction = {.isolation = Isolation::serializable}, .attempts = 20});
+  };
+  {
+    const std::jthread other{add};
+    add();
+  }
+  BOOST_TEST(balance(1) == 102);
+  BOOST_TEST(calls >= 3);
+}
+
+BOOST_AUTO_TEST_CASE(tries_a_real_deadlock_again) {
+  std::atomic<int> calls = 0;
+  std::barrier both{2};
+  const auto move = [&](int from, int to) {
+    bool first = true;
+    transact(pool, [&](Session& session) {
+      ++calls;
+      session.exec("update accounts set balance = balance - 1 where id = $1", from);
+      if (std::exchange(first, false)) both.arrive_and_wait();
+      session.exec("update accounts set balance = balance + 1 where id = $1", to);
+    });
+  };
+  {
+    const std::jthread other{move, 1, 2};
+    move(2, 1);
+  }
+  BOOST_TEST(balance(1) == 100);
+  BOOST_TEST(balance(2) == 100);
+  BOOST_TEST(calls == 3);
+}
+
+BOOST_AUTO_TEST_CASE(gives_up_after_the_attempts_it_was_given) {
+  int calls = 0;
+  const auto error = caught<QueryError>([&] {
+    transact(pool,
+             [&](Session& session) {
+               ++calls;
+               raise(session, "40001");
+             },
+             {.attempts = 3, .pause = 1ms});
+  });
+  BOOST_TEST(calls == 3);
+  BOOST_TEST(error.sqlstate() == "40001");
+  BOOST_CHECK_THROW(transact(pool, [](Session&) {}, {.attempts = 0}), InvalidOption);
+}
+
+BOOST_AUTO_TEST_CASE(tries_no_other_error_again) {
+  int calls = 0;
+  const auto fails = [&](const char* sqlstate) {
+    calls = 0;
+    BOOST_CHECK_THROW(transact(pool,
+                               [&](Session& session) {
+                                 ++calls;
+                                 raise(session, sqlstate);
+                               }),
+                      QueryError);
+    return calls;
+  };
+  BOOST_TEST(fails("23505") == 1);
+  BOOST_TEST(fails("57014") == 1);
+  calls = 0;
+  BOOST_CHECK_THROW(transact(pool,
+                             [&](Session& session) {
+                               ++calls;
+                               terminate(session.connection());
+                             }),
+                    ConnectionLost);
+  BOOST_TEST(calls == 1);
+}
+
+BOOST_AUTO_TEST_CASE(never_tries_an_unknown_commit_again) {
+  server().ask(
+      "create or replace function die() returns trigger language plpgsql as "
+      "$$ begin perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(60); return null; end $$; "
+      "create constraint trigger die after update on accounts deferrable initially deferred for each row "
+      "execute function die()");
+  int calls = 0;
+  BOOST_CHECK_THROW(transact(pool,
+                             [&](Session& session) {
+                               ++calls;
+                               session.exec("update accounts set balance = 5 where id = 1");
+                             }),
+                    CommitUnknown);
+  BOOST_TEST(calls == 1);
+}
+
+BOOST_AUTO_TEST_CASE(holds_no_connection_while_it_pauses) {
+  postgres::Pool one{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+  int calls = 0;
+  transact(one,
+           [&](Session& session) {
+             if (++calls < 5) raise(session, "40P01");
+           },
+           {.attempts = 5, .pause = 1ms});
+  BOOST_TEST(calls == 5);
+  BOOST_TEST(one.statistics().acquired == 5U);
+  BOOST_TEST(one.statistics().opened == 1U);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
