@@ -260,10 +260,8 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
   [[nodiscard]] bool failed() noexcept { return market_.backoff().permanent(); }
   [[nodiscard]] bool ready(Turn& lock) noexcept {
     if (market_.closed() || failed() || !market_.plan().reuse) return true;
-    const PoolCounts now = market_.counts();
-    const bool some = now.idle + now.leased + now.checking > 0;
-    if (some && market_.wanted() == 0) return true;
-    market_.grow(lock, some ? 0 : 1);
+    if (market_.satisfied()) return true;
+    market_.grow(lock, market_.total() == 0 ? 1 : 0);  // one at least, also where the policy is lazy
     return false;
   }
 

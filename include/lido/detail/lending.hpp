@@ -72,10 +72,7 @@ class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
     bool do_closes = false;
     {
       Turn lock = this->turn();
-      if (why != nullptr)
-        ++(totals_.*why);
-      else if (slot.retire && market_.plan().reuse)
-        ++totals_.invalidated;
+      if (why != nullptr) ++(totals_.*why);
       why != nullptr ? market_.retire(slot, lock) : market_.supply(slot, lock);
       orphan = orphans_;
       do_closes = orphan || market_.inline_work();

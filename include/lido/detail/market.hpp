@@ -77,11 +77,11 @@ class Market {
     counts.waiting = queue_.size();
     return counts;
   }
-  // What the growth policy would open for the present counts and `extra` callers.
-  [[nodiscard]] std::size_t wanted(std::size_t extra = 0) noexcept {
-    PoolCounts now = counts();
-    now.waiting += extra;
-    return growth_.plan(now).open;
+  // Whether there is a connection, and the growth policy misses none but for callers.
+  [[nodiscard]] bool satisfied() noexcept {
+    PoolCounts open = count_slots(slots_);
+    open.opening = 0;
+    return open.idle + open.leased + open.checking > 0 && growth_.plan(open).open == 0;
   }
 
   // --- demand -----------------------------------------------------------------------------------------------------
@@ -196,7 +196,9 @@ class Market {
   void grow(Turn& turn, std::size_t extra = 0) noexcept {
     retry_ = false;
     if (!closed_ && !suspended_ && total_ < plan_.max_size) {
-      std::size_t more = std::min(wanted(extra), plan_.max_size - total_);
+      PoolCounts now = counts();
+      now.waiting += extra;
+      std::size_t more = std::min(growth_.plan(now).open, plan_.max_size - total_);
       // Behind one prober while the server is away.
       const std::size_t unlimited = std::numeric_limits<std::size_t>::max();
       const std::size_t at_a_time = backoff_.failing() ? 1 : inline_work() ? unlimited : rules_.openers;

@@ -1,0 +1,159 @@
+// What is told to listeners, and the figures.
+#include <boost/test/unit_test.hpp>
+#include <support/simulated_pool.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+BOOST_AUTO_TEST_SUITE(events)
+
+BOOST_AUTO_TEST_CASE(each_event_comes_once_in_order_with_the_facts) {
+  for (const std::size_t workers : {0U, 3U})
+    calmly([&] {
+      Ledger ledger;
+      std::vector<std::string> told;
+      SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}, {}, {}, {.workers = workers}};
+      const auto note = [&](const char* what) {
+        return [&told, what](Resource& resource, const ConnectionInfo& info) {
+          BOOST_TEST(resource.number == info.id);
+          told.push_back(std::string{what} + std::to_string(info.id) + "/" + std::to_string(info.uses));
+        };
+      };
+      pool.events()
+          .on_connect(note("connect"))
+          .on_acquire(note("acquire"))
+          .on_release(note("release"))
+          .on_close(note("close"))
+          .on_timeout([&](const AcquireTimeout&) { told.emplace_back("timeout"); });
+      {
+        auto lease = pool.acquire();
+        BOOST_CHECK_THROW((void)pool.acquire(1ms), AcquireTimeout);
+      }
+      (void)pool.acquire();
+      pool.close(1s);
+      BOOST_TEST(told == (std::vector<std::string>{"connect1/0", "acquire1/1", "timeout", "release1/1", "acquire1/2",
+                                                   "release1/2", "close1/2"}),
+                 boost::test_tools::per_element());
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_open_is_told_with_its_reason) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { throw std::runtime_error{"refused"}; };
+    SimulatedPool<> pool{connector(ledger)};
+    std::string reason;
+    pool.events().on_open_failed([&](const std::exception_ptr& failure) {
+      try {
+        std::rethrow_exception(failure);
+      } catch (const std::exception& error) {
+        reason = error.what();
+      }
+    });
+    BOOST_CHECK_THROW((void)pool.acquire(1s), AcquireTimeout);
+    BOOST_TEST(reason == "refused");
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_listener_that_throws_does_not_stop_the_others_and_is_counted) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger)};
+    int called = 0;
+    pool.events()
+        .on_acquire([](Resource&, const ConnectionInfo&) { throw std::runtime_error{"listener"}; })
+        .on_acquire([&](Resource&, const ConnectionInfo&) { ++called; });
+    (void)pool.acquire();
+    (void)pool.acquire();
+    BOOST_TEST(called == 2);
+    BOOST_TEST(pool.statistics().listener_errors == 2U);
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_connect_listener_that_throws_makes_it_a_failed_open) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger)};
+    bool first = true;
+    pool.events().on_connect([&](Resource&, const ConnectionInfo&) {
+      if (std::exchange(first, false)) throw std::runtime_error{"cannot set it up"};
+    });
+    BOOST_TEST(pool.acquire()->number == 2U);
+    BOOST_TEST(ledger.live == 1U);
+    BOOST_TEST(pool.statistics().open_failures == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_listener_may_use_the_pool) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}};
+    bool inside = false;
+    const auto borrow = [&](Resource&, const ConnectionInfo&) {
+      if (!std::exchange(inside, true)) (void)pool.try_acquire();
+      inside = false;
+    };
+    const auto look = [&](Resource&, const ConnectionInfo&) { BOOST_TEST(pool.statistics().now.total() <= 2U); };
+    pool.events().on_connect(look).on_acquire(borrow).on_release(borrow).on_close(look);
+    pool.events().on_release([&](Resource&, const ConnectionInfo&) { pool.invalidate(); });
+    for (int i = 0; i < 3; ++i) pool.acquire(Duration::max())->use();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(every_snapshot_adds_up) {
+  for (std::uint64_t seed = 0; seed <= 50; ++seed)
+    sim::Simulation{seed}.run([] {
+      Ledger ledger;
+      ledger.on_open = [&](const OpenInfo&) {
+        sim::sleep_for(1ms);
+        if (ledger.attempts % 3 == 0) throw std::runtime_error{"refused"};
+      };
+      SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 3}};
+      bool stop = false;
+      Threads threads;
+      for (int t = 0; t < 4; ++t)
+        threads.start([&, t] {
+          for (int i = 0; i < 5; ++i) {
+            try {
+              auto lease = pool.acquire(5ms);
+              lease->use();
+              if (t == 0) lease.discard();
+            } catch (const AcquireTimeout&) {
+            }
+          }
+          if (t == 0) stop = true;
+        });
+      while (!stop) {
+        const Statistics figures = pool.statistics();
+        BOOST_TEST(figures.now.total() <= 3U);
+        BOOST_TEST(figures.released <= figures.acquired);
+        sim::sleep_for(100us);
+      }
+      threads.join();
+      const Statistics figures = pool.statistics();
+      BOOST_TEST(figures.acquired == figures.released);
+      BOOST_TEST(figures.opened + figures.open_failures <= ledger.attempts);
+      BOOST_TEST(figures.acquired + figures.timeouts == 20U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(histograms_hold_waits_uses_and_opens) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(10ms); };
+    SimulatedPool<Elastic, PingIfIdle> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}};
+    {
+      auto lease = pool.acquire();
+      sim::sleep_for(2s);
+    }
+    const Statistics figures = pool.statistics();
+    BOOST_TEST((figures.open.sum == 10ms));
+    BOOST_TEST((figures.wait.sum == 10ms));
+    BOOST_TEST((figures.use.sum == 2s));
+    BOOST_TEST(figures.use.counts[Histogram::bucket(2s)] == 1U);
+    BOOST_TEST((Histogram::bound(Histogram::finite_buckets - 1) > PoolOptions{}.acquire_timeout));
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()

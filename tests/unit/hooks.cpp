@@ -1,0 +1,222 @@
+// What foreign code may do to the pool: every hook that answers, throws or is slow, against one invariant.
+#include <boost/test/unit_test.hpp>
+#include <support/simulated_pool.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+namespace {
+
+enum class Behaviour { ok, refuses, throws, slow };
+
+// Does as it is told once, and well ever after.
+struct Once {
+  Behaviour behaviour = Behaviour::ok;
+  bool operator()() {
+    switch (std::exchange(behaviour, Behaviour::ok)) {
+      case Behaviour::ok:
+        return true;
+      case Behaviour::refuses:
+        return false;
+      case Behaviour::throws:
+        throw std::runtime_error{"hook"};
+      case Behaviour::slow:
+        sim::sleep_for(20ms);
+        return true;
+    }
+    return true;
+  }
+};
+
+struct Hooks {
+  Once open, check, recycle_at_acquire, recycle_at_release, recycle_in_sweep, connect, acquire, release, close;
+};
+
+struct Check {
+  Hooks* hooks;
+  Verdict check(Resource&, const ConnectionInfo& info) const {
+    return info.moment == Moment::sweep || hooks->check() ? Verdict::keep : Verdict::discard;
+  }
+};
+
+struct Recycle {
+  Hooks* hooks;
+  Verdict recycle(Resource&, const ConnectionInfo& info) const {
+    Once& once = info.moment == Moment::acquire   ? hooks->recycle_at_acquire
+                 : info.moment == Moment::release ? hooks->recycle_at_release
+                                                  : hooks->recycle_in_sweep;
+    return once() ? Verdict::keep : Verdict::discard;
+  }
+};
+
+// The pool serves three threads ten times each whatever one hook does once; nothing is lost or left.
+void survives(Once Hooks::* hook, Behaviour behaviour, std::size_t workers) {
+  on_many_schedules([&] {
+    Ledger ledger;
+    Hooks hooks;
+    (hooks.*hook).behaviour = behaviour;
+    ledger.on_open = [&](const OpenInfo&) {
+      if (!hooks.open()) throw std::runtime_error{"refused"};
+    };
+    {
+      Pool<Resource, Elastic, Check, Recycle, sim::Platform> pool{connector(ledger),
+                                                                  Elastic{.min_idle = 0, .max_size = 2},
+                                                                  Check{&hooks},
+                                                                  Recycle{&hooks},
+                                                                  {.workers = workers}};
+      pool.events()
+          .on_connect([&](Resource&, const ConnectionInfo&) { (void)hooks.connect(); })
+          .on_acquire([&](Resource&, const ConnectionInfo&) { (void)hooks.acquire(); })
+          .on_release([&](Resource&, const ConnectionInfo&) { (void)hooks.release(); })
+          .on_close([&](Resource&, const ConnectionInfo&) { (void)hooks.close(); });
+      Threads threads;
+      for (int t = 0; t < 3; ++t)
+        threads.start([&] {
+          for (int i = 0; i < 10; ++i) pool.acquire(Duration::max())->use();
+        });
+      threads.join();
+      pool.maintain();
+      const Statistics figures = pool.statistics();
+      BOOST_TEST(figures.acquired == 30U);
+      BOOST_TEST(figures.now.leased == 0U);
+      BOOST_TEST(figures.timeouts == 0U);
+      BOOST_TEST(ledger.peak <= 2U);
+    }
+    BOOST_TEST(ledger.live == 0U);
+    BOOST_TEST(ledger.opened == ledger.closed);
+  });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(hooks)
+
+BOOST_AUTO_TEST_CASE(no_hook_costs_more_than_its_connection) {
+  const std::vector<Once Hooks::*> all{&Hooks::open,
+                                       &Hooks::check,
+                                       &Hooks::recycle_at_acquire,
+                                       &Hooks::recycle_at_release,
+                                       &Hooks::recycle_in_sweep,
+                                       &Hooks::connect,
+                                       &Hooks::acquire,
+                                       &Hooks::release,
+                                       &Hooks::close};
+  for (const auto hook : all)
+    for (const Behaviour behaviour : {Behaviour::ok, Behaviour::refuses, Behaviour::throws, Behaviour::slow})
+      for (const std::size_t workers : {0U, 3U}) survives(hook, behaviour, workers);
+}
+
+BOOST_AUTO_TEST_CASE(a_dead_idle_connection_is_replaced_and_the_caller_never_sees_it) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingOnAcquire> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 3}};
+    (void)pool.acquire();
+    ledger.on_ping = [&](TimePoint) { return ledger.opened > 1; };
+    BOOST_TEST(pool.acquire()->number == 2U);
+    BOOST_TEST(pool.statistics().found_dead == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_opened_for_the_caller_is_not_checked) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<NullPool, PingOnAcquire> pool{connector(ledger), NullPool{}};
+    (void)pool.acquire();
+    BOOST_TEST(ledger.pings == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(pings_inside_the_bypass_window_never_and_beyond_it_always) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingIfIdle> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1},
+                                            PingIfIdle{.after = 500ms}};
+    (void)pool.acquire();
+    sim::sleep_for(499ms);
+    (void)pool.acquire();
+    BOOST_TEST(ledger.pings == 0U);
+    sim::sleep_for(500ms);
+    (void)pool.acquire();
+    BOOST_TEST(ledger.pings == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(others_acquire_and_release_while_one_is_checked) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingIfIdle> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2},
+                                            PingIfIdle{.after = 1s}};
+    {
+      auto a = pool.acquire();
+      auto b = pool.acquire();
+    }
+    sim::sleep_for(2s);
+    bool slow = true;
+    ledger.on_ping = [&](TimePoint) {
+      if (std::exchange(slow, false)) sim::sleep_for(3s);
+      return true;
+    };
+    Threads threads;
+    threads.start([&] { (void)pool.acquire(); });
+    until([&] { return !slow; });
+    const TimePoint start = sim::Platform::now();
+    (void)pool.acquire();
+    BOOST_TEST((sim::Platform::now() - start < 1ms));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_use_limit_is_exact) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), Elastic{.min_idle = 0, .max_size = 1}, {}, RetireAfter{.uses = 3}};
+    std::vector<std::size_t> numbers;
+    for (int i = 0; i < 7; ++i) numbers.push_back(pool.acquire()->number);
+    BOOST_TEST(numbers == (std::vector<std::size_t>{1, 1, 1, 2, 2, 2, 3}), boost::test_tools::per_element());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_past_its_age_is_closed_on_return_and_not_under_its_borrower) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), Elastic{.min_idle = 0, .max_size = 1}, {}, RetireAfter{.age = 1min, .jitter = 0}};
+    auto lease = pool.acquire();
+    sim::sleep_for(2min);
+    BOOST_TEST(ledger.live == 1U);
+    lease.release();
+    sim::sleep_for(1ms);
+    BOOST_TEST(ledger.live == 0U);
+    BOOST_TEST(pool.statistics().recycled == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(age_is_enforced_on_a_pool_that_is_never_idle) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), Elastic{.min_idle = 0, .max_size = 2}, {}, RetireAfter{.age = 1min, .jitter = 0}};
+    Threads threads;
+    for (int t = 0; t < 4; ++t)
+      threads.start([&] {
+        for (int i = 0; i < 240; ++i) pool.acquire(Duration::max())->use(1s);
+      });
+    threads.join();
+    BOOST_TEST(ledger.opened >= 14U);  // eight minutes on two slots
+  });
+}
+
+BOOST_AUTO_TEST_CASE(resets_on_return_only) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, AssumeHealthy, ResetOnReturn> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}};
+    auto lease = pool.acquire();
+    BOOST_TEST(ledger.resets == 0U);
+    lease.release();
+    BOOST_TEST(ledger.resets == 1U);
+    sim::sleep_for(10s);
+    BOOST_TEST(ledger.resets == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()

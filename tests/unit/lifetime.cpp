@@ -1,0 +1,317 @@
+// Leases, close and what outlives what: behaviours 43 to 49.
+#include <boost/test/unit_test.hpp>
+#include <optional>
+#include <support/simulated_pool.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+namespace {
+constexpr Elastic two{.min_idle = 0, .max_size = 2};
+}
+
+BOOST_AUTO_TEST_SUITE(lifetime)
+
+BOOST_AUTO_TEST_CASE(a_moved_from_lease_is_empty_and_releasing_twice_is_harmless) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), two};
+    auto a = pool.acquire();
+    auto b = std::move(a);
+    BOOST_TEST(!a);  // NOLINT(bugprone-use-after-move): that is the question
+    BOOST_TEST(static_cast<bool>(b));
+    a.release();
+    a.discard();
+    b.release();
+    b.release();
+    BOOST_TEST(!b);
+    BOOST_TEST(pool.statistics().released == 1U);
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(move_assignment_gives_the_old_connection_back) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), two};
+    auto a = pool.acquire();
+    auto b = pool.acquire();
+    a = std::move(b);
+    BOOST_TEST(a->number == 2U);
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+    BOOST_TEST(pool.statistics().now.leased == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_comes_back_while_the_stack_unwinds) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, AssumeHealthy, ResetOnReturn> pool{connector(ledger), two};
+    try {
+      auto lease = pool.acquire();
+      throw std::runtime_error{"work"};
+    } catch (const std::runtime_error&) {
+      BOOST_TEST(pool.statistics().now.idle == 1U);
+    }
+    BOOST_TEST(ledger.resets == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_knows_its_connection) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), two};
+    (void)pool.acquire();
+    auto lease = pool.acquire();
+    sim::sleep_for(3s);
+    BOOST_TEST(lease.info().id == 1U);
+    BOOST_TEST(lease.info().uses == 2U);
+    BOOST_TEST((lease.info().age >= 3s));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(invalidate_retires_what_was_open_before_it_and_nothing_else) {
+  for (const std::size_t workers : {0U, 3U})
+    on_many_schedules([&] {
+      Ledger ledger;
+      SimulatedPool<> pool{connector(ledger), two, {}, {}, {.workers = workers}};
+      auto lent = pool.acquire();
+      {
+        auto idle = pool.acquire();
+      }
+      pool.invalidate();
+      until([&] { return ledger.live == 1; });  // the idle one goes at once, the lent one stays with its borrower
+      auto fresh = pool.acquire();
+      BOOST_TEST(fresh->number == 3U);
+      lent.release();
+      fresh.release();
+      until([&] { return ledger.live == 1; });
+      BOOST_TEST(pool.acquire()->number == 3U);
+      BOOST_TEST(pool.statistics().invalidated == 2U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(invalidate_during_an_open_retires_what_it_opens) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(10ms); };
+    SimulatedPool<> pool{connector(ledger), two};
+    Threads threads;
+    threads.start([&] { BOOST_TEST(pool.acquire()->number == 2U); });
+    sim::sleep_for(5ms);
+    pool.invalidate();
+    threads.join();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(close_is_idempotent_and_refuses_newcomers) {
+  for (const std::size_t workers : {0U, 3U})
+    calmly([&] {
+      Ledger ledger;
+      SimulatedPool<> pool{connector(ledger), two, {}, {}, {.workers = workers}};
+      (void)pool.acquire();
+      BOOST_TEST(pool.close(1s).complete);
+      BOOST_TEST(pool.close().complete);
+      BOOST_CHECK_THROW((void)pool.acquire(), PoolClosed);
+      BOOST_CHECK_THROW((void)pool.acquire(0s), PoolClosed);
+      BOOST_TEST(!pool.try_acquire());
+      BOOST_TEST(ledger.live == 0U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(close_waits_for_leases_up_to_its_grace_and_reports_stragglers) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), two};
+    auto stays = pool.acquire();
+    Threads threads;
+    sim::Latch ready{1};
+    threads.start([&] {
+      auto comes_back = pool.acquire();
+      ready.count_down();
+      sim::sleep_for(100ms);
+    });
+    ready.wait();
+    const TimePoint start = sim::Platform::now();
+    const CloseReport report = pool.close(500ms);
+    BOOST_TEST((sim::Platform::now() - start == 500ms));
+    BOOST_TEST(!report.complete);
+    BOOST_REQUIRE_EQUAL(report.stragglers.size(), 1U);
+    BOOST_TEST(report.stragglers[0].connection_id == stays.info().id);
+    threads.start([&] {
+      sim::sleep_for(50ms);
+      stays.release();
+    });
+    BOOST_TEST(pool.close(500ms).complete);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(closing_during_an_open_neither_hangs_nor_leaks) {
+  on_many_schedules([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo& info) {
+      while (!info.stop.stop_requested()) sim::sleep_for(1ms);
+    };
+    {
+      SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 3}};
+      until([&] { return ledger.attempts > 0; });
+    }
+    BOOST_TEST(ledger.live == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_destructor_gives_up_on_an_open_that_ignores_its_deadline) {
+  calmly([] {
+    auto ledger = std::make_shared<Ledger>();
+    ledger->on_open = [](const OpenInfo&) { sim::sleep_for(1h); };
+    const TimePoint start = sim::Platform::now();
+    {
+      SimulatedPool<FixedSize> pool{[ledger, open = connector(*ledger)](const OpenInfo& info) { return open(info); },
+                                    FixedSize{.size = 1},
+                                    {},
+                                    {},
+                                    {.open_timeout = 3s, .check_timeout = 1s}};
+      until([&] { return ledger->attempts > 0; });
+    }
+    BOOST_TEST((sim::Platform::now() - start < 4s));
+    sim::sleep_for(2h);  // the open ends, finds the pool gone, and closes what it opened
+    BOOST_TEST(ledger->opened == 1U);
+    BOOST_TEST(ledger->live == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_may_outlive_its_pool) {
+  for (const std::size_t workers : {0U, 3U})
+    on_many_schedules([&] {
+      Ledger ledger;
+      std::optional<SimulatedPool<>> pool;
+      pool.emplace(connector(ledger), two, AssumeHealthy{}, KeepAlways{}, PoolOptions{.workers = workers});
+      auto a = pool->acquire();
+      auto b = pool->acquire();
+      pool.reset();
+      a->use();
+      a.release();
+      BOOST_TEST(ledger.live == 1U);
+      Resource mine = b.detach();
+      BOOST_TEST(mine.number == 2U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_pool_may_be_destroyed_beside_a_release) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed)
+    sim::Simulation{seed}.run([&] {
+      Ledger ledger;
+      std::optional<SimulatedPool<>> pool;
+      pool.emplace(connector(ledger), two, AssumeHealthy{}, KeepAlways{}, PoolOptions{.workers = seed % 3});
+      auto a = pool->acquire();
+      auto b = pool->acquire();
+      Threads threads;
+      threads.start([&] { a.release(); });
+      threads.start([&] { seed % 2 == 0 ? b.discard() : b.release(); });
+      pool.reset();
+      threads.join();
+      BOOST_TEST(ledger.live == 0U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(waiters_of_a_pool_that_is_destroyed_get_an_error) {
+  on_many_schedules([] {
+    Ledger ledger;
+    std::optional<SimulatedPool<>> pool;
+    pool.emplace(connector(ledger), Elastic{.min_idle = 0, .max_size = 1});
+    auto held = pool->acquire();
+    Threads threads;
+    for (int t = 0; t < 3; ++t)
+      threads.start([&] { BOOST_CHECK_THROW((void)pool->acquire(Duration::max()), PoolClosed); });
+    until([&] { return pool->statistics().now.waiting == 3; });
+    pool->close();
+    threads.join();
+    pool.reset();
+    held->use();
+    held.release();
+    BOOST_TEST(ledger.live == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_pool_may_be_released_by_one_of_its_own_listeners) {
+  on_many_schedules([] {
+    Ledger ledger;
+    auto pool = std::make_shared<SimulatedPool<>>(connector(ledger), two);
+    bool gone = false;
+    pool->events().on_close([&](Resource&, const ConnectionInfo&) {
+      if (pool) std::exchange(pool, nullptr).reset();
+      gone = true;
+    });
+    pool->acquire().discard();
+    until([&] { return gone && ledger.live == 0; });
+  });
+}
+
+BOOST_AUTO_TEST_CASE(suspend_holds_newcomers_to_their_own_time_out_and_resume_serves_them_in_order) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 1}, {}, {}, {.barging_limit = 0ms}};
+    pool.wait_until_ready(1s);
+    pool.suspend();
+    BOOST_CHECK_THROW((void)pool.acquire(100ms), PoolSuspended);
+    BOOST_CHECK_THROW((void)pool.acquire(0s), PoolSuspended);
+    std::vector<int> order;
+    Threads threads;
+    for (int t = 0; t < 3; ++t) {
+      threads.start([&, t] {
+        auto lease = pool.acquire(Duration::max());
+        order.push_back(t);
+        lease->use(1ms);
+      });
+      until([&] { return pool.statistics().now.waiting == static_cast<std::size_t>(t) + 1; });
+    }
+    pool.resume();
+    threads.join();
+    BOOST_TEST(order == (std::vector{0, 1, 2}), boost::test_tools::per_element());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(wait_until_ready_waits_for_the_minimum) {
+  for (const std::size_t workers : {0U, 3U})
+    on_many_schedules([&] {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo&) { sim::sleep_for(5ms); };
+      SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 4}, {}, {}, {.workers = workers}};
+      pool.wait_until_ready(10s);
+      BOOST_TEST(ledger.live == 4U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(wait_until_ready_opens_one_connection_of_a_lazy_pool) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Overflow> pool{connector(ledger), Overflow{}};
+    BOOST_TEST(ledger.attempts == 0U);
+    pool.wait_until_ready(10s);
+    BOOST_TEST(ledger.live == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(wait_until_ready_tells_why_it_cannot_be) {
+  struct WrongPassword : std::runtime_error, PermanentFailure {
+    WrongPassword() : std::runtime_error{"wrong password"} {}
+  };
+  for (const std::size_t workers : {0U, 3U}) {
+    calmly([&] {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo&) { throw WrongPassword{}; };
+      SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 4}, {}, {}, {.workers = workers}};
+      BOOST_CHECK_THROW(pool.wait_until_ready(10s), WrongPassword);
+    });
+    calmly([&] {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo&) { throw std::runtime_error{"refused"}; };
+      SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 4}, {}, {}, {.workers = workers}};
+      const TimePoint start = sim::Platform::now();
+      BOOST_CHECK_THROW(pool.wait_until_ready(2s), AcquireTimeout);
+      BOOST_TEST((sim::Platform::now() - start == 2s));
+    });
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
