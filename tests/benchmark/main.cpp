@@ -1,0 +1,187 @@
+// Runs every contender through every scenario, in rounds, and tells how they compare.
+//
+// A machine is never quiet. Each round runs every contender once, beginning with another one each time, and what is
+// compared are the medians of the ratios within a round.
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "harness.hpp"
+
+namespace benchmark {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* own = "lido";
+constexpr const char* floor_name = "floor";
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+// The rounds of one contender in one scenario.
+using Rounds = std::vector<Outcome>;
+
+std::vector<double> figures(const Rounds& rounds, double Outcome::* figure) {
+  std::vector<double> values;
+  for (const Outcome& round : rounds) values.push_back(round.*figure);
+  return values;
+}
+
+// The median of how `numerator` compared with `denominator` in the same round; 0 where either was not there.
+double ratio(const Rounds& numerator, const Rounds& denominator) {
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < std::min(numerator.size(), denominator.size()); ++i)
+    ratios.push_back(numerator[i].cycle_ns / denominator[i].cycle_ns);
+  return median(ratios);
+}
+
+struct Line {
+  std::string contender;
+  double cycle_ns = 0, fastest_ns = 0, slowest_ns = 0, processor_ns = 0;
+  double to_floor = 0;  // cycle time by the floor's
+  double to_lido = 0;   // cycle time by lido's: above one, lido is faster
+  double p50_us = 0, p99_us = 0, p999_us = 0;
+};
+
+struct Table {
+  Scenario scenario;
+  std::vector<Line> lines;
+};
+
+bool takes_part(const Contender& contender, const Scenario& scenario) {
+  return contender.waits || (scenario.threads <= scenario.slots && scenario.hold == Hold::nothing);
+}
+
+Table run(const Scenario& scenario, std::size_t rounds) {
+  std::vector<Contender> entries;
+  std::ranges::copy_if(contenders(), std::back_inserter(entries),
+                       [&](const Contender& each) { return takes_part(each, scenario); });
+  std::ranges::sort(entries, {}, &Contender::name);
+  std::map<std::string, Rounds> results;
+  for (std::size_t round = 0; round < rounds; ++round)
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const Contender& contender = entries[(i + round) % entries.size()];
+      results[contender.name].push_back(contender.run(scenario));
+    }
+  Table table{.scenario = scenario, .lines = {}};
+  const Rounds floor = results.contains(floor_name) ? results.at(floor_name) : Rounds{};
+  const Rounds& lido = results.at(own);
+  for (const auto& [name, outcomes] : results) {
+    const std::vector<double> cycles = figures(outcomes, &Outcome::cycle_ns);
+    table.lines.push_back({.contender = name,
+                           .cycle_ns = median(cycles),
+                           .fastest_ns = std::ranges::min(cycles),
+                           .slowest_ns = std::ranges::max(cycles),
+                           .processor_ns = median(figures(outcomes, &Outcome::processor_ns)),
+                           .to_floor = ratio(outcomes, floor),
+                           .to_lido = ratio(outcomes, lido),
+                           .p50_us = median(figures(outcomes, &Outcome::p50_us)),
+                           .p99_us = median(figures(outcomes, &Outcome::p99_us)),
+                           .p999_us = median(figures(outcomes, &Outcome::p999_us))});
+  }
+  std::ranges::sort(table.lines, {}, &Line::cycle_ns);
+  return table;
+}
+
+void print(const Table& table) {
+  const bool holds = table.scenario.hold != Hold::nothing;
+  std::printf("\n%s\n%-32s %11s %23s %9s %8s %8s", table.scenario.name.c_str(), "", "ns a cycle", "(least .. most)",
+              "/ floor", "/ lido");
+  if (holds) std::printf(" %11s %11s %11s", "wait p50 us", "p99", "p99.9");
+  std::printf("\n");
+  for (const Line& line : table.lines) {
+    std::printf("%-32s %11.1f %11.1f .. %8.1f %9.1f ", line.contender.c_str(), line.cycle_ns, line.fastest_ns,
+                line.slowest_ns, line.processor_ns);
+    line.to_floor > 0 ? std::printf("%8.2f", line.to_floor) : std::printf("%8s", "-");
+    std::printf(" %8.2f", line.to_lido);
+    if (holds) std::printf(" %11.1f %11.1f %11.1f", line.p50_us, line.p99_us, line.p999_us);
+    std::printf("\n");
+  }
+  std::fflush(stdout);
+}
+
+// Names here are our own: nothing in them needs to be escaped.
+void write_json(const std::string& path, const std::vector<Table>& tables, std::size_t rounds) {
+  std::ofstream out{path};
+  out.imbue(std::locale::classic());
+  out << "{\"cores\": " << std::thread::hardware_concurrency() << ", \"compiler\": \"" << __VERSION__
+      << "\", \"rounds\": " << rounds << ", \"scenarios\": [";
+  for (const char* comma = ""; const Table& table : tables) {
+    const Scenario& scenario = table.scenario;
+    out << std::exchange(comma, ",") << "\n {\"name\": \"" << scenario.name << "\", \"threads\": " << scenario.threads
+        << ", \"slots\": " << scenario.slots << ", \"contenders\": [";
+    for (const char* inner = ""; const Line& line : table.lines) {
+      out << std::exchange(inner, ",") << "\n  {\"name\": \"" << line.contender << "\", \"cycle_ns\": " << line.cycle_ns
+          << ", \"fastest_ns\": " << line.fastest_ns << ", \"slowest_ns\": " << line.slowest_ns
+          << ", \"processor_ns\": " << line.processor_ns << ", \"to_lido\": " << line.to_lido;
+      if (line.to_floor > 0) out << ", \"to_floor\": " << line.to_floor;
+      if (scenario.hold != Hold::nothing)
+        out << ", \"wait_p50_us\": " << line.p50_us << ", \"wait_p99_us\": " << line.p99_us
+            << ", \"wait_p999_us\": " << line.p999_us;
+      out << '}';
+    }
+    out << "]}";
+  }
+  out << "\n]}\n";
+  if (!out.flush()) throw std::runtime_error{"cannot write " + path};
+}
+
+void main_program(bool quick, const std::string& json) {
+  // Sleeps of 50 us are to last 50 us, and not 50 more; threads inherit it.
+  prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+  steps_of_50us();  // calibrated before there is a load
+  const std::size_t rounds = quick ? 3 : 7;
+  const auto brief = quick ? 40ms : 150ms;
+  const auto thorough = quick ? 120ms : 450ms;
+  const std::vector<Scenario> scenarios{
+      {.name = "1 thread, 8 slots, no hold", .threads = 1, .span = brief},
+      {.name = "2 threads, 8 slots, no hold", .threads = 2, .span = brief},
+      {.name = "8 threads, 8 slots, no hold", .threads = 8, .span = brief},
+      {.name = "32 threads, 2 slots, no hold", .threads = 32, .slots = 2, .span = thorough},
+      {.name = "32 threads, 8 slots, 50 us of computing", .threads = 32, .hold = Hold::computes, .span = thorough},
+      {.name = "32 threads, 8 slots, 50 us of sleep", .threads = 32, .hold = Hold::sleeps, .span = thorough},
+  };
+  std::printf("%u cores, GCC %s, %zu interleaved rounds, medians\n", std::thread::hardware_concurrency(), __VERSION__,
+              rounds);
+  std::vector<Table> tables;
+  for (const Scenario& scenario : scenarios) {
+    tables.push_back(run(scenario, rounds));
+    print(tables.back());
+  }
+  write_json(json, tables, rounds);
+}
+
+}  // namespace
+}  // namespace benchmark
+
+int main(int argc, char** argv) try {
+  bool quick = false;
+  std::string json = "benchmark.json";
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view{argv[i]} == "--quick")
+      quick = true;
+    else if (std::string_view{argv[i]} == "--json" && i + 1 < argc)
+      json = argv[++i];
+    else
+      throw std::invalid_argument{"usage: [--quick] [--json PATH]"};
+  }
+  benchmark::main_program(quick, json);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "benchmark: %s\n", error.what());
+  return 1;
+}

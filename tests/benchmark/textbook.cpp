@@ -1,0 +1,66 @@
+// The pool that everybody writes: a mutex, a condition variable and a deque.
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+
+#include "harness.hpp"
+
+namespace {
+
+struct Token {
+  int number = 0;
+};
+
+class Textbook {
+ public:
+  explicit Textbook(std::size_t slots) {
+    for (std::size_t i = 0; i < slots; ++i) idle_.push_back(std::make_unique<Token>());
+  }
+
+  template <class Work>
+  void borrow(Work work) {
+    const Lease lease{*this, acquire(std::chrono::seconds{30})};
+    work();
+  }
+
+ private:
+  class Lease {
+   public:
+    Lease(Textbook& pool, std::unique_ptr<Token> token) : pool_{pool}, token_{std::move(token)} {}
+    ~Lease() { pool_.release(std::move(token_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+
+   private:
+    Textbook& pool_;
+    std::unique_ptr<Token> token_;
+  };
+
+  std::unique_ptr<Token> acquire(std::chrono::nanoseconds timeout) {
+    std::unique_lock lock{mutex_};
+    if (!available_.wait_for(lock, timeout, [this] { return !idle_.empty(); })) throw std::runtime_error{"timeout"};
+    std::unique_ptr<Token> token = std::move(idle_.front());
+    idle_.pop_front();
+    return token;
+  }
+  void release(std::unique_ptr<Token> token) {
+    {
+      const std::lock_guard lock{mutex_};
+      idle_.push_back(std::move(token));
+    }
+    available_.notify_one();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable available_;
+  std::deque<std::unique_ptr<Token>> idle_;
+};
+
+const benchmark::Registration textbook{"mutex + condition variable", true, benchmark::measure<Textbook>};
+
+}  // namespace
