@@ -101,7 +101,7 @@ Table run(const Scenario& scenario, std::size_t rounds) {
 void print(const Table& table) {
   const bool holds = table.scenario.hold != Hold::nothing;
   std::printf("\n%s\n%-32s %11s %23s %9s %8s %8s", table.scenario.name.c_str(), "", "ns a cycle", "(least .. most)",
-              "/ floor", "/ lido");
+              "cpu ns", "/ floor", "/ lido");
   if (holds) std::printf(" %11s %11s %11s", "wait p50 us", "p99", "p99.9");
   std::printf("\n");
   for (const Line& line : table.lines) {
