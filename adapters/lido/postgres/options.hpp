@@ -91,7 +91,7 @@ struct Options {
   /// Shown in messages and metrics, so that several pools can be told apart.
   std::string name = "postgres";
 
-  /// Shown by the server in pg_stat_activity; empty: what the connection string says, else `name`.
+  /// Shown by the server in pg_stat_activity; empty: what the connection string says.
   std::string application_name{};
 };
 
