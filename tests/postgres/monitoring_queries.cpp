@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(long_running_shows_a_transaction_beyond_its_limit_and_none_
   Session open{pool};
   open.exec("select 'the culprit'");
   BOOST_TEST(!find(operations.exec_script(long_running), "long", "query"));
-  const std::string at_once = replaced(long_running, "30 seconds", "0 seconds");
+  const std::string at_once = replaced(long_running, "interval '30 seconds'", "interval '0'");
   const std::optional<std::string> query = find(operations.exec_script(at_once), "long", "query");
   BOOST_REQUIRE(query);
   BOOST_TEST(*query == "select 'the culprit'");
