@@ -260,6 +260,7 @@ class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
     waiter.busy = true;
     lock.end();
     this->do_one(true, deadline);
+    run_closes();  // an invalidation during the open retires what it opened
     Turn relock = this->turn();
     waiter.busy = false;
     market_.grow(relock);

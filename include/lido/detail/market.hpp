@@ -217,6 +217,7 @@ class Market {
       }
     }
     if (inline_work() && !opens_.empty()) call_opener(turn);
+    if (!retry_) timekeeper_ = nullptr;  // it may sleep without a limit now, and has to be called for the next
     if (inline_work() && retry_ && timekeeper_ == nullptr) timekeeper_ = call_opener(turn);
   }
 

@@ -1,0 +1,283 @@
+// The decisions of the pool without its I/O: slots, waiters and what pairs them.
+#include <boost/test/unit_test.hpp>
+#include <lido/detail/market.hpp>
+#include <lido/growth.hpp>
+#include <support/simulation.hpp>
+#include <vector>
+
+using namespace lido;
+using namespace lido::detail;
+using namespace std::chrono_literals;
+
+namespace {
+
+using TestSlot = Slot<int, sim::Platform>;
+using TestMarket = Market<TestSlot, FixedSize, sim::Platform>;
+using TestTurn = TestMarket::Turn;
+
+// A waiter that notes when it is told, as a callback or as a thread would stand in the queue.
+struct Noting : Waiter<TestSlot> {
+  explicit Noting(bool is_thread) : Waiter{&note, is_thread} { since = sim::Platform::now(); }
+  static void note(Waiter<TestSlot>& waiter) noexcept { ++static_cast<Noting&>(waiter).told; }
+  int told = 0;
+};
+
+// A market of `size` open connections, all idle.
+struct Fixture {
+  explicit Fixture(std::size_t size, Duration barging_limit = 0ms, std::size_t openers = 4)
+      : market{FixedSize{size}, {barging_limit, openers, 10ms, 250ms}} {
+    TestTurn turn{market.mutex()};
+    market.grow(turn);
+    while (TestSlot* const slot = market.opens().pop()) market.opened(*slot, turn);
+  }
+  TestSlot& lend() { return *market.slots().claim_idle(); }
+  // What `release` does.
+  void give_back(TestSlot& slot) {
+    auto lent = SlotState::leased;
+    if (slot.state.compare_exchange_strong(lent, SlotState::idle)) return;
+    TestTurn turn{market.mutex()};
+    market.supply(slot, turn);
+  }
+  void line_up(Noting& waiter) {
+    TestTurn turn{market.mutex()};
+    market.line_up(waiter, false, turn);
+  }
+  TestMarket market;
+};
+
+void in_simulation(const std::function<void()>& body) { sim::Simulation{0}.run(body); }
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(market)
+
+BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
+  in_simulation([] {
+    TestMarket market{FixedSize{1}, {0ms, 1, 10ms, 250ms}};
+    const auto state = [&] {
+      SlotState seen{};
+      market.slots().each([&](TestSlot& slot) { seen = slot.state.load(); });
+      return seen;
+    };
+    BOOST_TEST((state() == SlotState::vacant));
+    TestTurn turn{market.mutex()};
+    market.grow(turn);
+    BOOST_TEST((state() == SlotState::opening));
+    TestSlot& slot = *market.opens().pop();
+    market.opened(slot, turn);
+    BOOST_TEST((state() == SlotState::idle));
+    BOOST_TEST(market.slots().claim_idle() == &slot);
+    BOOST_TEST((state() == SlotState::leased));
+    BOOST_TEST(market.slots().claim_idle_or_recall() == nullptr);
+    BOOST_TEST((state() == SlotState::recalled));
+    market.supply(slot, turn);
+    BOOST_TEST((state() == SlotState::idle));
+    BOOST_TEST((Slots<TestSlot, sim::Platform>::claim(slot, SlotState::idle, SlotState::checking)));
+    BOOST_TEST(market.slots().claim_idle() == nullptr);
+    market.retire(slot, turn);
+    BOOST_TEST((state() == SlotState::closing));
+    BOOST_TEST(market.closes().pop() == &slot);
+    market.vacate(slot, turn);  // and the policy wants another at once
+    BOOST_TEST((state() == SlotState::opening));
+    market.open_failed(*market.opens().pop(), nullptr, false, turn);
+    BOOST_TEST((state() == SlotState::vacant));
+    BOOST_TEST((market.retry_at() != TimePoint::max()));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_waiter_recalls_every_lent_slot_and_so_hears_of_the_next_release) {
+  in_simulation([] {
+    Fixture f{3};
+    TestSlot& a = f.lend();
+    TestSlot& b = f.lend();
+    TestSlot& c = f.lend();
+    Noting waiter{true};
+    f.line_up(waiter);
+    for (TestSlot* slot : {&a, &b, &c}) BOOST_TEST((slot->state.load() == SlotState::recalled));
+    BOOST_TEST(waiter.told == 0);
+    f.give_back(b);
+    BOOST_TEST(waiter.told == 1);
+    BOOST_TEST(waiter.slot == &b);
+    f.give_back(a);
+    f.give_back(c);
+    BOOST_TEST((c.state.load() == SlotState::idle));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(callbacks_and_threads_are_served_in_their_order) {
+  in_simulation([] {
+    Fixture f{1};
+    TestSlot& slot = f.lend();
+    Noting first{false};
+    Noting second{true};
+    Noting third{false};
+    for (Noting* waiter : {&first, &second, &third}) f.line_up(*waiter);
+    for (Noting* waiter : {&first, &second, &third}) {
+      BOOST_TEST(waiter->told == 0);
+      f.give_back(slot);
+      BOOST_TEST(waiter->told == 1);
+      BOOST_TEST((waiter->fate.load() == Fate::granted));
+    }
+    BOOST_TEST((slot.state.load() == SlotState::leased));  // nobody waits any more: its release is the fast one
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_young_thread_is_woken_to_compete_and_a_callback_is_handed_its_slot) {
+  in_simulation([] {
+    Fixture f{1, 1ms};
+    TestSlot& slot = f.lend();
+    Noting thread{true};
+    f.line_up(thread);
+    f.give_back(slot);
+    BOOST_TEST((thread.fate.load() == Fate::woken));
+    BOOST_TEST((slot.state.load() == SlotState::idle));
+    BOOST_TEST(&f.lend() == &slot);  // a newcomer is quicker
+    TestTurn turn{f.market.mutex()};
+    BOOST_TEST(!f.market.compete(thread, turn));
+    BOOST_TEST((slot.state.load() == SlotState::recalled));
+    f.market.supply(slot, turn);
+    BOOST_TEST(f.market.compete(thread, turn));
+    BOOST_TEST(thread.slot == &slot);
+  });
+  in_simulation([] {
+    Fixture f{1, 1ms};
+    TestSlot& slot = f.lend();
+    Noting callback{false};
+    f.line_up(callback);
+    f.give_back(slot);
+    BOOST_TEST((callback.fate.load() == Fate::granted));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_past_the_barging_limit_is_handed_its_slot) {
+  in_simulation([] {
+    Fixture f{1, 1ms};
+    TestSlot& slot = f.lend();
+    Noting thread{true};
+    f.line_up(thread);
+    sim::sleep_for(1ms);
+    f.give_back(slot);
+    BOOST_TEST((thread.fate.load() == Fate::granted));
+    BOOST_TEST(f.market.slots().claim_idle() == nullptr);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(at_most_one_wake_is_in_flight_and_it_is_passed_on) {
+  in_simulation([] {
+    Fixture f{2, 1ms};
+    TestSlot& a = f.lend();
+    TestSlot& b = f.lend();
+    Noting first{true};
+    Noting second{true};
+    f.line_up(first);
+    f.line_up(second);
+    f.give_back(a);
+    f.give_back(b);
+    BOOST_TEST(first.told == 1);
+    BOOST_TEST(second.told == 0);
+    {
+      TestTurn turn{f.market.mutex()};
+      BOOST_TEST(f.market.compete(first, turn));  // takes one, and wakes the next for the other
+    }
+    BOOST_TEST(second.told == 1);
+    TestTurn turn{f.market.mutex()};
+    BOOST_TEST(f.market.compete(second, turn));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_woken_waiter_that_leaves_passes_the_wake_on) {
+  in_simulation([] {
+    Fixture f{1, 1ms};
+    TestSlot& slot = f.lend();
+    Noting first{true};
+    Noting second{true};
+    f.line_up(first);
+    f.line_up(second);
+    f.give_back(slot);
+    {
+      TestTurn turn{f.market.mutex()};
+      BOOST_TEST(f.market.leave(first, Fate::abandoned, true, turn));
+    }
+    BOOST_TEST(second.told == 1);
+    BOOST_TEST(first.told == 1);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_settled_waiter_cannot_leave_and_is_told_once) {
+  in_simulation([] {
+    Fixture f{1};
+    TestSlot& slot = f.lend();
+    Noting waiter{true};
+    f.line_up(waiter);
+    f.give_back(slot);
+    TestTurn turn{f.market.mutex()};
+    BOOST_TEST(!f.market.leave(waiter, Fate::cancelled, false, turn));
+    BOOST_TEST((waiter.fate.load() == Fate::granted));
+    turn.end();
+    BOOST_TEST(waiter.told == 1);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_waiter_that_is_cancelled_by_others_is_told) {
+  in_simulation([] {
+    Fixture f{1};
+    (void)f.lend();
+    Noting waiter{true};
+    f.line_up(waiter);
+    {
+      TestTurn turn{f.market.mutex()};
+      BOOST_TEST(f.market.leave(waiter, Fate::cancelled, false, turn));
+      BOOST_TEST(waiter.told == 0);  // not under the lock
+    }
+    BOOST_TEST(waiter.told == 1);
+    BOOST_TEST(f.market.queue().empty());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_race_of_a_release_with_a_waiter_is_won_by_one_of_them_in_every_order) {
+  // A releaser and a waiter step by step; the seed decides who is first at the slot.
+  int released_first = 0;
+  int recalled_first = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed)
+    sim::Simulation{seed}.run([&] {
+      Fixture f{1};
+      TestSlot& slot = f.lend();
+      Noting waiter{true};
+      sim::Thread releaser{[&] {
+        auto lent = SlotState::leased;
+        if (slot.state.compare_exchange_strong(lent, SlotState::idle)) {
+          ++released_first;
+          return;
+        }
+        ++recalled_first;
+        TestTurn turn{f.market.mutex()};
+        f.market.supply(slot, turn);
+      }};
+      f.line_up(waiter);
+      releaser.join();
+      BOOST_TEST(waiter.told == 1);
+      BOOST_TEST(waiter.slot == &slot);
+    });
+  BOOST_TEST(released_first > 10);
+  BOOST_TEST(recalled_first > 10);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(backoff)
+
+BOOST_AUTO_TEST_CASE(pauses_double_up_to_the_longest_and_end_with_a_success) {
+  Backoff backoff{10ms, 250ms, 1};
+  const TimePoint now{1h};
+  BOOST_TEST(!backoff.failing());
+  for (const Duration cap : {Duration{10ms}, Duration{20ms}, Duration{40ms}, Duration{80ms}, Duration{160ms},
+                             Duration{250ms}, Duration{250ms}}) {
+    backoff.failed(nullptr, false, now);
+    BOOST_TEST((backoff.until() >= now && backoff.until() <= now + cap));
+  }
+  BOOST_TEST(backoff.failing());
+  backoff.succeeded();
+  BOOST_TEST(!backoff.failing());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
