@@ -1,87 +1,50 @@
-// Where supply meets demand: which waiter gets which slot, and when to open. Decides only; opens and closes nothing.
+// Where supply meets demand: which waiter gets which slot. Decides only; opens and closes nothing.
 #pragma once
 
-#include <algorithm>
+#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <exception>
-#include <limits>
 #include <utility>
 
-#include <lido/detail/backoff.hpp>
-#include <lido/detail/jobs.hpp>
-#include <lido/detail/slots.hpp>
-#include <lido/detail/turn.hpp>
+#include <lido/detail/stock.hpp>
 #include <lido/detail/wait_queue.hpp>
-#include <lido/options.hpp>
-#include <lido/policy.hpp>
 
 namespace lido::detail {
-
-// How a market is set up; from `PoolOptions`.
-struct MarketRules {
-  Duration barging_limit{};
-  std::size_t openers = 0;  // opens at a time; 0: callers do the work themselves
-  Duration backoff_min{};
-  Duration backoff_max{};
-};
 
 // The invariant, true whenever the lock is free: nobody waits, or the market is suspended or closed, or one waiter has
 // been woken and has yet to look, or else no slot is idle and every lent slot is recalled. So no waiter sleeps beside
 // an idle connection, and whoever gives one back comes by here.
 template <class Slot, GrowthPolicy Growth, class Platform>
-class Market {
- public:
-  using Turn = detail::Turn<Slot, Platform>;
-  using Waiter = detail::Waiter<Slot>;
+class Market : public Stock<Slot, Growth, Platform> {
+  using Base = Stock<Slot, Growth, Platform>;
 
-  Market(Growth growth, MarketRules rules)
-      : rules_{rules},
-        growth_{std::move(growth)},
-        plan_{growth_.plan({})},
-        slots_{plan_.max_size},
-        backoff_{rules.backoff_min, rules.backoff_max, Platform::entropy()} {}
+ public:
+  using typename Base::Turn;
+  using Waiter = detail::Waiter<Slot>;
+  using Base::Base;
+  using Base::inline_work;
+  using Base::invalidate;
+  using Base::retire;
+  using Base::retry_at;
+  using Base::wake_watchers;
 
   [[nodiscard]] typename Platform::Mutex& mutex() noexcept { return mutex_; }
-  // Claimed without the lock, by the fast path.
-  [[nodiscard]] Slots<Slot, Platform>& slots() noexcept { return slots_; }
 
   // Everything below needs the lock.
-  [[nodiscard]] const GrowthPlan& plan() const noexcept { return plan_; }
-  [[nodiscard]] bool closed() const noexcept { return closed_; }
-  [[nodiscard]] bool suspended() const noexcept { return suspended_; }
-  [[nodiscard]] bool inline_work() const noexcept { return rules_.openers == 0; }
-  [[nodiscard]] std::size_t total() const noexcept { return total_; }
-  // Connections that are not on their way out.
-  [[nodiscard]] std::size_t staying() const noexcept { return total_ - closing_; }
   [[nodiscard]] const WaitQueue<Slot>& queue() const noexcept { return queue_; }
-  [[nodiscard]] const Backoff& backoff() const noexcept { return backoff_; }
-  [[nodiscard]] JobQueue<Slot>& opens() noexcept { return opens_; }
-  [[nodiscard]] JobQueue<Slot>& closes() noexcept { return closes_; }
-  [[nodiscard]] Sleepers<Platform>& workers() noexcept { return workers_; }
-  [[nodiscard]] Sleepers<Platform>& watchers() noexcept { return watchers_; }
-  // Until when this waiter may sleep before it has to look at the back-off.
-  [[nodiscard]] TimePoint keeps_time_until(const Waiter& waiter) const noexcept {
-    return timekeeper_ == &waiter ? retry_at() : TimePoint::max();
-  }
-  // The waiter's back-off is over.
-  void try_again(const Waiter& waiter, Turn& turn) noexcept {
-    if (timekeeper_ == &waiter) timekeeper_ = nullptr;
-    grow(turn);
-  }
-  // When the growth held back by the back-off should be tried again.
-  [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? backoff_.until() : TimePoint::max(); }
-
   [[nodiscard]] PoolCounts counts() noexcept {
     PoolCounts counts = count_slots(slots_);
     counts.waiting = queue_.size();
     return counts;
   }
-  // Whether there is a connection, and the growth policy misses none but for callers.
-  [[nodiscard]] bool satisfied() noexcept {
-    PoolCounts open = count_slots(slots_);
-    open.opening = 0;
-    return open.idle + open.leased + open.checking > 0 && growth_.plan(open).open == 0;
+  // Without workers: until when this waiter may sleep before it has to look at the back-off.
+  [[nodiscard]] TimePoint keeps_time_until(const Waiter& waiter) const noexcept {
+    return timekeeper_ == &waiter ? retry_at() : TimePoint::max();
+  }
+  // Without workers: the waiter slept until then.
+  void try_again(const Waiter& waiter, Turn& turn) noexcept {
+    if (timekeeper_ == &waiter) timekeeper_ = nullptr;
+    grow(turn);
   }
 
   // --- demand -----------------------------------------------------------------------------------------------------
@@ -133,21 +96,9 @@ class Market {
     publish(slot);
   }
 
-  // The connection in the caller's slot is to be closed.
-  void retire(Slot& slot, Turn& turn) noexcept {
-    slot.state.store(SlotState::closing, std::memory_order_relaxed);  // the lock orders it for whoever closes
-    ++closing_;
-    closes_.push(slot);
-    wake_worker(turn);
-  }
-
   // The caller's slot has no connection any more.
   void vacate(Slot& slot, Turn& turn) noexcept {
-    if (slot.state.load(std::memory_order_relaxed) == SlotState::closing) --closing_;
-    slot.retire = false;
-    slot.state.store(SlotState::vacant, std::memory_order_relaxed);
-    --total_;
-    wake_watchers(turn);
+    this->empty(slot, turn);
     match(turn);
   }
 
@@ -162,19 +113,15 @@ class Market {
 
   // `permanent`: trying again cannot help, so that callers who have nothing else to wait for are told at once.
   void open_failed(Slot& slot, std::exception_ptr error, bool permanent, Turn& turn) noexcept {
-    --opening_;
     backoff_.failed(error, permanent, Platform::now());
-    slot.retire = false;
-    slot.state.store(SlotState::vacant, std::memory_order_relaxed);
-    --total_;
-    if (permanent && !any_live()) {
+    this->empty(slot, turn);
+    if (permanent && !this->any_live()) {
       while (Waiter* const waiter = queue_.front()) {
         dequeue(*waiter, turn);
         waiter->error = error;
         settle(*waiter, Fate::refused, turn);
       }
     }
-    wake_watchers(turn);
     match(turn);
   }
 
@@ -191,61 +138,24 @@ class Market {
     grow(turn);
   }
 
-  // Asks the growth policy and begins the opens that it wants and the back-off allows. `extra`: callers that want a
-  // connection and do not wait for it.
+  // Asks the growth policy. `extra`: callers that want a connection and do not wait for it.
   void grow(Turn& turn, std::size_t extra = 0) noexcept {
-    retry_ = false;
-    if (!closed_ && !suspended_ && total_ < plan_.max_size) {
-      PoolCounts now = counts();
-      now.waiting += extra;
-      std::size_t more = std::min(growth_.plan(now).open, plan_.max_size - total_);
-      // Behind one prober while the server is away.
-      const std::size_t unlimited = std::numeric_limits<std::size_t>::max();
-      const std::size_t at_a_time = backoff_.failing() ? 1 : inline_work() ? unlimited : rules_.openers;
-      if (more > 0 && backoff_.failing() && Platform::now() < backoff_.until()) {
-        retry_ = true;
-        more = 0;
-      }
-      for (; more > 0 && opening_ < at_a_time; --more) {
-        Slot* const slot = slots_.vacant();
-        if (slot == nullptr) break;
-        slot->state.store(SlotState::opening, std::memory_order_relaxed);
-        ++total_;
-        ++opening_;
-        opens_.push(*slot);
-        wake_worker(turn);
-      }
-    }
-    if (inline_work() && !opens_.empty()) call_opener(turn);
-    if (!retry_) timekeeper_ = nullptr;  // it may sleep without a limit now, and has to be called for the next
-    if (inline_work() && retry_ && timekeeper_ == nullptr) timekeeper_ = call_opener(turn);
+    this->begin_opens(queue_.size() + extra, turn);
+    if (!inline_work()) return;
+    if (!this->opens().empty()) call_opener(turn);
+    if (!retry_)
+      timekeeper_ = nullptr;  // it may sleep without a limit now, and has to be called for the next
+    else if (timekeeper_ == nullptr)
+      timekeeper_ = call_opener(turn);
   }
 
   // --- administration ---------------------------------------------------------------------------------------------
-
-  // Retires what is open now: idle connections at once, others when they come back. At most `limit` of them.
-  std::size_t invalidate(Turn& turn, std::size_t limit = std::numeric_limits<std::size_t>::max()) noexcept {
-    std::size_t retired = 0;
-    const auto mark = [&](SlotState which) {
-      slots_.each([&](Slot& slot) {
-        if (retired < limit && !slot.retire && mark_retired(slot, which, turn)) ++retired;
-      });
-    };
-    mark(SlotState::idle);
-    for (const SlotState which : {SlotState::opening, SlotState::checking, SlotState::leased}) mark(which);
-    return retired;
-  }
 
   // The slots that `growth` needs must have been added (`slots().grow_to`).
   void resize(Growth growth, Turn& turn) noexcept {
     growth_ = std::move(growth);
     plan_ = growth_.plan({});
-    std::size_t staying = 0;
-    slots_.each([&](Slot& slot) {
-      const SlotState state = slot.state.load(std::memory_order_relaxed);
-      if (state != SlotState::vacant && state != SlotState::closing && !slot.retire) ++staying;
-    });
-    if (staying > plan_.max_size) invalidate(turn, staying - plan_.max_size);
+    if (const std::size_t excess = this->excess(); excess > 0) invalidate(turn, excess);
     match(turn);
   }
 
@@ -261,16 +171,9 @@ class Market {
       dequeue(*waiter, turn);
       settle(*waiter, Fate::closed, turn);
     }
-    drop_queued_opens(turn);
+    this->drop_queued_opens(turn);
     invalidate(turn);
     wake_watchers(turn);
-  }
-
-  void wake_worker(Turn& turn) noexcept {
-    if (Sleeper<Platform>* const worker = workers_.pop()) turn.wake_later(*worker);
-  }
-  void wake_watchers(Turn& turn) noexcept {
-    while (Sleeper<Platform>* const watcher = watchers_.pop()) turn.wake_later(*watcher);
   }
 
  private:
@@ -318,34 +221,6 @@ class Market {
     return rules_.barging_limit == Duration::zero() || Platform::now() - head.since >= rules_.barging_limit;
   }
 
-  // True when the slot was in state `which` and is now on its way out.
-  bool mark_retired(Slot& slot, SlotState which, Turn& turn) noexcept {
-    for (;;) {
-      const SlotState seen = slot.state.load(std::memory_order_relaxed);
-      const bool lent = seen == SlotState::leased || seen == SlotState::recalled;
-      if (seen != which && !(which == SlotState::leased && (lent || seen == SlotState::idle))) return false;
-      if (seen == SlotState::idle) {
-        if (!slots_.claim(slot, SlotState::idle, SlotState::leased)) continue;
-        retire(slot, turn);
-        return true;
-      }
-      // The mark is read under the lock, where a recalled slot comes back.
-      if (seen == SlotState::leased && !slots_.claim(slot, SlotState::leased, SlotState::recalled)) continue;
-      slot.retire = true;
-      return true;
-    }
-  }
-
-  void drop_queued_opens(Turn& turn) noexcept {
-    while (Slot* const slot = opens_.pop()) {
-      --opening_;
-      --total_;
-      slot->retire = false;
-      slot->state.store(SlotState::vacant, std::memory_order_relaxed);
-    }
-    wake_watchers(turn);
-  }
-
   // Without workers a waiting thread opens for itself, and one of them keeps time for the back-off. Who was called.
   Waiter* call_opener(Turn& turn) noexcept {
     for (Waiter* waiter = queue_.front(); waiter != nullptr; waiter = waiter->next) {
@@ -361,33 +236,23 @@ class Market {
     queue_.remove(waiter);
     if (timekeeper_ == &waiter) timekeeper_ = nullptr;
     // Without workers nobody would come for them.
-    if (inline_work() && queue_.empty()) drop_queued_opens(turn);
+    if (inline_work() && queue_.empty()) this->drop_queued_opens(turn);
   }
 
-  [[nodiscard]] bool any_live() noexcept {
-    const PoolCounts now = count_slots(slots_);
-    return now.idle + now.leased + now.checking > 0;
-  }
+  using Base::backoff_;
+  using Base::closed_;
+  using Base::growth_;
+  using Base::opening_;
+  using Base::plan_;
+  using Base::retry_;
+  using Base::rules_;
+  using Base::slots_;
+  using Base::suspended_;
 
-  const MarketRules rules_;
   typename Platform::Mutex mutex_;
-  Growth growth_;
-  GrowthPlan plan_;
-  Slots<Slot, Platform> slots_;
   WaitQueue<Slot> queue_;
-  JobQueue<Slot> opens_;
-  JobQueue<Slot> closes_;
-  Sleepers<Platform> workers_;   // idle ones
-  Sleepers<Platform> watchers_;  // callers of close and wait_until_ready
-  Backoff backoff_;
-  std::size_t total_ = 0;         // slots that are not vacant
-  std::size_t opening_ = 0;       // of these, the ones being opened
-  std::size_t closing_ = 0;       // and the ones being closed
   Waiter* timekeeper_ = nullptr;  // without workers: who tries again after the back-off
   bool wake_in_flight_ = false;
-  bool retry_ = false;  // growth is wanted and held back by the back-off
-  bool suspended_ = false;
-  bool closed_ = false;
 };
 
 }  // namespace lido::detail

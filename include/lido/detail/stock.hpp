@@ -1,0 +1,187 @@
+// What there is: the slots by what they are doing, the work that waits for a thread, and when to open more.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <limits>
+#include <utility>
+
+#include <lido/detail/backoff.hpp>
+#include <lido/detail/jobs.hpp>
+#include <lido/detail/slots.hpp>
+#include <lido/detail/turn.hpp>
+#include <lido/policy.hpp>
+
+namespace lido::detail {
+
+// How a stock is run; from `PoolOptions`.
+struct StockRules {
+  Duration barging_limit{};
+  std::size_t openers = 0;  // opens at a time; 0: callers do the work themselves
+  Duration backoff_min{};
+  Duration backoff_max{};
+};
+
+// Everything needs the lock but `slots`, which the fast path claims from without it.
+template <class Slot, GrowthPolicy Growth, class Platform>
+class Stock {
+ public:
+  using Turn = detail::Turn<Slot, Platform>;
+  static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+
+  Stock(Growth growth, const StockRules& rules)
+      : rules_{rules},
+        growth_{std::move(growth)},
+        plan_{growth_.plan({})},
+        slots_{plan_.max_size},
+        backoff_{rules.backoff_min, rules.backoff_max, Platform::entropy()} {}
+
+  [[nodiscard]] Slots<Slot, Platform>& slots() noexcept { return slots_; }
+  [[nodiscard]] const GrowthPlan& plan() const noexcept { return plan_; }
+  [[nodiscard]] bool closed() const noexcept { return closed_; }
+  [[nodiscard]] bool suspended() const noexcept { return suspended_; }
+  [[nodiscard]] bool inline_work() const noexcept { return rules_.openers == 0; }
+  [[nodiscard]] std::size_t total() const noexcept { return total_; }
+  // Connections that are not on their way out.
+  [[nodiscard]] std::size_t staying() const noexcept { return total_ - closing_; }
+  [[nodiscard]] const Backoff& backoff() const noexcept { return backoff_; }
+  // When growth that the back-off holds back should be tried again.
+  [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? backoff_.until() : TimePoint::max(); }
+  [[nodiscard]] JobQueue<Slot>& opens() noexcept { return opens_; }
+  [[nodiscard]] JobQueue<Slot>& closes() noexcept { return closes_; }
+  [[nodiscard]] Sleepers<Platform>& workers() noexcept { return workers_; }
+  [[nodiscard]] Sleepers<Platform>& watchers() noexcept { return watchers_; }
+
+  // Whether there is a connection, and the growth policy misses none but for callers.
+  [[nodiscard]] bool satisfied() noexcept {
+    PoolCounts open = count_slots(slots_);
+    open.opening = 0;
+    return any_live() && growth_.plan(open).open == 0;
+  }
+  [[nodiscard]] bool any_live() noexcept {
+    const PoolCounts now = count_slots(slots_);
+    return now.idle + now.leased + now.checking > 0;
+  }
+
+  // The connection in the caller's slot is to be closed.
+  void retire(Slot& slot, Turn& turn) noexcept {
+    slot.state.store(SlotState::closing, std::memory_order_relaxed);  // the lock orders it for whoever closes
+    ++closing_;
+    closes_.push(slot);
+    wake_worker(turn);
+  }
+
+  // Retires what is open now, at most `limit` of it: idle connections at once, others when they come back.
+  std::size_t invalidate(Turn& turn, std::size_t limit = unlimited) noexcept {
+    std::size_t retired = 0;
+    for (const SlotState which : {SlotState::idle, SlotState::opening, SlotState::checking, SlotState::leased})
+      slots_.each([&](Slot& slot) {
+        if (retired < limit && !slot.retire && mark_retired(slot, which, turn)) ++retired;
+      });
+    return retired;
+  }
+
+  void wake_worker(Turn& turn) noexcept {
+    if (Sleeper<Platform>* const worker = workers_.pop()) turn.wake_later(*worker);
+  }
+  void wake_watchers(Turn& turn) noexcept {
+    while (Sleeper<Platform>* const watcher = watchers_.pop()) turn.wake_later(*watcher);
+  }
+
+ protected:
+  // Begins the opens that the growth policy wants for so many waiting callers and the back-off allows.
+  void begin_opens(std::size_t waiting, Turn& turn) noexcept {
+    retry_ = false;
+    if (closed_ || suspended_ || total_ >= plan_.max_size) return;
+    PoolCounts now = count_slots(slots_);
+    now.waiting = waiting;
+    std::size_t more = std::min(growth_.plan(now).open, plan_.max_size - total_);
+    if (more > 0 && backoff_.failing() && Platform::now() < backoff_.until()) {
+      retry_ = true;
+      return;
+    }
+    // Behind one prober while the server is away.
+    const std::size_t at_a_time = backoff_.failing() ? 1 : inline_work() ? unlimited : rules_.openers;
+    for (; more > 0 && opening_ < at_a_time; --more) {
+      Slot* const slot = slots_.vacant();
+      if (slot == nullptr) return;
+      slot->state.store(SlotState::opening, std::memory_order_relaxed);
+      ++total_;
+      ++opening_;
+      opens_.push(*slot);
+      wake_worker(turn);
+    }
+  }
+
+  // The caller's slot has no connection any more.
+  void empty(Slot& slot, Turn& turn) noexcept {
+    switch (slot.state.load(std::memory_order_relaxed)) {
+      case SlotState::opening:
+        --opening_;
+        break;
+      case SlotState::closing:
+        --closing_;
+        break;
+      default:
+        break;
+    }
+    slot.retire = false;
+    slot.state.store(SlotState::vacant, std::memory_order_relaxed);
+    --total_;
+    wake_watchers(turn);
+  }
+
+  void drop_queued_opens(Turn& turn) noexcept {
+    while (Slot* const slot = opens_.pop()) empty(*slot, turn);
+  }
+
+  // How many connections there are beyond `plan().max_size`.
+  [[nodiscard]] std::size_t excess() noexcept {
+    std::size_t staying = 0;
+    slots_.each([&](const Slot& slot) {
+      const SlotState state = slot.state.load(std::memory_order_relaxed);
+      if (state != SlotState::vacant && state != SlotState::closing && !slot.retire) ++staying;
+    });
+    return staying > plan_.max_size ? staying - plan_.max_size : 0;
+  }
+
+  const StockRules rules_;
+  Growth growth_;
+  GrowthPlan plan_;
+  Slots<Slot, Platform> slots_;
+  Backoff backoff_;
+  std::size_t opening_ = 0;
+  bool retry_ = false;  // growth is wanted and held back by the back-off
+  bool suspended_ = false;
+  bool closed_ = false;
+
+ private:
+  // True when the slot was in state `which` (`leased` stands for all that may be lent by now) and is on its way out.
+  bool mark_retired(Slot& slot, SlotState which, Turn& turn) noexcept {
+    for (;;) {
+      const SlotState seen = slot.state.load(std::memory_order_relaxed);
+      const bool lent = seen == SlotState::leased || seen == SlotState::recalled;
+      if (seen != which && !(which == SlotState::leased && (lent || seen == SlotState::idle))) return false;
+      if (seen == SlotState::idle) {
+        if (!slots_.claim(slot, SlotState::idle, SlotState::leased)) continue;
+        retire(slot, turn);
+        return true;
+      }
+      // The mark is read under the lock, where a recalled slot comes back.
+      if (seen == SlotState::leased && !slots_.claim(slot, SlotState::leased, SlotState::recalled)) continue;
+      slot.retire = true;
+      return true;
+    }
+  }
+
+  JobQueue<Slot> opens_;
+  JobQueue<Slot> closes_;
+  Sleepers<Platform> workers_;   // idle ones
+  Sleepers<Platform> watchers_;  // callers of close and wait_until_ready
+  std::size_t total_ = 0;        // slots that are not vacant
+  std::size_t closing_ = 0;
+};
+
+}  // namespace lido::detail
