@@ -19,7 +19,7 @@ using TimePoint = Clock::time_point;
 
 /// `start + span`, saturating: a span of `Duration::max()` gives `TimePoint::max()` and does not overflow.
 [[nodiscard]] constexpr TimePoint saturating_add(TimePoint start, Duration span) noexcept {
-  if (span >= TimePoint::max() - start && start.time_since_epoch().count() >= 0) return TimePoint::max();
+  if (start > TimePoint{} && span > TimePoint::max() - start) return TimePoint::max();
   return start + span;
 }
 
