@@ -46,6 +46,11 @@ struct PoolOptions {
   /// How often the background looks at idle connections. Range: more than 0.
   Duration sweep_interval = std::chrono::seconds{1};
 
+  /// How long a connection lies idle, unused and unchecked, before the background asks the health policy about it, so
+  /// that neither the server nor a firewall ends it for idleness. Does not make it look used. `Duration::max()`: never.
+  /// Range: more than 0.
+  Duration keep_alive = std::chrono::minutes{2};
+
   /// The first pause after an attempt to open has failed, doubled with each failure in a row. Range: more than 0.
   Duration backoff_min = std::chrono::milliseconds{10};
 
@@ -70,6 +75,7 @@ inline void validate(const PoolOptions& options) {
   positive(options.check_timeout, "PoolOptions::check_timeout");
   positive(options.reset_timeout, "PoolOptions::reset_timeout");
   positive(options.sweep_interval, "PoolOptions::sweep_interval");
+  positive(options.keep_alive, "PoolOptions::keep_alive");
   positive(options.backoff_min, "PoolOptions::backoff_min");
   if (options.backoff_max < options.backoff_min)
     throw InvalidOption{"PoolOptions::backoff_max", "a duration not below backoff_min"};

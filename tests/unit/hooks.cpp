@@ -220,3 +220,120 @@ BOOST_AUTO_TEST_CASE(resets_on_return_only) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(outages)
+
+BOOST_AUTO_TEST_CASE(the_first_dead_connection_ends_its_generation) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingIfIdle> pool{connector(ledger), FixedSize{.size = 10}, PingIfIdle{.after = 1s}};
+    pool.wait_until_ready(1s);
+    sim::sleep_for(2s);
+    const std::size_t before = ledger.opened;
+    ledger.on_ping = [&](TimePoint) {  // a black hole: what was open before answers no more
+      sim::sleep_for(100ms);
+      return false;
+    };
+    const TimePoint start = sim::Platform::now();
+    for (int i = 0; i < 10; ++i) BOOST_TEST(pool.acquire()->number > before);
+    BOOST_TEST((sim::Platform::now() - start == 100ms));  // one failed check for all ten
+    sim::sleep_for(500ms);
+    BOOST_TEST(pool.statistics().found_dead == 10U);
+    BOOST_TEST(ledger.pings <= 6U);  // the caller's, and one a worker as evidence
+    BOOST_TEST(pool.statistics().now.idle == 10U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(one_terminated_session_does_not_cost_the_others) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingIfIdle> pool{connector(ledger), FixedSize{.size = 10}, PingIfIdle{.after = 1s}};
+    pool.wait_until_ready(1s);
+    sim::sleep_for(2s);
+    bool first = true;
+    ledger.on_ping = [&](TimePoint) { return !std::exchange(first, false); };
+    (void)pool.acquire();
+    sim::sleep_for(1s);
+    BOOST_TEST(pool.statistics().found_dead == 1U);
+    BOOST_TEST(pool.statistics().now.idle == 10U);
+    BOOST_TEST(ledger.opened == 11U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(keep_alive_asks_idle_connections_and_does_not_make_them_look_used) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingIfIdle, RetireAfter> pool{connector(ledger),
+                                                           FixedSize{.size = 1},
+                                                           PingIfIdle{.after = 1s},
+                                                           RetireAfter{.idle = 10min},
+                                                           {.keep_alive = 2min}};
+    pool.wait_until_ready(1s);
+    sim::sleep_for(9min);
+    BOOST_TEST(ledger.pings == 4U);
+    sim::sleep_for(2min);
+    BOOST_TEST(ledger.opened == 2U);  // idle for ten minutes all the same
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_is_away_is_asked_a_few_times_a_second_and_used_soon_after_it_is_back) {
+  calmly([] {
+    Ledger ledger;
+    bool away = true;
+    ledger.on_open = [&](const OpenInfo&) {
+      if (away) throw std::runtime_error{"refused"};
+    };
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 20}};
+    Threads threads;
+    Duration served{};
+    TimePoint back{};
+    for (int t = 0; t < 5; ++t)
+      threads.start([&] {
+        (void)pool.acquire(Duration::max());
+        served = std::max(served, sim::Platform::now() - back);
+      });
+    sim::sleep_for(20s);
+    BOOST_TEST(ledger.attempts <= 20U * 4U + 6U);
+    BOOST_TEST(ledger.attempts >= 20U * 3U);
+    away = false;
+    back = sim::Platform::now();
+    threads.join();
+    BOOST_TEST((served <= 250ms));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_spike_is_served_by_what_is_there_and_a_few_more) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 5, .max_size = 50}};
+    pool.wait_until_ready(1s);
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(150ms); };
+    const TimePoint start = sim::Platform::now();
+    Threads threads;
+    for (int t = 0; t < 50; ++t) threads.start([&] { pool.acquire()->use(2ms); });
+    threads.join();
+    BOOST_TEST((sim::Platform::now() - start <= 26ms));
+    sim::sleep_for(1s);
+    BOOST_TEST(ledger.opened <= 10U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_burst_on_an_empty_pool_opens_several_at_a_time) {
+  calmly([] {
+    Ledger ledger;
+    std::size_t at_once = 0;
+    std::size_t most = 0;
+    ledger.on_open = [&](const OpenInfo&) {
+      most = std::max(most, ++at_once);
+      sim::sleep_for(10ms);
+      --at_once;
+    };
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 50}, {}, {}, {.workers = 5}};
+    Threads threads;
+    for (int t = 0; t < 20; ++t) threads.start([&] { pool.acquire()->use(1s); });
+    threads.join();
+    BOOST_TEST(most == 4U);
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()

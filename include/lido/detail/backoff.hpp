@@ -11,7 +11,8 @@
 namespace lido::detail {
 
 // Exponential back-off with full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015): a pause is
-// uniform between zero and a cap that doubles with each failure in a row. Owned by the pool's lock.
+// uniform between zero and a cap that doubles with each failure in a row until it is the longest pause. Owned by the
+// pool's lock.
 class Backoff {
  public:
   Backoff(Duration first, Duration longest, std::uint64_t seed) noexcept
@@ -28,7 +29,10 @@ class Backoff {
     cap_ = !failing() ? first_ : cap_ > longest_ / 2 ? longest_ : cap_ * 2;
     cause_ = std::move(cause);
     permanent_ = permanent;
-    until_ = saturating_add(now, Duration{std::uniform_int_distribution<Duration::rep>{0, cap_.count()}(random_)});
+    // At the longest the jitter of the earlier pauses has spread the attempts of many pools; a full pause then halves
+    // the rate at which a server that is away is asked.
+    const Duration::rep least = cap_ == longest_ ? cap_.count() : 0;
+    until_ = saturating_add(now, Duration{std::uniform_int_distribution<Duration::rep>{least, cap_.count()}(random_)});
   }
   void succeeded() noexcept {
     cap_ = Duration::zero();

@@ -1,4 +1,4 @@
-// What goes on behind the callers: opening, closing, sweeping, and the threads that do it.
+// What is done to connections, whoever does it: opening, closing, and asking the policies about them.
 #pragma once
 
 #include <algorithm>
@@ -47,8 +47,7 @@ class Chores : public Shared {
                  .openers = worker_count_ > 1 ? worker_count_ - 1 : worker_count_,
                  .backoff_min = options_.backoff_min,
                  .backoff_max = options_.backoff_max}},
-        random_{static_cast<std::minstd_rand::result_type>(Platform::entropy())},
-        next_sweep_{worker_count_ == 0 ? TimePoint::max() : saturating_add(Platform::now(), options_.sweep_interval)} {}
+        random_{static_cast<std::minstd_rand::result_type>(Platform::entropy())} {}
 
   [[nodiscard]] Turn turn() noexcept { return Turn{market_.mutex()}; }
 
@@ -73,6 +72,7 @@ class Chores : public Shared {
       slot.uses.store(0, std::memory_order_relaxed);
       slot.opened_at.store(now, std::memory_order_relaxed);
       slot.since.store(reads_clock ? now : TimePoint{}, std::memory_order_relaxed);
+      slot.checked_at.store(now, std::memory_order_relaxed);
       if (!signals_.connect.empty())
         if (const std::exception_ptr thrown =
                 signals_.connect.emit(slot.connection, slot.info(Moment::sweep, now, now)))
@@ -125,23 +125,6 @@ class Chores : public Shared {
     return to_close != nullptr || to_open != nullptr;
   }
 
-  // One pass over the idle connections: retires the worn and the surplus, refills what is missing.
-  void sweep() noexcept {
-    const TimePoint now = Platform::now();
-    const bool look_closer = reads_clock || surplus();
-    market_.slots().each([&](Slot& slot) {
-      stamp(slot, now);
-      if (!look_closer || !Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::checking)) return;
-      const bool keep = examine(slot, now);
-      Turn lock = turn();
-      if (!keep && !slot.retire) ++totals_.recycled;
-      slot.fresh.store(false, std::memory_order_relaxed);
-      keep ? market_.supply(slot, lock) : market_.retire(slot, lock);
-    });
-    Turn lock = turn();
-    market_.match(lock);
-  }
-
   // Fills in when a slot was lent or given back where the fast path reads no clock: from then on "at least so long".
   static void stamp(Slot& slot, TimePoint now) noexcept {
     if constexpr (!reads_clock) {
@@ -168,38 +151,6 @@ class Chores : public Shared {
       return health_.check(slot.connection, facts) == Verdict::keep;
     } catch (...) {
       return false;
-    }
-  }
-
-  // The life of a worker.
-  void work(Sleeper<Platform>& self) noexcept {
-    for (;;) {
-      while (do_one(true, TimePoint::max())) {
-      }
-      const TimePoint now = Platform::now();
-      TimePoint due{};
-      bool sweep_now = false;
-      {
-        Turn lock = turn();
-        if (!market_.closes().empty() || !market_.opens().empty()) continue;
-        if (stopping_) return;
-        if (market_.retry_at() <= now) {
-          market_.grow(lock);
-          continue;
-        }
-        sweep_now = next_sweep_ <= now;
-        if (sweep_now) {
-          next_sweep_ = saturating_add(now, options_.sweep_interval);
-        } else {
-          due = std::min(next_sweep_, market_.retry_at());
-          market_.workers().push(self);
-        }
-      }
-      if (sweep_now) {
-        sweep();
-        continue;
-      }
-      rest(self, market_.workers(), due);
     }
   }
 
@@ -251,24 +202,8 @@ class Chores : public Shared {
   Statistics totals_;
   std::minstd_rand random_;
   std::uint64_t last_id_ = 0;
-  TimePoint next_sweep_;
-  bool stopping_ = false;
 
  private:
-  // Whether a connection that the sweep holds may stay.
-  bool examine(Slot& slot, TimePoint now) noexcept {
-    const ConnectionInfo facts = info(slot, Moment::sweep, now, options_.check_timeout);
-    if (!recycles(slot, facts) || !healthy(slot, facts)) return false;
-    const Turn lock = turn();
-    const GrowthPlan& plan = market_.plan();
-    return market_.staying() <= plan.pool_size || facts.idle < plan.linger || !market_.queue().empty();
-  }
-
-  [[nodiscard]] bool surplus() noexcept {
-    const Turn lock = turn();
-    return market_.staying() > market_.plan().pool_size;
-  }
-
   // False when the destructor threw.
   static bool destroy(Slot& slot) noexcept {
     try {

@@ -11,14 +11,14 @@
 #include <utility>
 #include <vector>
 
-#include <lido/detail/chores.hpp>
 #include <lido/detail/complaint.hpp>
+#include <lido/detail/upkeep.hpp>
 
 namespace lido::detail {
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
-  using Base = Chores<Connection, Growth, Health, Recycle, Platform>;
+class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Upkeep<Connection, Growth, Health, Recycle, Platform>;
 
  public:
   using Base::Base;
@@ -150,7 +150,11 @@ class Lending : public Chores<Connection, Growth, Health, Recycle, Platform> {
       facts.deadline = std::min(facts.deadline, deadline);
       if (!this->recycles(slot, facts)) return give_back(slot, &Statistics::recycled), false;
       const bool fresh = slot.fresh.load(std::memory_order_relaxed);
-      if (!fresh && !this->healthy(slot, facts)) return give_back(slot, &Statistics::found_dead), false;
+      if (!fresh && !this->healthy(slot, facts)) {
+        give_back(slot, &Statistics::found_dead);
+        this->suspect_others();
+        return false;
+      }
       slot.fresh.store(false, std::memory_order_relaxed);
     }
     slot.lend(where, Platform::this_thread(), now);

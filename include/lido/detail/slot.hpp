@@ -51,6 +51,7 @@ struct alignas(64) Slot {
   std::atomic<TimePoint> opened_at{};
   // When it was lent or given back. The epoch where no policy needs a clock: then whoever looks first sets it.
   std::atomic<TimePoint> since{};
+  std::atomic<TimePoint> checked_at{};  // when it was last opened or found healthy
   std::atomic<std::source_location> where{};
   std::atomic<std::thread::id> thread{};
   std::atomic<double> spread{0};

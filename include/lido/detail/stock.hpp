@@ -73,6 +73,15 @@ class Stock {
     wake_worker(turn);
   }
 
+  // Retires what is idle now.
+  std::size_t retire_idle(Turn& turn) noexcept {
+    std::size_t retired = 0;
+    slots_.each([&](Slot& slot) {
+      if (mark_retired(slot, SlotState::idle, turn)) ++retired;
+    });
+    return retired;
+  }
+
   // Retires what is open now, at most `limit` of it: idle connections at once, others when they come back.
   std::size_t invalidate(Turn& turn, std::size_t limit = unlimited) noexcept {
     std::size_t retired = 0;

@@ -1,0 +1,161 @@
+// What goes on behind the callers: the sweep over idle connections, the suspects of an outage, and the workers' life.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+#include <lido/detail/chores.hpp>
+
+namespace lido::detail {
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+class Upkeep : public Chores<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Chores<Connection, Growth, Health, Recycle, Platform>;
+
+ public:
+  using Base::reads_clock;
+  using typename Base::Slot;
+  using typename Base::Turn;
+
+  template <class... Args>
+  explicit Upkeep(Args&&... args)
+      : Base{std::forward<Args>(args)...},
+        next_sweep_{this->worker_count_ == 0 ? TimePoint::max()
+                                             : saturating_add(Platform::now(), this->options_.sweep_interval)} {}
+
+  // One pass over the idle connections: retires the worn and the surplus, keeps the others alive, opens what is
+  // missing.
+  void sweep() noexcept {
+    const TimePoint now = Platform::now();
+    const bool look_closer = reads_clock || surplus();
+    market_.slots().each([&](Slot& slot) {
+      Base::stamp(slot, now);
+      if (!look_closer || !claim_for_check(slot)) return;
+      const Finding finding = examine(slot, now);
+      conclude(slot, finding);
+      if (finding == &Statistics::found_dead) suspect_others();
+    });
+    Turn lock = this->turn();
+    market_.match(lock);
+  }
+
+ protected:
+  using Base::market_;
+  using Base::options_;
+  using Base::totals_;
+
+  // Why a connection may not stay, as the figure that counts it; null where it may.
+  using Finding = std::uint64_t Statistics::*;
+
+  // A connection was found dead, and others of its generation may be: they are looked at before they are lent, so that
+  // an outage costs its callers one failed check, and not one a connection.
+  void suspect_others() noexcept {
+    Turn lock = this->turn();
+    // Without workers nobody would check them meanwhile: they are closed, and opened anew on demand.
+    if (market_.inline_work()) {
+      totals_.invalidated += market_.retire_idle(lock);
+      return;
+    }
+    market_.slots().each([&](Slot& slot) {
+      if (claim_for_check(slot)) suspects_.push(slot);
+    });
+    market_.wake_worker(lock);
+  }
+
+  // The life of a worker.
+  void work(Sleeper<Platform>& self) noexcept {
+    for (;;) {
+      while (this->do_one(true, TimePoint::max())) {
+      }
+      const TimePoint now = Platform::now();
+      TimePoint due{};
+      Slot* suspect = nullptr;
+      bool sweep_now = false;
+      {
+        Turn lock = this->turn();
+        if (!market_.closes().empty() || !market_.opens().empty()) continue;
+        suspect = suspects_.pop();
+        if (suspect == nullptr && stopping_) return;
+        if (suspect == nullptr && market_.retry_at() <= now) {
+          market_.grow(lock);
+          continue;
+        }
+        sweep_now = suspect == nullptr && next_sweep_ <= now;
+        if (sweep_now) next_sweep_ = saturating_add(now, options_.sweep_interval);
+        if (suspect == nullptr && !sweep_now) {
+          due = std::min(next_sweep_, market_.retry_at());
+          market_.workers().push(self);
+        }
+      }
+      if (suspect != nullptr)
+        check(*suspect);
+      else if (sweep_now)
+        sweep();
+      else
+        this->rest(self, market_.workers(), due);
+    }
+  }
+
+  TimePoint next_sweep_;   // owned by the lock
+  bool stopping_ = false;  // owned by the lock
+
+ private:
+  static bool claim_for_check(Slot& slot) noexcept {
+    return Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::checking);
+  }
+
+  // Lets a suspect back if it answers. If it does not, that is evidence enough against the others.
+  void check(Slot& suspect) noexcept {
+    const TimePoint now = Platform::now();
+    ConnectionInfo facts = this->info(suspect, Moment::sweep, now, options_.check_timeout);
+    facts.idle = Duration::max();  // no window of trust
+    if (this->healthy(suspect, facts)) {
+      suspect.checked_at.store(now, std::memory_order_relaxed);
+      return conclude(suspect, nullptr);
+    }
+    conclude(suspect, &Statistics::found_dead);
+    Turn lock = this->turn();
+    while (Slot* const other = suspects_.pop()) {
+      ++totals_.found_dead;
+      market_.retire(*other, lock);
+    }
+  }
+
+  // Looks at a connection that the sweep holds.
+  Finding examine(Slot& slot, TimePoint now) noexcept {
+    const ConnectionInfo facts = this->info(slot, Moment::sweep, now, options_.check_timeout);
+    if (!this->recycles(slot, facts)) return &Statistics::recycled;
+    {
+      const Turn lock = this->turn();
+      const GrowthPlan& plan = market_.plan();
+      const bool surplus = market_.staying() > plan.pool_size && facts.idle >= plan.linger;
+      if (surplus && market_.queue().empty()) return &Statistics::recycled;
+    }
+    if constexpr (!always_keeps<Health>) {
+      const TimePoint proof =
+          std::max(slot.checked_at.load(std::memory_order_relaxed), slot.since.load(std::memory_order_relaxed));
+      if (now - proof < options_.keep_alive) return nullptr;
+      if (!this->healthy(slot, facts)) return &Statistics::found_dead;
+      slot.checked_at.store(now, std::memory_order_relaxed);
+    }
+    return nullptr;
+  }
+
+  void conclude(Slot& slot, Finding finding) noexcept {
+    slot.fresh.store(false, std::memory_order_relaxed);
+    Turn lock = this->turn();
+    if (finding != nullptr && !slot.retire) ++(totals_.*finding);
+    finding == nullptr ? market_.supply(slot, lock) : market_.retire(slot, lock);
+  }
+
+  [[nodiscard]] bool surplus() noexcept {
+    const Turn lock = this->turn();
+    return market_.staying() > market_.plan().pool_size;
+  }
+
+  JobQueue<Slot> suspects_;  // checking, and waiting for a worker; owned by the lock
+};
+
+}  // namespace lido::detail
