@@ -1,7 +1,7 @@
 // The move-only handle of a connection on loan.
 #pragma once
 
-#include <concepts>
+#include <type_traits>
 #include <utility>
 
 #include <lido/facts.hpp>
@@ -47,8 +47,9 @@ class [[nodiscard]] Lease {
     if (slot_ != nullptr) std::exchange(core_, nullptr)->discard(*std::exchange(slot_, nullptr));
   }
   /// Takes the connection out of the pool, which may open another in its place at once. The lease must not be empty.
+  /// For connections whose move cannot throw, since one that did would be lost.
   [[nodiscard]] Connection detach()
-    requires std::move_constructible<Connection>
+    requires std::is_nothrow_move_constructible_v<Connection>
   {
     return std::exchange(core_, nullptr)->detach(*std::exchange(slot_, nullptr));
   }

@@ -43,6 +43,7 @@ BOOST_AUTO_TEST_CASE(never_opens_a_connection_only_to_throw_it_away) {
         for (int i = 0; i < 4; ++i) pool.acquire(Duration::max())->use();
       });
     threads.join();
+    until([&] { return pool.statistics().now.opening == 0; });
     const Statistics figures = pool.statistics();
     BOOST_TEST(figures.closed == 0U);
     BOOST_TEST(figures.opened == ledger.opened);
@@ -129,6 +130,23 @@ BOOST_AUTO_TEST_CASE(overflow_keeps_its_size_and_closes_the_excess_after_the_lin
     sim::sleep_for(4s);
     BOOST_TEST(pool.statistics().now.total() == 2U);
     BOOST_TEST(ledger.live == 2U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(elastic_closes_its_excess_and_keeps_its_minimum_ready) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 2, .max_size = 9, .linger = 10s}};
+    auto lent = pool.acquire();
+    {
+      std::vector<SimulatedPool<>::Lease> more;
+      for (int i = 0; i < 6; ++i) more.push_back(pool.acquire());
+    }
+    sim::sleep_for(30s);
+    BOOST_TEST(pool.statistics().now.idle == 2U);
+    const std::size_t opened = ledger.opened;
+    sim::sleep_for(10min);
+    BOOST_TEST(ledger.opened == opened);  // what is kept is not closed and opened again
   });
 }
 

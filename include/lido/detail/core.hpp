@@ -232,6 +232,7 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
   // Joins the workers that come to an end within the deadlines that their work was given. One that does not (its hook
   // ignores the deadline), and the one that this is called from, are let go; they keep the core until they end.
   void stop_workers() noexcept {
+    if (workers_ == nullptr) return;  // it could not even be started
     {
       Turn lock = this->turn();
       this->stopping_ = true;

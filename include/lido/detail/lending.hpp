@@ -216,10 +216,10 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
       Turn lock = this->turn();
       if (market_.closed()) throw PoolClosed{closed_message(options_.name)};
       full = !again && market_.queue().size() >= options_.max_waiting;
-      if (!again) ++totals_.waited;
       if (nested || (full && now < deadline)) {
         ++totals_.rejected;
       } else if (now < deadline) {
+        if (!again) ++totals_.waited;
         return market_.line_up(waiter, again, lock);
       }
     }

@@ -73,6 +73,13 @@ class Stock {
     wake_worker(turn);
   }
 
+  // Whether one connection that is being checked could go: the growth policy keeps fewer, and would not open another.
+  [[nodiscard]] bool can_spare_one() noexcept {
+    PoolCounts rest = count_slots(slots_);
+    if (rest.checking > 0) --rest.checking;
+    return staying() > plan_.pool_size && growth_.plan(rest).open == 0;
+  }
+
   // Retires what is idle now.
   std::size_t retire_idle(Turn& turn) noexcept {
     std::size_t retired = 0;

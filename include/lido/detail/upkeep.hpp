@@ -129,9 +129,8 @@ class Upkeep : public Chores<Connection, Growth, Health, Recycle, Platform> {
     if (!this->recycles(slot, facts)) return &Statistics::recycled;
     {
       const Turn lock = this->turn();
-      const GrowthPlan& plan = market_.plan();
-      const bool surplus = market_.staying() > plan.pool_size && facts.idle >= plan.linger;
-      if (surplus && market_.queue().empty()) return &Statistics::recycled;
+      if (facts.idle >= market_.plan().linger && market_.queue().empty() && market_.can_spare_one())
+        return &Statistics::recycled;
     }
     if constexpr (!always_keeps<Health>) {
       const TimePoint proof =
