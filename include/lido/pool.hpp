@@ -75,9 +75,21 @@ class Pool {
     validate_policy(health);
     validate_policy(recycle);
     validate_growth(growth);
-    core_.reset(new Core{in_place(std::move(connector)), std::move(growth), std::move(health), std::move(recycle),
-                         std::move(options)});
-    core_->start();
+    std::unique_ptr<Core, Abandon> core{new Core{in_place(std::move(connector)), std::move(growth), std::move(health),
+                                                 std::move(recycle), std::move(options)}};
+    core->start();
+    core_ = core.release();
+  }
+  /// Takes over; the other may only be destroyed or assigned to. Leases stay valid.
+  Pool(Pool&& other) noexcept : core_{std::exchange(other.core_, nullptr)} {}
+  Pool& operator=(Pool&& other) noexcept {
+    Pool taken{std::move(other)};
+    std::swap(core_, taken.core_);
+    return *this;
+  }
+  ~Pool() {
+    // Listeners may ask the pool while it closes: the pointer stands until all is done, as a unique_ptr's need not.
+    if (core_ != nullptr) core_->abandon();
   }
 
   /// A connection, within `PoolOptions::acquire_timeout`. Blocks until one is idle, given back or opened, and while the
@@ -163,7 +175,7 @@ class Pool {
     if (plan.pool_size > plan.max_size) throw InvalidOption{"GrowthPlan::pool_size", "at most max_size"};
   }
 
-  std::unique_ptr<Core, Abandon> core_;
+  Core* core_ = nullptr;
 };
 
 template <ConnectorType Connector>

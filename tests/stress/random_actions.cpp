@@ -49,7 +49,7 @@ class Thing {
 
 // Threads do random things to one pool; then everything is accounted for.
 template <class Growth, class Health, class Recycle>
-void survive(Growth growth, Growth other, Health health, Recycle recycle, PoolOptions options, int bound) {
+void survive(Growth growth, Growth other, Health health, Recycle recycle, const PoolOptions& options, int bound) {
   Census census;
   std::atomic<int> attempts{0};
   const unsigned seed = test::seed();

@@ -5,7 +5,7 @@
 #pragma once
 
 #ifdef BOOST_TEST_DYN_LINK
-#include <boost/test/unit_test.hpp>
+#  include <boost/test/unit_test.hpp>
 #else
-#include <boost/test/included/unit_test.hpp>
+#  include <boost/test/included/unit_test.hpp>
 #endif

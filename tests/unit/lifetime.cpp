@@ -180,6 +180,34 @@ BOOST_AUTO_TEST_CASE(the_destructor_gives_up_on_an_open_that_ignores_its_deadlin
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_pool_moves_with_what_it_lent) {
+  calmly([] {
+    Ledger ledger;
+    std::optional<SimulatedPool<>> first{std::in_place, connector(ledger), two};
+    auto lease = first->acquire();
+    SimulatedPool<> second{std::move(*first)};
+    first.reset();
+    lease.release();
+    BOOST_TEST(second.acquire()->number == 1U);
+    SimulatedPool<> third{connector(ledger), two};
+    third = std::move(second);
+    BOOST_TEST(third.acquire()->number == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_listener_may_ask_a_pool_that_is_being_destroyed) {
+  calmly([] {
+    Ledger ledger;
+    std::size_t seen = 99;
+    {
+      SimulatedPool<> pool{connector(ledger), two};
+      pool.events().on_close([&](Resource&, const ConnectionInfo&) { seen = pool.statistics().now.leased; });
+      (void)pool.acquire();
+    }
+    BOOST_TEST(seen == 0U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_lease_may_outlive_its_pool) {
   for (const std::size_t workers : {0U, 3U})
     on_many_schedules([&] {

@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(writes_whole_lines_from_many_threads_and_two_pools) {
   }
   const auto lines = lines_of(log);
   const auto starting = [&](const std::string& start) {
-    return std::ranges::count_if(lines, [&](const std::string& line) { return line.rfind(start, 0) == 0; });
+    return std::ranges::count_if(lines, [&](const std::string& line) { return line.starts_with(start); });
   };
   BOOST_TEST(starting("lido: pool: acquire: connection ") == 4 * rounds);
   BOOST_TEST(starting("lido: pool: release: connection ") == 4 * rounds);

@@ -127,9 +127,10 @@ class BasicSession {
       lease_.release();
       throw;
     } catch (const Error& error) {
-      Diagnostics diagnostics = error.diagnostics();
+      const Diagnostics& diagnostics = error.diagnostics();
+      CommitUnknown unknown{"COMMIT was sent and not answered: " + diagnostics.message, diagnostics};
       lease_.discard();
-      throw CommitUnknown{"COMMIT was sent and not answered: " + diagnostics.message, std::move(diagnostics)};
+      throw unknown;
     } catch (...) {
       lease_.discard();
       throw;

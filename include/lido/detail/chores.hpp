@@ -89,7 +89,7 @@ class Chores : public Shared {
       Turn lock = turn();
       ++totals_.open_failures;
       if (!heard) ++totals_.listener_errors;
-      market_.open_failed(slot, std::move(failure), permanent, lock);
+      market_.open_failed(slot, failure, permanent, lock);
       return;
     }
     Turn lock = turn();

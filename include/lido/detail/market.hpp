@@ -112,7 +112,7 @@ class Market : public Stock<Slot, Growth, Platform> {
   }
 
   // `permanent`: trying again cannot help, so that callers who have nothing else to wait for are told at once.
-  void open_failed(Slot& slot, std::exception_ptr error, bool permanent, Turn& turn) noexcept {
+  void open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, Turn& turn) noexcept {
     backoff_.failed(error, permanent, Platform::now());
     this->empty(slot, turn);
     if (permanent && !this->any_live()) {

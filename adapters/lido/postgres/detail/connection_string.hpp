@@ -119,7 +119,7 @@ class ConnectionString {
   void check_number(std::string_view key) const {
     const auto allowed = [](char c) { return (c >= '0' && c <= '9') || c == ' ' || c == '-'; };
     const std::string_view text = value(key);
-    if (!std::all_of(text.begin(), text.end(), allowed)) throw malformed("a number as " + std::string{key});
+    if (!std::ranges::all_of(text, allowed)) throw malformed("a number as " + std::string{key});
   }
 
   void check_ports() const {
@@ -135,8 +135,7 @@ class ConnectionString {
   }
 
   [[nodiscard]] const std::string* find(std::string_view key) const noexcept {
-    const auto same = [&](const auto& option) { return option.first == key; };
-    const auto found = std::find_if(options_.begin(), options_.end(), same);
+    const auto found = std::ranges::find(options_, key, &std::pair<std::string, std::string>::first);
     return found == options_.end() ? nullptr : &found->second;
   }
 

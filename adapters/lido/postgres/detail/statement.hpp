@@ -25,12 +25,11 @@ namespace lido::postgres::detail {
   const char quote = text.front();
   std::size_t at = 1;
   while (at < text.size()) {
-    if (escapes && text[at] == '\\') {
+    const bool doubled = text[at] == quote && at + 1 < text.size() && text[at + 1] == quote;  // stands for itself
+    if (doubled || (escapes && text[at] == '\\')) {
       at += 2;
     } else if (text[at] != quote) {
       ++at;
-    } else if (at + 1 < text.size() && text[at + 1] == quote) {
-      at += 2;  // a doubled quote stands for itself
     } else {
       return at + 1;
     }
@@ -41,12 +40,11 @@ namespace lido::postgres::detail {
 /// `text` with the value behind each `password` (a literal, or whatever follows a `=`) replaced by `***`.
 [[nodiscard]] inline std::string without_passwords(std::string_view text) {
   static constexpr std::string_view word = "password";
-  const auto same = [](char a, char b) { return lower(a) == b; };
   std::string shown;
   for (;;) {
-    const auto found = std::search(text.begin(), text.end(), word.begin(), word.end(), same);
-    if (found == text.end()) return shown.append(text);
-    std::size_t at = static_cast<std::size_t>(found - text.begin()) + word.size();
+    const auto found = std::ranges::search(text, word, {}, lower);
+    if (found.empty()) return shown.append(text);
+    auto at = static_cast<std::size_t>(found.end() - text.begin());
     bool assigned = false;
     for (; at < text.size() && (is_space(text[at]) || text[at] == '='); ++at) assigned = assigned || text[at] == '=';
     shown.append(text.substr(0, at));
@@ -58,7 +56,7 @@ namespace lido::postgres::detail {
       shown += "'***'";
     } else if (assigned && !text.empty() && !text.starts_with('$')) {
       const auto ends = [](char c) { return is_space(c) || c == '\'' || c == '&' || c == ';' || c == ')'; };
-      text.remove_prefix(static_cast<std::size_t>(std::find_if(text.begin(), text.end(), ends) - text.begin()));
+      text.remove_prefix(static_cast<std::size_t>(std::ranges::find_if(text, ends) - text.begin()));
       shown += "***";
     }
   }
