@@ -150,6 +150,32 @@ BOOST_AUTO_TEST_CASE(elastic_closes_its_excess_and_keeps_its_minimum_ready) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(forty_threads_that_take_turns_keep_no_more_than_they_need_at_once) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 10, .linger = 5s}};
+    Threads threads;
+    for (int t = 0; t < 40; ++t)
+      threads.start([&, t] {
+        {  // ten at once, so that each thread has its favourite
+          auto lease = pool.acquire();
+          sim::sleep_for(10ms);
+        }
+        sim::sleep_for(Duration{1ms} * t);
+        for (int i = 0; i < 300; ++i) {
+          (void)pool.acquire();
+          sim::sleep_for(40ms);
+        }
+      });
+    sim::sleep_for(1s);
+    BOOST_TEST(ledger.peak == 10U);
+    sim::sleep_for(9s);
+    BOOST_TEST(pool.statistics().now.total() == 1U);
+    threads.join();
+    BOOST_TEST(ledger.opened == 10U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_connection_that_is_being_closed_still_counts) {
   calmly([] {
     struct SlowToClose {

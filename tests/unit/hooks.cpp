@@ -206,6 +206,42 @@ BOOST_AUTO_TEST_CASE(age_is_enforced_on_a_pool_that_is_never_idle) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(replacements_are_opened_before_the_worn_are_closed) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(200ms); };
+    SimulatedPool<Elastic, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), Elastic{.min_idle = 4, .max_size = 20}, {}, RetireAfter{.age = 1min, .jitter = 0}};
+    pool.wait_until_ready(10s);
+    for (int second = 0; second < 600; ++second) {
+      sim::sleep_for(1s);
+      BOOST_TEST(pool.statistics().now.idle >= 4U);
+      BOOST_REQUIRE(pool.try_acquire());
+    }
+    BOOST_TEST(ledger.opened >= 40U);
+    BOOST_TEST(ledger.opened <= 44U);
+    BOOST_TEST(pool.statistics().now.total() <= 8U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(connections_that_were_opened_together_do_not_retire_together) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(20ms); };
+    SimulatedPool<FixedSize, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), FixedSize{100}, {}, RetireAfter{.age = 30min, .jitter = 0.1}};
+    pool.wait_until_ready(10s);
+    std::size_t most = 0;
+    for (std::size_t before = ledger.closed; ledger.closed < 100; before = ledger.closed) {
+      sim::sleep_for(1s);
+      most = std::max(most, ledger.closed - before);
+      BOOST_TEST(pool.statistics().now.total() == 100U);
+    }
+    BOOST_TEST(most <= 5U);  // of a hundred, within one second of the three minutes
+    BOOST_TEST((sim::Platform::now() - TimePoint{} >= 27min));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(resets_on_return_only) {
   calmly([] {
     Ledger ledger;

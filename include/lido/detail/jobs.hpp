@@ -30,33 +30,4 @@ class JobQueue {
   Slot* last_ = nullptr;
 };
 
-// Each slot is counted in one state, so that the sum is right also while others acquire and release.
-template <class Slots>
-[[nodiscard]] PoolCounts count_slots(Slots& slots) noexcept {
-  PoolCounts counts;
-  slots.each([&](auto& slot) {
-    switch (slot.state.load(std::memory_order_relaxed)) {
-      case SlotState::vacant:
-        break;
-      case SlotState::opening:
-        ++counts.opening;
-        break;
-      case SlotState::idle:
-        ++counts.idle;
-        break;
-      case SlotState::leased:
-      case SlotState::recalled:
-        ++counts.leased;
-        break;
-      case SlotState::checking:
-        ++counts.checking;
-        break;
-      case SlotState::closing:
-        ++counts.closing;
-        break;
-    }
-  });
-  return counts;
-}
-
 }  // namespace lido::detail

@@ -128,14 +128,14 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
 
   // Any idle connection that passes the check. `unfit` tells that one did not.
   Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit) {
-    const TimePoint deadline = reads_clock ? saturating_add(now, timeout) : TimePoint::max();
+    // A caller that does not wait still gives the check its time.
+    const Duration patience = timeout == Duration::zero() ? options_.check_timeout : timeout;
+    const TimePoint deadline = reads_clock ? saturating_add(now, patience) : TimePoint::max();
     // Relaxed: an acquire that overlaps a close or a suspension may come before it.
     while (gate_.load(std::memory_order_relaxed) == Gate::open) {
       Slot* const slot = market_.slots().claim_idle();
       if (slot == nullptr) return nullptr;
-      // A caller that does not wait still gives the check its time.
-      const TimePoint limit = timeout == Duration::zero() ? TimePoint::max() : deadline;
-      if (lend(*slot, now, limit, where)) return slot;
+      if (lend(*slot, now, deadline, where)) return slot;
       unfit = true;
       now = Platform::now();
       if (now >= deadline) return nullptr;

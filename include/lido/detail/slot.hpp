@@ -17,17 +17,20 @@ namespace lido::detail {
 // Who may do what to a slot follows from its state alone.
 //
 //   vacant --> opening --> idle <--> leased --> closing --> vacant
-//                           ^ \        |   ^      ^
-//                           |  v       v   |      |
-//                         checking   recalled ----+
+//                          ^  |      ^ |  ^       ^
+//                          |  v      | v  |       |
+//                    checking resting  recalled --+
 //
-// Only two transitions happen without the lock: idle -> leased (acquire) and leased -> idle (release), each one
-// compare-exchange. A slot that is `recalled` is lent like a leased one, but its exchange fails, so that it comes back
-// under the lock: that is how a waiter, an invalidation or a close asks for it.
+// Without the lock happen idle -> leased and resting -> leased (acquire), leased -> idle (release) and idle -> resting
+// (the sweep), each one compare-exchange. A slot that is `recalled` is lent like a leased one, but its exchange fails,
+// so that it comes back under the lock: that is how a waiter, an invalidation or a close asks for it. A slot that is
+// `resting` is idle like an idle one, but lent only where no other is: so the sweep learns how few would do, also
+// when many threads use many connections in turns (the second chance of Corbató's CLOCK, 1968).
 enum class SlotState : std::uint8_t {
   vacant,    // no connection; the lock owns it
   opening,   // whoever opens it owns it
   idle,      // nobody owns it: claim it by compare-exchange
+  resting,   // the same, and not lent since the last sweep
   leased,    // the borrower owns it
   recalled,  // the borrower owns it and gives it back under the lock
   checking,  // the background owns it
@@ -41,6 +44,7 @@ struct alignas(64) Slot {
 
   // Owned by the lock.
   bool retire = false;       // close it when it comes back
+  bool expiring = false;     // worn, and kept while its replacement is opened
   Slot* next_job = nullptr;  // links slots that wait for a worker
 
   // Owned by whoever owns the slot. Atomic because statistics and time-outs look at slots that they do not own; relaxed

@@ -24,21 +24,36 @@ class Slots {
   Slots(const Slots&) = delete;
   Slots& operator=(const Slots&) = delete;
 
-  // The fast path: any idle slot, now the caller's; null where there is none. Starts at the slot that this thread used
-  // last, so that threads keep to lines they own. Acquire: the caller sees what the last holder did to the connection.
+  // The fast path: any idle slot, now the caller's, or else one that rests; null where there is none. Starts at the
+  // slot that this thread used last, so that threads keep to lines they own. Acquire: the caller sees what the last
+  // holder did to the connection.
   Slot* claim_idle() noexcept {
     std::size_t& hint = last_used();
-    for (Segment* segment = &first_; segment != nullptr; segment = segment->next.load(std::memory_order_acquire)) {
-      const std::size_t start = hint < segment->size ? hint : 0;
-      for (std::size_t step = 0, index = start; step < segment->size; ++step) {
-        if (claim(segment->slots[index], SlotState::idle, SlotState::leased)) {
-          hint = index;
-          return &segment->slots[index];
+    for (;;) {
+      Slot* resting = nullptr;
+      std::size_t resting_index = 0;
+      for (Segment* segment = &first_; segment != nullptr; segment = segment->next.load(std::memory_order_acquire)) {
+        const std::size_t start = hint < segment->size ? hint : 0;
+        for (std::size_t step = 0, index = start; step < segment->size; ++step) {
+          Slot& slot = segment->slots[index];
+          const SlotState seen = slot.state.load(std::memory_order_relaxed);
+          if (seen == SlotState::idle && claim(slot, seen, SlotState::leased)) {
+            hint = index;
+            return &slot;
+          }
+          if (seen == SlotState::resting && resting == nullptr) {
+            resting = &slot;
+            resting_index = index;
+          }
+          if (++index == segment->size) index = 0;
         }
-        if (++index == segment->size) index = 0;
+      }
+      if (resting == nullptr) return nullptr;
+      if (claim(*resting, SlotState::resting, SlotState::leased)) {
+        hint = resting_index;
+        return resting;
       }
     }
-    return nullptr;
   }
 
   // Call with the lock held. Claims an idle slot, or else leaves every lent one recalled.
@@ -46,17 +61,17 @@ class Slots {
   // This is where a waiter and a releaser meet, and all that orders them is the state of each slot: its modifications
   // have one order. If the releaser's leased -> idle comes first, this pass finds the slot idle and claims it; if the
   // pass's leased -> recalled comes first, the releaser's exchange fails and it comes by the lock, where it finds the
-  // waiter. No slot that was passed can slip to idle or leased behind the pass: every other state changes under the
-  // lock only. So after a pass that returned null a waiter may sleep.
+  // waiter. No slot that was passed can slip to idle, resting or leased behind the pass: every other state changes
+  // under the lock only. So after a pass that returned null a waiter may sleep.
   Slot* claim_idle_or_recall() noexcept {
     for (Segment* segment = &first_; segment != nullptr; segment = segment->next.load(std::memory_order_acquire)) {
       for (std::size_t index = 0; index < segment->size; ++index) {
         Slot& slot = segment->slots[index];
         for (;;) {
           const SlotState seen = slot.state.load(std::memory_order_relaxed);
-          if (seen == SlotState::idle && claim(slot, SlotState::idle, SlotState::leased)) return &slot;
-          if (seen == SlotState::leased && claim(slot, SlotState::leased, SlotState::recalled)) break;
-          if (seen != SlotState::idle && seen != SlotState::leased) break;
+          if (is_free(seen) && claim(slot, seen, SlotState::leased)) return &slot;
+          if (seen == SlotState::leased && claim(slot, seen, SlotState::recalled)) break;
+          if (!is_free(seen) && seen != SlotState::leased) break;
         }
       }
     }
@@ -90,6 +105,9 @@ class Slots {
       for (std::size_t index = 0; index < segment->size; ++index) function(segment->slots[index]);
   }
 
+  [[nodiscard]] static constexpr bool is_free(SlotState state) noexcept {
+    return state == SlotState::idle || state == SlotState::resting;
+  }
   static bool claim(Slot& slot, SlotState from, SlotState to) noexcept {
     // The load first: a failed exchange would take the line from whoever works on it.
     return slot.state.load(std::memory_order_relaxed) == from &&
@@ -112,5 +130,35 @@ class Slots {
 
   Segment first_;
 };
+
+// Each slot is counted in one state, so that the sum is right also while others acquire and release.
+template <class Slots>
+[[nodiscard]] PoolCounts count_slots(Slots& slots) noexcept {
+  PoolCounts counts;
+  slots.each([&](auto& slot) {
+    switch (slot.state.load(std::memory_order_relaxed)) {
+      case SlotState::vacant:
+        break;
+      case SlotState::opening:
+        ++counts.opening;
+        break;
+      case SlotState::idle:
+      case SlotState::resting:
+        ++counts.idle;
+        break;
+      case SlotState::leased:
+      case SlotState::recalled:
+        ++counts.leased;
+        break;
+      case SlotState::checking:
+        ++counts.checking;
+        break;
+      case SlotState::closing:
+        ++counts.closing;
+        break;
+    }
+  });
+  return counts;
+}
 
 }  // namespace lido::detail

@@ -73,11 +73,15 @@ class Stock {
     wake_worker(turn);
   }
 
-  // Whether one connection that is being checked could go: the growth policy keeps fewer, and would not open another.
-  [[nodiscard]] bool can_spare_one() noexcept {
-    PoolCounts rest = count_slots(slots_);
-    if (rest.checking > 0) --rest.checking;
-    return staying() > plan_.pool_size && growth_.plan(rest).open == 0;
+  // Whether the connection that the caller checks could go: the growth policy keeps fewer, and would not open another.
+  [[nodiscard]] bool can_spare_one() noexcept { return staying() > plan_.pool_size && missed_without_one() == 0; }
+
+  // Whether a worn connection that the caller checks should stay until its replacement has had a sweep's time to open.
+  // Not where there is no room for both.
+  [[nodiscard]] bool can_replace_first(const Slot& slot) noexcept {
+    const std::size_t missed = missed_without_one();
+    return !inline_work() && !slot.expiring && missed > 0 &&
+           missed <= plan_.max_size - std::min(total_, plan_.max_size);
   }
 
   // Retires what is idle now.
@@ -111,7 +115,7 @@ class Stock {
   void begin_opens(std::size_t waiting, Turn& turn) noexcept {
     retry_ = false;
     if (closed_ || suspended_ || total_ >= plan_.max_size) return;
-    PoolCounts now = count_slots(slots_);
+    PoolCounts now = lasting();
     now.waiting = waiting;
     std::size_t more = std::min(growth_.plan(now).open, plan_.max_size - total_);
     if (more > 0 && backoff_.failing() && Platform::now() < backoff_.until()) {
@@ -144,6 +148,7 @@ class Stock {
         break;
     }
     slot.retire = false;
+    slot.expiring = false;
     slot.state.store(SlotState::vacant, std::memory_order_relaxed);
     --total_;
     wake_watchers(turn);
@@ -174,14 +179,30 @@ class Stock {
   bool closed_ = false;
 
  private:
+  // The connections by state, without those that are about to be replaced.
+  [[nodiscard]] PoolCounts lasting() noexcept {
+    PoolCounts counts = count_slots(slots_);
+    slots_.each([&](const Slot& slot) {
+      if (slot.expiring && slots_.is_free(slot.state.load(std::memory_order_relaxed)) && counts.idle > 0) --counts.idle;
+    });
+    return counts;
+  }
+  // How many the growth policy would open if the one that the caller checks were gone.
+  [[nodiscard]] std::size_t missed_without_one() noexcept {
+    PoolCounts rest = lasting();
+    if (rest.checking > 0) --rest.checking;
+    return growth_.plan(rest).open;
+  }
+
   // True when the slot was in state `which` (`leased` stands for all that may be lent by now) and is on its way out.
   bool mark_retired(Slot& slot, SlotState which, Turn& turn) noexcept {
     for (;;) {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
+      const bool free = slots_.is_free(seen);
       const bool lent = seen == SlotState::leased || seen == SlotState::recalled;
-      if (seen != which && !(which == SlotState::leased && (lent || seen == SlotState::idle))) return false;
-      if (seen == SlotState::idle) {
-        if (!slots_.claim(slot, SlotState::idle, SlotState::leased)) continue;
+      if (which == SlotState::leased ? !lent && !free : which == SlotState::idle ? !free : seen != which) return false;
+      if (free) {
+        if (!slots_.claim(slot, seen, SlotState::leased)) continue;
         retire(slot, turn);
         return true;
       }

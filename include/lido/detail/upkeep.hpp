@@ -36,6 +36,9 @@ class Upkeep : public Chores<Connection, Growth, Health, Recycle, Platform> {
       const Finding finding = examine(slot, now);
       conclude(slot, finding);
       if (finding == &Statistics::found_dead) suspect_others();
+      // From here on it is lent only when the others do not suffice. Relaxed would do: the exchange passes on what
+      // the slot was published with.
+      Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::resting);
     });
     Turn lock = this->turn();
     market_.match(lock);
@@ -103,7 +106,9 @@ class Upkeep : public Chores<Connection, Growth, Health, Recycle, Platform> {
 
  private:
   static bool claim_for_check(Slot& slot) noexcept {
-    return Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::checking);
+    using Table = Slots<Slot, Platform>;
+    return Table::claim(slot, SlotState::idle, SlotState::checking) ||
+           Table::claim(slot, SlotState::resting, SlotState::checking);
   }
 
   // Lets a suspect back if it answers. If it does not, that is evidence enough against the others.
@@ -123,12 +128,17 @@ class Upkeep : public Chores<Connection, Growth, Health, Recycle, Platform> {
     }
   }
 
-  // Looks at a connection that the sweep holds.
+  // Looks at a connection that the sweep holds. Asks how old it will be soon, so that it is replaced before it is worn:
+  // two sweeps, one to be looked at in and one to open the other, but never more than a sixteenth of its life.
   Finding examine(Slot& slot, TimePoint now) noexcept {
     const ConnectionInfo facts = this->info(slot, Moment::sweep, now, options_.check_timeout);
-    if (!this->recycles(slot, facts)) return &Statistics::recycled;
+    ConnectionInfo soon = facts;
+    soon.age += 2 * std::min(options_.sweep_interval, facts.age / 32);
+    const bool worn = !this->recycles(slot, soon);
     {
       const Turn lock = this->turn();
+      if (worn && !market_.can_replace_first(slot)) return &Statistics::recycled;
+      slot.expiring = worn;
       if (facts.idle >= market_.plan().linger && market_.queue().empty() && market_.can_spare_one())
         return &Statistics::recycled;
     }
