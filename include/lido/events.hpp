@@ -70,6 +70,7 @@ struct Signals {
   Signal<Connection&, const ConnectionInfo&> connect, acquire, release, close;
   Signal<const AcquireTimeout&> timeout;
   Signal<std::exception_ptr> open_failed;
+  Signal<const LeakReport&> leak;
 };
 
 }  // namespace detail
@@ -101,6 +102,9 @@ class Events {
   Events& on_open_failed(std::function<void(std::exception_ptr)> listener) {
     return add(signals_->open_failed, std::move(listener));
   }
+  /// A lease is held for longer than `PoolOptions::leak_after`; and once more when that one has come back after all. In
+  /// two threads, so that the second may overtake the first where both happen at once.
+  Events& on_leak(std::function<void(const LeakReport&)> listener) { return add(signals_->leak, std::move(listener)); }
 
  private:
   template <class Signal, class Listener>

@@ -86,4 +86,10 @@ struct Holder {
   std::uint64_t connection_id = 0;
 };
 
+/// A lease that was held longer than `PoolOptions::leak_after`.
+struct LeakReport {
+  Holder holder;
+  bool returned = false;  ///< it has come back after all
+};
+
 }  // namespace lido

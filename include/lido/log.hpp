@@ -72,12 +72,12 @@ class LineWriter {
 
 }  // namespace detail
 
-/// From now on writes a line to `stream` whenever `pool` opens or closes a connection, fails to, or lets an acquire run
-/// out of time: `lido::log_events(pool, std::clog);`. A line is written whole, by the thread in which the event
-/// happens, and never in parts of two; it has no time stamp. The connection is not asked about itself, so that what a
-/// failed open says is the only thing that a connector could put a secret into. `stream` must outlive the pool, and be
-/// either a standard one or written by nobody else meanwhile. Blocks while the stream does. Throws `std::bad_alloc`;
-/// the lines themselves never throw.
+/// From now on writes a line to `stream` whenever `pool` opens or closes a connection, fails to, lets an acquire run
+/// out of time, or finds a lease held for too long: `lido::log_events(pool, std::clog);`. A line is written whole, by
+/// the thread in which the event happens, and never in parts of two; it has no time stamp. The connection is not asked
+/// about itself, so that what a failed open says is the only thing that a connector could put a secret into. `stream`
+/// must outlive the pool, and be either a standard one or written by nobody else meanwhile. Blocks while the stream
+/// does. Throws `std::bad_alloc`; the lines themselves never throw.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, std::ostream& stream,
                 LogOptions options = {}) {
@@ -98,6 +98,9 @@ void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, std::
   });
   events.on_timeout([writer](const AcquireTimeout& error) {
     writer->write([&] { return "timeout: " + detail::describe(std::make_exception_ptr(error)); });
+  });
+  events.on_leak([writer](const LeakReport& leak) {
+    writer->write([&] { return (leak.returned ? "back after all: " : "leak? ") + detail::describe(leak.holder); });
   });
   if (!options.loans) return;
   events.on_acquire(say("acquire", uses));

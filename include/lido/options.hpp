@@ -51,6 +51,10 @@ struct PoolOptions {
   /// Range: more than 0.
   Duration keep_alive = std::chrono::minutes{2};
 
+  /// A lease held for longer is reported to `Events::on_leak` and counted in `Statistics::leaks`, once, by the sweep.
+  /// `Duration::max()`: never. Range: more than 0.
+  Duration leak_after = std::chrono::minutes{5};
+
   /// The first pause after an attempt to open has failed, doubled with each failure in a row. Range: more than 0.
   Duration backoff_min = std::chrono::milliseconds{10};
 
@@ -76,6 +80,7 @@ inline void validate(const PoolOptions& options) {
   positive(options.reset_timeout, "PoolOptions::reset_timeout");
   positive(options.sweep_interval, "PoolOptions::sweep_interval");
   positive(options.keep_alive, "PoolOptions::keep_alive");
+  positive(options.leak_after, "PoolOptions::leak_after");
   positive(options.backoff_min, "PoolOptions::backoff_min");
   if (options.backoff_max < options.backoff_min)
     throw InvalidOption{"PoolOptions::backoff_max", "a duration not below backoff_min"};

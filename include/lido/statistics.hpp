@@ -73,6 +73,7 @@ struct Statistics {
   std::uint64_t recycled = 0;         ///< connections that a recycle policy discarded
   std::uint64_t discarded = 0;        ///< connections that a borrower discarded
   std::uint64_t invalidated = 0;      ///< connections closed because of `invalidate`
+  std::uint64_t leaks = 0;            ///< leases that were held longer than `PoolOptions::leak_after`
   std::uint64_t listener_errors = 0;  ///< listeners and destructors that threw
 
   Histogram wait;  ///< how long acquires that had to queue and got a connection waited

@@ -150,6 +150,7 @@ BOOST_AUTO_TEST_CASE(gives_each_figure_a_metric_of_its_own) {
   figures.recycled = 21;
   figures.discarded = 22;
   figures.invalidated = 23;
+  figures.leaks = 25;
   figures.listener_errors = 24;
   const auto registration = collector.add([&] { return figures; });
   const std::string text = text_of(collector);
@@ -174,6 +175,7 @@ BOOST_AUTO_TEST_CASE(gives_each_figure_a_metric_of_its_own) {
                                                              {"db_pool_recycled_total", 21},
                                                              {"db_pool_discarded_total", 22},
                                                              {"db_pool_invalidated_total", 23},
+                                                             {"db_pool_leaks_total", 25},
                                                              {"db_pool_listener_errors_total", 24}};
   for (const auto& [name, value] : expected) {
     BOOST_TEST_CONTEXT(name) {

@@ -138,6 +138,56 @@ BOOST_AUTO_TEST_CASE(every_snapshot_adds_up) {
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_lease_held_too_long_is_reported_once_and_again_when_it_comes_back) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.min_idle = 0, .max_size = 3}, {}, {}, {.leak_after = 10s}};
+    std::vector<LeakReport> told;
+    pool.events().on_leak([&](const LeakReport& leak) { told.push_back(leak); });
+    (void)pool.acquire();
+    auto leaked = pool.acquire();
+    const auto line = std::source_location::current().line() - 1;
+    for (int i = 0; i < 60; ++i) {
+      auto other = pool.acquire();  // what does not stay out is no leak
+      sim::sleep_for(1s);
+    }
+    BOOST_REQUIRE(told.size() == 1U);
+    BOOST_TEST(!told[0].returned);
+    BOOST_TEST(told[0].holder.where.line() == line);
+    BOOST_TEST((told[0].holder.thread == sim::Platform::this_thread()));
+    BOOST_TEST((told[0].holder.held >= 10s && told[0].holder.held <= 12s));
+    leaked.release();
+    BOOST_REQUIRE(told.size() == 2U);
+    BOOST_TEST(told[1].returned);
+    BOOST_TEST(told[1].holder.where.line() == line);
+    BOOST_TEST((told[1].holder.thread == sim::Platform::this_thread()));
+    BOOST_TEST((told[1].holder.held >= 59s));
+    BOOST_TEST(pool.statistics().leaks == 1U);
+    sim::sleep_for(1min);  // idle for longer than that is no leak either
+    auto next = pool.acquire();
+    sim::sleep_for(1s);
+    BOOST_TEST(told.size() == 2U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_that_is_checked_before_a_loan_has_no_holder) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingOnAcquire> pool{
+        connector(ledger), {.min_idle = 0, .max_size = 1}, {}, {}, {.leak_after = 2s}};
+    (void)pool.acquire();
+    sim::sleep_for(1min);
+    ledger.on_ping = [&](TimePoint) {
+      BOOST_TEST(pool.holders().empty());
+      sim::sleep_for(3s);  // a sweep passes by
+      return true;
+    };
+    auto lease = pool.acquire();
+    BOOST_TEST(pool.holders().size() == 1U);
+    BOOST_TEST(pool.statistics().leaks == 0U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(histograms_hold_waits_uses_and_opens) {
   calmly([] {
     Ledger ledger;

@@ -193,6 +193,7 @@ class Collector final : public ::prometheus::Collectable {
     families.counter("db_pool_found_dead_total", "Connections that failed a health check.", &Statistics::found_dead);
     families.counter("db_pool_recycled_total", "Connections that a recycle policy discarded.", &Statistics::recycled);
     families.counter("db_pool_discarded_total", "Connections that a borrower discarded.", &Statistics::discarded);
+    families.counter("db_pool_leaks_total", "Leases that were held longer than leak_after.", &Statistics::leaks);
     families.counter("db_pool_invalidated_total", "Connections closed as of an earlier generation.",
                      &Statistics::invalidated);
     families.counter("db_pool_listener_errors_total", "Listeners and destructors that threw.",

@@ -7,7 +7,6 @@
 #include <thread>
 #include <vector>
 
-#include <lido/detail/slots.hpp>
 #include <lido/error.hpp>
 
 namespace lido::detail {
@@ -20,6 +19,13 @@ namespace lido::detail {
 
 [[nodiscard]] inline std::string closed_message(const std::string& pool) {
   return pool + ": acquire: the pool is closed";
+}
+
+[[nodiscard]] inline std::string describe(const Holder& holder) {
+  std::ostringstream text;
+  text << "connection " << holder.connection_id << ": lent for " << milliseconds(holder.held) << " at "
+       << holder.where.file_name() << ':' << holder.where.line() << " in thread " << holder.thread;
+  return text.str();
 }
 
 [[nodiscard]] inline std::string timeout_message(const std::string& pool, Phase phase, Duration waited,
@@ -47,29 +53,11 @@ namespace lido::detail {
   for (const Holder& holder : holders) {
     if (holder.thread == self) ++own;
     if (listed++ >= shown) continue;
-    text << "\n  connection " << holder.connection_id << ": lent for " << milliseconds(holder.held) << " at "
-         << holder.where.file_name() << ':' << holder.where.line() << " in thread " << holder.thread
-         << (holder.thread == self ? " (the one that waits)" : "");
+    text << "\n  " << describe(holder) << (holder.thread == self ? " (the one that waits)" : "");
   }
   if (listed > shown) text << "\n  and " << listed - shown << " more";
   if (own > 0) text << "\n  the waiting thread itself holds " << own << " of them";
   return text.str();
-}
-
-// Who has a connection now. Takes no lock: what it tells may be over when it is read.
-template <class Slots>
-[[nodiscard]] std::vector<Holder> collect_holders(Slots& slots, TimePoint now) {
-  std::vector<Holder> holders;
-  slots.each([&](const auto& slot) {
-    const SlotState state = slot.state.load(std::memory_order_relaxed);
-    if (state != SlotState::leased && state != SlotState::recalled) return;
-    const ConnectionInfo facts = slot.info(Moment::release, now, now);
-    holders.push_back({.where = slot.where.load(std::memory_order_relaxed),
-                       .thread = slot.thread.load(std::memory_order_relaxed),
-                       .held = facts.held,
-                       .connection_id = facts.id});
-  });
-  return holders;
 }
 
 }  // namespace lido::detail

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,11 +42,14 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
     if (!signals_.release.empty()) this->tell(signals_.release, slot, Moment::release);
     if (!keep) return this->give_back(slot, &Statistics::recycled);
     slot.since.store(now, std::memory_order_relaxed);
+    const std::thread::id borrower = slot.thread.load(std::memory_order_relaxed);
+    slot.thread.store({}, std::memory_order_relaxed);
     auto lent = SlotState::leased;
     // Release: whoever claims the slot sees what was done to the connection. Relaxed on failure: the slot is still
     // ours.
     if (slot.state.compare_exchange_strong(lent, SlotState::idle, std::memory_order_release, std::memory_order_relaxed))
       return;
+    slot.thread.store(borrower, std::memory_order_relaxed);  // for the report of a leak that is over
     this->give_back(slot, nullptr);
   }
 
@@ -55,14 +59,17 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
   Connection detach(Slot& slot) {
     const Reference keep{*this};
     Connection connection = std::move(slot.connection);
+    std::optional<LeakReport> leak;
     bool orphan = false;
     slot.destroy();
     {
       Turn lock = this->turn();
       ++totals_.closed;
+      leak = this->end_of_leak(slot);
       market_.vacate(slot, lock);
       orphan = this->orphans_;
     }
+    if (leak) this->report(*leak);
     if (orphan) this->drop_reference();
     return connection;
   }
@@ -97,7 +104,7 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
   }
 
   // Who has a connection now.
-  [[nodiscard]] std::vector<Holder> holders() { return collect_holders(market_.slots(), Platform::now()); }
+  using Base::holders;
 
   [[nodiscard]] Signals<Connection>& signals() noexcept { return signals_; }
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }

@@ -57,35 +57,6 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
 
   enum class Gate : std::uint8_t { open, suspended, closed };
 
-  // Tells listeners of a connection that the caller has.
-  void tell(const Signal<Connection&, const ConnectionInfo&>& signal, Slot& slot, Moment moment) noexcept {
-    const TimePoint now = Platform::now();
-    if (signal.emit(slot.connection, slot.info(moment, now, now)) == nullptr) return;
-    const Turn lock = this->turn();
-    ++totals_.listener_errors;
-  }
-
-  // Ends the caller's hold on a slot under the lock: it is supplied, or closed and counted as `why`.
-  void give_back(Slot& slot, std::uint64_t Statistics::* why) noexcept {
-    const Reference keep{*this};
-    bool orphan = false;
-    bool do_closes = false;
-    {
-      Turn lock = this->turn();
-      if (why != nullptr) ++(totals_.*why);
-      why != nullptr ? market_.retire(slot, lock) : market_.supply(slot, lock);
-      orphan = orphans_;
-      do_closes = orphan || market_.inline_work();
-    }
-    if (do_closes) this->run_closes();
-    if (orphan) this->drop_reference();
-  }
-
-  void run_closes() noexcept {
-    while (this->do_one(false, TimePoint::max())) {
-    }
-  }
-
   [[noreturn]] void throw_timeout(TimePoint since, bool unfit) {
     const Duration waited = Platform::now() - since;
     PoolCounts counts;
@@ -104,7 +75,7 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
     const Phase phase = unfit                                       ? Phase::checking
                         : counts.leased + counts.closing < max_size ? Phase::opening
                                                                     : Phase::waiting;
-    std::vector<Holder> holders = collect_holders(market_.slots(), Platform::now());
+    std::vector<Holder> holders = this->holders();
     const std::string message =
         timeout_message(options_.name, phase, waited, counts, max_size, holders, Platform::this_thread());
     // The last failure to open becomes the nested exception.
@@ -117,7 +88,6 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   }
 
   typename Platform::template Atomic<Gate> gate_{Gate::open};  // read by every acquire, written by few calls
-  bool orphans_ = false;                                       // the pool is gone; owned by the lock
 
  private:
   struct ThreadWaiter : Waiter<Slot> {
@@ -148,17 +118,17 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
     if constexpr (reads_clock) {
       ConnectionInfo facts = this->info(slot, Moment::acquire, now, options_.check_timeout);
       facts.deadline = std::min(facts.deadline, deadline);
-      if (!this->recycles(slot, facts)) return give_back(slot, &Statistics::recycled), false;
+      if (!this->recycles(slot, facts)) return this->give_back(slot, &Statistics::recycled), false;
       const bool fresh = slot.fresh.load(std::memory_order_relaxed);
       if (!fresh && !this->healthy(slot, facts)) {
-        give_back(slot, &Statistics::found_dead);
+        this->give_back(slot, &Statistics::found_dead);
         this->suspect_others();
         return false;
       }
       slot.fresh.store(false, std::memory_order_relaxed);
     }
     slot.lend(where, Platform::this_thread(), now);
-    if (!signals_.acquire.empty()) tell(signals_.acquire, slot, Moment::acquire);
+    if (!signals_.acquire.empty()) this->tell(signals_.acquire, slot, Moment::acquire);
     return true;
   }
 
@@ -210,7 +180,7 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   void line_up(ThreadWaiter& waiter, TimePoint deadline, bool again, bool unfit) {
     const TimePoint now = Platform::now();
     if constexpr (!reads_clock) market_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
-    const bool nested = options_.refuse_nested_wait && holds_one();
+    const bool nested = options_.refuse_nested_wait && this->holds_one();
     bool full = false;
     {
       Turn lock = this->turn();
@@ -264,16 +234,11 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
     waiter.busy = true;
     lock.end();
     this->do_one(true, deadline);
-    run_closes();  // an invalidation during the open retires what it opened
+    this->run_closes();  // an invalidation during the open retires what it opened
     Turn relock = this->turn();
     waiter.busy = false;
     market_.grow(relock);
     return market_.keeps_time_until(waiter);
-  }
-
-  [[nodiscard]] bool holds_one() {
-    const std::vector<Holder> holders = collect_holders(market_.slots(), TimePoint{});
-    return std::ranges::any_of(holders, [](const Holder& holder) { return holder.thread == Platform::this_thread(); });
   }
 
   [[noreturn]] void throw_cancelled() {

@@ -44,6 +44,7 @@ struct alignas(64) Slot {
 
   // Owned by the lock.
   bool retire = false;       // close it when it comes back
+  TimePoint leaked_since{};  // since when the present loan lasts, if it was reported as a leak
   bool expiring = false;     // worn, and kept while its replacement is opened
   Slot* next_job = nullptr;  // links slots that wait for a worker
 
@@ -57,7 +58,7 @@ struct alignas(64) Slot {
   std::atomic<TimePoint> since{};
   std::atomic<TimePoint> checked_at{};  // when it was last opened or found healthy
   std::atomic<std::source_location> where{};
-  std::atomic<std::thread::id> thread{};
+  std::atomic<std::thread::id> thread{};  // none unless it is lent
   std::atomic<double> spread{0};
   std::atomic<bool> fresh{false};  // opened because a caller waited, and not lent yet: needs no health check
 

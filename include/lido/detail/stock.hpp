@@ -73,6 +73,12 @@ class Stock {
     wake_worker(turn);
   }
 
+  // Makes a lent slot come back by the lock; false when it is not lent.
+  static bool recall(Slot& slot) noexcept {
+    return Slots<Slot, Platform>::claim(slot, SlotState::leased, SlotState::recalled) ||
+           slot.state.load(std::memory_order_relaxed) == SlotState::recalled;
+  }
+
   // Whether the connection that the caller checks could go: the growth policy keeps fewer, and would not open another.
   [[nodiscard]] bool can_spare_one() noexcept { return staying() > plan_.pool_size && missed_without_one() == 0; }
 

@@ -6,13 +6,13 @@
 #include <cstdint>
 #include <utility>
 
-#include <lido/detail/chores.hpp>
+#include <lido/detail/loans.hpp>
 
 namespace lido::detail {
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Upkeep : public Chores<Connection, Growth, Health, Recycle, Platform> {
-  using Base = Chores<Connection, Growth, Health, Recycle, Platform>;
+class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Loans<Connection, Growth, Health, Recycle, Platform>;
 
  public:
   using Base::reads_clock;
@@ -25,8 +25,8 @@ class Upkeep : public Chores<Connection, Growth, Health, Recycle, Platform> {
         next_sweep_{this->worker_count_ == 0 ? TimePoint::max()
                                              : saturating_add(Platform::now(), this->options_.sweep_interval)} {}
 
-  // One pass over the idle connections: retires the worn and the surplus, keeps the others alive, opens what is
-  // missing.
+  // One pass over the connections: retires the worn and the surplus, keeps idle ones alive, reports leaks, opens what
+  // is missing.
   void sweep() noexcept {
     const TimePoint now = Platform::now();
     const bool look_closer = reads_clock || surplus();
@@ -40,6 +40,7 @@ class Upkeep : public Chores<Connection, Growth, Health, Recycle, Platform> {
       // the slot was published with.
       Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::resting);
     });
+    this->report_leaks(now);
     Turn lock = this->turn();
     market_.match(lock);
   }

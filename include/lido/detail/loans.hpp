@@ -1,0 +1,136 @@
+// What is lent: how a loan ends, who has one, and who has had one for too long.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <source_location>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <lido/detail/chores.hpp>
+
+namespace lido::detail {
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Chores<Connection, Growth, Health, Recycle, Platform>;
+
+ public:
+  using Base::Base;
+  using typename Base::Slot;
+  using typename Base::Turn;
+
+  // Who has a connection now. Takes no lock: what it tells may be over when it is read.
+  [[nodiscard]] std::vector<Holder> holders() {
+    std::vector<Holder> found;
+    const TimePoint now = Platform::now();
+    market_.slots().each([&](const Slot& slot) {
+      if (is_lent(slot)) found.push_back(holder(slot, slot.since.load(std::memory_order_relaxed), now));
+    });
+    return found;
+  }
+
+ protected:
+  using Base::market_;
+  using Base::options_;
+  using Base::signals_;
+  using Base::totals_;
+
+  // Ends the caller's hold on a slot under the lock: it is supplied, or closed and counted as `why`.
+  void give_back(Slot& slot, std::uint64_t Statistics::* why) noexcept {
+    const Reference keep{*this};
+    std::optional<LeakReport> leak;
+    bool orphan = false;
+    bool do_closes = false;
+    {
+      Turn lock = this->turn();
+      if (why != nullptr) ++(totals_.*why);
+      leak = end_of_leak(slot);
+      slot.thread.store({}, std::memory_order_relaxed);
+      why != nullptr ? market_.retire(slot, lock) : market_.supply(slot, lock);
+      orphan = orphans_;
+      do_closes = orphan || market_.inline_work();
+    }
+    if (leak) report(*leak);
+    if (do_closes) run_closes();
+    if (orphan) this->drop_reference();
+  }
+
+  // Needs the lock. What to report of a loan that ends: that it was taken for a leak, if it was.
+  [[nodiscard]] std::optional<LeakReport> end_of_leak(Slot& slot) noexcept {
+    const TimePoint since = std::exchange(slot.leaked_since, TimePoint{});
+    if (since == TimePoint{}) return std::nullopt;
+    return LeakReport{.holder = holder(slot, since, Platform::now()), .returned = true};
+  }
+
+  // Reports each loan that has gone on for too long, once.
+  void report_leaks(TimePoint now) noexcept {
+    market_.slots().each([&](Slot& slot) {
+      if (!is_overdue(slot, now)) return;
+      LeakReport leak;
+      {
+        const Turn lock = this->turn();
+        // Once it is recalled the loan can only end by the lock. Asked again: it may have just ended.
+        if (!market_.recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now)) return;
+        slot.leaked_since = slot.since.load(std::memory_order_relaxed);
+        leak = {.holder = holder(slot, slot.leaked_since, now), .returned = false};
+        ++totals_.leaks;
+      }
+      report(leak);
+    });
+  }
+
+  void report(const LeakReport& leak) noexcept {
+    if (signals_.leak.emit(leak) == nullptr) return;
+    const Turn lock = this->turn();
+    ++totals_.listener_errors;
+  }
+
+  // Tells listeners of a connection that the caller has.
+  void tell(const Signal<Connection&, const ConnectionInfo&>& signal, Slot& slot, Moment moment) noexcept {
+    const TimePoint now = Platform::now();
+    if (signal.emit(slot.connection, slot.info(moment, now, now)) == nullptr) return;
+    const Turn lock = this->turn();
+    ++totals_.listener_errors;
+  }
+
+  void run_closes() noexcept {
+    while (this->do_one(false, TimePoint::max())) {
+    }
+  }
+
+  [[nodiscard]] bool holds_one() noexcept {
+    bool found = false;
+    market_.slots().each([&](const Slot& slot) {
+      found = found || (is_lent(slot) && slot.thread.load(std::memory_order_relaxed) == Platform::this_thread());
+    });
+    return found;
+  }
+
+  bool orphans_ = false;  // the pool is gone, and each lease that is out has a reference; owned by the lock
+
+ private:
+  // Somebody has it: not so while an acquire still checks it.
+  [[nodiscard]] static bool is_lent(const Slot& slot) noexcept {
+    const SlotState state = slot.state.load(std::memory_order_relaxed);
+    return (state == SlotState::leased || state == SlotState::recalled) &&
+           slot.thread.load(std::memory_order_relaxed) != std::thread::id{};
+  }
+  [[nodiscard]] bool is_overdue(const Slot& slot, TimePoint now) const noexcept {
+    if (!is_lent(slot)) return false;
+    const TimePoint since = slot.since.load(std::memory_order_relaxed);
+    return since != TimePoint{} && now - since >= options_.leak_after;
+  }
+  [[nodiscard]] static Holder holder(const Slot& slot, TimePoint since, TimePoint now) noexcept {
+    const bool known = since != TimePoint{} && since < now;
+    return {.where = slot.where.load(std::memory_order_relaxed),
+            .thread = slot.thread.load(std::memory_order_relaxed),
+            .held = known ? now - since : Duration::zero(),
+            .connection_id = slot.id.load(std::memory_order_relaxed)};
+  }
+};
+
+}  // namespace lido::detail
