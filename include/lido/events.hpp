@@ -22,7 +22,12 @@ class Signal {
   using Listener = std::function<void(Args...)>;
 
   Signal() = default;
-  Signal(const Signal&) = delete;
+  // With the same listeners.
+  Signal(const Signal& other) {
+    for (const Node* node = other.first_.load(std::memory_order_acquire); node != nullptr;
+         node = node->next.load(std::memory_order_acquire))
+      add(node->listener);
+  }
   Signal& operator=(const Signal&) = delete;
   ~Signal() {
     for (Node* node = first_.load(std::memory_order_relaxed); node != nullptr;)

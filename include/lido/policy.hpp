@@ -13,9 +13,9 @@ namespace lido {
 
 /// How many connections to open, and how many to keep?
 ///
-/// | expression     | result       | asked                                | may block | when it throws      |
-/// |----------------|--------------|--------------------------------------|-----------|---------------------|
-/// | `p.plan(c)`    | `GrowthPlan` | under the queue's lock, often        | no        | must be `noexcept`  |
+/// | expression  | result       | asked                             | may block | when it throws     |
+/// |-------------|--------------|-----------------------------------|-----------|--------------------|
+/// | `p.plan(c)` | `GrowthPlan` | under the queue's lock, and often | no        | must be `noexcept` |
 ///
 /// `p` is a const policy, `c` a `const PoolCounts&`. The answer may depend on nothing but the settings and `c`; its
 /// `max_size` and `pool_size` must not depend on `c`. Opens beyond `max_size` or beyond what the workers can do at a
@@ -27,14 +27,12 @@ concept GrowthPolicy = std::copyable<Policy> && requires(const Policy policy, co
 
 /// Is this connection fit to be lent?
 ///
-/// | expression      | result    | asked                                       | may block             | when it throws
-/// |
-/// |-----------------|-----------|---------------------------------------------|-----------------------|----------------------|
-/// | `p.check(x, i)` | `Verdict` | at acquire and in a sweep, no lock held,    | until `i.deadline`    | as
-/// `Verdict::discard` | |                 |           | `x` exclusively the hook's                  | | |
+/// | expression      | result    | asked                       | may block          | when it throws        |
+/// |-----------------|-----------|-----------------------------|--------------------|-----------------------|
+/// | `p.check(x, i)` | `Verdict` | at acquire and in a sweep   | until `i.deadline` | as `Verdict::discard` |
 ///
-/// `p` is a const policy, `x` a `Connection&`, `i` a `const ConnectionInfo&`. Not asked about a connection that was
-/// opened for the caller. Smallest model: `AssumeHealthy` in health.hpp.
+/// `p` is a const policy, `x` a `Connection&`, `i` a `const ConnectionInfo&`. No lock is held, and `x` is the hook's
+/// alone. Not asked about a connection that was opened for the caller. Smallest model: `AssumeHealthy` in health.hpp.
 template <class Policy, class Connection>
 concept HealthPolicyFor =
     std::copyable<Policy> && requires(const Policy policy, Connection& connection, const ConnectionInfo& info) {
@@ -43,14 +41,13 @@ concept HealthPolicyFor =
 
 /// Keep it or discard it? (And put it back in order.)
 ///
-/// | expression        | result    | asked                                     | may block          | when it throws |
-/// |-------------------|-----------|-------------------------------------------|--------------------|-----------------------|
-/// | `p.recycle(x, i)` | `Verdict` | at acquire, release and in a sweep        | until `i.deadline` | as
-/// `Verdict::discard` | |                   |           | (`i.moment`), no lock held, `x`           | | | | | |
-/// exclusively the hook's                    |                    |                       |
+/// | expression        | result    | asked                              | may block          | when it throws        |
+/// |-------------------|-----------|------------------------------------|--------------------|-----------------------|
+/// | `p.recycle(x, i)` | `Verdict` | at acquire, release and in a sweep | until `i.deadline` | as `Verdict::discard` |
 ///
-/// `p` is a const policy, `x` a `Connection&`, `i` a `const ConnectionInfo&`. Smallest model: `KeepAlways` in
-/// recycle.hpp.
+/// `p` is a const policy, `x` a `Connection&`, `i` a `const ConnectionInfo&`, whose `moment` says which it is. No lock
+/// is held, and `x` is the hook's alone. A sweep asks about an `age` a little ahead of the clock, so that a connection
+/// is replaced before it is worn. Smallest model: `KeepAlways` in recycle.hpp.
 template <class Policy, class Connection>
 concept RecyclePolicyFor =
     std::copyable<Policy> && requires(const Policy policy, Connection& connection, const ConnectionInfo& info) {

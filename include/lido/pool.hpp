@@ -1,6 +1,7 @@
 // The one header that a user of a pool includes.
 #pragma once
 
+#include <atomic>
 #include <concepts>
 #include <functional>
 #include <memory>
@@ -49,9 +50,10 @@ struct CloseReport {
 };
 
 /// A pool of `Connection`, of which `Growth` says how many, `Health` which are fit and `Recycle` which are kept.
-/// Thread-safe but for construction and destruction. The destructor closes without grace: waiters get `PoolClosed`,
-/// leases stay valid and close their connection when they end; it blocks until the workers have finished what they
-/// do, at most for the longer of `open_timeout` and `check_timeout`.
+/// Thread-safe but for construction, destruction and moving. In the child of a fork it starts empty (see fork.hpp), and
+/// every member may throw there what the constructor throws. The destructor closes without grace: waiters get
+/// `PoolClosed`, leases stay valid and close their connection when they end; it blocks until the workers have finished
+/// what they do, at most for the longer of `open_timeout` and `check_timeout`.
 template <class Connection, class Growth = Elastic, class Health = AssumeHealthy, class Recycle = KeepAlways,
           class Platform = StandardPlatform>
 class Pool {
@@ -78,25 +80,26 @@ class Pool {
     std::unique_ptr<Core, Abandon> core{new Core{in_place(std::move(connector)), std::move(growth), std::move(health),
                                                  std::move(recycle), std::move(options)}};
     core->start();
-    core_ = core.release();
+    core->begin();
+    core_.store(core.release(), std::memory_order_relaxed);
   }
   /// Takes over; the other may only be destroyed or assigned to. Leases stay valid.
-  Pool(Pool&& other) noexcept : core_{std::exchange(other.core_, nullptr)} {}
+  Pool(Pool&& other) noexcept : core_{other.core_.exchange(nullptr)} {}
   Pool& operator=(Pool&& other) noexcept {
     Pool taken{std::move(other)};
-    std::swap(core_, taken.core_);
+    taken.core_.store(core_.exchange(taken.core_.load()));
     return *this;
   }
   ~Pool() {
     // Listeners may ask the pool while it closes: the pointer stands until all is done, as a unique_ptr's need not.
-    if (core_ != nullptr) core_->abandon();
+    if (Core* const core = core_.load()) core->abandon();
   }
 
   /// A connection, within `PoolOptions::acquire_timeout`. Blocks until one is idle, given back or opened, and while the
   /// policies look at it. Throws `AcquireTimeout`, `PoolClosed`, `PoolSuspended`, `QueueFull`, `SelfDeadlock`, or what
   /// the connector threw if that is permanent.
   Lease acquire(std::source_location where = std::source_location::current()) {
-    return acquire(core_->acquire_timeout(), {}, where);
+    return acquire(core().acquire_timeout(), {}, where);
   }
   /// The same within `timeout`. Zero takes what is idle or throws at once; `Duration::max()` waits without limit.
   Lease acquire(Duration timeout, std::source_location where = std::source_location::current()) {
@@ -105,47 +108,49 @@ class Pool {
   /// The same, given up with `AcquireCancelled` as soon as `stop` is requested.
   Lease acquire(Duration timeout, const typename Platform::StopToken& stop,
                 std::source_location where = std::source_location::current()) {
-    return {*core_, core_->acquire(timeout, stop, where)};
+    Core& core = this->core();
+    return {core, core.acquire(timeout, stop, where)};
   }
   /// An idle connection, or none; waits for nobody, though a health check that is due takes its time. Where none is
   /// idle and there is room, one is opened in the background for the next try; a `NullPool` never has an idle one.
   std::optional<Lease> try_acquire(std::source_location where = std::source_location::current()) {
-    if (auto* const slot = core_->try_acquire(where)) return Lease{*core_, *slot};
+    Core& core = this->core();
+    if (auto* const slot = core.try_acquire(where)) return Lease{core, *slot};
     return std::nullopt;
   }
 
   /// A snapshot of the figures. Takes the queue's lock for a pass over the slots.
-  [[nodiscard]] Statistics statistics() const { return core_->statistics(); }
+  [[nodiscard]] Statistics statistics() const { return core().statistics(); }
   /// Who has a connection now, since when and from where.
-  [[nodiscard]] std::vector<Holder> holders() const { return core_->holders(); }
+  [[nodiscard]] std::vector<Holder> holders() const { return core().holders(); }
   /// Where listeners are added.
-  [[nodiscard]] Events<Connection> events() const noexcept { return Events<Connection>{core_->signals()}; }
+  [[nodiscard]] Events<Connection> events() const { return Events<Connection>{core().signals()}; }
   /// The options that the pool was made with.
-  [[nodiscard]] const PoolOptions& options() const noexcept { return core_->options(); }
+  [[nodiscard]] const PoolOptions& options() const noexcept { return core_.load()->options(); }
 
   /// Begins a new generation: what is open now is closed, idle connections at once, lent ones when they come back.
-  void invalidate() noexcept { core_->invalidate(); }
+  void invalidate() { core().invalidate(); }
   /// Replaces the growth policy. Fewer: the excess is closed, idle at once and lent when it comes back. More: waiters
   /// are served. Throws `InvalidOption` or `std::bad_alloc` and changes nothing.
   void resize(Growth growth) {
     validate_growth(growth);
-    core_->resize(std::move(growth));
+    core().resize(std::move(growth));
   }
   /// Lends nothing until `resume`: callers wait, each for its own time-out, which then throws `PoolSuspended`.
-  void suspend() noexcept { core_->suspend(); }
+  void suspend() { core().suspend(); }
   /// Serves those who wait, in their order, and lends again.
-  void resume() noexcept { core_->resume(); }
+  void resume() { core().resume(); }
   /// One sweep in this thread: retires idle connections that are worn or too many, opens what the growth policy misses,
   /// closes what waits to be closed. Blocks while it does. For pools with `workers = 0`; harmless in others.
-  void maintain() noexcept { core_->maintain(); }
+  void maintain() { core().maintain(); }
   /// Blocks until at least one connection is open and the growth policy wants no more. Throws `AcquireTimeout` with the
   /// last failure nested, the connector's own exception at once if it is permanent, or `PoolClosed`.
-  void wait_until_ready(Duration timeout) { core_->wait_until_ready(timeout); }
+  void wait_until_ready(Duration timeout) { core().wait_until_ready(timeout); }
   /// Fails waiters, refuses newcomers with `PoolClosed`, closes idle connections, and blocks until the lent ones have
   /// come back and are closed, at most for `grace`. Reports who still has one. Harmless twice.
   CloseReport close(Duration grace = Duration::zero()) {
-    CloseReport report{.complete = core_->close(grace), .stragglers = {}};
-    if (!report.complete) report.stragglers = core_->holders();
+    CloseReport report{.complete = core().close(grace), .stragglers = {}};
+    if (!report.complete) report.stragglers = core().holders();
     return report;
   }
 
@@ -175,7 +180,23 @@ class Pool {
     if (plan.pool_size > plan.max_size) throw InvalidOption{"GrowthPlan::pool_size", "at most max_size"};
   }
 
-  Core* core_ = nullptr;
+  // The core of this process. Acquire: whoever finds the core of a child sees it made.
+  [[nodiscard]] Core& core() const {
+    Core* const core = core_.load(std::memory_order_acquire);
+    return core->is_ours() ? *core : replace(core);
+  }
+  // In the child of a fork.
+  [[nodiscard]] Core& replace(Core* inherited) const {
+    std::unique_ptr<Core, Abandon> own{inherited->in_child()};
+    own->start();
+    Core* current = inherited;
+    if (!core_.compare_exchange_strong(current, own.get(), std::memory_order_acq_rel)) return *current;
+    inherited->disown();
+    own->begin();  // one core only: two could open more than the maximum
+    return *own.release();
+  }
+
+  mutable std::atomic<Core*> core_{nullptr};
 };
 
 template <ConnectorType Connector>

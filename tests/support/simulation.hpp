@@ -358,6 +358,9 @@ struct Platform {
   using Atomic = sim::Atomic<T>;
   using Mutex = sim::Mutex;
   using Parker = sim::Parker;
+  struct ProcessMark {
+    [[nodiscard]] static bool is_ours() noexcept { return true; }
+  };
   using Thread = sim::Thread;
   using StopToken = sim::StopToken;
   template <class Function>

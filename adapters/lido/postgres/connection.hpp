@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <lido/facts.hpp>
+#include <lido/fork.hpp>
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/connecting.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
@@ -197,3 +198,8 @@ class Connection {
 };
 
 }  // namespace lido::postgres
+
+namespace lido {
+template <>
+inline constexpr bool safe_to_destroy_after_fork<postgres::Connection> = true;
+}  // namespace lido

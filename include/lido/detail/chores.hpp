@@ -36,7 +36,8 @@ class Chores : public Shared {
   // False where no policy can tell one time from another: such a pool reads no clock on its fast path.
   static constexpr bool reads_clock = !always_keeps<Health> || !always_keeps<Recycle>;
 
-  Chores(Connector connector, Growth growth, Health health, Recycle recycle, PoolOptions options)
+  Chores(Connector connector, Growth growth, Health health, Recycle recycle, PoolOptions options,
+         const Signals<Connection>& signals = {})
       : options_{std::move(options)},
         health_{std::move(health)},
         recycle_{std::move(recycle)},
@@ -47,6 +48,7 @@ class Chores : public Shared {
                  .openers = worker_count_ > 1 ? worker_count_ - 1 : worker_count_,
                  .backoff_min = options_.backoff_min,
                  .backoff_max = options_.backoff_max}},
+        signals_{signals},
         random_{static_cast<std::minstd_rand::result_type>(Platform::entropy())} {}
 
   [[nodiscard]] Turn turn() noexcept { return Turn{market_.mutex()}; }
@@ -203,7 +205,6 @@ class Chores : public Shared {
   std::minstd_rand random_;
   std::uint64_t last_id_ = 0;
 
- private:
   // False when the destructor threw.
   static bool destroy(Slot& slot) noexcept {
     try {

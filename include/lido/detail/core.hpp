@@ -7,10 +7,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <lido/detail/lending.hpp>
+#include <lido/fork.hpp>
 
 namespace lido::detail {
 
@@ -31,6 +33,7 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
   // --- the end of a loan ------------------------------------------------------------------------------------------
 
   void release(Slot& slot) noexcept {
+    if (!is_ours()) return disown(slot);
     TimePoint now{};
     bool keep = true;
     if constexpr (reads_clock) {
@@ -53,10 +56,14 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
     this->give_back(slot, nullptr);
   }
 
-  void discard(Slot& slot) noexcept { this->give_back(slot, &Statistics::discarded); }
+  void discard(Slot& slot) noexcept {
+    if (!is_ours()) return disown(slot);
+    this->give_back(slot, &Statistics::discarded);
+  }
 
   // Moves the connection out; its slot is free at once.
   Connection detach(Slot& slot) {
+    if (!is_ours()) return std::move(slot.connection);
     const Reference keep{*this};
     Connection connection = std::move(slot.connection);
     std::optional<LeakReport> leak;
@@ -111,12 +118,8 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
 
   // --- administration ---------------------------------------------------------------------------------------------
 
-  // Begins to work: the first opens, and the workers.
+  // Starts the workers.
   void start() {
-    {
-      Turn lock = this->turn();
-      if (!market_.inline_work()) market_.grow(lock);
-    }
     workers_ = std::make_unique<Worker[]>(this->worker_count_);
     for (std::size_t i = 0; i < this->worker_count_; ++i) {
       Worker& worker = workers_[i];
@@ -130,6 +133,12 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
         throw;
       }
     }
+  }
+
+  // The first opens.
+  void begin() noexcept {
+    Turn lock = this->turn();
+    if (!market_.inline_work()) market_.grow(lock);
   }
 
   void invalidate() noexcept {
@@ -200,6 +209,7 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
 
   // The pool's last call: close, stop the workers, and leave what is still lent to the leases.
   void abandon() noexcept {
+    if (!is_ours()) return disown();
     close(Duration::zero());
     stop_workers();
     {
@@ -213,7 +223,36 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
     this->drop_reference();
   }
 
+  // --- after a fork -----------------------------------------------------------------------------------------------
+
+  // False in the child of a fork, where this core is the parent's: its threads do not exist, its locks may be held for
+  // ever, and its connections are in use elsewhere. It is never freed there.
+  [[nodiscard]] bool is_ours() const noexcept { return mark_.is_ours(); }
+
+  // A core like this one, for the child. Takes no lock: only a change that the fork cut in two could be seen half done.
+  [[nodiscard]] Core* in_child() const {
+    auto* const own = new Core{this->connector_, market_.growth(), this->health_, this->recycle_, options_, signals_};
+    if (market_.suspended()) own->suspend();
+    if (market_.closed()) own->close(Duration::zero());
+    return own;
+  }
+
+  // Lets go of what the child inherited and nobody has.
+  void disown() noexcept {
+    market_.slots().each([this](Slot& slot) {
+      using Table = std::remove_reference_t<decltype(market_.slots())>;
+      if (Table::claim(slot, SlotState::idle, SlotState::leased) ||
+          Table::claim(slot, SlotState::resting, SlotState::leased))
+        disown(slot);
+    });
+  }
+
  private:
+  // The caller's connection is the parent's.
+  void disown(Slot& slot) noexcept {
+    if constexpr (safe_to_destroy_after_fork<Connection>) Base::destroy(slot);
+  }
+
   using Base::market_;
   using Base::options_;
   using Base::signals_;
@@ -273,6 +312,7 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
     return false;
   }
 
+  typename Platform::ProcessMark mark_;
   std::unique_ptr<Worker[]> workers_;
   std::size_t working_ = 0;  // owned by the lock
 };

@@ -13,11 +13,13 @@
 
 #ifdef __linux__
 #  include <linux/futex.h>
+#  include <sys/mman.h>
 #  include <sys/syscall.h>
 #  include <time.h>
 #  include <unistd.h>
 
 #  include <cerrno>
+#  include <new>
 #else
 #  include <condition_variable>
 #endif
@@ -74,7 +76,34 @@ class Parker {
   std::atomic<std::uint32_t> token_{0};
 };
 
+// Tells whether this is still the process that made it: a page that the kernel hands to a child emptied
+// (MADV_WIPEONFORK), so that asking is one load and nobody has to be told of a fork. A kernel before 4.14 does not know
+// that advice; then the answer is always yes.
+class ProcessMark {
+ public:
+  ProcessMark() : page_{::mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)} {
+    if (page_ == MAP_FAILED) throw std::bad_alloc{};
+    ::madvise(page_, sizeof(int), MADV_WIPEONFORK);
+    *word() = 1;
+  }
+  ~ProcessMark() { ::munmap(page_, sizeof(int)); }
+  ProcessMark(const ProcessMark&) = delete;
+  ProcessMark& operator=(const ProcessMark&) = delete;
+
+  [[nodiscard]] bool is_ours() const noexcept { return *word() != 0; }
+
+ private:
+  // Volatile: the kernel changes it.
+  [[nodiscard]] volatile int* word() const noexcept { return static_cast<volatile int*>(page_); }
+  void* page_;
+};
+
 #else
+
+// A fork is not noticed.
+struct ProcessMark {
+  [[nodiscard]] static bool is_ours() noexcept { return true; }
+};
 
 // One token that one thread waits for. The waker holds the mutex while it notifies, so that the parked thread cannot
 // see the token, return and destroy the condition variable under it. Waits are bounded and repeated: glibc's condition
@@ -117,6 +146,7 @@ struct StandardPlatform {
   using Atomic = std::atomic<T>;
   using Mutex = std::mutex;
   using Parker = detail::Parker;
+  using ProcessMark = detail::ProcessMark;
   using Thread = std::thread;
   using StopToken = std::stop_token;
   template <class Function>

@@ -39,6 +39,7 @@ class Stock {
         backoff_{rules.backoff_min, rules.backoff_max, Platform::entropy()} {}
 
   [[nodiscard]] Slots<Slot, Platform>& slots() noexcept { return slots_; }
+  [[nodiscard]] const Growth& growth() const noexcept { return growth_; }
   [[nodiscard]] const GrowthPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] bool closed() const noexcept { return closed_; }
   [[nodiscard]] bool suspended() const noexcept { return suspended_; }

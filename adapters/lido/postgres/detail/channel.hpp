@@ -37,7 +37,7 @@ class Channel {
   ~Channel() {
     const int socket = PQsocket(raw());
     if (socket < 0) return;
-    if (owner_ != ::getpid()) {
+    if (!is_ours()) {
       // After fork() the session is the parent's: the goodbye that PQfinish sends must not reach the server.
       const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
       if (nowhere < 0 || ::dup2(nowhere, socket) < 0) static_cast<void>(connection_.release());
@@ -48,7 +48,9 @@ class Channel {
   }
 
   [[nodiscard]] PGconn* raw() const noexcept { return connection_.get(); }
-  [[nodiscard]] bool usable() const noexcept { return !broken_ && PQstatus(raw()) == CONNECTION_OK; }
+  [[nodiscard]] bool usable() const noexcept { return !broken_ && is_ours() && PQstatus(raw()) == CONNECTION_OK; }
+  /// False in the child of a fork: a byte sent there would be the parent's.
+  [[nodiscard]] bool is_ours() const noexcept { return owner_ == ::getpid(); }
   [[nodiscard]] PGTransactionStatusType transaction() const noexcept { return PQtransactionStatus(raw()); }
   /// No statement under way, no pipeline: the next one may be sent.
   [[nodiscard]] bool quiet() const noexcept {
@@ -60,7 +62,7 @@ class Channel {
 
   /// Whether the session still lives as far as can be told without asking the server.
   [[nodiscard]] bool peek() {
-    if (!usable() || owner_ != ::getpid()) return false;
+    if (!usable()) return false;
     char byte = 0;
     const ssize_t count = ::recv(PQsocket(raw()), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return true;
@@ -79,6 +81,7 @@ class Channel {
   /// `ConnectionLost` or `QueryTimeout`; of several errors of one answer the first, which is the cause.
   template <class Send>
   ResultHandle run(TimePoint deadline, std::string_view sql, Send send) {
+    if (!is_ours()) throw lost(sql, "the connection belongs to the parent process");
     if (!usable()) throw lost(sql, "the connection is not usable any more");
     if (!quiet()) throw failed(sql, "another statement is under way on this connection");
     if (send(raw()) == 0) {

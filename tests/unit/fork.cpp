@@ -1,0 +1,173 @@
+// In the child of a fork a pool starts empty, and the parent's goes on. On the real machine: only a real fork forks.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/pool.hpp>
+
+using namespace lido;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Knows in which process it was made, and how many were destroyed there and elsewhere.
+struct Descriptor {
+  Descriptor() = default;
+  Descriptor(Descriptor&& other) noexcept : owner{std::exchange(other.owner, 0)} {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() {
+    if (owner != 0) ++destroyed;
+  }
+  [[nodiscard]] bool inherited() const { return owner != ::getpid(); }
+
+  pid_t owner = ::getpid();
+  static inline std::atomic<int> destroyed{0};
+};
+struct Mute : Descriptor {};  // may be destroyed in a child
+
+// What `body` returns in a child. There it can only return: the test framework is the parent's.
+template <class Body>
+int in_a_child(Body body) {
+  Descriptor::destroyed = 0;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);  // a child that hangs fails
+    ::_exit(body());
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + status;
+}
+
+}  // namespace
+
+template <>
+inline constexpr bool lido::safe_to_destroy_after_fork<Mute> = true;
+
+BOOST_AUTO_TEST_SUITE(fork_)
+
+BOOST_AUTO_TEST_CASE(a_child_uses_connections_of_its_own_and_the_parent_keeps_its_own) {
+  for (const std::size_t workers : {0U, 3U}) {
+    Pool pool{[] { return Descriptor{}; }, Elastic{.max_size = 2}, AssumeHealthy{}, KeepAlways{},
+              PoolOptions{.workers = workers}};
+    int heard = 0;
+    pool.events().on_connect([&](Descriptor&, const ConnectionInfo&) { ++heard; });
+    auto lent = pool.acquire();
+    (void)pool.acquire();
+    const int heard_before = heard;
+    BOOST_TEST(in_a_child([&] {
+                 auto first = pool.acquire(10s);
+                 auto second = pool.acquire(10s);  // the inherited lease takes no place here
+                 if (first->inherited() || second->inherited()) return 1;
+                 if (heard != heard_before + 2) return 2;
+                 if (pool.statistics().now.leased != 2 || pool.statistics().opened != 2) return 3;
+                 if (pool.try_acquire()) return 4;
+                 first.release();
+                 if ((*pool.try_acquire())->inherited()) return 5;
+                 lent.release();
+                 if (Descriptor::destroyed != 0) return 6;
+                 second.discard();
+                 return pool.close(10s).complete ? 0 : 7;
+               }) == 0);
+    BOOST_TEST(pool.statistics().now.leased == 1U);
+    lent.release();
+    BOOST_TEST(!pool.acquire()->inherited());
+    BOOST_TEST(pool.statistics().opened == 2U);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_child_may_be_forked_in_the_middle_of_anything) {
+  Pool pool{[] { return Descriptor{}; }, Elastic{.max_size = 2}};
+  std::atomic<bool> stop{false};
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 3; ++t)
+      threads.emplace_back([&] {
+        while (!stop) {
+          auto lease = pool.acquire();
+          std::this_thread::yield();
+          if (lease.info().uses > 10) lease.discard();
+        }
+      });
+    for (int i = 0; i < 50; ++i)
+      BOOST_TEST(in_a_child([&] {
+                   auto first = pool.acquire(30s);
+                   auto second = pool.acquire(30s);
+                   return first->inherited() || second->inherited() ? 1 : 0;
+                 }) == 0);
+    stop = true;
+  }
+  BOOST_TEST(pool.statistics().now.leased == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(several_threads_of_a_child_share_one_pool) {
+  Pool pool{[] { return Descriptor{}; }, Elastic{.max_size = 3}};
+  (void)pool.acquire();
+  BOOST_TEST(in_a_child([&] {
+               std::atomic<int> inherited{0};
+               {
+                 std::vector<std::jthread> threads;
+                 for (int t = 0; t < 4; ++t)
+                   threads.emplace_back([&] {
+                     for (int i = 0; i < 100; ++i)
+                       if (pool.acquire(30s)->inherited()) ++inherited;
+                   });
+               }
+               return inherited == 0 && pool.statistics().acquired == 400 && pool.statistics().opened <= 3 ? 0 : 1;
+             }) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(inherited_connections_are_destroyed_in_the_child_if_that_is_silent) {
+  Pool pool{[] { return Mute{}; }, Elastic{.max_size = 3}};
+  auto lent = pool.acquire();
+  (void)pool.acquire();
+  BOOST_TEST(in_a_child([&] {
+               if (!pool.holders().empty()) return 1;  // any use will do
+               if (Descriptor::destroyed != 1) return 2;
+               lent.release();
+               return Descriptor::destroyed == 2 ? 0 : 3;
+             }) == 0);
+  BOOST_TEST(pool.holders().size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_that_never_uses_the_pool_may_destroy_it) {
+  std::optional<Pool<Descriptor>> pool{std::in_place, [] { return Descriptor{}; }, Elastic{.max_size = 3}};
+  std::optional<Pool<Descriptor>::Lease> lent{pool->acquire()};
+  (void)pool->acquire();
+  BOOST_TEST(in_a_child([&] {
+               pool.reset();
+               lent.reset();
+               return Descriptor::destroyed == 0 ? 0 : 1;
+             }) == 0);
+  BOOST_TEST(pool->statistics().now.leased == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_closed_pool_is_closed_in_the_child_and_a_suspended_one_suspended) {
+  Pool pool{[] { return Descriptor{}; }};
+  pool.suspend();
+  const auto refusal = [&] {
+    try {
+      (void)pool.acquire(1ms);
+    } catch (const PoolSuspended&) {
+      return 10;
+    } catch (const PoolClosed&) {
+      return 20;
+    }
+    return 0;
+  };
+  BOOST_TEST(in_a_child(refusal) == 10);
+  pool.resume();
+  BOOST_TEST(in_a_child([&] { return pool.acquire(10s)->inherited() ? 1 : 0; }) == 0);
+  pool.close();
+  BOOST_TEST(in_a_child(refusal) == 20);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
