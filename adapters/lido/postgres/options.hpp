@@ -85,6 +85,14 @@ struct Options {
   /// views, defaults and operators call; where these change settings or take session locks, use `discard_all`.
   ResetLevel reset = ResetLevel::targeted;
 
+  /// How long a connection lies idle before the server is asked whether it still lives. `Duration::max()`: never.
+  /// Range: more than 0.
+  Duration keep_alive = std::chrono::minutes{2};
+
+  /// A lease or session held for longer is reported as a leak (`events().on_leak`). `Duration::max()`: never. Range:
+  /// more than 0.
+  Duration leak_after = std::chrono::minutes{5};
+
   /// Told of every statement, for instance `echo_to(std::clog)`; empty for silence.
   Echo echo{};
 
@@ -115,6 +123,8 @@ inline void validate(const Options& options) {
   not_negative(options.pre_ping_after, "Options::pre_ping_after");
   not_negative(options.linger, "Options::linger");
   positive(options.connect_timeout, "Options::connect_timeout");
+  positive(options.keep_alive, "Options::keep_alive");
+  positive(options.leak_after, "Options::leak_after");
   positive(options.statement_timeout, "Options::statement_timeout");
 }
 
