@@ -22,6 +22,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <libpq-fe.h>
@@ -36,9 +37,10 @@ class PostgresServer {
   /// How a server stops: `fast` says goodbye to its sessions, `immediate` is a crash.
   enum class Mode { fast, immediate };
 
-  /// Initialises and starts a server; `LIDO_POSTGRES_BIN` says where its programs are, else the newest is taken. Throws
-  /// `std::runtime_error` with the server's log.
-  PostgresServer() : programs_{find_programs()}, directory_{make_directory()} {
+  /// Initialises and starts a server; `LIDO_POSTGRES_BIN` says where its programs are, else the newest is taken.
+  /// `settings` (`max_connections=20`) win over the usual ones. Throws `std::runtime_error` with the server's log.
+  explicit PostgresServer(std::vector<std::string> settings = {})
+      : programs_{find_programs()}, directory_{make_directory()}, settings_{std::move(settings)} {
     try {
       run({programs_ / "initdb", "--pgdata=" + data(), "--username=postgres", "--auth=trust", "--no-sync",
            "--encoding=UTF8", "--locale=C"});
@@ -64,10 +66,27 @@ class PostgresServer {
   /// Starts it and waits until it takes connections; harmless when it runs.
   void start() {
     if (server_ != 0) return;
-    server_ = spawn({programs_ / "postgres", "-D", data(), "-c", "listen_addresses=", "-c",
-                     "unix_socket_directories=" + directory_, "-c", "fsync=off", "-c", "full_page_writes=off", "-c",
-                     "max_connections=200", "-c", "shared_buffers=16MB", "-c", "deadlock_timeout=50ms", "-c",
-                     "max_prepared_transactions=10"});
+    std::vector<std::string> command{programs_ / "postgres",
+                                     "-D",
+                                     data(),
+                                     "-c",
+                                     "listen_addresses=",
+                                     "-c",
+                                     "unix_socket_directories=" + directory_,
+                                     "-c",
+                                     "fsync=off",
+                                     "-c",
+                                     "full_page_writes=off",
+                                     "-c",
+                                     "max_connections=200",
+                                     "-c",
+                                     "shared_buffers=16MB",
+                                     "-c",
+                                     "deadlock_timeout=50ms",
+                                     "-c",
+                                     "max_prepared_transactions=10"};
+    for (const std::string& setting : settings_) command.insert(command.end(), {"-c", setting});
+    server_ = spawn(command);
     wait_until("the server is ready", [this] {
       if (::waitpid(server_, nullptr, WNOHANG) == server_) {
         server_ = 0;
@@ -96,9 +115,22 @@ class PostgresServer {
     start();
   }
 
-  /// Stops all its processes where they are, as a machine that hangs: connections stay, nothing answers.
-  void sigstop() { signal_all(SIGSTOP); }
-  void sigcont() { signal_all(SIGCONT); }
+  /// Stops all its processes where they are, as a machine that hangs: connections stay, nothing answers. They are set
+  /// going again when this process dies meanwhile, so that they can end, too.
+  void sigstop() {
+    if (server_ == 0) return;
+    ::kill(server_, SIGSTOP);  // first, so that it starts no more
+    guard(children());
+    for (const pid_t child : children()) ::kill(child, SIGSTOP);
+  }
+  void sigcont() {
+    if (server_ == 0) return;
+    for (const pid_t child : children()) ::kill(child, SIGCONT);
+    ::kill(server_, SIGCONT);
+    dismiss_guard();
+  }
+  /// The path of its socket.
+  [[nodiscard]] std::string socket() const { return directory_ + "/.s.PGSQL.5432"; }
 
   /// Ends every session; returns how many there were.
   int terminate_backends() {
@@ -205,9 +237,8 @@ class PostgresServer {
   }
 
   // The server's processes are its children.
-  void signal_all(int signal) const {
-    if (server_ == 0) return;
-    ::kill(server_, signal);  // first, so that it starts no more
+  [[nodiscard]] std::vector<pid_t> children() const {
+    std::vector<pid_t> found;
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator{"/proc", ignored}) {
       const std::string name = entry.path().filename();
@@ -218,14 +249,54 @@ class PostgresServer {
       std::istringstream rest{line.substr(std::min(line.size(), line.rfind(')') + 1))};
       char state = 0;
       pid_t parent = 0;
-      if (rest >> state >> parent && parent == server_) ::kill(static_cast<pid_t>(std::stol(name)), signal);
+      if (rest >> state >> parent && parent == server_) found.push_back(static_cast<pid_t>(std::stol(name)));
     }
+    return found;
+  }
+
+  // A process that sees the end of a pipe when this one is gone. A stopped server would not notice.
+  void guard(const std::vector<pid_t>& processes) {
+    dismiss_guard();
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error{"pipe2 failed"};
+    const pid_t server = server_;
+    guard_ = ::fork();
+    if (guard_ == 0) {
+      // Nothing but system calls, as in `spawn`. Whoever ends the tests means their process group.
+      ::setsid();
+      for (int file = 0; file < 1024; ++file)
+        if (file != ends[0]) ::close(file);
+      char byte = 0;
+      while (::read(ends[0], &byte, 1) < 0 && errno == EINTR) {
+      }
+      for (const pid_t each : processes) ::kill(each, SIGCONT);
+      ::kill(server, SIGQUIT);
+      ::kill(server, SIGCONT);
+      ::_exit(0);
+    }
+    ::close(ends[0]);
+    if (guard_ > 0) {
+      guarded_ = ends[1];
+      return;
+    }
+    ::close(ends[1]);
+    guard_ = 0;
+    ::kill(server_, SIGCONT);
+    throw std::runtime_error{"fork failed"};
+  }
+  void dismiss_guard() noexcept {
+    if (guard_ == 0) return;
+    ::kill(guard_, SIGKILL);  // before the pipe ends, which it would take for our death
+    ::waitpid(guard_, nullptr, 0);
+    ::close(guarded_);
+    guard_ = 0;
   }
 
   void destroy() noexcept {
     try {
       stop(Mode::immediate);
     } catch (...) {
+      dismiss_guard();
       ::kill(server_, SIGKILL);
       ::waitpid(server_, nullptr, 0);
     }
@@ -235,7 +306,10 @@ class PostgresServer {
 
   Path programs_;
   std::string directory_;
+  std::vector<std::string> settings_;
   pid_t server_ = 0;
+  pid_t guard_ = 0;
+  int guarded_ = -1;
 };
 
 }  // namespace lido::test

@@ -1,0 +1,218 @@
+// One trouble while 32 threads work: what happens, and what must not.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <iomanip>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include <faults/load.hpp>
+#include <faults/servers.hpp>
+#include <support/fault_proxy.hpp>
+
+namespace lido::test {
+
+/// What a fault may do to those who work.
+enum class Harm : unsigned char {
+  errors,   ///< somebody sees an error
+  outage,   ///< nobody gets an answer in its second half
+  refusal,  ///< connections cannot be opened
+  none,     ///< it takes longer, and that is all
+};
+
+/// A fault: how it begins and how it ends. Either may block; the time between is `lasts`.
+struct Scenario {
+  std::string name;
+  Harm harm = Harm::errors;
+  bool proxied = false;
+  std::function<void(FaultProxy*)> begin;
+  std::function<void(FaultProxy*)> end;
+  std::chrono::milliseconds lasts = 1s;
+};
+
+/// A row of the table: what came of a scenario, or of several runs of it.
+struct Row {
+  std::size_t runs = 1;
+  Tally tally{};
+  std::uint64_t answers_meanwhile = 0;  ///< in the second half of the fault
+  std::uint64_t open_failures = 0;
+  Duration first{}, full{};  ///< from the end of the fault; of several runs the longest
+  std::size_t leased = 0, backends = 0;
+  std::size_t peak = 0, momentary_peak = 0, over = 0;
+  Duration control{};  ///< how late the thread was that only sleeps
+  bool recovered = false;
+
+  Row& operator+=(const Row& other) {
+    runs += other.runs;
+    tally += other.tally;
+    answers_meanwhile += other.answers_meanwhile;
+    open_failures += other.open_failures;
+    first = std::max(first, other.first);
+    full = std::max(full, other.full);
+    leased += other.leased;
+    backends += other.backends;
+    peak = std::max(peak, other.peak);
+    momentary_peak = std::max(momentary_peak, other.momentary_peak);
+    over += other.over;
+    control = std::max(control, other.control);
+    recovered = recovered && other.recovered;
+    return *this;
+  }
+};
+
+[[nodiscard]] inline std::string milliseconds(Duration span, int digits = 0) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(digits) << std::chrono::duration<double, std::milli>(span).count();
+  return text.str();
+}
+
+/// The table of all scenarios, in the order in which they first ran; printed when the program ends.
+class Table {
+ public:
+  void add(const std::string& name, const Row& row) {
+    const auto found = std::ranges::find(rows_, name, [](const auto& each) { return each.first; });
+    if (found == rows_.end())
+      rows_.emplace_back(name, row);
+    else
+      found->second += row;
+  }
+  [[nodiscard]] Row sum() const {
+    Row all{.runs = 0, .recovered = true};
+    for (const auto& [name, row] : rows_) all += row;
+    return all;
+  }
+  void print(std::ostream& out) const {
+    if (rows_.empty()) return;
+    out << "| scenario                | runs |  cycles |  after | first ms | full ms | leaks | peak (16) | over | late "
+           "| "
+           "worst ms (net) | sleeper | errors\n";
+    for (const auto& [name, row] : rows_) print(out, name, row);
+    out << "| first, full: from the end of the fault to the first answer, to answers of 8 sessions. peak: sessions at "
+           "once (in one sample). late: acquires and releases\n| more than 50 ms late. worst: the latest of them (net "
+           "of waiting for a processor). sleeper: how late a thread was that only sleeps.\n"
+        << std::flush;
+  }
+
+ private:
+  static void print(std::ostream& out, const std::string& name, const Row& row) {
+    std::string errors;
+    for (const auto& [kind, count] : row.tally.errors)
+      errors += (errors.empty() ? "" : ", ") + std::to_string(count) + " " + kind;
+    const std::string peak = std::to_string(row.peak) + " (" + std::to_string(row.momentary_peak) + ")";
+    const std::string worst = milliseconds(row.tally.worst.raw, 1) + " (" + milliseconds(row.tally.worst.net, 1) + ")";
+    out << "| " << std::left << std::setw(23) << name << std::right << " | " << std::setw(4) << row.runs << " | "
+        << std::setw(7) << row.tally.cycles << " | " << std::setw(6) << row.tally.cycles_after << " | " << std::setw(8)
+        << milliseconds(row.first) << " | " << std::setw(7) << milliseconds(row.full) << " | " << std::setw(5)
+        << row.leased + row.backends << " | " << std::setw(9) << peak << " | " << std::setw(4) << row.over << " | "
+        << std::setw(4) << row.tally.late << " | " << std::setw(14) << worst << " | " << std::setw(7)
+        << milliseconds(row.control) << " | " << (errors.empty() ? "none" : errors) << '\n';
+  }
+
+  std::vector<std::pair<std::string, Row>> rows_;
+};
+
+inline Table& table() {
+  static Table instance;
+  return instance;
+}
+
+/// Whether `done` came true within `limit`.
+template <class Done>
+[[nodiscard]] bool eventually(Duration limit, Done done) {
+  for (const TimePoint deadline = Clock::now() + limit; !done(); std::this_thread::sleep_for(1ms))
+    if (Clock::now() > deadline) return false;
+  return true;
+}
+
+/// What the pool counted is what those who used it counted.
+inline void check_accounts(const Statistics& pool, const Tally& tally) {
+  BOOST_TEST(pool.acquired == tally.acquired);
+  BOOST_TEST(pool.released == tally.acquired);
+  BOOST_TEST(pool.timeouts == tally.timeouts);
+  BOOST_TEST(pool.opened == pool.closed);
+  BOOST_TEST(pool.now.total() == 0U);
+  BOOST_TEST(pool.now.waiting == 0U);
+}
+
+inline void check(const Row& row, Harm harm) {
+  BOOST_TEST(row.recovered);
+  BOOST_TEST(row.tally.cycles_after > 0U);
+  BOOST_TEST(row.leased == 0U);
+  BOOST_TEST(row.backends == 0U);
+  BOOST_TEST(row.over == 0U);
+  BOOST_TEST(row.tally.late == 0U);
+  // A fault that nobody noticed would prove nothing.
+  switch (harm) {
+    case Harm::errors:
+      BOOST_TEST(!row.tally.errors.empty());
+      break;
+    case Harm::outage:
+      BOOST_TEST(row.answers_meanwhile == 0U);
+      break;
+    case Harm::refusal:
+      BOOST_TEST(row.open_failures > 0U);
+      break;
+    case Harm::none:
+      BOOST_TEST(row.tally.errors.empty());
+  }
+}
+
+/// Runs it once, checks what must hold and adds it to the table.
+inline void run(const Scenario& scenario) {
+  BOOST_TEST_CONTEXT("scenario: " << scenario.name) {
+    Row row;
+    std::optional<FaultProxy> proxy;
+    if (scenario.proxied) proxy.emplace(server().socket());
+    FaultProxy* const between = proxy ? &*proxy : nullptr;
+    postgres::Pool pool{between != nullptr ? between->conninfo("app") : server().conninfo("app"), pool_options()};
+    const std::size_t bound = pool.statistics().max_size;
+    {
+      Watch watch{pool, !scenario.proxied};
+      const Control control;
+      Load load{pool, 32};
+      BOOST_TEST_REQUIRE(eventually(10s, [&] { return load.full(); }));
+      scenario.begin(between);
+      std::this_thread::sleep_for(scenario.lasts / 2);
+      load.forget_successes();
+      std::this_thread::sleep_for(scenario.lasts / 2);
+      row.answers_meanwhile = load.successes();
+      scenario.end(between);
+      load.forget_successes();
+      row.recovered = eventually(10s, [&] { return load.full(); });
+      row.first = load.until_first();
+      row.full = load.until_full();
+      std::this_thread::sleep_for(300ms);  // of undisturbed work
+      row.tally = load.finish();
+      row.control = control.worst();
+      row.peak = between != nullptr ? between->peak() : watch.peak();
+      row.momentary_peak = between != nullptr ? between->peak() : watch.momentary_peak();
+      BOOST_TEST(!watch.pool_exceeded());
+      BOOST_TEST((scenario.proxied || watch.samples() > 0));
+    }
+    row.over = row.peak - std::min(row.peak, bound);
+    row.leased = pool.statistics().now.leased;
+    BOOST_TEST(pool.close(5s).complete);
+    if (!eventually(5s, [] { return backends() == 0; })) row.backends = backends();
+    const Statistics figures = pool.statistics();
+    row.open_failures = figures.open_failures;
+    check_accounts(figures, row.tally);
+    check(row, scenario.harm);
+    table().add(scenario.name, row);
+  }
+}
+
+}  // namespace lido::test

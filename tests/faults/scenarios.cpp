@@ -1,0 +1,182 @@
+// Behaviour 58: a real server that is terminated, restarted, stopped, full and cut off, while 32 threads work.
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <iostream>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <libpq-fe.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include <faults/scenario.hpp>
+#include <support/seeds.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+namespace {
+
+struct PrintsTheTable {
+  ~PrintsTheTable() { table().print(std::cout); }
+};
+BOOST_TEST_GLOBAL_FIXTURE(PrintsTheTable);
+
+// Sessions that take all that the server has, those of the pool included.
+class Crowd {
+ public:
+  void gather() {
+    server().ask("select pg_terminate_backend(pid) from pg_stat_activity where application_name = '" +
+                 std::string{application} + "'");
+    // The pool's sessions end one by one, and it tries to get them back.
+    BOOST_TEST_REQUIRE(eventually(5s, [this] { return !add(); }));
+    while (add()) {
+    }
+  }
+  void leave() { sessions_.clear(); }
+
+ private:
+  struct Finish {
+    void operator()(PGconn* connection) const { PQfinish(connection); }
+  };
+  bool add() {
+    sessions_.emplace_back(PQconnectdb(server().conninfo("app").c_str()));
+    if (PQstatus(sessions_.back().get()) == CONNECTION_OK) return true;
+    sessions_.pop_back();
+    return false;
+  }
+  std::vector<std::unique_ptr<PGconn, Finish>> sessions_;
+};
+
+void pass(FaultProxy* proxy) { proxy->pass(); }
+void nothing(FaultProxy*) {}
+
+Scenario terminated() {
+  return {.name = "terminated",
+          .begin =
+              [](FaultProxy*) {
+                server().ask(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where "
+                    "application_name = '" +
+                    std::string{application} + "'");
+              },
+          .end = nothing,
+          .lasts = 0ms};
+}
+Scenario restarted() {
+  return {.name = "restarted, immediate",
+          .begin = [](FaultProxy*) { server().restart(PostgresServer::Mode::immediate); },
+          .end = nothing,
+          .lasts = 0ms};
+}
+// By the proxy, which can count the sessions meanwhile.
+Scenario stopped() {
+  const auto frozen = std::make_shared<std::unique_ptr<Frozen>>();
+  return {.name = "stopped for 1.5 s",
+          .harm = Harm::outage,
+          .proxied = true,
+          .begin = [=](FaultProxy*) { *frozen = std::make_unique<Frozen>(); },
+          .end = [=](FaultProxy*) { frozen->reset(); },
+          .lasts = 1500ms};
+}
+Scenario full() {
+  const auto crowd = std::make_shared<Crowd>();
+  return {.name = "max_connections",
+          .harm = Harm::refusal,
+          .begin = [=](FaultProxy*) { crowd->gather(); },
+          .end = [=](FaultProxy*) { crowd->leave(); }};
+}
+Scenario delayed() {
+  return {.name = "every byte 20 ms late",
+          .harm = Harm::none,
+          .proxied = true,
+          .begin = [](FaultProxy* proxy) { proxy->delay(20ms); },
+          .end = pass};
+}
+Scenario swallowed() {
+  return {.name = "black hole",
+          .harm = Harm::outage,
+          .proxied = true,
+          .begin = [](FaultProxy* proxy) { proxy->drop(); },
+          .end = pass};
+}
+Scenario reset() {
+  return {.name = "reset after 2000 bytes",
+          .proxied = true,
+          .begin = [](FaultProxy* proxy) { proxy->cut_after(2000); },
+          .end = pass};
+}
+// What follows does not touch connections that are open, so that these are reset first.
+Scenario deaf() {
+  return {.name = "accepts nobody",
+          .harm = Harm::outage,
+          .proxied = true,
+          .begin = [](FaultProxy* proxy) { proxy->stop_accepting(), proxy->cut(); },
+          .end = pass};
+}
+Scenario silent() {
+  return {.name = "accepts, never answers",
+          .harm = Harm::outage,
+          .proxied = true,
+          .begin = [](FaultProxy* proxy) { proxy->stay_silent(), proxy->cut(); },
+          .end = pass};
+}
+Scenario refused() {
+  return {.name = "refuses",
+          .harm = Harm::outage,
+          .proxied = true,
+          .begin = [](FaultProxy* proxy) { proxy->refuse(), proxy->cut(); },
+          .end = pass};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(scenarios)
+
+BOOST_AUTO_TEST_CASE(all_sessions_are_terminated) { run(terminated()); }
+BOOST_AUTO_TEST_CASE(the_server_crashes_and_starts_again) { run(restarted()); }
+BOOST_AUTO_TEST_CASE(the_server_stops_where_it_is) { run(stopped()); }
+BOOST_AUTO_TEST_CASE(the_server_takes_no_more_connections) { run(full()); }
+BOOST_AUTO_TEST_CASE(the_network_is_slow) { run(delayed()); }
+BOOST_AUTO_TEST_CASE(the_network_swallows_everything) { run(swallowed()); }
+BOOST_AUTO_TEST_CASE(connections_are_reset_in_mid_sentence) { run(reset()); }
+BOOST_AUTO_TEST_CASE(connections_are_not_accepted) { run(deaf()); }
+BOOST_AUTO_TEST_CASE(connections_are_accepted_and_never_answered) { run(silent()); }
+BOOST_AUTO_TEST_CASE(connections_are_refused) { run(refused()); }
+
+BOOST_AUTO_TEST_SUITE_END()
+
+// LIDO_SOAK=SECONDS: all of the above in random order for so long. Without it they have been covered.
+BOOST_AUTO_TEST_CASE(soak) {
+  const std::chrono::seconds span{number_from_environment("LIDO_SOAK", 0)};
+  if (span == 0s) return;
+  std::mt19937 random{seed()};
+  std::vector<Scenario> deck;
+  const TimePoint start = Clock::now();
+  TimePoint next_word = start;
+  const auto say = [&] {
+    const auto gone = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - start);
+    const Row sum = table().sum();
+    std::cout << "soak: " << gone.count() << " of " << span.count() << " s, seed " << seed() << ": " << sum.runs
+              << " runs, " << sum.tally.cycles << " cycles, " << sum.leased + sum.backends << " leaks, " << sum.over
+              << " over the bound, " << sum.tally.late << " late, slowest to recover " << milliseconds(sum.full)
+              << " ms" << std::endl;
+  };
+  while (Clock::now() - start < span) {
+    if (Clock::now() >= next_word) {
+      say();
+      next_word = Clock::now() + 10s;
+    }
+    if (deck.empty()) {
+      deck = {terminated(), restarted(), stopped(), full(),   delayed(),
+              swallowed(),  reset(),     deaf(),    silent(), refused()};
+      std::ranges::shuffle(deck, random);
+    }
+    run(deck.back());
+    deck.pop_back();
+  }
+  say();
+}
