@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <iostream>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <libpq-fe.h>
@@ -20,21 +23,28 @@ using namespace lido::test;
 
 namespace {
 
+void end_sessions_of_the_pool() {
+  server().ask("select pg_terminate_backend(pid) from pg_stat_activity where application_name = '" +
+               std::string{application} + "'");
+}
+
 struct PrintsTheTable {
   ~PrintsTheTable() { table().print(std::cout); }
 };
 BOOST_TEST_GLOBAL_FIXTURE(PrintsTheTable);
 
-// Sessions that take all that the server has, those of the pool included.
+// Sessions of others that take what the server has, until the pool is left with a few.
 class Crowd {
  public:
+  // The pool's sessions are ended, and those who come for their places are many.
   void gather() {
-    server().ask("select pg_terminate_backend(pid) from pg_stat_activity where application_name = '" +
-                 std::string{application} + "'");
-    // The pool's sessions end one by one, and it tries to get them back.
-    BOOST_TEST_REQUIRE(eventually(5s, [this] { return !add(); }));
-    while (add()) {
-    }
+    BOOST_TEST_REQUIRE(eventually(10s, [this] {
+      end_sessions_of_the_pool();
+      std::vector<std::jthread> arrivals;
+      for (int i = 0; i < 8; ++i) arrivals.emplace_back([this] { arrive(); });
+      arrivals.clear();
+      return backends() <= 4;
+    }));
   }
   void leave() { sessions_.clear(); }
 
@@ -42,29 +52,26 @@ class Crowd {
   struct Finish {
     void operator()(PGconn* connection) const { PQfinish(connection); }
   };
-  bool add() {
-    sessions_.emplace_back(PQconnectdb(server().conninfo("app").c_str()));
-    if (PQstatus(sessions_.back().get()) == CONNECTION_OK) return true;
-    sessions_.pop_back();
-    return false;
+  using Session = std::unique_ptr<PGconn, Finish>;
+
+  void arrive() {
+    for (;;) {
+      Session session{PQconnectdb(server().conninfo("app").c_str())};
+      if (PQstatus(session.get()) != CONNECTION_OK) return;
+      const std::scoped_lock lock{mutex_};
+      sessions_.push_back(std::move(session));
+    }
   }
-  std::vector<std::unique_ptr<PGconn, Finish>> sessions_;
+
+  std::mutex mutex_;
+  std::vector<Session> sessions_;
 };
 
 void pass(FaultProxy* proxy) { proxy->pass(); }
 void nothing(FaultProxy*) {}
 
 Scenario terminated() {
-  return {.name = "terminated",
-          .begin =
-              [](FaultProxy*) {
-                server().ask(
-                    "select pg_terminate_backend(pid) from pg_stat_activity where "
-                    "application_name = '" +
-                    std::string{application} + "'");
-              },
-          .end = nothing,
-          .lasts = 0ms};
+  return {.name = "terminated", .begin = [](FaultProxy*) { end_sessions_of_the_pool(); }, .end = nothing, .lasts = 0ms};
 }
 Scenario restarted() {
   return {.name = "restarted, immediate",

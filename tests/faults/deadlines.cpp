@@ -1,0 +1,172 @@
+// Behaviours 10 and 27: how far acquire and release go beyond their deadlines while the server does not answer.
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <iomanip>
+#include <iostream>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include <faults/load.hpp>
+#include <faults/scenario.hpp>
+#include <faults/servers.hpp>
+#include <faults/starvation.hpp>
+#include <support/fault_proxy.hpp>
+#include <support/seeds.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+namespace {
+
+// `postgres::Pool` has no setting for the time that a reset may take.
+using Pool = lido::Pool<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle>;
+
+constexpr std::size_t threads = 16, rounds = 64, held = 8;
+
+PoolOptions core_options() {
+  PoolOptions options;
+  options.open_timeout = 500ms;
+  options.reset_timeout = 200ms;
+  return options;
+}
+
+// What many calls took beyond their deadlines.
+class Overshoots {
+ public:
+  void add(const Overshoot& one) {
+    const std::scoped_lock lock{mutex_};
+    raw_.push_back(one.raw);
+    net_.push_back(one.net);
+  }
+  [[nodiscard]] std::size_t size() const { return raw_.size(); }
+  [[nodiscard]] Duration raw(double share) const { return quantile(raw_, share); }
+  [[nodiscard]] Duration net(double share) const { return quantile(net_, share); }
+
+ private:
+  [[nodiscard]] static Duration quantile(std::vector<Duration> values, double share) {
+    std::ranges::sort(values);
+    const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(values.size())));
+    return values.empty() ? Duration{} : values[std::max<std::size_t>(rank, 1) - 1];
+  }
+  std::mutex mutex_;
+  std::vector<Duration> raw_, net_;
+};
+
+struct Findings {
+  Overshoots acquires, releases;
+  std::mutex mutex;
+  std::map<std::string, std::size_t> outcomes;
+};
+
+void print(const std::string& situation, const Findings& found, Duration control) {
+  std::cout << "| " << std::left << std::setw(14) << situation << std::right << " acquire, " << found.acquires.size()
+            << " calls, ms beyond the deadline: p50 " << milliseconds(found.acquires.raw(0.5), 2) << ", p99 "
+            << milliseconds(found.acquires.raw(0.99), 2) << ", p99.9 " << milliseconds(found.acquires.raw(0.999), 2)
+            << ", max " << milliseconds(found.acquires.raw(1), 2) << "; net of waiting for a processor: p99.9 "
+            << milliseconds(found.acquires.net(0.999), 2) << ", max " << milliseconds(found.acquires.net(1), 2)
+            << "; release, " << found.releases.size() << " calls: max " << milliseconds(found.releases.raw(1), 2)
+            << " (net " << milliseconds(found.releases.net(1), 2) << "); a sleeper: " << milliseconds(control, 2)
+            << ';';
+  for (const auto& [outcome, count] : found.outcomes) std::cout << ' ' << count << ' ' << outcome;
+  std::cout << '\n';
+}
+
+void acquire_again_and_again(Pool& pool, unsigned seed, Findings& found) {
+  std::mt19937 random{seed};
+  std::map<std::string, std::size_t> outcomes;
+  for (std::size_t i = 0; i < rounds; ++i) {
+    const auto limit = std::chrono::microseconds{std::uniform_int_distribution{20'000, 50'000}(random)};
+    const Stopwatch watch;
+    std::string outcome = "acquired";
+    try {
+      const auto lease = pool.acquire(limit);
+      found.acquires.add(watch.beyond(limit));
+    } catch (const std::exception& error) {
+      found.acquires.add(watch.beyond(limit));
+      outcome = kind_of(error);
+    }
+    ++outcomes[outcome];
+  }
+  const std::scoped_lock lock{found.mutex};
+  for (const auto& [outcome, count] : outcomes) found.outcomes[outcome] += count;
+}
+
+// The connection is in a transaction, so that giving it back asks the server to roll back.
+void release_in_transaction(Pool::Lease lease, Findings& found) {
+  const Stopwatch watch;
+  lease.release();
+  found.releases.add(watch.beyond(core_options().reset_timeout));
+}
+
+template <class Begin, class End>
+void measure(const std::string& situation, const std::string& conninfo, Begin begin, End end) {
+  Findings found;
+  // Every loan asks the server, so that a connection that hangs is met in a check.
+  Pool pool{postgres::Connector{conninfo, {.application_name = application}}, postgres::Growth{.overflow = {16, 0}},
+            postgres::CheckSession{.after = 0s}, postgres::Recycle{}, core_options()};
+  const Control control;
+  std::vector<Pool::Lease> idle, leases;
+  for (std::size_t i = 0; i < held; ++i) idle.push_back(pool.acquire());
+  for (std::size_t i = 0; i < held; ++i) {
+    leases.push_back(pool.acquire());
+    leases.back()->exec("begin");
+  }
+  idle.clear();
+  begin();
+  {
+    std::vector<std::jthread> workers;
+    for (std::size_t i = 0; i < threads; ++i)
+      workers.emplace_back([&, i] { acquire_again_and_again(pool, seed() + static_cast<unsigned>(i), found); });
+    for (Pool::Lease& lease : leases)
+      workers.emplace_back(
+          [&found, mine = std::move(lease)]() mutable { release_in_transaction(std::move(mine), found); });
+  }
+  end();
+  print(situation, found, control.worst());
+  BOOST_TEST(found.outcomes["acquired"] < threads * rounds / 10);  // else the server did answer
+  BOOST_TEST((found.acquires.net(0.999) <= 5ms));
+  BOOST_TEST((found.acquires.net(1) <= most_late));
+  BOOST_TEST((found.releases.net(1) <= most_late));
+  BOOST_TEST(pool.acquire(10s)->exec("select 1").one<int>() == 1);
+  BOOST_TEST(pool.close(5s).complete);
+}
+
+template <class Begin>
+void measure(const std::string& situation, Begin begin) {
+  FaultProxy proxy{server().socket()};
+  measure(situation, proxy.conninfo("app"), [&] { begin(proxy); }, [&] { proxy.pass(); });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(deadlines)
+
+BOOST_AUTO_TEST_CASE(hold_on_a_server_that_is_stopped) {
+  std::optional<Frozen> frozen;
+  measure("stopped", server().conninfo("app"), [&] { frozen.emplace(); }, [&] { frozen.reset(); });
+}
+BOOST_AUTO_TEST_CASE(hold_where_connections_are_refused) {
+  measure("refused", [](FaultProxy& proxy) { proxy.refuse(), proxy.cut(); });
+}
+BOOST_AUTO_TEST_CASE(hold_where_connections_are_never_answered) {
+  measure("never answered", [](FaultProxy& proxy) { proxy.stay_silent(), proxy.cut(); });
+}
+BOOST_AUTO_TEST_CASE(hold_where_connections_are_not_accepted) {
+  measure("not accepted", [](FaultProxy& proxy) { proxy.stop_accepting(), proxy.cut(); });
+}
+BOOST_AUTO_TEST_CASE(hold_where_everything_is_swallowed) {
+  measure("black hole", [](FaultProxy& proxy) { proxy.drop(); });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
