@@ -5,10 +5,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <iomanip>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -50,12 +51,13 @@ struct Row {
   Tally tally{};
   std::uint64_t answers_meanwhile = 0;  ///< in the second half of the fault
   std::uint64_t open_failures = 0;
-  Duration first{}, full{};  ///< from the end of the fault; of several runs the longest
-  std::size_t leased = 0, backends = 0;
+  Duration first{}, full{};                         ///< from the end of the fault; of several runs the longest
+  std::size_t leased = 0, backends = 0, files = 0;  ///< what was left when all was over
   std::size_t peak = 0, momentary_peak = 0, over = 0;
   Duration control{};  ///< how late the thread was that only sleeps
   bool recovered = false;
 
+  [[nodiscard]] std::size_t leaks() const noexcept { return leased + backends + files; }
   Row& operator+=(const Row& other) {
     runs += other.runs;
     tally += other.tally;
@@ -65,6 +67,7 @@ struct Row {
     full = std::max(full, other.full);
     leased += other.leased;
     backends += other.backends;
+    files += other.files;
     peak = std::max(peak, other.peak);
     momentary_peak = std::max(momentary_peak, other.momentary_peak);
     over += other.over;
@@ -117,9 +120,9 @@ class Table {
     out << "| " << std::left << std::setw(23) << name << std::right << " | " << std::setw(4) << row.runs << " | "
         << std::setw(7) << row.tally.cycles << " | " << std::setw(6) << row.tally.cycles_after << " | " << std::setw(8)
         << milliseconds(row.first) << " | " << std::setw(7) << milliseconds(row.full) << " | " << std::setw(5)
-        << row.leased + row.backends << " | " << std::setw(9) << peak << " | " << std::setw(4) << row.over << " | "
-        << std::setw(4) << row.tally.late << " | " << std::setw(14) << worst << " | " << std::setw(7)
-        << milliseconds(row.control) << " | " << (errors.empty() ? "none" : errors) << '\n';
+        << row.leaks() << " | " << std::setw(9) << peak << " | " << std::setw(4) << row.over << " | " << std::setw(4)
+        << row.tally.late << " | " << std::setw(14) << worst << " | " << std::setw(7) << milliseconds(row.control)
+        << " | " << (errors.empty() ? "none" : errors) << '\n';
   }
 
   std::vector<std::pair<std::string, Row>> rows_;
@@ -153,6 +156,7 @@ inline void check(const Row& row, Harm harm) {
   BOOST_TEST(row.tally.cycles_after > 0U);
   BOOST_TEST(row.leased == 0U);
   BOOST_TEST(row.backends == 0U);
+  BOOST_TEST(row.files == 0U);
   BOOST_TEST(row.over == 0U);
   BOOST_TEST(row.tally.late == 0U);
   // A fault that nobody noticed would prove nothing.
@@ -171,44 +175,59 @@ inline void check(const Row& row, Harm harm) {
   }
 }
 
+/// How many files and sockets this process has open.
+[[nodiscard]] inline std::size_t open_files() {
+  const std::filesystem::directory_iterator files{"/proc/self/fd"};
+  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+}
+
+/// Works on `pool` through the fault.
+inline Row work_through(const Scenario& scenario, postgres::Pool& pool, FaultProxy* proxy) {
+  Row row;
+  Watch watch{pool, proxy == nullptr};
+  const Control control;
+  Load load{pool, 32};
+  BOOST_TEST_REQUIRE(eventually(10s, [&] { return load.full(); }));
+  scenario.begin(proxy);
+  std::this_thread::sleep_for(scenario.lasts / 2);
+  load.forget_successes();
+  std::this_thread::sleep_for(scenario.lasts / 2);
+  row.answers_meanwhile = load.successes();
+  scenario.end(proxy);
+  load.forget_successes();
+  row.recovered = eventually(10s, [&] { return load.full(); });
+  row.first = load.until_first();
+  row.full = load.until_full();
+  std::this_thread::sleep_for(300ms);  // of undisturbed work
+  row.tally = load.finish();
+  row.control = control.worst();
+  row.peak = proxy != nullptr ? proxy->peak() : watch.peak();
+  row.momentary_peak = proxy != nullptr ? proxy->peak() : watch.momentary_peak();
+  BOOST_TEST(!watch.pool_exceeded());
+  BOOST_TEST((proxy != nullptr || watch.samples() > 0));
+  return row;
+}
+
 /// Runs it once, checks what must hold and adds it to the table.
 inline void run(const Scenario& scenario) {
   BOOST_TEST_CONTEXT("scenario: " << scenario.name) {
-    Row row;
+    server();
+    const std::size_t files_before = open_files();
     std::optional<FaultProxy> proxy;
     if (scenario.proxied) proxy.emplace(server().socket());
     FaultProxy* const between = proxy ? &*proxy : nullptr;
     postgres::Pool pool{between != nullptr ? between->conninfo("app") : server().conninfo("app"), pool_options()};
-    const std::size_t bound = pool.statistics().max_size;
-    {
-      Watch watch{pool, !scenario.proxied};
-      const Control control;
-      Load load{pool, 32};
-      BOOST_TEST_REQUIRE(eventually(10s, [&] { return load.full(); }));
-      scenario.begin(between);
-      std::this_thread::sleep_for(scenario.lasts / 2);
-      load.forget_successes();
-      std::this_thread::sleep_for(scenario.lasts / 2);
-      row.answers_meanwhile = load.successes();
-      scenario.end(between);
-      load.forget_successes();
-      row.recovered = eventually(10s, [&] { return load.full(); });
-      row.first = load.until_first();
-      row.full = load.until_full();
-      std::this_thread::sleep_for(300ms);  // of undisturbed work
-      row.tally = load.finish();
-      row.control = control.worst();
-      row.peak = between != nullptr ? between->peak() : watch.peak();
-      row.momentary_peak = between != nullptr ? between->peak() : watch.momentary_peak();
-      BOOST_TEST(!watch.pool_exceeded());
-      BOOST_TEST((scenario.proxied || watch.samples() > 0));
-    }
-    row.over = row.peak - std::min(row.peak, bound);
+    Row row = work_through(scenario, pool, between);
+    row.over = row.peak - std::min(row.peak, pool.statistics().max_size);
     row.leased = pool.statistics().now.leased;
     BOOST_TEST(pool.close(5s).complete);
     if (!eventually(5s, [] { return backends() == 0; })) row.backends = backends();
     const Statistics figures = pool.statistics();
     row.open_failures = figures.open_failures;
+    proxy.reset();
+    // Whoever asks the server to cancel a statement does it in a thread of its own, and may find out only now that
+    // nobody answers.
+    if (!eventually(5s, [&] { return open_files() <= files_before; })) row.files = open_files() - files_before;
     check_accounts(figures, row.tally);
     check(row, scenario.harm);
     table().add(scenario.name, row);
