@@ -173,7 +173,8 @@ BOOST_AUTO_TEST_CASE(soak, *boost::unit_test::precondition(soak_is_wanted)) {
     std::cout << "soak: " << gone.count() << " of " << span.count() << " s, seed " << seed() << ": " << sum.runs
               << " runs, " << sum.tally.cycles << " cycles, " << sum.leaks() << " leaks, " << sum.over
               << " over the bound, " << sum.tally.late << " late, slowest to recover " << milliseconds(sum.full)
-              << " ms" << std::endl;
+              << " ms\n"
+              << std::flush;
   };
   while (Clock::now() - start < span) {
     if (Clock::now() >= next_word) {
