@@ -126,6 +126,28 @@ BOOST_AUTO_TEST_CASE(a_connection_opened_for_the_caller_is_not_checked) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_connection_that_opens_while_the_pool_is_suspended_is_checked_when_it_is_lent) {
+  on_many_schedules([] {
+    Ledger ledger;
+    bool suspended = false;
+    ledger.on_open = [&](const OpenInfo&) { until([&] { return suspended; }); };
+    SimulatedPool<Elastic, PingOnAcquire> pool{connector(ledger),
+                                               Elastic{.min_idle = 0, .max_size = 1},
+                                               PingOnAcquire{},
+                                               KeepAlways{},
+                                               {.sweep_interval = 1h}};
+    Threads threads;
+    threads.start([&] { BOOST_TEST(pool.acquire()->number == 2U); });
+    until([&] { return pool.statistics().now.opening == 1; });
+    pool.suspend();
+    suspended = true;
+    until([&] { return pool.statistics().now.idle == 1; });
+    ledger.on_ping = [&](TimePoint) { return ledger.opened > 1; };  // the server restarts
+    pool.resume();
+    threads.join();
+  });
+}
+
 BOOST_AUTO_TEST_CASE(pings_inside_the_bypass_window_never_and_beyond_it_always) {
   calmly([] {
     Ledger ledger;

@@ -105,7 +105,8 @@ class Market : public Stock<Slot, Growth, Platform> {
   void opened(Slot& slot, Turn& turn) noexcept {
     --opening_;
     backoff_.succeeded();
-    slot.fresh.store(!queue_.empty(), std::memory_order_relaxed);
+    // While the pool is suspended it may lie idle for as long as a server takes to restart.
+    slot.fresh.store(!queue_.empty() && !suspended_, std::memory_order_relaxed);
     supply(slot, turn);
     grow(turn);
     wake_watchers(turn);
