@@ -67,16 +67,17 @@ struct Findings {
   Overshoots acquires, releases;
   std::mutex mutex;
   std::map<std::string, std::size_t> outcomes;
+  Duration control{};  // how late a thread was that only sleeps
 };
 
-void print(const std::string& situation, const Findings& found, Duration control) {
+void print(const std::string& situation, const Findings& found) {
   std::cout << "| " << std::left << std::setw(14) << situation << std::right << " acquire, " << found.acquires.size()
             << " calls, ms beyond the deadline: p50 " << milliseconds(found.acquires.raw(0.5), 2) << ", p99 "
             << milliseconds(found.acquires.raw(0.99), 2) << ", p99.9 " << milliseconds(found.acquires.raw(0.999), 2)
             << ", max " << milliseconds(found.acquires.raw(1), 2) << "; net of waiting for a processor: p99.9 "
             << milliseconds(found.acquires.net(0.999), 2) << ", max " << milliseconds(found.acquires.net(1), 2)
             << "; release, " << found.releases.size() << " calls: max " << milliseconds(found.releases.raw(1), 2)
-            << " (net " << milliseconds(found.releases.net(1), 2) << "); a sleeper: " << milliseconds(control, 2)
+            << " (net " << milliseconds(found.releases.net(1), 2) << "); a sleeper: " << milliseconds(found.control, 2)
             << ';';
   for (const auto& [outcome, count] : found.outcomes) std::cout << ' ' << count << ' ' << outcome;
   std::cout << '\n';
@@ -110,12 +111,10 @@ void release_in_transaction(Pool::Lease lease, Findings& found) {
 }
 
 template <class Begin, class End>
-void measure(const std::string& situation, const std::string& conninfo, Begin begin, End end) {
-  Findings found;
+void measure_once(const std::string& conninfo, Begin begin, End end, Findings& found) {
   // Every loan asks the server, so that a connection that hangs is met in a check.
   Pool pool{postgres::Connector{conninfo, {.application_name = application}}, postgres::Growth{.overflow = {16, 0}},
             postgres::CheckSession{.after = 0s}, postgres::Recycle{}, core_options()};
-  const Control control;
   std::vector<Pool::Lease> idle, leases;
   for (std::size_t i = 0; i < held; ++i) idle.push_back(pool.acquire());
   for (std::size_t i = 0; i < held; ++i) {
@@ -123,6 +122,7 @@ void measure(const std::string& situation, const std::string& conninfo, Begin be
     leases.back()->exec("begin");
   }
   idle.clear();
+  const Control control;
   begin();
   {
     std::vector<std::jthread> workers;
@@ -132,14 +132,32 @@ void measure(const std::string& situation, const std::string& conninfo, Begin be
       workers.emplace_back(
           [&found, mine = std::move(lease)]() mutable { release_in_transaction(std::move(mine), found); });
   }
+  found.control = control.worst();
   end();
-  print(situation, found, control.worst());
   BOOST_TEST(found.outcomes["acquired"] < threads * rounds / 10);  // else the server did answer
-  BOOST_TEST((found.acquires.net(0.999) <= 5ms));
-  BOOST_TEST((found.acquires.net(1) <= most_late));
-  BOOST_TEST((found.releases.net(1) <= most_late));
   BOOST_TEST(pool.acquire(10s)->exec("select 1").one<int>() == 1);
   BOOST_TEST(pool.close(5s).complete);
+}
+
+bool kept(const Findings& found) {
+  return found.acquires.net(0.999) <= 5ms && found.acquires.net(1) <= most_late && found.releases.net(1) <= most_late;
+}
+
+// What a thread waits for a processor is taken off, but not what it waits for another that holds a lock and waits for a
+// processor. Where somebody else kept the processors busy, which the thread that only sleeps has felt, too, it is
+// measured again, three times at most; the bounds stay.
+template <class Begin, class End>
+void measure(const std::string& situation, const std::string& conninfo, Begin begin, End end) {
+  std::optional<Findings> found;
+  for (int tries = 0; tries < 3; ++tries) {
+    found.emplace();
+    measure_once(conninfo, begin, end, *found);
+    print(situation, *found);
+    if (kept(*found) || found->control < 2ms) break;
+  }
+  BOOST_TEST((found->acquires.net(0.999) <= 5ms));
+  BOOST_TEST((found->acquires.net(1) <= most_late));
+  BOOST_TEST((found->releases.net(1) <= most_late));
 }
 
 template <class Begin>

@@ -106,23 +106,28 @@ class Load {
  private:
   void run(const std::stop_token& stop) {
     Tally mine;
-    while (!stop.stop_requested()) cycle(mine);
+    while (!stop.stop_requested() && cycle(mine)) {
+    }
     const std::scoped_lock lock{mutex_};
     total_ += mine;
   }
 
-  void cycle(Tally& mine) {
+  // False when there is nothing left to do.
+  bool cycle(Tally& mine) {
     const Stopwatch acquiring;
     try {
       auto lease = pool_.acquire();
       mine.add(acquiring.beyond(pool_.options().acquire_timeout));
       ++mine.acquired;
       use(lease, mine);
+    } catch (const PoolClosed&) {
+      return false;
     } catch (const std::exception& error) {  // of acquire
       mine.add(acquiring.beyond(pool_.options().acquire_timeout));
       ++mine.errors[kind_of(error)];
       if (dynamic_cast<const AcquireTimeout*>(&error) != nullptr) ++mine.timeouts;
     }
+    return true;
   }
 
   void use(postgres::Pool::Lease& lease, Tally& mine) {

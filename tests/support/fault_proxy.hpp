@@ -148,7 +148,10 @@ class FaultProxy {
       now_ = wanted_;
       if (now_.reset)
         for (Link& link : links_) end(link, true);
-      for (Link& link : links_) link.passed = 0;
+      for (Link& link : links_) {
+        link.passed = 0;
+        finish(link);  // what was swallowed until now may end
+      }
       wanted_.reset = false;
       if (now_.kind == Kind::refuse && listener_ >= 0) ::close(std::exchange(listener_, -1));
       if (now_.kind != Kind::refuse && listener_ < 0) listen();

@@ -1,0 +1,100 @@
+// Behaviours 28, 45, 46 and 48: what an administrator does to a pool while its server is away.
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include <faults/load.hpp>
+#include <faults/scenario.hpp>
+#include <faults/servers.hpp>
+#include <faults/starvation.hpp>
+#include <support/fault_proxy.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+namespace {
+
+// Waiters hear of it, it ends within its grace, whoever still has a connection may give it back when the pool is gone,
+// and nothing is left over.
+void close_in(const std::string& situation, const std::function<void(FaultProxy&)>& begin,
+              const std::function<void(FaultProxy&)>& end) {
+  BOOST_TEST_CONTEXT("situation: " << situation) {
+    server();
+    static_cast<void>(starved());  // opens its file
+    const std::size_t files_before = open_files();
+    std::optional<FaultProxy> proxy{std::in_place, server().socket()};
+    std::optional<postgres::Pool> pool{std::in_place, proxy->conninfo("app"), pool_options()};
+    std::optional<postgres::Pool::Lease> straggler{pool->acquire()};
+    straggler->operator->()->exec("begin");
+    Overshoot closing, destroying;
+    {
+      Load load{*pool, 32};
+      BOOST_TEST_REQUIRE(eventually(10s, [&] { return load.full(); }));
+      begin(*proxy);
+      // In the midst of it: of pings, of statements without answers, of attempts to connect.
+      std::this_thread::sleep_for(200ms);
+      const Stopwatch watch;
+      const CloseReport report = pool->close(300ms);
+      closing = watch.beyond(300ms);
+      BOOST_TEST(!report.complete);
+      BOOST_TEST(report.stragglers.size() >= 1U);
+      const Tally tally = load.finish();
+      BOOST_TEST(tally.late == 0U);
+    }
+    const Stopwatch watch;
+    pool.reset();
+    destroying = watch.beyond(pool_options().connect_timeout);
+    straggler.reset();  // rolls back, or finds out that it cannot
+    end(*proxy);
+    BOOST_TEST(eventually(5s, [] { return backends() == 0; }));
+    proxy.reset();
+    BOOST_TEST(eventually(5s, [&] { return open_files() <= files_before; }));
+    std::cout << "| closed with 300 ms of grace, " << situation << ": " << milliseconds(closing.raw, 1)
+              << " ms beyond it; destroyed " << milliseconds(destroying.raw, 1) << " ms beyond connect_timeout\n";
+    BOOST_TEST((closing.net <= most_late));
+    BOOST_TEST((destroying.net <= most_late));
+  }
+}
+
+void pass(FaultProxy& proxy) { proxy.pass(); }
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(administration)
+
+BOOST_AUTO_TEST_CASE(closes_within_its_grace_whatever_the_server_does) {
+  std::unique_ptr<Frozen> frozen;
+  close_in("stopped", [&](FaultProxy&) { frozen = std::make_unique<Frozen>(); }, [&](FaultProxy&) { frozen.reset(); });
+  close_in("refused", [](FaultProxy& proxy) { proxy.refuse(), proxy.cut(); }, pass);
+  close_in("never answered", [](FaultProxy& proxy) { proxy.stay_silent(), proxy.cut(); }, pass);
+  close_in("not accepted", [](FaultProxy& proxy) { proxy.stop_accepting(), proxy.cut(); }, pass);
+  close_in("black hole", [](FaultProxy& proxy) { proxy.drop(); }, pass);
+}
+
+BOOST_AUTO_TEST_CASE(hides_a_restart_behind_a_suspension) {
+  postgres::Pool pool{server().conninfo("app"), pool_options()};
+  Load load{pool, 32};
+  BOOST_TEST_REQUIRE(eventually(10s, [&] { return load.full(); }));
+  pool.suspend();
+  BOOST_TEST_REQUIRE(eventually(5s, [&] { return pool.statistics().now.leased == 0; }));
+  server().restart();
+  pool.resume();
+  load.forget_successes();
+  BOOST_TEST(eventually(10s, [&] { return load.full(); }));
+  const Tally tally = load.finish();
+  BOOST_TEST(tally.cycles_after > 0U);
+  for (const auto& [kind, count] : tally.errors) BOOST_ERROR(count << ' ' << kind);
+  BOOST_TEST(pool.close(5s).complete);
+  check_accounts(pool.statistics(), tally);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
