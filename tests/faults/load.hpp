@@ -92,9 +92,9 @@ class Load {
     const std::scoped_lock lock{mutex_};
     return successes_;
   }
-  /// From then to the first answer, and to that of as many sessions as the pool keeps.
-  [[nodiscard]] Duration until_first() const { return first_ - since_; }
-  [[nodiscard]] Duration until_full() const { return full_ - since_; }
+  /// From then to the first answer, and to that of as many sessions as the pool keeps; `Duration::max()`: never.
+  [[nodiscard]] Duration until_first() const { return until(first_); }
+  [[nodiscard]] Duration until_full() const { return until(full_); }
 
   /// Ends the threads; what they counted.
   [[nodiscard]] Tally finish() {
@@ -110,6 +110,11 @@ class Load {
     }
     const std::scoped_lock lock{mutex_};
     total_ += mine;
+  }
+
+  [[nodiscard]] Duration until(const TimePoint& moment) const {
+    const std::scoped_lock lock{mutex_};
+    return moment == TimePoint{} ? Duration::max() : moment - since_;
   }
 
   // False when there is nothing left to do.

@@ -78,6 +78,7 @@ struct Row {
 };
 
 [[nodiscard]] inline std::string milliseconds(Duration span, int digits = 0) {
+  if (span == Duration::max()) return "never";
   std::ostringstream text;
   text << std::fixed << std::setprecision(digits) << std::chrono::duration<double, std::milli>(span).count();
   return text.str();
