@@ -61,9 +61,10 @@ void check_rate(const Outage& outage) {
   BOOST_TEST(outage.attempts <= 4U * away / 1s + 14U);
 }
 
-// The longest pause is 250 ms; to it comes what it takes to connect on a machine that does other things.
+// The longest pause is 250 ms; to it comes what it takes to connect. A second, as that was 290 ms once where others
+// kept the two processors busy.
 void check_recovery(const Outage& outage) {
-  BOOST_TEST((outage.first <= 500ms));
+  BOOST_TEST((outage.first <= 1s));
   BOOST_TEST((outage.full <= 2s));
 }
 

@@ -35,13 +35,14 @@ enum class Harm : unsigned char {
   none,     ///< it takes longer, and that is all
 };
 
-/// A fault: how it begins and how it ends. Either may block; the time between is `lasts`.
+/// A fault between a pool and its server, with a proxy in between: how it begins and how it ends. Either may block; the
+/// time between is `lasts`.
 struct Scenario {
   std::string name;
   Harm harm = Harm::errors;
-  bool proxied = false;
-  std::function<void(FaultProxy*)> begin;
-  std::function<void(FaultProxy*)> end;
+  std::function<void(FaultProxy&)> begin;
+  std::function<void(FaultProxy&)> end;
+  bool answers = true;  ///< the server does, when it is asked by others
   std::chrono::milliseconds lasts = 1s;
 };
 
@@ -53,7 +54,7 @@ struct Row {
   std::uint64_t open_failures = 0;
   Duration first{}, full{};                         ///< from the end of the fault; of several runs the longest
   std::size_t leased = 0, backends = 0, files = 0;  ///< what was left when all was over
-  std::size_t peak = 0, momentary_peak = 0, over = 0;
+  std::size_t peak = 0, server_peak = 0, over = 0;
   Duration control{};  ///< how late the thread was that only sleeps
   bool recovered = false;
 
@@ -69,7 +70,7 @@ struct Row {
     backends += other.backends;
     files += other.files;
     peak = std::max(peak, other.peak);
-    momentary_peak = std::max(momentary_peak, other.momentary_peak);
+    server_peak = std::max(server_peak, other.server_peak);
     over += other.over;
     control = std::max(control, other.control);
     recovered = recovered && other.recovered;
@@ -105,8 +106,10 @@ class Table {
            "| "
            "worst ms (net) | sleeper | errors\n";
     for (const auto& [name, row] : rows_) print(out, name, row);
-    out << "| first, full: from the end of the fault to the first answer, to answers of 8 sessions. peak: sessions at "
-           "once (in one sample). late: acquires and releases\n| more than 50 ms late. worst: the latest of them (net "
+    out << "| first, full: from the end of the fault to the first answer, to answers of 8 sessions. peak: sessions "
+           "that "
+           "the pool had at once (that the server saw). late: acquires and releases\n| more than 50 ms late. worst: "
+           "the latest of them (net "
            "of waiting for a processor). sleeper: how late a thread was that only sleeps.\n"
         << std::flush;
   }
@@ -116,7 +119,7 @@ class Table {
     std::string errors;
     for (const auto& [kind, count] : row.tally.errors)
       errors += (errors.empty() ? "" : ", ") + std::to_string(count) + " " + kind;
-    const std::string peak = std::to_string(row.peak) + " (" + std::to_string(row.momentary_peak) + ")";
+    const std::string peak = std::to_string(row.peak) + " (" + std::to_string(row.server_peak) + ")";
     const std::string worst = milliseconds(row.tally.worst.raw, 1) + " (" + milliseconds(row.tally.worst.net, 1) + ")";
     out << "| " << std::left << std::setw(23) << name << std::right << " | " << std::setw(4) << row.runs << " | "
         << std::setw(7) << row.tally.cycles << " | " << std::setw(6) << row.tally.cycles_after << " | " << std::setw(8)
@@ -183,9 +186,9 @@ inline void check(const Row& row, Harm harm) {
 }
 
 /// Works on `pool` through the fault.
-inline Row work_through(const Scenario& scenario, postgres::Pool& pool, FaultProxy* proxy) {
+inline Row work_through(const Scenario& scenario, postgres::Pool& pool, FaultProxy& proxy) {
   Row row;
-  Watch watch{pool, proxy == nullptr};
+  Watch watch{pool, scenario.answers};
   const Control control;
   Load load{pool, 32};
   BOOST_TEST_REQUIRE(eventually(10s, [&] { return load.full(); }));
@@ -202,10 +205,10 @@ inline Row work_through(const Scenario& scenario, postgres::Pool& pool, FaultPro
   std::this_thread::sleep_for(300ms);  // of undisturbed work
   row.tally = load.finish();
   row.control = control.worst();
-  row.peak = proxy != nullptr ? proxy->peak() : watch.peak();
-  row.momentary_peak = proxy != nullptr ? proxy->peak() : watch.momentary_peak();
+  row.peak = proxy.peak();
+  row.server_peak = watch.peak();
   BOOST_TEST(!watch.pool_exceeded());
-  BOOST_TEST((proxy != nullptr || watch.samples() > 0));
+  BOOST_TEST((!scenario.answers || watch.samples() > 0));
   return row;
 }
 
@@ -214,11 +217,9 @@ inline void run(const Scenario& scenario) {
   BOOST_TEST_CONTEXT("scenario: " << scenario.name) {
     server();
     const std::size_t files_before = open_files();
-    std::optional<FaultProxy> proxy;
-    if (scenario.proxied) proxy.emplace(server().socket());
-    FaultProxy* const between = proxy ? &*proxy : nullptr;
-    postgres::Pool pool{between != nullptr ? between->conninfo("app") : server().conninfo("app"), pool_options()};
-    Row row = work_through(scenario, pool, between);
+    std::optional<FaultProxy> proxy{std::in_place, server().socket()};
+    postgres::Pool pool{proxy->conninfo("app"), pool_options()};
+    Row row = work_through(scenario, pool, *proxy);
     row.over = row.peak - std::min(row.peak, pool.statistics().max_size);
     row.leased = pool.statistics().now.leased;
     BOOST_TEST(pool.close(5s).complete);

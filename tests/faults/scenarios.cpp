@@ -67,75 +67,63 @@ class Crowd {
   std::vector<Session> sessions_;
 };
 
-void pass(FaultProxy* proxy) { proxy->pass(); }
-void nothing(FaultProxy*) {}
+void pass(FaultProxy& proxy) { proxy.pass(); }
+void nothing(FaultProxy&) {}
 
 Scenario terminated() {
-  return {.name = "terminated", .begin = [](FaultProxy*) { end_sessions_of_the_pool(); }, .end = nothing, .lasts = 0ms};
+  return {.name = "terminated", .begin = [](FaultProxy&) { end_sessions_of_the_pool(); }, .end = nothing, .lasts = 0ms};
 }
 Scenario restarted() {
   return {.name = "restarted, immediate",
-          .begin = [](FaultProxy*) { server().restart(PostgresServer::Mode::immediate); },
+          .begin = [](FaultProxy&) { server().restart(PostgresServer::Mode::immediate); },
           .end = nothing,
           .lasts = 0ms};
 }
-// By the proxy, which can count the sessions meanwhile.
 Scenario stopped() {
   const auto frozen = std::make_shared<std::unique_ptr<Frozen>>();
   return {.name = "stopped for 1.5 s",
           .harm = Harm::outage,
-          .proxied = true,
-          .begin = [=](FaultProxy*) { *frozen = std::make_unique<Frozen>(); },
-          .end = [=](FaultProxy*) { frozen->reset(); },
+          .begin = [=](FaultProxy&) { *frozen = std::make_unique<Frozen>(); },
+          .end = [=](FaultProxy&) { frozen->reset(); },
+          .answers = false,
           .lasts = 1500ms};
 }
 Scenario full() {
   const auto crowd = std::make_shared<Crowd>();
   return {.name = "max_connections",
           .harm = Harm::refusal,
-          .begin = [=](FaultProxy*) { crowd->gather(); },
-          .end = [=](FaultProxy*) { crowd->leave(); }};
+          .begin = [=](FaultProxy&) { crowd->gather(); },
+          .end = [=](FaultProxy&) { crowd->leave(); }};
 }
 Scenario delayed() {
   return {.name = "every byte 20 ms late",
           .harm = Harm::none,
-          .proxied = true,
-          .begin = [](FaultProxy* proxy) { proxy->delay(20ms); },
+          .begin = [](FaultProxy& proxy) { proxy.delay(20ms); },
           .end = pass};
 }
 Scenario swallowed() {
-  return {.name = "black hole",
-          .harm = Harm::outage,
-          .proxied = true,
-          .begin = [](FaultProxy* proxy) { proxy->drop(); },
-          .end = pass};
+  return {.name = "black hole", .harm = Harm::outage, .begin = [](FaultProxy& proxy) { proxy.drop(); }, .end = pass};
 }
 Scenario reset() {
-  return {.name = "reset after 2000 bytes",
-          .proxied = true,
-          .begin = [](FaultProxy* proxy) { proxy->cut_after(2000); },
-          .end = pass};
+  return {.name = "reset after 2000 bytes", .begin = [](FaultProxy& proxy) { proxy.cut_after(2000); }, .end = pass};
 }
 // What follows does not touch connections that are open, so that these are reset first.
 Scenario deaf() {
   return {.name = "accepts nobody",
           .harm = Harm::outage,
-          .proxied = true,
-          .begin = [](FaultProxy* proxy) { proxy->stop_accepting(), proxy->cut(); },
+          .begin = [](FaultProxy& proxy) { proxy.stop_accepting(), proxy.cut(); },
           .end = pass};
 }
 Scenario silent() {
   return {.name = "accepts, never answers",
           .harm = Harm::outage,
-          .proxied = true,
-          .begin = [](FaultProxy* proxy) { proxy->stay_silent(), proxy->cut(); },
+          .begin = [](FaultProxy& proxy) { proxy.stay_silent(), proxy.cut(); },
           .end = pass};
 }
 Scenario refused() {
   return {.name = "refuses",
           .harm = Harm::outage,
-          .proxied = true,
-          .begin = [](FaultProxy* proxy) { proxy->refuse(), proxy->cut(); },
+          .begin = [](FaultProxy& proxy) { proxy.refuse(), proxy.cut(); },
           .end = pass};
 }
 

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <set>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -65,11 +64,9 @@ class Watch {
  public:
   Watch(postgres::Pool& pool, bool asks) : pool_{pool}, asks_{asks} {}
 
-  /// The most at once that the server still had when it was asked again 20 ms later: one that the client has closed
-  /// takes a moment to end.
+  /// The most at once. A session that its client has closed takes a moment to end, longer where the server is short of
+  /// processors; the pool's own are counted exactly by the proxy.
   [[nodiscard]] std::size_t peak() const { return peak_; }
-  /// The most at once in one sample.
-  [[nodiscard]] std::size_t momentary_peak() const { return momentary_; }
   /// Whether the pool ever said that it had more than its maximum.
   [[nodiscard]] bool pool_exceeded() const { return exceeded_; }
   [[nodiscard]] std::size_t samples() const { return samples_; }
@@ -88,26 +85,18 @@ class Watch {
     try {
       if (!connection_) connection_ = postgres::Connection::connect(server().conninfo(), Clock::now() + 1s);
       const auto rows = connection_->exec_until(
-          Clock::now() + 1s, "select pid from pg_stat_activity where application_name = $1", application);
-      std::set<int> now;
-      for (const auto& row : rows) now.insert(row[0].as<int>());
-      std::size_t stayed = 0;
-      for (const int pid : now) stayed += before_.count(pid);
-      momentary_ = std::max(momentary_.load(), now.size());
-      peak_ = std::max(peak_.load(), stayed);
-      before_ = std::move(now);
+          Clock::now() + 1s, "select count(*) from pg_stat_activity where application_name = $1", application);
+      peak_ = std::max(peak_.load(), static_cast<std::size_t>(rows.one<long>()));
       ++samples_;
     } catch (const postgres::Error&) {  // it is the server that has trouble, or this session was ended, too
       connection_.reset();
-      before_.clear();
     }
   }
 
   postgres::Pool& pool_;
   const bool asks_;
   std::optional<postgres::Connection> connection_;
-  std::set<int> before_;
-  std::atomic<std::size_t> peak_{0}, momentary_{0}, samples_{0};
+  std::atomic<std::size_t> peak_{0}, samples_{0};
   std::atomic<bool> exceeded_{false};
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
 };
