@@ -1,9 +1,9 @@
 // A machine whose threads, clock and order of events belong to the test: the `Platform` of simulated pools.
 //
 // Its threads are real ones of which exactly one runs at a time. Each atomic operation, lock and park is a point where
-// the simulation may let another thread run, decided by a seed, so that a seed replays its schedule exactly. Time
-// stands still while a thread can run, and jumps to the next deadline when none can. When nobody can ever run again the
-// program stops and says so: that is what a lost wake-up looks like here.
+// the simulation may let another thread run, decided by a seed or by a `Chooser`, so that a seed, or a list of choices,
+// replays its schedule exactly. Time stands still while a thread can run, and jumps to the next deadline when none can.
+// When nobody can ever run again the program stops and says so: that is what a lost wake-up looks like here.
 #pragma once
 
 #include <algorithm>
@@ -40,6 +40,17 @@ struct Task {
 
 inline thread_local Task* self = nullptr;
 
+// Decides in place of a seed what happens next, of which there are `options` possibilities, counted from 0.
+class Chooser {
+ public:
+  // `free`: the thread that ran stops here, and somebody has to go on. Otherwise 0 lets it go on, and all else preempts
+  // it: lets another run, or the next deadline pass first.
+  virtual std::size_t choose(std::size_t options, bool free) = 0;
+
+ protected:
+  ~Chooser() = default;
+};
+
 class Simulation {
  public:
   // Seed 0 is the calm schedule: a thread runs until it waits, and the first in line goes next.
@@ -73,6 +84,8 @@ class Simulation {
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
   [[nodiscard]] std::uint64_t seed() const noexcept { return seed_; }
   [[nodiscard]] std::uint64_t random() noexcept { return random_(); }
+  // From now on this one decides; nullptr: the seed again.
+  void decided_by(Chooser* chooser) noexcept { chooser_ = chooser; }
   // The steps after which the program is taken to run in circles.
   std::uint64_t step_limit = 20'000'000;
 
@@ -80,9 +93,10 @@ class Simulation {
   void yield() {
     ++steps_;
     if (steps_ > step_limit) give_up("runs in circles");
+    if (chooser_ != nullptr) return offer(*self);
     if (seed_ == 0) return;
     const std::uint64_t draw = random_() % 64;
-    if (draw == 0) jump_to_next_deadline(std::chrono::milliseconds{20});  // as if all who can run were slow
+    if (draw == 0) jump_to_next_deadline(slowness);
     if (draw < 24) {
       self->runnable = true;
       pass_on(*self);
@@ -115,17 +129,38 @@ class Simulation {
   }
 
  private:
-  void pass_on(Task& me) {
-    Task& chosen = next();
+  // How far time may jump although somebody can run: as if all who can were so slow.
+  static constexpr Duration slowness = std::chrono::milliseconds{20};
+
+  void pass_on(Task& me) { hand_over(me, next()); }
+  static void hand_over(Task& me, Task& chosen) {
     if (&chosen == &me) return;
     chosen.baton.unpark();
     me.baton.park();
   }
+  // Has the chooser decide whether this thread goes on.
+  void offer(Task& me) {
+    find_candidates();
+    std::erase(candidates_, &me);
+    const std::size_t others = candidates_.size();
+    const bool late = next_deadline() - now_ <= slowness;
+    if (others == 0 && !late) return;
+    const std::size_t choice = chooser_->choose(1 + others + (late ? 1 : 0), false);
+    if (choice == 0) return;
+    if (choice <= others) return hand_over(me, *candidates_[choice - 1]);
+    jump_to_next_deadline(slowness);
+    pass_on(me);
+  }
+  void find_candidates() {
+    candidates_.clear();
+    for (const auto& task : tasks_)
+      if (task->runnable) candidates_.push_back(task.get());
+  }
   Task& next() {
     for (;;) {
-      candidates_.clear();
-      for (const auto& task : tasks_)
-        if (task->runnable) candidates_.push_back(task.get());
+      find_candidates();
+      if (!candidates_.empty() && chooser_ != nullptr)
+        return *candidates_[candidates_.size() == 1 ? 0 : chooser_->choose(candidates_.size(), true)];
       if (!candidates_.empty()) {
         if (seed_ != 0) return *candidates_[random_() % candidates_.size()];
         // Calm: round robin, beginning behind the one that stopped.
@@ -140,10 +175,14 @@ class Simulation {
       if (!jump_to_next_deadline()) give_up("nobody can run: a wake-up was lost");
     }
   }
-  bool jump_to_next_deadline(Duration furthest = Duration::max()) {
+  [[nodiscard]] TimePoint next_deadline() const {
     TimePoint first = TimePoint::max();
     for (const auto& task : tasks_)
       if (!task->runnable && !task->done) first = std::min(first, task->deadline);
+    return first;
+  }
+  bool jump_to_next_deadline(Duration furthest = Duration::max()) {
+    const TimePoint first = next_deadline();
     if (first == TimePoint::max() || first - now_ > furthest) return false;
     now_ = std::max(now_, first);
     for (const auto& task : tasks_)
@@ -161,6 +200,7 @@ class Simulation {
 
   std::uint64_t seed_;
   std::mt19937_64 random_;
+  Chooser* chooser_ = nullptr;
   std::uint64_t steps_ = 0;
   std::size_t turn_ = 0;
   TimePoint now_{std::chrono::hours{1}};

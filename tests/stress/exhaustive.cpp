@@ -1,0 +1,326 @@
+// Small programs, two connections and three threads with two operations each, on every schedule with at most so many
+// preemptions and detours (see SearchBounds): LIDO_PREEMPTIONS and LIDO_DETOURS, by default two, and one under a
+// sanitizer or where a program says so because it has too many schedules. LIDO_SCHEDULE replays one.
+#include <boost/test/unit_test.hpp>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <support/one_processor.hpp>
+#include <support/replay_note.hpp>
+#include <support/schedule_search.hpp>
+#include <support/seeds.hpp>
+#include <support/simulated_pool.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool slow = true;
+#elif defined(__has_feature)
+constexpr bool slow = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool slow = false;
+#endif
+constexpr std::size_t usual_preemptions = slow ? 1 : 2;
+constexpr std::size_t usual_detours = slow ? 1 : 2;
+
+// What the threads of a program share.
+template <class Growth, class Health>
+struct Stage {
+  using P = SimulatedPool<Growth, Health>;
+  Ledger& ledger;
+  P& pool;
+  sim::StopSource stop;
+  std::vector<Resource> detached;
+};
+
+template <class Growth, class Health = AssumeHealthy>
+struct Program {
+  using Operation = std::function<void(Stage<Growth, Health>&)>;
+  const char* name;
+  Growth growth;
+  PoolOptions options;
+  std::size_t warm = 0;  // connections that are open and idle before it begins
+  std::vector<std::vector<Operation>> threads;
+  std::function<void(Ledger&)> prepare = [](Ledger&) {};
+  std::size_t bound = 2;  // connections at once
+  std::size_t preemptions = usual_preemptions;
+  std::size_t preemptions_with_workers = preemptions;
+};
+
+// --- Operations: what may not happen in one escapes from it, and ends the test. --------------------------------------
+
+const auto borrow = [](auto& stage) { stage.pool.acquire(Duration::max())->use(); };
+// Holds it until nobody else can run, so that others have to wait.
+const auto work = [](auto& stage) { stage.pool.acquire(Duration::max())->use(1ms); };
+const auto keep_for_an_hour = [](auto& stage) { stage.pool.acquire(Duration::max())->use(1h); };
+const auto borrow_within_a_minute = [](auto& stage) { stage.pool.acquire(1min)->use(); };
+const auto discard = [](auto& stage) { stage.pool.acquire(Duration::max()).discard(); };
+const auto detach = [](auto& stage) { stage.detached.push_back(stage.pool.acquire(Duration::max()).detach()); };
+const auto try_borrow = [](auto& stage) { (void)stage.pool.try_acquire(); };
+const auto invalidate = [](auto& stage) { stage.pool.invalidate(); };
+const auto maintain = [](auto& stage) { stage.pool.maintain(); };
+const auto suspend_and_resume = [](auto& stage) {
+  stage.pool.suspend();
+  stage.pool.resume();
+};
+const auto cancel = [](auto& stage) { stage.stop.request_stop(); };
+const auto close_pool = [](auto& stage) { stage.pool.close(1h); };
+const auto resize_to_one = [](auto& stage) { stage.pool.resize({.max_size = 1}); };
+const auto resize_to_two = [](auto& stage) { stage.pool.resize({.max_size = 2}); };
+
+const auto borrow_in_time = [](auto& stage) {
+  try {
+    stage.pool.acquire(1ms)->use();
+  } catch (const AcquireTimeout&) {
+  }
+};
+const auto borrow_unless_cancelled = [](auto& stage) {
+  try {
+    stage.pool.acquire(Duration::max(), stage.stop.get_token())->use();
+  } catch (const AcquireCancelled&) {
+  }
+};
+const auto borrow_unless_closed = [](auto& stage) {
+  try {
+    stage.pool.acquire(Duration::max())->use();
+  } catch (const PoolClosed&) {
+  }
+};
+const auto work_unless_closed = [](auto& stage) {
+  try {
+    stage.pool.acquire(Duration::max())->use(1ms);
+  } catch (const PoolClosed&) {
+  }
+};
+
+// --- The search -----------------------------------------------------------------------------------------------------
+
+// What is wrong when all threads are done.
+template <class Growth, class Health>
+std::string find_fault(Stage<Growth, Health>& stage, std::size_t bound) {
+  const Statistics figures = stage.pool.statistics();
+  if (figures.acquired != figures.released || figures.now.leased != 0) return "a lease is still counted";
+  if (figures.now.waiting != 0) return "somebody is still in the queue";
+  if (figures.now.total() > bound) return "too many connections are counted";
+  if (stage.ledger.peak > bound + stage.detached.size()) return "too many connections were open";
+  if (!stage.pool.close(1h).complete) return "the pool cannot be closed";
+  if (stage.ledger.live != stage.detached.size()) return "a connection was not closed";
+  if (stage.pool.statistics().opened != stage.pool.statistics().closed) return "opens and closes do not add up";
+  return {};
+}
+
+template <class Growth, class Health>
+std::string play(const Program<Growth, Health>& program, ScheduleSearch& search) {
+  sim::Simulation world;
+  world.step_limit = 1'000'000;
+  std::string wrong;
+  world.run([&] {
+    Ledger ledger;
+    SimulatedPool<Growth, Health> pool{connector(ledger), program.growth, {}, {}, program.options};
+    Stage<Growth, Health> stage{ledger, pool, {}, {}};
+    {
+      std::vector<typename SimulatedPool<Growth, Health>::Lease> first;
+      while (first.size() < program.warm) first.push_back(pool.acquire());
+    }
+    program.prepare(ledger);
+    // The search is about the operations alone, not about how their threads begin and end.
+    std::size_t running = program.threads.size();
+    sim::Task& main = *sim::self;
+    Threads threads;
+    for (const auto& operations : program.threads)
+      threads.start([&] {
+        for (const auto& operation : operations) operation(stage);
+        if (--running > 0) return;
+        world.decided_by(nullptr);
+        sim::Simulation::wake(main);
+      });
+    world.decided_by(&search);
+    world.block(TimePoint::max());
+    threads.join();
+    wrong = find_fault(stage, program.bound);
+  });
+  return wrong;
+}
+
+template <class Growth, class Health = AssumeHealthy>
+void explore(const Program<Growth, Health>& program) {
+  const bool inline_work = program.options.workers == 0U;
+  const std::size_t usual = inline_work ? program.preemptions : program.preemptions_with_workers;
+  const SearchBounds bounds{.preemptions = number_from_environment("LIDO_PREEMPTIONS", usual),
+                            .detours = number_from_environment("LIDO_DETOURS", usual_detours)};
+  const std::string name = program.name;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets it meanwhile
+  const char* const wanted = std::getenv("LIDO_SCHEDULE");
+  const std::string only = wanted != nullptr ? wanted : "";
+  if (!only.empty() && !only.starts_with(name + ':')) return;
+  ScheduleSearch search{bounds, only.empty() ? "" : only.substr(name.size() + 1)};
+  const OneProcessor pinned;
+  bool more = true;
+  for (; more; more = only.empty() && search.advance()) {
+    const std::string replay =
+        "replay with LIDO_SCHEDULE=" + name + ':' + search.schedule() + " and --run_test=exhaustive";
+    const ReplayNote note{replay};
+    const std::string wrong = play(program, search);
+    if (!wrong.empty()) BOOST_FAIL(name << ": " << wrong << "; " << replay);
+  }
+  if (!only.empty()) return;
+  BOOST_TEST(search.explored() > 1U);
+  std::printf("exhaustive: %s: %zu schedules, all with at most %zu preemptions and %zu detours\n", program.name,
+              search.explored(), bounds.preemptions, bounds.detours);
+  std::fflush(stdout);
+}
+
+constexpr Elastic two{.min_idle = 0, .max_size = 2};
+constexpr Elastic one{.min_idle = 0, .max_size = 1};
+
+// The same with the work done by the callers, and by workers.
+template <class Growth, class Health = AssumeHealthy>
+void explore_both(Program<Growth, Health> program) {
+  const std::string name = program.name;
+  for (const std::size_t workers : {0U, 2U}) {
+    const std::string full = name + "-" + std::to_string(workers) + "-workers";
+    program.name = full.c_str();
+    program.options.workers = workers;
+    explore(program);
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(exhaustive)
+
+BOOST_AUTO_TEST_CASE(three_threads_share_two_connections) {
+  explore_both<Elastic>({.name = "contention",
+                         .growth = two,
+                         .options = {},
+                         .warm = 2,
+                         .threads = {{work, borrow}, {work, borrow}, {work, borrow}}});
+}
+
+BOOST_AUTO_TEST_CASE(three_threads_share_two_connections_in_strict_order) {
+  explore<Elastic>({.name = "strict",
+                    .growth = two,
+                    .options = {.barging_limit = 0ms, .workers = 2},
+                    .warm = 2,
+                    .threads = {{work, borrow}, {work, borrow}, {work, borrow}}});
+}
+
+BOOST_AUTO_TEST_CASE(nobody_waits_beside_an_idle_connection) {
+  explore<Elastic>({.name = "idle",
+                    .growth = two,
+                    .options = {.barging_limit = 1h, .workers = 2, .sweep_interval = 24h},
+                    .warm = 2,
+                    .threads = {{work}, {work}, {keep_for_an_hour}, {borrow_within_a_minute}}});
+}
+
+BOOST_AUTO_TEST_CASE(an_empty_pool_opens_two_connections_for_three_threads) {
+  explore_both<Elastic>({.name = "cold",
+                         .growth = two,
+                         .options = {},
+                         .threads = {{work, borrow}, {work, borrow}, {work}},
+                         .preemptions = 1});
+}
+
+BOOST_AUTO_TEST_CASE(a_discard_frees_its_slot) {
+  explore_both<Elastic>({.name = "discard",
+                         .growth = two,
+                         .options = {},
+                         .warm = 2,
+                         .threads = {{discard, borrow}, {work, borrow}, {work, discard}}});
+}
+
+BOOST_AUTO_TEST_CASE(a_detach_frees_its_slot) {
+  explore_both<Elastic>({.name = "detach",
+                         .growth = two,
+                         .options = {},
+                         .warm = 2,
+                         .threads = {{detach, borrow}, {work, borrow}, {work}}});
+}
+
+BOOST_AUTO_TEST_CASE(a_time_out_races_with_a_grant) {
+  explore_both<Elastic>({.name = "timeout",
+                         .growth = one,
+                         .options = {},
+                         .warm = 1,
+                         .threads = {{work, borrow}, {borrow_in_time, borrow_in_time}, {borrow_in_time, borrow}},
+                         .bound = 1});
+}
+
+BOOST_AUTO_TEST_CASE(a_cancellation_races_with_a_grant) {
+  explore_both<Elastic>(
+      {.name = "cancel",
+       .growth = one,
+       .options = {},
+       .warm = 1,
+       .threads = {{work, cancel}, {borrow_unless_cancelled, borrow_unless_cancelled}, {work, borrow}},
+       .bound = 1});
+}
+
+BOOST_AUTO_TEST_CASE(an_invalidation_passes_beside_releases) {
+  explore_both<Elastic>({.name = "invalidate",
+                         .growth = two,
+                         .options = {},
+                         .warm = 2,
+                         .threads = {{work, borrow}, {work, borrow}, {invalidate, invalidate}}});
+}
+
+BOOST_AUTO_TEST_CASE(a_close_passes_beside_acquires) {
+  explore_both<Elastic>(
+      {.name = "close",
+       .growth = two,
+       .options = {},
+       .warm = 1,
+       .threads = {
+           {work_unless_closed, borrow_unless_closed}, {work_unless_closed, borrow_unless_closed}, {close_pool}}});
+}
+
+BOOST_AUTO_TEST_CASE(a_suspension_and_a_resize_pass_beside_acquires) {
+  explore_both<Elastic>({.name = "suspend",
+                         .growth = two,
+                         .options = {},
+                         .warm = 2,
+                         .threads = {{work, borrow}, {work, borrow}, {suspend_and_resume, borrow}}});
+  explore_both<Elastic>({.name = "resize",
+                         .growth = two,
+                         .options = {},
+                         .warm = 2,
+                         .threads = {{work, borrow}, {work, borrow}, {resize_to_one, resize_to_two}}});
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_open_is_tried_again_for_whoever_waits) {
+  explore_both<Elastic>({.name = "open-failed",
+                         .growth = two,
+                         .options = {},
+                         .threads = {{work, borrow}, {work}, {borrow}},
+                         .prepare =
+                             [](Ledger& ledger) {
+                               ledger.on_open = [&ledger](const OpenInfo&) {
+                                 if (ledger.attempts == 1) throw std::runtime_error{"refused"};
+                               };
+                             },
+                         .preemptions = 1});
+}
+
+BOOST_AUTO_TEST_CASE(a_dead_connection_is_replaced_for_whoever_waits) {
+  explore_both<Elastic, PingOnAcquire>(
+      {.name = "dead",
+       .growth = two,
+       .options = {},
+       .warm = 2,
+       .threads = {{work, borrow}, {work, borrow}, {borrow, maintain}},
+       .prepare = [](Ledger& ledger) { ledger.on_ping = [&ledger](TimePoint) { return ledger.pings != 2; }; },
+       .preemptions_with_workers = 1});
+}
+
+BOOST_AUTO_TEST_CASE(no_pooling_serves_three_threads_with_two_connections) {
+  explore_both<NullPool>({.name = "null-pool",
+                          .growth = NullPool{.max_size = 2},
+                          .options = {},
+                          .threads = {{work, borrow}, {work, borrow}, {work, try_borrow}},
+                          .preemptions = 1});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
