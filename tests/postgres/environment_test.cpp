@@ -145,6 +145,8 @@ BOOST_AUTO_TEST_CASE(options_out_of_their_range_are_refused_by_name) {
   BOOST_TEST(field({.pre_ping_after = -1s}) == "Options::pre_ping_after");
   BOOST_TEST(field({.linger = -1s}) == "Options::linger");
   BOOST_TEST(field({.connect_timeout = 0s}) == "Options::connect_timeout");
+  BOOST_TEST(field({.check_timeout = 0s}) == "Options::check_timeout");
+  BOOST_TEST(field({.reset_timeout = 0s}) == "Options::reset_timeout");
   BOOST_TEST(field({.keep_alive = 0s}) == "Options::keep_alive");
   BOOST_TEST(field({.leak_after = -1s}) == "Options::leak_after");
   BOOST_TEST(field({.statement_timeout = 0s}) == "Options::statement_timeout");

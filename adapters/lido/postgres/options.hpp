@@ -76,6 +76,12 @@ struct Options {
   /// How long one attempt to connect may take. Range: more than 0.
   Duration connect_timeout = std::chrono::seconds{10};
 
+  /// How long the server may take to answer the ping before a loan. Range: more than 0.
+  Duration check_timeout = std::chrono::seconds{5};
+
+  /// How long putting a connection back in order may take when it comes back. Range: more than 0.
+  Duration reset_timeout = std::chrono::seconds{5};
+
   /// How long one statement may take before it is cancelled and its connection is discarded. `Duration::max()`: no
   /// limit. The server's own `statement_timeout` keeps the connection, but does not notice a dead network; use both.
   /// Range: more than 0.
@@ -123,6 +129,8 @@ inline void validate(const Options& options) {
   not_negative(options.pre_ping_after, "Options::pre_ping_after");
   not_negative(options.linger, "Options::linger");
   positive(options.connect_timeout, "Options::connect_timeout");
+  positive(options.check_timeout, "Options::check_timeout");
+  positive(options.reset_timeout, "Options::reset_timeout");
   positive(options.keep_alive, "Options::keep_alive");
   positive(options.leak_after, "Options::leak_after");
   positive(options.statement_timeout, "Options::statement_timeout");

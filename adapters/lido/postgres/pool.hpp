@@ -65,6 +65,8 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
     pool.name = options.name;
     pool.acquire_timeout = options.pool_timeout;
     pool.open_timeout = options.connect_timeout;
+    pool.check_timeout = options.check_timeout;
+    pool.reset_timeout = options.reset_timeout;
     pool.keep_alive = options.keep_alive;
     pool.leak_after = options.leak_after;
     return pool;

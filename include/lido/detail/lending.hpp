@@ -123,7 +123,7 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
       if (!fresh && !this->healthy(slot, facts)) {
         this->give_back(slot, &Statistics::found_dead);
         this->suspect_others();
-        if (market_.inline_work()) run_closes();  // until they are closed there is no room to open
+        if (market_.inline_work()) this->run_closes();  // until they are closed there is no room to open
         return false;
       }
       slot.fresh.store(false, std::memory_order_relaxed);
