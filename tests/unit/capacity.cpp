@@ -285,6 +285,19 @@ BOOST_AUTO_TEST_CASE(resize_down_closes_idle_excess_now_and_lent_excess_on_retur
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_waiter_opens_nothing_while_more_are_lent_than_may_be) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 4}};
+    auto a = pool.acquire();
+    auto b = pool.acquire();
+    auto c = pool.acquire();
+    pool.resize({.min_idle = 0, .max_size = 1});
+    BOOST_CHECK_THROW((void)pool.acquire(1s), AcquireTimeout);
+    BOOST_TEST(ledger.opened == 3U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(resize_up_serves_waiters) {
   on_many_schedules([] {
     Ledger ledger;

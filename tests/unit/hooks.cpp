@@ -360,6 +360,21 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_away_is_asked_a_few_times_a_second_and_use
   });
 }
 
+BOOST_AUTO_TEST_CASE(after_an_outage_several_are_opened_at_a_time_again) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [&](const OpenInfo&) {
+      if (ledger.attempts <= 6) throw std::runtime_error{"refused"};
+      sim::sleep_for(100ms);
+    };
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{9}};
+    until([&] { return ledger.live == 1; });
+    const TimePoint back = sim::Platform::now();
+    pool.wait_until_ready(10s);
+    BOOST_TEST((sim::Platform::now() - back <= 201ms));  // eight by four workers
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_spike_is_served_by_what_is_there_and_a_few_more) {
   calmly([] {
     Ledger ledger;

@@ -97,6 +97,31 @@ BOOST_AUTO_TEST_CASE(a_reset_is_given_its_own_deadline) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_waiter_who_was_granted_a_dead_connection_keeps_its_place) {
+  for (const std::size_t workers : {0U, 3U})
+    calmly([&] {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo&) { sim::sleep_for(10ms); };
+      SimulatedPool<Elastic, PingOnAcquire> pool{
+          connector(ledger), one, {}, {}, {.barging_limit = 0ms, .workers = workers}};
+      auto held = pool.acquire();
+      ledger.on_ping = [&](TimePoint) { return false; };  // the one that is held; what is opened is not asked
+      std::vector<int> served;
+      Threads threads;
+      for (int t = 0; t < 3; ++t)
+        threads.start([&, t] {
+          sim::sleep_for(Duration{1ms} * (t + 1));
+          auto lease = pool.acquire(Duration::max());
+          served.push_back(t);
+          ledger.on_ping = [](TimePoint) { return true; };
+        });
+      until([&] { return pool.statistics().now.waiting == 3; });
+      held.release();
+      threads.join();
+      BOOST_TEST((served == std::vector<int>{0, 1, 2}));
+    });
+}
+
 BOOST_AUTO_TEST_CASE(zero_tries_once) {
   calmly([] {
     Ledger ledger;
