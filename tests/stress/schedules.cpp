@@ -1,7 +1,9 @@
 // Random programs on the simulated machine, one schedule a seed: the whole pool, every invariant, any order of events.
 // LIDO_SEEDS says how many seeds, LIDO_SEED replays one. Behaviour 56.
+#include <array>
 #include <boost/test/unit_test.hpp>
-#include <cstdio>
+#include <support/one_processor.hpp>
+#include <support/replay_note.hpp>
 #include <support/seeds.hpp>
 #include <support/simulated_pool.hpp>
 
@@ -103,7 +105,10 @@ void run_program(std::uint64_t seed) {
           Elastic{.min_idle = dice(2), .max_size = bound, .linger = 3ms},
           {},
           {},
-          {.open_timeout = 10ms, .barging_limit = dice(2) == 0 ? 0ms : 1ms, .workers = dice(4), .sweep_interval = 5ms}};
+          {.open_timeout = 10ms,
+           .barging_limit = std::array{0ms, 1ms, 20ms}[dice(3)],
+           .workers = dice(4),
+           .sweep_interval = 5ms}};
       Threads threads;
       for (std::size_t t = 0; t < 2 + dice(3); ++t) threads.start([&] { act(pool, dice, 3, detached); });
       threads.join();
@@ -128,9 +133,12 @@ BOOST_AUTO_TEST_CASE(random_programs_keep_every_promise_on_every_schedule) {
   const std::uint64_t only = number_from_environment("LIDO_SEED", 0);
   const std::uint64_t first = only != 0 ? only : 1;
   const std::uint64_t count = only != 0 ? 1 : number_from_environment("LIDO_SEEDS", 1000);
-  for (std::uint64_t seed = first; seed < first + count; ++seed) BOOST_TEST_CONTEXT("replay with LIDO_SEED=" << seed) {
-      run_program(seed);
-    }
+  const OneProcessor pinned;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const std::string replay = "replay with tests/run --seed " + std::to_string(seed);
+    const ReplayNote note{replay};
+    BOOST_TEST_CONTEXT(replay) { run_program(seed); }
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
