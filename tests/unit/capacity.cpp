@@ -154,12 +154,17 @@ BOOST_AUTO_TEST_CASE(forty_threads_that_take_turns_keep_no_more_than_they_need_a
   calmly([] {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 10, .linger = 5s}};
+    {
+      std::vector<SimulatedPool<>::Lease> all;
+      for (int i = 0; i < 10; ++i) all.push_back(pool.acquire());
+    }
     Threads threads;
     for (int t = 0; t < 40; ++t)
       threads.start([&, t] {
-        {  // ten at once, so that each thread has its favourite
+        sim::sleep_for(Duration{10ms} * (t / 10));
+        {  // ten idle ones for ten at once, so that each thread has its favourite
           auto lease = pool.acquire();
-          sim::sleep_for(10ms);
+          sim::sleep_for(5ms);
         }
         sim::sleep_for(Duration{1ms} * t);
         for (int i = 0; i < 300; ++i) {

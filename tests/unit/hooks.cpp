@@ -213,6 +213,20 @@ BOOST_AUTO_TEST_CASE(a_connection_past_its_age_is_closed_on_return_and_not_under
   });
 }
 
+BOOST_AUTO_TEST_CASE(age_is_enforced_at_acquire) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), Elastic{}, {}, RetireAfter{.age = 10s, .jitter = 0}, {.sweep_interval = 1h}};
+    (void)pool.acquire();
+    sim::sleep_for(9s);
+    BOOST_TEST(pool.acquire()->number == 1U);
+    sim::sleep_for(1s);
+    BOOST_TEST(pool.acquire()->number == 2U);
+    BOOST_TEST(pool.statistics().recycled == 1U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(age_is_enforced_on_a_pool_that_is_never_idle) {
   calmly([] {
     Ledger ledger;

@@ -2,13 +2,17 @@
 #include <boost/test/unit_test.hpp>
 #include <optional>
 #include <support/simulated_pool.hpp>
+#include <thread>
 
 using namespace lido;
 using namespace lido::test;
 
 namespace {
+// Destroyed after the last test, on the real machine: a hang or a leak is this program's.
+Pool<int, FixedSize> in_static_storage{[] { return 7; }, FixedSize{2}};  // NOLINT(cert-err58-cpp)
+
 constexpr Elastic two{.min_idle = 0, .max_size = 2};
-}
+}  // namespace
 
 BOOST_AUTO_TEST_SUITE(lifetime)
 
@@ -273,6 +277,11 @@ BOOST_AUTO_TEST_CASE(a_pool_may_be_released_by_one_of_its_own_listeners) {
     pool->acquire().discard();
     until([&] { return gone && ledger.live == 0; });
   });
+}
+
+BOOST_AUTO_TEST_CASE(a_pool_in_static_storage_is_used_by_threads_that_end) {
+  for (int i = 0; i < 3; ++i) std::thread{[] { BOOST_TEST(*in_static_storage.acquire().operator->() == 7); }}.join();
+  BOOST_TEST(in_static_storage.statistics().acquired == 3U);
 }
 
 BOOST_AUTO_TEST_CASE(suspend_holds_newcomers_to_their_own_time_out_and_resume_serves_them_in_order) {
