@@ -124,9 +124,8 @@ FAULTS = [
     Fault("resume_serves_nobody", MARKET, "    suspended_ = false;\n    match(turn);", "    suspended_ = false;"),
     Fault("close_leaves_waiters", MARKET, "      settle(*waiter, Fate::closed, turn);\n", ""),
     Fault("close_leaves_connections", MARKET, "    this->drop_queued_opens(turn);\n    invalidate(turn);", "    this->drop_queued_opens(turn);"),
-    Fault("closed_pool_lends", CORE,
-          "      this->gate_.store(Base::Gate::closed, std::memory_order_relaxed);\n      market_.close(lock);",
-          "      market_.close(lock);"),
+    Fault("suspended_pool_lends_what_is_idle", CORE,
+          "    this->suspended_.store(true, std::memory_order_relaxed);\n", ""),
     Fault("permanent_failure_is_waited_for", MARKET, "if (permanent && !this->any_live()) {", "if (false) {"),
     Fault("cancelled_before_is_not_noticed", LENDING, "    if (stop.stop_requested()) throw_cancelled();\n", ""),
     # --- figures

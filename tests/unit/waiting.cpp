@@ -292,6 +292,8 @@ BOOST_AUTO_TEST_CASE(a_stop_that_was_requested_already_fails_at_once) {
     BOOST_CHECK_THROW((void)pool.acquire(1s, stop.get_token()), AcquireCancelled);
     BOOST_TEST(pool.statistics().cancelled == 1U);
     BOOST_TEST(ledger.attempts == 0U);
+    (void)pool.acquire();
+    BOOST_CHECK_THROW((void)pool.acquire(1s, stop.get_token()), AcquireCancelled);  // also beside an idle one
   });
 }
 

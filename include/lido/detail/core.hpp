@@ -163,13 +163,13 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
   void suspend() noexcept {
     const Turn lock = this->turn();
     market_.suspend();
-    if (!market_.closed()) this->gate_.store(Base::Gate::suspended, std::memory_order_relaxed);
+    this->suspended_.store(true, std::memory_order_relaxed);
   }
 
   void resume() noexcept {
     Turn lock = this->turn();
     market_.resume(lock);
-    if (!market_.closed()) this->gate_.store(Base::Gate::open, std::memory_order_relaxed);
+    this->suspended_.store(false, std::memory_order_relaxed);
   }
 
   void maintain() noexcept {
@@ -199,7 +199,6 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
     const TimePoint deadline = saturating_add(Platform::now(), grace);
     {
       Turn lock = this->turn();
-      this->gate_.store(Base::Gate::closed, std::memory_order_relaxed);
       market_.close(lock);
     }
     this->closing_.request_stop();

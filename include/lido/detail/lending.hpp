@@ -55,8 +55,6 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   using Base::signals_;
   using Base::totals_;
 
-  enum class Gate : std::uint8_t { open, suspended, closed };
-
   [[noreturn]] void throw_timeout(TimePoint since, bool unfit) {
     const Duration waited = Platform::now() - since;
     PoolCounts counts;
@@ -87,7 +85,9 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
     report_timeout(AcquireTimeout{message, phase, waited, counts, std::move(holders)});
   }
 
-  typename Platform::template Atomic<Gate> gate_{Gate::open};  // read by every acquire, written by few calls
+  // As the market knows it too; read by every acquire, written by few calls. A closed pool needs no such sign: it has
+  // nothing idle.
+  typename Platform::template Atomic<bool> suspended_{false};
 
  private:
   struct ThreadWaiter : Waiter<Slot> {
@@ -101,8 +101,8 @@ class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
     // A caller that does not wait still gives the check its time.
     const Duration patience = timeout == Duration::zero() ? options_.check_timeout : timeout;
     const TimePoint deadline = reads_clock ? saturating_add(now, patience) : TimePoint::max();
-    // Relaxed: an acquire that overlaps a close or a suspension may come before it.
-    while (gate_.load(std::memory_order_relaxed) == Gate::open) {
+    // Relaxed: an acquire that overlaps a suspension may come before it.
+    while (!suspended_.load(std::memory_order_relaxed)) {
       Slot* const slot = market_.slots().claim_idle();
       if (slot == nullptr) return nullptr;
       if (lend(*slot, now, deadline, where)) return slot;
