@@ -118,23 +118,6 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
 
   // --- administration ---------------------------------------------------------------------------------------------
 
-  // Starts the workers.
-  void start() {
-    workers_ = std::make_unique<Worker[]>(this->worker_count_);
-    for (std::size_t i = 0; i < this->worker_count_; ++i) {
-      Worker& worker = workers_[i];
-      this->add_reference();
-      ++working_;
-      try {
-        worker.thread = typename Platform::Thread{[this, &worker] { live(worker); }};
-      } catch (...) {
-        --working_;
-        this->drop_reference();
-        throw;
-      }
-    }
-  }
-
   // The first opens.
   void begin() noexcept {
     Turn lock = this->turn();
@@ -210,7 +193,7 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
   void abandon() noexcept {
     if (!is_ours()) return disown();
     close(Duration::zero());
-    stop_workers();
+    this->stop_workers();
     {
       const Turn lock = this->turn();
       this->orphans_ = true;
@@ -257,47 +240,6 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
   using Base::signals_;
   using Base::totals_;
 
-  struct Worker {
-    typename Platform::Thread thread;
-    Sleeper<Platform> sleeper;
-    std::atomic<bool> done{false};
-  };
-
-  void live(Worker& worker) noexcept {
-    this->work(worker.sleeper);
-    {
-      Turn lock = this->turn();
-      --working_;
-      worker.done.store(true, std::memory_order_relaxed);
-      market_.wake_watchers(lock);
-    }
-    this->drop_reference();
-  }
-
-  // Joins the workers that come to an end within the deadlines that their work was given. One that does not (its hook
-  // ignores the deadline), and the one that this is called from, are let go; they keep the core until they end.
-  void stop_workers() noexcept {
-    if (workers_ == nullptr) return;  // it could not even be started
-    {
-      Turn lock = this->turn();
-      this->stopping_ = true;
-      while (Sleeper<Platform>* const worker = market_.workers().pop()) lock.wake_later(*worker);
-    }
-    const bool from_worker = std::any_of(workers_.get(), workers_.get() + this->worker_count_, [](const Worker& each) {
-      return each.thread.get_id() == Platform::this_thread();
-    });
-    const Duration patience = std::max(options_.open_timeout, options_.check_timeout);
-    this->await(saturating_add(Platform::now(), patience), [&](Turn&) { return working_ == (from_worker ? 1U : 0U); });
-    for (std::size_t i = 0; i < this->worker_count_; ++i) {
-      typename Platform::Thread& thread = workers_[i].thread;
-      if (!thread.joinable()) continue;
-      if (workers_[i].done.load(std::memory_order_relaxed))
-        thread.join();
-      else
-        thread.detach();
-    }
-  }
-
   // What a pool without workers owes after a turn that may have retired connections.
   void after_turn() noexcept {
     if (this->worker_count_ == 0) this->run_closes();
@@ -312,8 +254,6 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
   }
 
   typename Platform::ProcessMark mark_;
-  std::unique_ptr<Worker[]> workers_;
-  std::size_t working_ = 0;  // owned by the lock
 };
 
 }  // namespace lido::detail

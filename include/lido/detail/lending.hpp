@@ -12,13 +12,13 @@
 #include <vector>
 
 #include <lido/detail/complaint.hpp>
-#include <lido/detail/upkeep.hpp>
+#include <lido/detail/workers.hpp>
 
 namespace lido::detail {
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Lending : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
-  using Base = Upkeep<Connection, Growth, Health, Recycle, Platform>;
+class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Workers<Connection, Growth, Health, Recycle, Platform>;
 
  public:
   using Base::Base;
