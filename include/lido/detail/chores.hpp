@@ -156,9 +156,28 @@ class Chores : public Shared {
     }
   }
 
+  // While it lives, what a pool without workers queues is done by this thread.
+  class Help {
+   public:
+    explicit Help(Chores& chores) noexcept : chores_{chores} {
+      const Turn lock = chores_.turn();
+      chores_.market_.begin_help();
+    }
+    ~Help() {
+      Turn lock = chores_.turn();
+      chores_.market_.end_help(lock);
+    }
+    Help(const Help&) = delete;
+    Help& operator=(const Help&) = delete;
+
+   private:
+    Chores& chores_;
+  };
+
   // Waits until `done` (asked under the lock) or the deadline; whether it came true. Without workers, works meanwhile.
   template <class Done>
   bool await(TimePoint deadline, Done done) noexcept {
+    const Help help{*this};
     Sleeper<Platform> self;
     for (;;) {
       if (worker_count_ == 0)

@@ -156,6 +156,7 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
   }
 
   void maintain() noexcept {
+    const typename Base::Help help{*this};
     this->sweep();
     while (this->do_one(true, TimePoint::max())) {
     }

@@ -141,6 +141,10 @@ class Market : public Stock<Slot, Growth, Platform> {
 
   // Asks the growth policy. `extra`: callers that want a connection and do not wait for it.
   void grow(Turn& turn, std::size_t extra = 0) noexcept {
+    if (nobody_opens()) {
+      retry_ = false;
+      return;
+    }
     this->begin_opens(queue_.size() + extra, turn);
     if (!inline_work()) return;
     if (!this->opens().empty()) call_opener(turn);
@@ -148,6 +152,13 @@ class Market : public Stock<Slot, Growth, Platform> {
       timekeeper_ = nullptr;  // it may sleep without a limit now, and has to be called for the next
     else if (timekeeper_ == nullptr)
       timekeeper_ = call_opener(turn);
+  }
+
+  // Without workers: a thread that does not wait for a connection does what is queued until `end_help`.
+  void begin_help() noexcept { ++helpers_; }
+  void end_help(Turn& turn) noexcept {
+    --helpers_;
+    if (nobody_opens()) this->drop_queued_opens(turn);
   }
 
   // --- administration ---------------------------------------------------------------------------------------------
@@ -233,11 +244,13 @@ class Market : public Stock<Slot, Growth, Platform> {
     return nullptr;
   }
 
+  // Without workers an open that is queued while nobody waits or helps would stay queued, and count.
+  [[nodiscard]] bool nobody_opens() const noexcept { return inline_work() && queue_.empty() && helpers_ == 0; }
+
   void dequeue(Waiter& waiter, Turn& turn) noexcept {
     queue_.remove(waiter);
     if (timekeeper_ == &waiter) timekeeper_ = nullptr;
-    // Without workers nobody would come for them.
-    if (inline_work() && queue_.empty()) this->drop_queued_opens(turn);
+    if (nobody_opens()) this->drop_queued_opens(turn);
   }
 
   using Base::backoff_;
@@ -253,6 +266,7 @@ class Market : public Stock<Slot, Growth, Platform> {
   typename Platform::Mutex mutex_;
   WaitQueue<Slot> queue_;
   Waiter* timekeeper_ = nullptr;  // without workers: who tries again after the back-off
+  std::size_t helpers_ = 0;
   bool wake_in_flight_ = false;
 };
 
