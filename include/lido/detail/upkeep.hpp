@@ -134,7 +134,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   Finding examine(Slot& slot, TimePoint now) noexcept {
     const ConnectionInfo facts = this->info(slot, Moment::sweep, now, options_.check_timeout);
     ConnectionInfo soon = facts;
-    soon.age += 2 * std::min(options_.sweep_interval, facts.age / 32);
+    if (!market_.inline_work()) soon.age += 2 * std::min(options_.sweep_interval, facts.age / 32);
     const bool worn = !this->recycles(slot, soon);
     {
       const Turn lock = this->turn();
