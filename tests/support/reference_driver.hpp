@@ -99,6 +99,8 @@ class ReferenceDriver {
   static constexpr Duration pause = 1ms;
 
  public:
+  ReferenceDriver(const ReferenceDriver&) = delete;
+  ReferenceDriver& operator=(const ReferenceDriver&) = delete;
   // Throws Mismatch.
   static void play(Bytes bytes) {
     Server server;
@@ -118,7 +120,7 @@ class ReferenceDriver {
     const Growth growth = decode_growth<Growth>(bytes_);
     RetireAfter recycle{.jitter = 0};
     if (const std::size_t uses = bytes_.below(4); uses > 0) recycle.uses = uses;
-    if (const std::size_t age = bytes_.below(4); age > 0) recycle.age = 10ms * static_cast<int>(age);
+    if (const auto age = static_cast<int>(bytes_.below(4)); age > 0) recycle.age = 10ms * age;
     model_.emplace(ReferencePool::Rules{
         .plan = plan(growth), .uses = recycle.uses, .age = recycle.age, .dead = [&](std::uint64_t id) {
           return server_.dead.contains(id);
@@ -132,8 +134,6 @@ class ReferenceDriver {
   }
   // A pool that goes first, and one that is outlived by its leases.
   ~ReferenceDriver() { pool_.reset(); }
-  ReferenceDriver(const ReferenceDriver&) = delete;
-  ReferenceDriver& operator=(const ReferenceDriver&) = delete;
 
   static ReferencePool::Plan plan(const Growth& growth) {
     return [growth](const PoolCounts& counts) { return growth.plan(counts); };

@@ -11,8 +11,8 @@
 #endif
 
 // There in programs with a sanitizer, which ends them without a signal.
-extern "C" void __sanitizer_set_death_callback(void (*)())
-    __attribute__((weak));  // NOLINT(bugprone-reserved-identifier)
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the sanitizer's own
+extern "C" void __sanitizer_set_death_callback(void (*)()) __attribute__((weak));
 
 namespace lido::test {
 
