@@ -12,13 +12,14 @@
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/session.hpp>
 #include <postgres/server.hpp>
+#include <support/forking.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
 
-BOOST_AUTO_TEST_SUITE(fork_)
+BOOST_AUTO_TEST_SUITE(fork_, *boost::unit_test::enable_if<lido::test::can_fork>())
 
 BOOST_AUTO_TEST_CASE(a_child_opens_its_own_sessions_and_leaves_the_parents_alone) {
   postgres::Pool pool{server().conninfo(), {.pool_size = 4}};

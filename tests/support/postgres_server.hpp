@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -121,7 +122,14 @@ class PostgresServer {
     if (server_ == 0) return;
     ::kill(server_, SIGSTOP);  // first, so that it starts no more
     guard(children());
-    for (const pid_t child : children()) ::kill(child, SIGSTOP);
+    // A signal takes its time, and what the server was forking just then comes to light after it.
+    for (std::size_t found = 0, before = 1; found != before || !is_stopped(server_);) {
+      before = std::exchange(found, 0);
+      for (const pid_t child : children()) {
+        ::kill(child, SIGSTOP);
+        ++found;
+      }
+    }
   }
   void sigcont() {
     if (server_ == 0) return;
@@ -252,6 +260,13 @@ class PostgresServer {
       if (rest >> state >> parent && parent == server_) found.push_back(static_cast<pid_t>(std::stol(name)));
     }
     return found;
+  }
+
+  [[nodiscard]] static bool is_stopped(pid_t process) {
+    std::ifstream status{"/proc/" + std::to_string(process) + "/stat"};
+    std::string text{std::istreambuf_iterator<char>{status}, {}};
+    const auto state = text.rfind(") ");  // behind the name
+    return state == std::string::npos || text[state + 2] == 'T' || text[state + 2] == 'Z';
   }
 
   // A process that sees the end of a pipe when this one is gone. A stopped server would not notice.

@@ -12,6 +12,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <lido/pool.hpp>
+#include <support/forking.hpp>
 
 using namespace lido;
 using namespace std::chrono_literals;
@@ -52,7 +53,7 @@ int in_a_child(Body body) {
 template <>
 inline constexpr bool lido::safe_to_destroy_after_fork<Mute> = true;
 
-BOOST_AUTO_TEST_SUITE(fork_)
+BOOST_AUTO_TEST_SUITE(fork_, *boost::unit_test::enable_if<lido::test::can_fork>())
 
 BOOST_AUTO_TEST_CASE(a_child_uses_connections_of_its_own_and_the_parent_keeps_its_own) {
   for (const std::size_t workers : {0U, 3U}) {
