@@ -189,7 +189,7 @@ class Chores : public Shared {
         if (done(lock)) return true;
         if (Platform::now() >= deadline) return false;
         if (worker_count_ == 0 && !market_.opens().empty()) continue;
-        if (worker_count_ == 0) due = std::min(due, market_.retry_at());
+        due = std::min(due, market_.retry_at());
         market_.watchers().push(self);
       }
       rest(self, market_.watchers(), due);

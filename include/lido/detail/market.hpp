@@ -60,6 +60,7 @@ class Market : public Stock<Slot, Growth, Platform> {
   bool compete(Waiter& waiter, Turn& turn) noexcept {
     wake_in_flight_ = false;
     waiter.fate.store(Fate::waiting, std::memory_order_relaxed);
+    if (suspended_) return false;  // `resume` matches again
     Slot* const slot = slots_.claim_idle_or_recall();
     if (slot == nullptr) return false;
     dequeue(waiter, turn);
@@ -179,6 +180,7 @@ class Market : public Stock<Slot, Growth, Platform> {
 
   void close(Turn& turn) noexcept {
     closed_ = true;
+    retry_ = false;
     while (Waiter* const waiter = queue_.front()) {
       dequeue(*waiter, turn);
       settle(*waiter, Fate::closed, turn);

@@ -127,6 +127,7 @@ class Stock {
     std::size_t more = std::min(growth_.plan(now).open, plan_.max_size - total_);
     if (more > 0 && backoff_.failing() && Platform::now() < backoff_.until()) {
       retry_ = true;
+      if (!inline_work()) wake_worker(turn);  // one of them has to know until when to rest
       return;
     }
     // Behind one prober while the server is away.
@@ -156,6 +157,7 @@ class Stock {
     }
     slot.retire = false;
     slot.expiring = false;
+    slot.thread.store({}, std::memory_order_relaxed);
     slot.state.store(SlotState::vacant, std::memory_order_relaxed);
     --total_;
     wake_watchers(turn);

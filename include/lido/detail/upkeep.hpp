@@ -33,7 +33,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     market_.slots().each([&](Slot& slot) {
       Base::stamp(slot, now);
       if (!look_closer || !claim_for_check(slot)) return;
-      const Finding finding = examine(slot, now);
+      const Finding finding = examine(slot, Platform::now());
       conclude(slot, finding);
       if (finding == &Statistics::found_dead) suspect_others();
       // From here on it is lent only when the others do not suffice. Relaxed would do: the exchange passes on what
@@ -147,7 +147,9 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
       const TimePoint proof =
           std::max(slot.checked_at.load(std::memory_order_relaxed), slot.since.load(std::memory_order_relaxed));
       if (now - proof < options_.keep_alive) return nullptr;
-      if (!this->healthy(slot, facts)) return &Statistics::found_dead;
+      soon = facts;
+      soon.idle = Duration::max();  // no window of trust: the point is to ask
+      if (!this->healthy(slot, soon)) return &Statistics::found_dead;
       slot.checked_at.store(now, std::memory_order_relaxed);
     }
     return nullptr;
