@@ -329,6 +329,35 @@ BOOST_AUTO_TEST_CASE(wait_until_ready_opens_one_connection_of_a_lazy_pool) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(wait_until_ready_outlives_a_short_outage) {
+  for (const std::size_t workers : {0U, 3U})
+    calmly([&] {
+      Ledger ledger;
+      const TimePoint start = sim::Platform::now();
+      ledger.on_open = [&](const OpenInfo&) {
+        if (sim::Platform::now() - start < 20ms) throw std::runtime_error{"starting up"};
+      };
+      SimulatedPool<> pool{connector(ledger), two, {}, {}, {.workers = workers, .sweep_interval = 1h}};
+      pool.wait_until_ready(10s);
+      BOOST_TEST((sim::Platform::now() - start < 500ms));
+    });
+}
+
+BOOST_AUTO_TEST_CASE(an_acquire_after_a_failure_is_served_when_the_back_off_ends) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [&](const OpenInfo&) {
+      if (ledger.attempts == 1) throw std::runtime_error{"refused"};
+    };
+    SimulatedPool<> pool{
+        connector(ledger), two, {}, {}, {.sweep_interval = 1h, .backoff_min = 100ms, .backoff_max = 100ms}};
+    BOOST_TEST(!pool.try_acquire());
+    until([&] { return ledger.attempts == 1; });
+    sim::sleep_for(1ms);  // everybody rests
+    BOOST_TEST(pool.acquire(1s)->number == 2U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(wait_until_ready_tells_why_it_cannot_be) {
   struct WrongPassword : std::runtime_error, PermanentFailure {
     WrongPassword() : std::runtime_error{"wrong password"} {}
