@@ -101,7 +101,8 @@ class Pool {
   Lease acquire(std::source_location where = std::source_location::current()) {
     return acquire(core().acquire_timeout(), {}, where);
   }
-  /// The same within `timeout`. Zero takes what is idle or throws at once; `Duration::max()` waits without limit.
+  /// The same within `timeout`. Zero takes what is idle, after a check that is due, or throws; `Duration::max()` waits
+  /// without limit.
   Lease acquire(Duration timeout, std::source_location where = std::source_location::current()) {
     return acquire(timeout, {}, where);
   }

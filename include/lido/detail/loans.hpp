@@ -117,7 +117,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   [[nodiscard]] static bool is_lent(const Slot& slot) noexcept {
     const SlotState state = slot.state.load(std::memory_order_relaxed);
     return (state == SlotState::leased || state == SlotState::recalled) &&
-           slot.thread.load(std::memory_order_relaxed) != std::thread::id{};
+           slot.thread.load(std::memory_order_acquire) != std::thread::id{};
   }
   [[nodiscard]] bool is_overdue(const Slot& slot, TimePoint now) const noexcept {
     if (!is_lent(slot)) return false;

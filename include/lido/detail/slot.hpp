@@ -86,8 +86,10 @@ struct alignas(64) Slot {
     bump(uses);
     bump(acquired);
     where.store(location, std::memory_order_relaxed);
-    thread.store(borrower, std::memory_order_relaxed);
     since.store(now, std::memory_order_relaxed);
+    // Last, and release: who sees a borrower sees since when. Otherwise the time that the connection lay idle would
+    // pass for a leak.
+    thread.store(borrower, std::memory_order_release);
   }
   [[nodiscard]] ConnectionInfo info(Moment moment, TimePoint now, TimePoint deadline) const noexcept {
     const auto relaxed = std::memory_order_relaxed;
