@@ -117,7 +117,7 @@ class ReferenceDriver {
 
  private:
   ReferenceDriver(Server& server, Bytes bytes) : server_{server}, bytes_{bytes} {
-    const Growth growth = decode_growth<Growth>(bytes_);
+    const auto growth = decode_growth<Growth>(bytes_);
     RetireAfter recycle{.jitter = 0};
     if (const std::size_t uses = bytes_.below(4); uses > 0) recycle.uses = uses;
     if (const auto age = static_cast<int>(bytes_.below(4)); age > 0) recycle.age = 10ms * age;

@@ -85,7 +85,8 @@ BOOST_AUTO_TEST_CASE(a_child_uses_connections_of_its_own_and_the_parent_keeps_it
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_child_may_be_forked_in_the_middle_of_anything) {
+BOOST_AUTO_TEST_CASE(a_child_may_be_forked_in_the_middle_of_anything,
+                     *boost::unit_test::enable_if<lido::test::can_fork_amid_threads>()) {
   Pool pool{[] { return Descriptor{}; }, Elastic{.max_size = 2}};
   std::atomic<bool> stop{false};
   {

@@ -68,10 +68,11 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
     Connection connection = std::move(slot.connection);
     std::optional<LeakReport> leak;
     bool orphan = false;
-    slot.destroy();
+    const bool destroyed = Base::destroy(slot);
     {
       Turn lock = this->turn();
       ++totals_.closed;
+      if (!destroyed) ++totals_.listener_errors;
       leak = this->end_of_leak(slot);
       market_.vacate(slot, lock);
       orphan = this->orphans_;
@@ -109,9 +110,6 @@ class Core final : public Lending<Connection, Growth, Health, Recycle, Platform>
     figures.released = figures.acquired - std::min<std::uint64_t>(figures.acquired, figures.now.leased);
     return figures;
   }
-
-  // Who has a connection now.
-  using Base::holders;
 
   [[nodiscard]] Signals<Connection>& signals() noexcept { return signals_; }
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }

@@ -117,12 +117,14 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   bool lend(Slot& slot, TimePoint now, TimePoint deadline, std::source_location where) {
     if constexpr (reads_clock) {
       ConnectionInfo facts = this->info(slot, Moment::acquire, now, options_.check_timeout);
+      const bool hurried = deadline < facts.deadline;
       facts.deadline = std::min(facts.deadline, deadline);
       if (!this->recycles(slot, facts)) return this->give_back(slot, &Statistics::recycled), false;
       const bool fresh = slot.fresh.load(std::memory_order_relaxed);
       if (!fresh && !this->healthy(slot, facts)) {
         this->give_back(slot, &Statistics::found_dead);
-        this->suspect_others();
+        // Running out of a caller's short time is no evidence against others.
+        if (!hurried || Platform::now() < facts.deadline) this->suspect_others();
         if (market_.inline_work()) this->run_closes();  // until they are closed there is no room to open
         return false;
       }
@@ -159,6 +161,11 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
           throw_timeout(waiter.since, unfit);
       }
       const TimePoint now = Platform::now();
+      if (reads_clock && now > deadline) {
+        // Granted too late to be checked: it is passed on, and not condemned for the lack of time.
+        this->give_back(*waiter.slot, nullptr);
+        throw_timeout(waiter.since, unfit);
+      }
       if (lend(*waiter.slot, now, deadline, where)) {
         const Turn lock = this->turn();
         totals_.wait.record(now - waiter.since);

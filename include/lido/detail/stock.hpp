@@ -209,7 +209,9 @@ class Stock {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
       const bool free = slots_.is_free(seen);
       const bool lent = seen == SlotState::leased || seen == SlotState::recalled;
-      if (which == SlotState::leased ? !lent && !free : which == SlotState::idle ? !free : seen != which) return false;
+      // What was idle when others were looked at may be lent by now, and the other way round.
+      const bool wanted = which == SlotState::leased ? free || lent : which == SlotState::idle ? free : seen == which;
+      if (!wanted) return false;
       if (free) {
         if (!slots_.claim(slot, seen, SlotState::leased)) continue;
         retire(slot, turn);

@@ -87,7 +87,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
           continue;
         }
         sweep_now = suspect == nullptr && next_sweep_ <= now;
-        if (sweep_now) next_sweep_ = saturating_add(now, options_.sweep_interval);
+        if (sweep_now) next_sweep_ = TimePoint::max();  // one sweep at a time, however long its checks take
         if (suspect == nullptr && !sweep_now) {
           due = std::min(next_sweep_, market_.retry_at());
           market_.workers().push(self);
@@ -96,7 +96,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
       if (suspect != nullptr)
         check(*suspect);
       else if (sweep_now)
-        sweep();
+        sweep_in_turn();
       else
         this->rest(self, market_.workers(), due);
     }
@@ -106,6 +106,12 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   bool stopping_ = false;  // owned by the lock
 
  private:
+  void sweep_in_turn() noexcept {
+    sweep();
+    const Turn lock = this->turn();
+    next_sweep_ = saturating_add(Platform::now(), options_.sweep_interval);
+  }
+
   static bool claim_for_check(Slot& slot) noexcept {
     using Table = Slots<Slot, Platform>;
     return Table::claim(slot, SlotState::idle, SlotState::checking) ||

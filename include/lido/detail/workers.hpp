@@ -83,7 +83,7 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   }
 
   std::unique_ptr<Worker[]> workers_;
-  std::size_t working_ = 0;  // owned by the lock
+  std::size_t working_ = 0;  // owned by the lock; by `start` before, since no worker ends until it is told to
 };
 
 }  // namespace lido::detail
