@@ -48,6 +48,10 @@ struct PingIfIdle {
   }
 };
 
+constexpr bool may_block(const PingIfIdle& policy, const ConnectionInfo& info) noexcept {
+  return info.idle >= policy.after;
+}
+
 inline void validate(const PingIfIdle& policy) {
   if (policy.after < Duration::zero()) throw InvalidOption{"PingIfIdle::after", "a duration of zero or more"};
 }

@@ -59,4 +59,11 @@ concept RecyclePolicyFor =
 template <class Policy>
 inline constexpr bool always_keeps = false;
 
+/// Whether a hook may block when it is told this. A worker then asks it for an asynchronous acquire, so that no event
+/// loop is held up. Overload it beside a policy of your own that does not block; without that, the answer is yes.
+template <class Policy>
+constexpr bool may_block(const Policy&, const ConnectionInfo&) noexcept {
+  return !always_keeps<Policy>;
+}
+
 }  // namespace lido

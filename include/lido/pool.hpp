@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <lido/async.hpp>
 #include <lido/detail/core.hpp>
 #include <lido/detail/platform.hpp>
 #include <lido/growth.hpp>
@@ -118,6 +119,28 @@ class Pool {
     Core& core = this->core();
     if (auto* const slot = core.try_acquire(where)) return Lease{core, *slot};
     return std::nullopt;
+  }
+
+  /// The same as `acquire` for a coroutine: `auto lease = co_await pool.async_acquire(2s);`. Blocks on nothing where
+  /// the pool has workers: they open, and ask the policies that may block. Without workers this thread does, and
+  /// somebody has to call `maintain()` for time-outs. The first wait with a time-out starts one more thread, which
+  /// keeps time.
+  auto async_acquire(std::source_location where = std::source_location::current()) {
+    return async_acquire(core().acquire_timeout(), {}, InLine{}, where);
+  }
+  auto async_acquire(Duration timeout, std::source_location where = std::source_location::current()) {
+    return async_acquire(timeout, {}, InLine{}, where);
+  }
+  auto async_acquire(Duration timeout, typename Platform::StopToken stop,
+                     std::source_location where = std::source_location::current()) {
+    return async_acquire(timeout, std::move(stop), InLine{}, where);
+  }
+  /// The same, resumed on `executor`: a callable that takes a `std::coroutine_handle<>` and sees that it is resumed.
+  template <ExecutorType Executor>
+  AsyncAcquire<Core, Lease, Executor> async_acquire(Duration timeout, typename Platform::StopToken stop,
+                                                    Executor executor,
+                                                    std::source_location where = std::source_location::current()) {
+    return {core(), timeout, std::move(stop), std::move(executor), where};
   }
 
   /// A snapshot of the figures. Takes the queue's lock for a pass over the slots.

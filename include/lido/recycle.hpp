@@ -85,6 +85,15 @@ struct AllOf {
 template <class... Policies>
 inline constexpr bool always_keeps<AllOf<Policies...>> = (always_keeps<Policies> && ...);
 
+constexpr bool may_block(const RetireAfter&, const ConnectionInfo&) noexcept { return false; }
+constexpr bool may_block(const ResetOnReturn&, const ConnectionInfo& info) noexcept {
+  return info.moment == Moment::release;
+}
+template <class... Policies>
+constexpr bool may_block(const AllOf<Policies...>& policy, const ConnectionInfo& info) noexcept {
+  return std::apply([&](const auto&... each) { return (may_block(each, info) || ...); }, policy.policies);
+}
+
 inline void validate(const RetireAfter& policy) {
   if (policy.age <= Duration::zero()) throw InvalidOption{"RetireAfter::age", "a duration above zero"};
   if (policy.idle <= Duration::zero()) throw InvalidOption{"RetireAfter::idle", "a duration above zero"};

@@ -1,6 +1,7 @@
 // Random actions on real threads: what the race detector watches, and what must hold whatever happens. Behaviour 55.
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <coroutine>
 #include <lido/pool.hpp>
 #include <random>
 #include <stdexcept>
@@ -47,6 +48,29 @@ class Thing {
   unsigned uses = 0;
 };
 
+// A coroutine that nobody holds.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() noexcept { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() noexcept {}
+    void unhandled_exception() noexcept { std::terminate(); }
+  };
+};
+
+template <class AnyPool>
+Detached borrow(AnyPool& pool, Duration patience, std::stop_token stop, std::atomic<int>& served,
+                std::atomic<int>& running) {
+  try {
+    auto lease = co_await pool.async_acquire(patience, std::move(stop));
+    ++served;
+    ++lease->uses;
+  } catch (const PoolError&) {
+  }
+  --running;
+}
+
 // Threads do random things to one pool; then everything is accounted for.
 template <class Growth, class Health, class Recycle>
 void survive(Growth growth, Growth other, Health health, Recycle recycle, const PoolOptions& options, int bound) {
@@ -63,6 +87,8 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
       pool.events().on_acquire([](Thing& thing, const ConnectionInfo&) { ++thing.uses; });
       std::vector<std::jthread> threads;
       std::atomic<int> served{0};
+      std::atomic<int> running{0};
+      std::atomic<unsigned> started{0};
       std::atomic<int> crowded{0};  // the test framework is not for several threads
       for (unsigned t = 0; t < 8; ++t)
         threads.emplace_back([&, t] {
@@ -74,6 +100,10 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
               if (random() % 16 == 0) stop.request_stop();
               std::jthread canceller;
               if (random() % 32 == 0) canceller = std::jthread{[&stop] { stop.request_stop(); }};
+              if (random() % 4 == 0) {
+                ++running, ++started;
+                borrow(pool, patience, stop.get_token(), served, running);
+              }
               auto lease = pool.acquire(patience, stop.get_token());
               ++served;
               ++lease->uses;
@@ -98,7 +128,7 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
                   pool.resume();
                   break;
                 case 6:
-                  crowded += pool.statistics().now.waiting > 8U ? 1 : 0;
+                  crowded += pool.statistics().now.waiting > 8U + started ? 1 : 0;
                   break;
                 case 7:
                   (void)pool.try_acquire();
@@ -117,6 +147,7 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
           }
         });
       threads.clear();
+      while (running > 0) pool.maintain();
       const Statistics figures = pool.statistics();
       BOOST_TEST(figures.acquired == figures.released);
       BOOST_TEST(figures.now.leased == 0U);

@@ -228,6 +228,10 @@ class Atomic {
     yield();
     value_ = value;
   }
+  T exchange(T value, std::memory_order = std::memory_order_seq_cst) noexcept {
+    yield();
+    return std::exchange(value_, value);
+  }
   bool compare_exchange_strong(T& expected, T desired, std::memory_order = std::memory_order_seq_cst,
                                std::memory_order = std::memory_order_seq_cst) noexcept {
     yield();
@@ -338,12 +342,12 @@ class StopToken {
   friend class StopCallback;
   struct Entry {
     std::function<void()> function;
-    bool running = false;
+    Task* runner = nullptr;  // who calls it now
     Task* destroyer = nullptr;
   };
   struct State {
     bool requested = false;
-    std::vector<Entry*> entries;
+    std::vector<std::shared_ptr<Entry>> entries;
   };
   std::shared_ptr<State> state_;
 };
@@ -356,11 +360,11 @@ class StopSource {
     yield();
     token_.state_->requested = true;
     while (!token_.state_->entries.empty()) {
-      StopToken::Entry* const entry = token_.state_->entries.back();
+      const std::shared_ptr<StopToken::Entry> entry = token_.state_->entries.back();
       token_.state_->entries.pop_back();
-      entry->running = true;
+      entry->runner = self;
       entry->function();
-      entry->running = false;
+      entry->runner = nullptr;
       if (entry->destroyer != nullptr) Simulation::wake(*entry->destroyer);
     }
   }
@@ -372,16 +376,18 @@ class StopSource {
 template <class Function>
 class StopCallback {
  public:
-  StopCallback(const StopToken& token, Function function) : state_{token.state_.get()}, entry_{std::move(function)} {
+  StopCallback(const StopToken& token, Function function) : state_{token.state_.get()} {
+    entry_->function = std::move(function);
     if (state_->requested)
-      entry_.function();
+      entry_->function();
     else
-      state_->entries.push_back(&entry_);
+      state_->entries.push_back(entry_);
   }
   ~StopCallback() {
-    std::erase(state_->entries, &entry_);
-    while (entry_.running) {
-      entry_.destroyer = self;
+    std::erase(state_->entries, entry_);
+    if (entry_->runner == self) return;  // by its own call: nobody to wait for
+    while (entry_->runner != nullptr) {
+      entry_->destroyer = self;
       self->world->block(TimePoint::max());
     }
   }
@@ -390,7 +396,7 @@ class StopCallback {
 
  private:
   StopToken::State* state_;  // its source outlives the call that waits
-  StopToken::Entry entry_;
+  std::shared_ptr<StopToken::Entry> entry_ = std::make_shared<StopToken::Entry>();
 };
 
 struct Platform {

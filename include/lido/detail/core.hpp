@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <lido/detail/lending.hpp>
+#include <lido/detail/async_lending.hpp>
 #include <lido/fork.hpp>
 
 namespace lido::detail {
@@ -21,8 +21,8 @@ namespace lido::detail {
 // time in the exchange that gives the slot back. A pool that is destroyed meanwhile either finds the slot idle, or has
 // recalled it, and then it comes back by the lock and drops the reference that the pool took for it.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Core final : public Lending<Connection, Growth, Health, Recycle, Platform> {
-  using Base = Lending<Connection, Growth, Health, Recycle, Platform>;
+class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Platform> {
+  using Base = AsyncLending<Connection, Growth, Health, Recycle, Platform>;
 
  public:
   using Base::Base;

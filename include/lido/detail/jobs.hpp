@@ -1,33 +1,29 @@
-// Slots that wait for somebody to open or close their connection.
+// What waits for a worker: slots whose connection is to be opened or closed, callers for whom one is to be checked.
 #pragma once
-
-#include <utility>
-
-#include <lido/detail/slot.hpp>
 
 namespace lido::detail {
 
 // Intrusive, first in first out: handing over work allocates nothing. Every member needs the lock.
-template <class Slot>
+template <class Job>
 class JobQueue {
  public:
   [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-  void push(Slot& slot) noexcept {
-    slot.next_job = nullptr;
-    (last_ != nullptr ? last_->next_job : first_) = &slot;
-    last_ = &slot;
+  void push(Job& job) noexcept {
+    job.next_job = nullptr;
+    (last_ != nullptr ? last_->next_job : first_) = &job;
+    last_ = &job;
   }
-  Slot* pop() noexcept {
-    Slot* const slot = first_;
-    if (slot == nullptr) return nullptr;
-    first_ = slot->next_job;
+  Job* pop() noexcept {
+    Job* const job = first_;
+    if (job == nullptr) return nullptr;
+    first_ = job->next_job;
     if (first_ == nullptr) last_ = nullptr;
-    return slot;
+    return job;
   }
 
  private:
-  Slot* first_ = nullptr;
-  Slot* last_ = nullptr;
+  Job* first_ = nullptr;
+  Job* last_ = nullptr;
 };
 
 }  // namespace lido::detail

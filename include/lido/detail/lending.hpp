@@ -8,6 +8,7 @@
 #include <optional>
 #include <source_location>
 #include <stop_token>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -55,7 +56,8 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   using Base::signals_;
   using Base::totals_;
 
-  [[noreturn]] void throw_timeout(TimePoint since, bool unfit) {
+  // `self`: the thread that waits, which should not hold one of the others.
+  [[noreturn]] void throw_timeout(TimePoint since, bool unfit, std::thread::id self = Platform::this_thread()) {
     const Duration waited = Platform::now() - since;
     PoolCounts counts;
     std::size_t max_size = 0;
@@ -74,8 +76,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
                         : counts.leased + counts.closing < max_size ? Phase::opening
                                                                     : Phase::waiting;
     std::vector<Holder> holders = this->holders();
-    const std::string message =
-        timeout_message(options_.name, phase, waited, counts, max_size, holders, Platform::this_thread());
+    const std::string message = timeout_message(options_.name, phase, waited, counts, max_size, holders, self);
     // The last failure to open becomes the nested exception.
     try {
       if (cause != nullptr) std::rethrow_exception(cause);
@@ -83,6 +84,59 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       report_timeout(AcquireTimeout{message, phase, waited, counts, std::move(holders)});
     }
     report_timeout(AcquireTimeout{message, phase, waited, counts, std::move(holders)});
+  }
+
+  // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
+  bool lend(Slot& slot, TimePoint now, TimePoint deadline, std::source_location where, std::thread::id borrower) {
+    if constexpr (reads_clock) {
+      ConnectionInfo facts = this->info(slot, Moment::acquire, now, options_.check_timeout);
+      const bool hurried = deadline < facts.deadline;
+      facts.deadline = std::min(facts.deadline, deadline);
+      if (!this->recycles(slot, facts)) return this->give_back(slot, &Statistics::recycled), false;
+      const bool fresh = slot.fresh.load(std::memory_order_relaxed);
+      if (!fresh && !this->healthy(slot, facts)) {
+        this->give_back(slot, &Statistics::found_dead);
+        // Running out of a caller's short time is no evidence against others.
+        if (!hurried || Platform::now() < facts.deadline) this->suspect_others();
+        if (market_.inline_work()) this->run_closes();  // until they are closed there is no room to open
+        return false;
+      }
+      slot.fresh.store(false, std::memory_order_relaxed);
+    }
+    slot.lend(where, borrower, now);
+    if (!signals_.acquire.empty()) this->tell(signals_.acquire, slot, Moment::acquire);
+    return true;
+  }
+
+  // Throws where there is nothing to wait for. `again`: the waiter has been granted an unfit connection, and goes to
+  // the head.
+  void line_up(Waiter<Slot>& waiter, TimePoint deadline, bool again, bool unfit) {
+    const TimePoint now = Platform::now();
+    if constexpr (!reads_clock) market_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
+    const bool nested = waiter.thread && options_.refuse_nested_wait && this->holds_one();
+    bool full = false;
+    {
+      Turn lock = this->turn();
+      if (market_.closed()) throw PoolClosed{closed_message(options_.name)};
+      full = !again && market_.queue().size() >= options_.max_waiting;
+      if (nested || (full && now < deadline)) {
+        ++totals_.rejected;
+      } else if (now < deadline) {
+        if (!again) ++totals_.waited;
+        return market_.line_up(waiter, again, lock);
+      }
+    }
+    if (nested) throw SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"};
+    if (now < deadline) throw QueueFull{options_.name + ": acquire: max_waiting callers wait already"};
+    throw_timeout(waiter.since, unfit);
+  }
+
+  [[noreturn]] void throw_cancelled() {
+    {
+      const Turn lock = this->turn();
+      ++totals_.cancelled;
+    }
+    throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};
   }
 
   // As the market knows it too; read by every acquire, written by few calls. A closed pool needs no such sign: it has
@@ -105,34 +159,12 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     while (!suspended_.load(std::memory_order_relaxed)) {
       Slot* const slot = market_.slots().claim_idle();
       if (slot == nullptr) return nullptr;
-      if (lend(*slot, now, deadline, where)) return slot;
+      if (lend(*slot, now, deadline, where, Platform::this_thread())) return slot;
       unfit = true;
       now = Platform::now();
       if (now >= deadline) return nullptr;
     }
     return nullptr;
-  }
-
-  // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
-  bool lend(Slot& slot, TimePoint now, TimePoint deadline, std::source_location where) {
-    if constexpr (reads_clock) {
-      ConnectionInfo facts = this->info(slot, Moment::acquire, now, options_.check_timeout);
-      const bool hurried = deadline < facts.deadline;
-      facts.deadline = std::min(facts.deadline, deadline);
-      if (!this->recycles(slot, facts)) return this->give_back(slot, &Statistics::recycled), false;
-      const bool fresh = slot.fresh.load(std::memory_order_relaxed);
-      if (!fresh && !this->healthy(slot, facts)) {
-        this->give_back(slot, &Statistics::found_dead);
-        // Running out of a caller's short time is no evidence against others.
-        if (!hurried || Platform::now() < facts.deadline) this->suspect_others();
-        if (market_.inline_work()) this->run_closes();  // until they are closed there is no room to open
-        return false;
-      }
-      slot.fresh.store(false, std::memory_order_relaxed);
-    }
-    slot.lend(where, Platform::this_thread(), now);
-    if (!signals_.acquire.empty()) this->tell(signals_.acquire, slot, Moment::acquire);
-    return true;
   }
 
   // The slow path: a place in the queue until a slot is granted or the time is up.
@@ -166,7 +198,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         this->give_back(*waiter.slot, nullptr);
         throw_timeout(waiter.since, unfit);
       }
-      if (lend(*waiter.slot, now, deadline, where)) {
+      if (lend(*waiter.slot, now, deadline, where, Platform::this_thread())) {
         const Turn lock = this->turn();
         totals_.wait.record(now - waiter.since);
         return *waiter.slot;
@@ -184,27 +216,6 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     Lending& lending;
     ThreadWaiter& waiter;
   };
-
-  void line_up(ThreadWaiter& waiter, TimePoint deadline, bool again, bool unfit) {
-    const TimePoint now = Platform::now();
-    if constexpr (!reads_clock) market_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
-    const bool nested = options_.refuse_nested_wait && this->holds_one();
-    bool full = false;
-    {
-      Turn lock = this->turn();
-      if (market_.closed()) throw PoolClosed{closed_message(options_.name)};
-      full = !again && market_.queue().size() >= options_.max_waiting;
-      if (nested || (full && now < deadline)) {
-        ++totals_.rejected;
-      } else if (now < deadline) {
-        if (!again) ++totals_.waited;
-        return market_.line_up(waiter, again, lock);
-      }
-    }
-    if (nested) throw SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"};
-    if (now < deadline) throw QueueFull{options_.name + ": acquire: max_waiting callers wait already"};
-    throw_timeout(waiter.since, unfit);
-  }
 
   // Until the waiter's fate is settled.
   void sleep(ThreadWaiter& waiter, TimePoint deadline) noexcept {
@@ -247,14 +258,6 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     waiter.busy = false;
     market_.grow(relock);
     return market_.keeps_time_until(waiter);
-  }
-
-  [[noreturn]] void throw_cancelled() {
-    {
-      const Turn lock = this->turn();
-      ++totals_.cancelled;
-    }
-    throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};
   }
 
   [[noreturn]] void report_timeout(const AcquireTimeout& error) {

@@ -52,6 +52,11 @@ class Market : public Stock<Slot, Growth, Platform> {
   void line_up(Waiter& waiter, bool in_front, Turn& turn) noexcept {
     const bool first = queue_.empty();
     in_front ? queue_.push_front(waiter) : queue_.push_back(waiter);
+    if (waiter.at != TimePoint::max()) {
+      deadlines_.add(waiter);
+      if (waiter.at < alarm_due_)
+        if (Sleeper<Platform>* const alarm = alarm_.pop()) turn.wake_later(*alarm);
+    }
     // Behind others the invariant holds already, and no pass over the slots is due.
     first ? match(turn) : grow(turn);
   }
@@ -69,6 +74,19 @@ class Market : public Stock<Slot, Growth, Platform> {
     match(turn);  // others may be idle: the next one is woken
     return true;
   }
+
+  // Lets the callbacks go whose time is over.
+  void expire(TimePoint now, Turn& turn) noexcept {
+    while (deadlines_.next() <= now && deadlines_.first() != nullptr)
+      leave(static_cast<Waiter&>(*deadlines_.first()), Fate::abandoned, false, turn);
+  }
+  [[nodiscard]] TimePoint next_expiry() const noexcept { return deadlines_.next(); }
+  // Whoever calls `expire` rests until then, or until an earlier deadline comes.
+  TimePoint set_alarm(Sleeper<Platform>& sleeper) noexcept {
+    alarm_.push(sleeper);
+    return alarm_due_ = deadlines_.next();
+  }
+  [[nodiscard]] Sleepers<Platform>& alarm() noexcept { return alarm_; }
 
   // Takes a waiter out of the queue unless its fate is settled. `by_itself`: it is not told, since it knows.
   bool leave(Waiter& waiter, Fate fate, bool by_itself, Turn& turn) noexcept {
@@ -251,6 +269,7 @@ class Market : public Stock<Slot, Growth, Platform> {
 
   void dequeue(Waiter& waiter, Turn& turn) noexcept {
     queue_.remove(waiter);
+    deadlines_.remove(waiter);
     if (timekeeper_ == &waiter) timekeeper_ = nullptr;
     if (nobody_opens()) this->drop_queued_opens(turn);
   }
@@ -267,6 +286,9 @@ class Market : public Stock<Slot, Growth, Platform> {
 
   typename Platform::Mutex mutex_;
   WaitQueue<Slot> queue_;
+  Deadlines deadlines_;           // of those in the queue that are not threads
+  Sleepers<Platform> alarm_;      // who calls `expire`, if it is asleep
+  TimePoint alarm_due_{};         // and until when
   Waiter* timekeeper_ = nullptr;  // without workers: who tries again after the back-off
   std::size_t helpers_ = 0;
   bool wake_in_flight_ = false;

@@ -42,6 +42,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     });
     this->report_leaks(now);
     Turn lock = this->turn();
+    market_.expire(Platform::now(), lock);
     market_.match(lock);
   }
 
@@ -75,25 +76,30 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
       }
       const TimePoint now = Platform::now();
       TimePoint due{};
+      Waiter<Slot>* asked = nullptr;
       Slot* suspect = nullptr;
       bool sweep_now = false;
       {
         Turn lock = this->turn();
         if (!market_.closes().empty() || !market_.opens().empty()) continue;
-        suspect = suspects_.pop();
-        if (suspect == nullptr && stopping_) return;
-        if (suspect == nullptr && market_.retry_at() <= now) {
+        asked = asked_.pop();
+        if (asked == nullptr) suspect = suspects_.pop();
+        if (asked == nullptr && suspect == nullptr && stopping_) return;
+        const bool free = asked == nullptr && suspect == nullptr;
+        if (free && market_.retry_at() <= now) {
           market_.grow(lock);
           continue;
         }
-        sweep_now = suspect == nullptr && next_sweep_ <= now;
+        sweep_now = free && next_sweep_ <= now;
         if (sweep_now) next_sweep_ = TimePoint::max();  // one sweep at a time, however long its checks take
-        if (suspect == nullptr && !sweep_now) {
+        if (free && !sweep_now) {
           due = std::min(next_sweep_, market_.retry_at());
           market_.workers().push(self);
         }
       }
-      if (suspect != nullptr)
+      if (asked != nullptr)
+        asked->notify(*asked);
+      else if (suspect != nullptr)
         check(*suspect);
       else if (sweep_now)
         sweep_in_turn();
@@ -102,6 +108,9 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     }
   }
 
+  // Callers that have a connection in hand which is to be checked by a worker, since the check may block. The worker
+  // notifies each once more. Owned by the lock.
+  JobQueue<Waiter<Slot>> asked_;
   TimePoint next_sweep_;   // owned by the lock
   bool stopping_ = false;  // owned by the lock
 

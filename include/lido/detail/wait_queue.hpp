@@ -7,6 +7,7 @@
 #include <exception>
 #include <mutex>
 
+#include <lido/detail/deadlines.hpp>
 #include <lido/facts.hpp>
 
 namespace lido::detail {
@@ -29,7 +30,7 @@ enum class Fate : std::uint8_t {
 // access to it. A waiter that finds its fate changed waits for that call before it leaves: so nobody ever wakes a dead
 // object.
 template <class Slot>
-struct Waiter {
+struct Waiter : Deadline {  // the deadline of one that does not look at the clock itself
   using Notify = void (*)(Waiter&) noexcept;
 
   explicit Waiter(Notify callback, bool is_thread) noexcept : notify{callback}, thread{is_thread} {}
@@ -50,6 +51,7 @@ struct Waiter {
   Waiter* previous = nullptr;
   Waiter* next = nullptr;
   Waiter* next_notified = nullptr;
+  Waiter* next_job = nullptr;  // links those that wait for a worker
 };
 
 // Intrusive, first in first out. Every member needs the lock.

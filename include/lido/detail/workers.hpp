@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <thread>
 
 #include <lido/detail/upkeep.hpp>
 
@@ -21,18 +22,19 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
 
   // Starts the workers.
   void start() {
-    workers_ = std::make_unique<Worker[]>(this->worker_count_);
-    for (std::size_t i = 0; i < this->worker_count_; ++i) {
-      Worker& worker = workers_[i];
-      this->add_reference();
-      ++working_;
-      try {
-        worker.thread = typename Platform::Thread{[this, &worker] { live(worker); }};
-      } catch (...) {
-        --working_;
-        this->drop_reference();
-        throw;
-      }
+    workers_ = std::make_unique<Worker[]>(this->worker_count_ + 1);
+    for (std::size_t i = 0; i < this->worker_count_; ++i) launch(workers_[i], [this](auto& self) { this->work(self); });
+  }
+
+  // Starts the thread that keeps time for callbacks and coroutines, on first use: no worker could be trusted with it,
+  // as each may be held up by a server. A pool without workers leaves it to `sweep`. Throws `std::system_error`.
+  void start_alarm() {
+    if (this->worker_count_ == 0 || alarm_started_.exchange(true, std::memory_order_relaxed)) return;
+    try {
+      launch(workers_[this->worker_count_], [this](auto& self) { keep_time(self); });
+    } catch (...) {
+      alarm_started_.store(false, std::memory_order_relaxed);
+      throw;
     }
   }
 
@@ -44,17 +46,19 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   // ignores the deadline), and the one that this is called from, are let go; they keep the core until they end.
   void stop_workers() noexcept {
     if (workers_ == nullptr) return;  // it could not even be started
+    const std::size_t count = this->worker_count_ + 1;
+    bool from_worker = false;
     {
       Turn lock = this->turn();
       this->stopping_ = true;
+      from_worker = std::any_of(workers_.get(), workers_.get() + count,
+                                [](const Worker& each) { return each.id == Platform::this_thread(); });
       while (Sleeper<Platform>* const worker = market_.workers().pop()) lock.wake_later(*worker);
+      while (Sleeper<Platform>* const alarm = market_.alarm().pop()) lock.wake_later(*alarm);
     }
-    const bool from_worker = std::any_of(workers_.get(), workers_.get() + this->worker_count_, [](const Worker& each) {
-      return each.thread.get_id() == Platform::this_thread();
-    });
     const Duration patience = std::max(options_.open_timeout, options_.check_timeout);
     this->await(saturating_add(Platform::now(), patience), [&](Turn&) { return working_ == (from_worker ? 1U : 0U); });
-    for (std::size_t i = 0; i < this->worker_count_; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
       typename Platform::Thread& thread = workers_[i].thread;
       if (!thread.joinable()) continue;
       if (workers_[i].done.load(std::memory_order_relaxed))
@@ -68,22 +72,63 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   struct Worker {
     typename Platform::Thread thread;
     Sleeper<Platform> sleeper;
+    std::thread::id id;  // owned by the lock
     std::atomic<bool> done{false};
   };
 
-  void live(Worker& worker) noexcept {
-    this->work(worker.sleeper);
+  // Counts twice while it starts a thread: nobody looks at `thread` before it stands there.
+  template <class Work>
+  void launch(Worker& worker, Work work) {
     {
-      Turn lock = this->turn();
-      --working_;
-      worker.done.store(true, std::memory_order_relaxed);
-      market_.wake_watchers(lock);
+      const Turn lock = this->turn();
+      if (this->stopping_) return;
+      working_ += 2;
     }
+    this->add_reference();
+    try {
+      worker.thread = typename Platform::Thread{[this, &worker, work] { live(worker, work); }};
+    } catch (...) {
+      leave(2);
+      this->drop_reference();
+      throw;
+    }
+    leave(1);
+  }
+
+  void leave(std::size_t count) noexcept {
+    Turn lock = this->turn();
+    working_ -= count;
+    market_.wake_watchers(lock);
+  }
+
+  void keep_time(Sleeper<Platform>& self) noexcept {
+    for (;;) {
+      TimePoint due{};
+      {
+        Turn lock = this->turn();
+        if (this->stopping_) return;
+        market_.expire(Platform::now(), lock);
+        due = market_.set_alarm(self);
+      }
+      this->rest(self, market_.alarm(), due);
+    }
+  }
+
+  template <class Work>
+  void live(Worker& worker, Work work) noexcept {
+    {
+      const Turn lock = this->turn();
+      worker.id = Platform::this_thread();
+    }
+    work(worker.sleeper);
+    worker.done.store(true, std::memory_order_relaxed);  // ordered by the lock
+    leave(1);
     this->drop_reference();
   }
 
   std::unique_ptr<Worker[]> workers_;
-  std::size_t working_ = 0;  // owned by the lock; by `start` before, since no worker ends until it is told to
+  std::size_t working_ = 0;  // owned by the lock
+  typename Platform::template Atomic<bool> alarm_started_{false};
 };
 
 }  // namespace lido::detail

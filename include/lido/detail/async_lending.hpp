@@ -1,0 +1,243 @@
+// The way to a connection for callers that do not block: callbacks, and with them coroutines.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <source_location>
+#include <thread>
+#include <utility>
+
+#include <lido/detail/lending.hpp>
+
+namespace lido::detail {
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Lending<Connection, Growth, Health, Recycle, Platform>;
+
+ public:
+  using Base::Base;
+  using Base::reads_clock;
+  using typename Base::Slot;
+  using typename Base::StopToken;
+  using typename Base::Turn;
+
+  // One acquire, living in its caller's memory: `try_now`, then `wait`, then `result`, each where the one before says
+  // so. Destroyed at any time before `done` is called, it leaves the queue, or gives back what it was granted.
+  class Request : private Waiter<Slot> {
+   public:
+    // Called once, by whoever settles the request; its last access to it.
+    using Done = void (*)(Request&) noexcept;
+
+    Request(AsyncLending& pool, Duration timeout, StopToken stop, std::source_location where, Done done) noexcept
+        : Waiter<Slot>{&Request::heard, false},
+          pool_{pool},
+          timeout_{timeout},
+          stop_{std::move(stop)},
+          where_{where},
+          asker_{Platform::this_thread()},
+          done_{done} {}
+    ~Request() {
+      if (taken_) return;
+      if (waits_) withdraw();
+      if (this->slot != nullptr) pool_.give_back(*this->slot, nullptr);
+    }
+
+    // Takes what is idle. True: there is a result. False: `wait` for it. Throws what an acquire throws.
+    bool try_now() {
+      if (timeout_ < Duration::zero()) throw InvalidOption{"async_acquire(timeout)", "a duration of zero or more"};
+      if (stop_.stop_requested()) pool_.throw_cancelled();
+      this->since = Platform::now();
+      this->at = saturating_add(this->since, timeout_);
+      // Relaxed: an acquire that overlaps a suspension may come before it.
+      for (TimePoint now = this->since; !pool_.suspended_.load(std::memory_order_relaxed); now = Platform::now()) {
+        this->slot = pool_.market_.slots().claim_idle();
+        if (this->slot == nullptr || needs_worker(now)) return false;
+        if (lend(now)) return settle_at_once(Fate::granted);
+        if (Platform::now() >= this->at) return false;
+      }
+      return false;
+    }
+
+    // Waits. True: `done` will be called, or has been. False: there is a result already. Throws what an acquire throws,
+    // and `std::system_error` where the thread that keeps time cannot be started.
+    bool wait() {
+      keep_.emplace(pool_);
+      if (this->at != TimePoint::max()) pool_.start_alarm();
+      // Whoever settles it may do so before the call that makes it known returns.
+      lined_up_ = this->slot == nullptr;
+      waits_ = true;
+      if (lined_up_)
+        line_up();
+      else
+        ask_worker();
+      if (stop_.stop_possible()) on_stop_.emplace(stop_, Cancel{*this});
+      work_inline();
+      // From here on the request may be gone.
+      return phase_.exchange(Phase::waiting, std::memory_order_acq_rel) != Phase::told;
+    }
+
+    // The slot, now the caller's; or throws. Once.
+    Slot& result() {
+      on_stop_.reset();
+      taken_ = true;
+      switch (this->fate.load(std::memory_order_relaxed)) {
+        case Fate::granted:
+          return *this->slot;
+        case Fate::refused:
+          std::rethrow_exception(this->error);
+        case Fate::closed:
+          throw PoolClosed{closed_message(pool_.options_.name)};
+        case Fate::cancelled:
+          pool_.throw_cancelled();
+        default:
+          pool_.throw_timeout(this->since, unfit_, {});
+      }
+    }
+
+   private:
+    // Between whoever settles the request and whoever waits for it or withdraws it: the one that comes second to the
+    // exchange knows of the other.
+    enum class Phase : std::uint8_t { starting, waiting, told, withdrawn };
+
+    struct Cancel {
+      void operator()() const noexcept {
+        Turn lock = request.pool_.turn();
+        request.pool_.market_.leave(request, Fate::cancelled, false, lock);
+      }
+      Request& request;
+    };
+
+    static void heard(Waiter<Slot>& waiter) noexcept {
+      auto& self = static_cast<Request&>(waiter);
+      if (self.fate.load(std::memory_order_relaxed) == Fate::granted && !self.accept()) return;
+      switch (self.phase_.exchange(Phase::told, std::memory_order_acq_rel)) {
+        case Phase::waiting:
+          return self.done_(self);
+        case Phase::withdrawn:
+          return self.parker_.unpark();
+        default:  // `wait` sees it
+          return;
+      }
+    }
+
+    // It has been granted a slot. False: it is not settled yet, and may be gone.
+    bool accept() noexcept {
+      const TimePoint now = Platform::now();
+      const bool asked_worker = std::exchange(with_worker_, false);
+      if (reads_clock && now > this->at && timeout_ > Duration::zero()) {
+        // Too late to be checked: it is passed on, and not condemned for the lack of time.
+        pool_.give_back(*std::exchange(this->slot, nullptr), nullptr);
+        return settle_at_once(Fate::abandoned);
+      }
+      if (!asked_worker && needs_worker(now)) return ask_worker(), false;
+      if (!lend(now)) return !line_up_again();
+      if (lined_up_) {
+        const Turn lock = pool_.turn();
+        pool_.totals_.wait.record(now - this->since);
+      }
+      return true;
+    }
+
+    void line_up() {
+      try {
+        pool_.line_up(*this, this->at, false, unfit_);
+      } catch (...) {
+        waits_ = false;
+        throw;
+      }
+    }
+
+    // At the head of the queue, after a connection that was not fit. False: it is settled instead.
+    bool line_up_again() noexcept {
+      const TimePoint now = Platform::now();
+      Turn lock = pool_.turn();
+      if (pool_.market_.closed()) return !settle_at_once(Fate::closed);
+      // Both have found it with a slot in hand, and do not come again. The lock orders them before this.
+      if (phase_.load(std::memory_order_relaxed) == Phase::withdrawn || stop_.stop_requested())
+        return !settle_at_once(Fate::cancelled);
+      if (now >= this->at) return !settle_at_once(Fate::abandoned);
+      lined_up_ = true;
+      this->fate.store(Fate::waiting, std::memory_order_relaxed);
+      pool_.market_.line_up(*this, true, lock);
+      return true;
+    }
+
+    void withdraw() noexcept {
+      on_stop_.reset();
+      // First the phase, then the lock: see `line_up_again`.
+      if (phase_.exchange(Phase::withdrawn, std::memory_order_acq_rel) == Phase::told) return;
+      {
+        Turn lock = pool_.turn();
+        if (pool_.market_.leave(*this, Fate::cancelled, true, lock)) {
+          ++pool_.totals_.cancelled;
+          return;
+        }
+      }
+      parker_.park();  // it is being told just now, or a worker is at its connection
+    }
+
+    void ask_worker() noexcept {
+      Turn lock = pool_.turn();
+      this->fate.store(Fate::granted, std::memory_order_relaxed);
+      with_worker_ = true;
+      pool_.asked_.push(*this);
+      pool_.market_.wake_worker(lock);
+    }
+
+    // Without workers the caller's thread opens for itself.
+    void work_inline() noexcept {
+      if (!pool_.market_.inline_work()) return;
+      while (this->fate.load(std::memory_order_relaxed) == Fate::waiting && pool_.do_one(true, this->at)) {
+      }
+    }
+
+    [[nodiscard]] bool needs_worker(TimePoint now) const noexcept {
+      if (!reads_clock || pool_.market_.inline_work()) return false;
+      const ConnectionInfo facts = pool_.info(*this->slot, Moment::acquire, now, pool_.options_.check_timeout);
+      return may_block(pool_.recycle_, facts) ||
+             (!this->slot->fresh.load(std::memory_order_relaxed) && may_block(pool_.health_, facts));
+    }
+
+    // False: the connection was unfit, and is gone.
+    bool lend(TimePoint now) {
+      // A caller that does not wait still gives the check its time.
+      const bool patient = timeout_ > Duration::zero();
+      const TimePoint deadline = patient ? this->at : saturating_add(now, pool_.options_.check_timeout);
+      if (pool_.lend(*this->slot, now, deadline, where_, asker_)) return true;
+      this->slot = nullptr;
+      unfit_ = true;
+      return false;
+    }
+
+    bool settle_at_once(Fate outcome) noexcept {
+      this->fate.store(outcome, std::memory_order_relaxed);
+      return true;
+    }
+
+    AsyncLending& pool_;
+    const Duration timeout_;
+    const StopToken stop_;
+    const std::source_location where_;
+    const std::thread::id asker_;
+    const Done done_;
+    std::optional<Reference> keep_;
+    std::optional<typename Platform::template StopCallback<Cancel>> on_stop_;
+    typename Platform::Parker parker_;
+    typename Platform::template Atomic<Phase> phase_{Phase::starting};
+    bool waits_ = false;        // somebody else may know of it
+    bool lined_up_ = false;     // it stood in the queue
+    bool with_worker_ = false;  // a worker is to check its connection
+    bool unfit_ = false;        // it was offered a connection that was not fit
+    bool taken_ = false;        // the result was taken
+  };
+
+ protected:
+  using Base::market_;
+  using Base::options_;
+  using Base::totals_;
+};
+
+}  // namespace lido::detail

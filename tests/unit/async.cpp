@@ -1,0 +1,394 @@
+// Coroutines in the queue.
+#include <algorithm>
+#include <coroutine>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <random>
+#include <stdexcept>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+#include <lido/detail/deadlines.hpp>
+#include <support/simulated_pool.hpp>
+#include <support/task.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+namespace {
+
+constexpr FixedSize one{.size = 1};
+
+struct Refused : PermanentFailure, std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Holds what it gets for as long as `span`, in virtual time; tells how it ended.
+template <class AnyPool>
+Task borrow(AnyPool& pool, Duration timeout, std::vector<int>& order, int number, sim::StopToken stop = {}) {
+  try {
+    auto lease = co_await pool.async_acquire(timeout, stop);
+    lease->use();
+    order.push_back(number);
+  } catch (const AcquireTimeout&) {
+    order.push_back(-number);
+  } catch (const AcquireCancelled&) {
+    order.push_back(-100 - number);
+  } catch (const PoolClosed&) {
+    order.push_back(-200 - number);
+  }
+}
+
+// A loop that somebody turns: what it was given is resumed when it is turned.
+struct Loop {
+  std::deque<std::coroutine_handle<>> ready;
+  auto executor() {
+    return [this](std::coroutine_handle<> handle) { ready.push_back(handle); };
+  }
+  void turn() {
+    while (!ready.empty()) {
+      const auto handle = ready.front();
+      ready.pop_front();
+      handle.resume();
+    }
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(async)
+
+BOOST_AUTO_TEST_CASE(a_coroutine_takes_an_idle_connection_without_waiting) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    pool.wait_until_ready(10s);
+    std::vector<int> order;
+    const Task task = borrow(pool, 1s, order, 1);
+    BOOST_TEST(task.done());
+    BOOST_TEST(order == std::vector<int>{1});
+    BOOST_TEST(pool.statistics().waited == 0U);
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_waits_for_a_connection_that_is_opened) {
+  on_many_schedules([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(5ms); };
+    SimulatedPool<> pool{connector(ledger), Elastic{.max_size = 2}};
+    std::vector<int> order;
+    const Task task = borrow(pool, 1s, order, 1);
+    BOOST_TEST(!task.done());
+    until([&] { return task.done(); });
+    BOOST_TEST(order == std::vector<int>{1});
+    BOOST_TEST(pool.statistics().opened == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(coroutines_and_threads_are_served_in_the_order_in_which_they_came) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one, {}, {}, PoolOptions{.barging_limit = 0ms}};
+    std::vector<int> order;
+    auto lent = pool.acquire();
+    Threads threads;
+    std::vector<Task> tasks;
+    for (int number = 1; number <= 6; ++number) {
+      if (number % 2 == 1)
+        tasks.push_back(borrow(pool, 10s, order, number));
+      else
+        threads.start([&, number] {
+          auto lease = pool.acquire(10s);
+          order.push_back(number);
+        });
+      until([&] { return pool.statistics().now.waiting == static_cast<std::size_t>(number); });
+    }
+    lent.release();
+    until([&] { return order.size() == 6; });
+    threads.join();
+    BOOST_TEST(order == (std::vector<int>{1, 2, 3, 4, 5, 6}));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_times_out_at_its_deadline_and_is_told_who_has_the_connections) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    auto lent = pool.acquire();
+    const TimePoint start = sim::Platform::now();
+    std::vector<std::pair<int, Duration>> ends;
+    const auto wait = [&](int number, Duration timeout) -> Task {
+      try {
+        auto lease = co_await pool.async_acquire(timeout);
+      } catch (const AcquireTimeout& error) {
+        ends.emplace_back(number, sim::Platform::now() - start);
+        BOOST_TEST(error.holders().size() == 1U);
+      }
+    };
+    const Task late = wait(1, 300ms);
+    const Task early = wait(2, 100ms);
+    const Task never = wait(3, Duration::max());
+    const Task at_once = wait(4, 0ms);
+    BOOST_TEST(at_once.done());
+    until([&] { return late.done(); });
+    BOOST_REQUIRE(ends.size() == 3U);
+    BOOST_TEST(ends[0].first == 4);
+    BOOST_TEST(ends[1].first == 2);
+    BOOST_TEST((ends[1].second >= 100ms && ends[1].second <= 101ms));
+    BOOST_TEST(ends[2].first == 1);
+    BOOST_TEST((ends[2].second >= 300ms && ends[2].second <= 301ms));
+    BOOST_TEST(!never.done());
+    BOOST_TEST(pool.statistics().timeouts == 3U);
+    lent.release();
+    BOOST_TEST(never.done());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(time_outs_hold_while_every_worker_is_held_up) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo& info) { sim::sleep_for(info.deadline - sim::Platform::now()); };
+    SimulatedPool<> pool{connector(ledger), Elastic{.max_size = 8}, {}, {}, PoolOptions{.workers = 1}};
+    const TimePoint start = sim::Platform::now();
+    std::vector<int> order;
+    const Task task = borrow(pool, 50ms, order, 1);
+    until([&] { return task.done(); });
+    BOOST_TEST(order == std::vector<int>{-1});
+    BOOST_TEST((sim::Platform::now() - start <= 51ms));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_is_cancelled_by_its_stop_token_and_loses_nothing) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    std::vector<int> order;
+    {
+      auto lent = pool.acquire();
+      sim::StopSource source;
+      const Task first = borrow(pool, 10s, order, 1, source.get_token());
+      const Task second = borrow(pool, 10s, order, 2);
+      Threads threads;
+      threads.start([&] { source.request_stop(); });
+      threads.join();
+      until([&] { return first.done(); });
+      const Task third = borrow(pool, 10s, order, 3, source.get_token());  // requested already
+      BOOST_TEST(third.done());
+      lent.release();
+      until([&] { return second.done(); });
+    }
+    BOOST_TEST(order == (std::vector<int>{-101, -103, 2}));
+    BOOST_TEST(pool.statistics().cancelled == 2U);
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_that_is_destroyed_while_it_waits_leaves_the_queue) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    std::vector<int> order;
+    auto lent = pool.acquire();
+    {
+      const Task gone = borrow(pool, 10s, order, 1);
+      BOOST_TEST(pool.statistics().now.waiting == 1U);
+    }
+    BOOST_TEST(pool.statistics().now.waiting == 0U);
+    const Task next = borrow(pool, 10s, order, 2);
+    lent.release();
+    until([&] { return next.done(); });
+    BOOST_TEST(order == std::vector<int>{2});
+  });
+}
+
+BOOST_AUTO_TEST_CASE(coroutines_that_wait_when_the_pool_closes_get_pool_closed) {
+  on_many_schedules([] {
+    Ledger ledger;
+    std::vector<int> order;
+    std::vector<Task> tasks;
+    {
+      std::optional<SimulatedPool<FixedSize>> pool{std::in_place, connector(ledger), one};
+      auto lent = pool->acquire();
+      for (int number = 1; number <= 3; ++number) tasks.push_back(borrow(*pool, 10s, order, number));
+      pool.reset();
+    }
+    for (const Task& task : tasks) BOOST_TEST(task.done());
+    BOOST_TEST(order == (std::vector<int>{-201, -202, -203}));
+    BOOST_TEST(ledger.live == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_permanent_failure_to_open_reaches_the_coroutine) {
+  on_many_schedules([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { throw Refused{"refused"}; };
+    SimulatedPool<> pool{connector(ledger)};
+    const auto wait = [&]() -> Task { (void)co_await pool.async_acquire(10s); };
+    const Task task = wait();
+    until([&] { return task.done(); });
+    BOOST_CHECK_THROW(task.check(), Refused);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_check_that_may_block_is_done_by_a_worker_and_an_unfit_connection_costs_no_place) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingOnAcquire> pool{connector(ledger), one};
+    pool.wait_until_ready(10s);
+    const std::thread::id loop = sim::Platform::this_thread();
+    ledger.on_ping = [&](TimePoint) {
+      BOOST_TEST((sim::Platform::this_thread() != loop));
+      return ledger.pings > 1;  // the first is found dead
+    };
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(1ms); };
+    std::vector<int> order;
+    const Task first = borrow(pool, 10s, order, 1);
+    const Task second = borrow(pool, 10s, order, 2);
+    until([&] { return first.done() && second.done(); });
+    BOOST_TEST(order == (std::vector<int>{1, 2}));
+    BOOST_TEST(ledger.opened == 2U);
+    BOOST_TEST(pool.statistics().found_dead == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(many_coroutines_that_serve_each_other_need_no_deep_stack) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    auto lent = pool.acquire();
+    std::size_t served = 0;
+    const auto wait = [&]() -> Task {
+      auto lease = co_await pool.async_acquire(Duration::max());
+      ++served;
+    };
+    std::vector<Task> tasks;
+    for (int i = 0; i < 20'000; ++i) tasks.push_back(wait());
+    lent.release();
+    BOOST_TEST(served == tasks.size());
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_is_resumed_on_the_executor_that_it_gave) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    Loop loop;
+    bool served = false;
+    const auto wait = [&]() -> Task {
+      auto lease = co_await pool.async_acquire(10s, {}, loop.executor());
+      served = true;
+    };
+    auto lent = pool.acquire();
+    const Task task = wait();
+    lent.release();
+    BOOST_TEST(!served);
+    BOOST_TEST(loop.ready.size() == 1U);
+    loop.turn();
+    BOOST_TEST(served);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(an_executor_that_has_stopped_costs_no_connection) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    const auto wait = [&]() -> Task {
+      auto lease = co_await pool.async_acquire(10s, {}, [](std::coroutine_handle<>) {});
+      BOOST_ERROR("nobody resumes it");
+    };
+    auto lent = pool.acquire();
+    {
+      const Task task = wait();
+      lent.release();
+      BOOST_TEST(pool.statistics().now.idle == 0U);
+    }
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(without_workers_the_asker_opens_and_maintain_keeps_time) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.max_size = 1}, {}, {}, PoolOptions{.workers = 0}};
+    std::vector<int> order;
+    const auto keep = [&]() -> Task {
+      auto lease = co_await pool.async_acquire(1s);
+      order.push_back(1);
+      auto other = co_await pool.async_acquire(50ms);
+    };
+    const Task first = keep();
+    BOOST_TEST(order == std::vector<int>{1});
+    const Task second = borrow(pool, 10s, order, 2);
+    sim::sleep_for(60ms);
+    BOOST_TEST(!first.done());
+    pool.maintain();
+    BOOST_TEST(first.done());
+    BOOST_CHECK_THROW(first.check(), AcquireTimeout);
+    BOOST_TEST(second.done());
+    BOOST_TEST(order == (std::vector<int>{1, 2}));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_lost_whenever_coroutines_give_up) {
+  on_many_schedules([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(1ms); };
+    SimulatedPool<Elastic, PingIfIdle> pool{connector(ledger), Elastic{.max_size = 2}, PingIfIdle{.after = 0ms}};
+    ledger.on_ping = [&](TimePoint) { return ledger.pings % 5 != 0; };
+    std::size_t ended = 0;
+    Threads threads;
+    for (int t = 0; t < 3; ++t)
+      threads.start([&, t] {
+        std::minstd_rand random{static_cast<unsigned>(t + 1)};
+        for (int i = 0; i < 12; ++i) {
+          sim::StopSource source;
+          const auto work = [&](Duration timeout) -> Task {
+            try {
+              auto lease = co_await pool.async_acquire(timeout, source.get_token());
+              if (random() % 4 == 0) lease.discard();
+            } catch (const PoolError&) {
+            }
+            ++ended;
+          };
+          // In line it is resumed by whoever serves it: so it is destroyed only while nobody can be about to.
+          const Task task = work(std::chrono::microseconds{random() % 3000});
+          if (random() % 2 == 0) sim::sleep_for(std::chrono::microseconds{random() % 2000});
+          source.request_stop();
+          until([&] { return task.done(); });
+        }
+      });
+    threads.join();
+    BOOST_TEST(ended == 36U);
+    const Statistics figures = pool.statistics();
+    BOOST_TEST(figures.now.leased == 0U);
+    BOOST_TEST(figures.now.waiting == 0U);
+    BOOST_TEST(ledger.peak <= 2U);
+    auto all = pool.acquire(10s);
+    auto both = pool.acquire(10s);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_first_of_many_deadlines_is_known) {
+  std::minstd_rand random{7};
+  std::vector<detail::Deadline> entries(500);
+  std::vector<detail::Deadline*> kept;
+  detail::Deadlines deadlines;
+  for (int step = 0; step < 20'000; ++step) {
+    if (detail::Deadline& entry = entries[random() % entries.size()]; entry.kept) {
+      deadlines.remove(entry);
+      std::erase(kept, &entry);
+    } else {
+      entry.at = TimePoint{Duration{static_cast<int>(random() % 100)}};
+      deadlines.add(entry);
+      kept.push_back(&entry);
+    }
+    TimePoint least = TimePoint::max();
+    for (const detail::Deadline* each : kept) least = std::min(least, each->at);
+    BOOST_REQUIRE(deadlines.next() == least);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
