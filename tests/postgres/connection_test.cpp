@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -122,6 +123,23 @@ BOOST_AUTO_TEST_CASE(gives_up_at_the_deadline_and_has_the_statement_cancelled) {
     return server().ask(
                "select count(*) from pg_stat_activity where application_name = 'sleeper' "
                "and state = 'active'") == "0";
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_requested_stop_ends_a_statement_and_cancels_it_on_the_server) {
+  auto connection = connect();
+  const std::string pid = std::to_string(connection.backend_pid());
+  std::stop_source stop;
+  std::jthread stopper{[&] {
+    PostgresServer::wait_until("the statement runs", [&] {
+      return server().ask("select count(*) from pg_stat_activity where state = 'active' and pid = " + pid) == "1";
+    });
+    stop.request_stop();
+  }};
+  caught<QueryCancelled>([&] { connection.exec_until(Until{stop.get_token()}, "select pg_sleep($1)", 600); });
+  BOOST_TEST(!connection.is_usable());
+  PostgresServer::wait_until("the statement is cancelled", [&] {
+    return server().ask("select count(*) from pg_stat_activity where state = 'active' and pid = " + pid) == "0";
   });
 }
 

@@ -14,12 +14,14 @@
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/connecting.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
+#include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/parameters.hpp>
 #include <lido/postgres/detail/session_state.hpp>
 #include <lido/postgres/detail/statement.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/until.hpp>
 
 namespace lido::postgres {
 
@@ -44,11 +46,12 @@ class Connection {
     return exec_until(usual_deadline(), sql, parameters...);
   }
 
-  /// As `exec`, with a deadline of its own instead of the `statement_timeout`.
+  /// As `exec`, with limits of its own instead of the `statement_timeout`. Throws `QueryCancelled` when a stop was
+  /// requested; then too the connection is unusable.
   template <detail::Parameter... T>
-  Result exec_until(TimePoint deadline, std::string_view sql, const T&... parameters) {
+  Result exec_until(const Until& until, std::string_view sql, const T&... parameters) {
     const detail::Parameters<sizeof...(T)> bound{parameters...};
-    return perform(deadline, sql, [&](PGconn* raw, const char* text) {
+    return perform(until, sql, [&](PGconn* raw, const char* text) {
       return PQsendQueryParams(raw, text, static_cast<int>(bound.size()), nullptr, bound.values(), nullptr, nullptr, 0);
     });
   }
@@ -117,7 +120,7 @@ class Connection {
   [[nodiscard]] static Connection connect(const detail::ConnectionString& target, TimePoint deadline,
                                           const std::stop_token& stop,
                                           std::shared_ptr<const ConnectionSettings> settings) {
-    return Connection{detail::open_connection(target, deadline, stop), std::move(settings)};
+    return Connection{detail::open_connection(target, {deadline, stop}), std::move(settings)};
   }
 
   /// Throws `PermanentConnectError` when `connection_string` is malformed.
@@ -143,13 +146,15 @@ class Connection {
   }
 
   template <class Send>
-  Result perform(TimePoint deadline, std::string_view sql, Send send) {
+  Result perform(const Until& until, std::string_view sql, Send send) {
     used_ = true;
     touched_ = touched_ || detail::may_leave_state(sql);
     const Reporter reporter{*settings_, sql};
     statement_.assign(sql);
     if (statement_.find('\0') != std::string::npos) throw QueryError{"the statement holds a zero byte"};
-    return Result{channel_->run(deadline, sql, [&](PGconn* raw) { return send(raw, statement_.c_str()); })};
+    detail::Exchange exchange{*channel_, statement_, [&](PGconn* raw) { return send(raw, statement_.c_str()); }};
+    detail::complete(exchange, until);
+    return Result{exchange.result()};
   }
 
   // For the pool's own housekeeping: false where a statement would throw.
@@ -157,7 +162,8 @@ class Connection {
     const std::optional<Reporter> reporter =
         *sql == '\0' ? std::nullopt : std::optional<Reporter>{std::in_place, *settings_, sql};
     try {
-      channel_->run(deadline, sql, [&](PGconn* raw) { return PQsendQuery(raw, sql); });
+      detail::Exchange exchange{*channel_, sql, [&](PGconn* raw) { return PQsendQuery(raw, sql); }};
+      detail::complete(exchange, deadline);
       return true;
     } catch (const Error&) {
       return false;

@@ -70,6 +70,13 @@ class QueryTimeout : public Error {
   using Error::Error;
 };
 
+/// The caller's stop token was requested before the answer came. The server has been asked to give up, and the
+/// connection is unusable.
+class QueryCancelled : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The session is gone: the server ended it, or the network did. What it had not committed is rolled back.
 class ConnectionLost : public Error {
  public:

@@ -14,6 +14,7 @@
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/until.hpp>
 
 namespace lido::postgres {
 
@@ -67,8 +68,8 @@ class BasicSession {
   }
   /// As `Connection::exec_until`.
   template <detail::Parameter... T>
-  Result exec_until(TimePoint deadline, std::string_view sql, const T&... parameters) {
-    return connection().exec_until(deadline, sql, parameters...);
+  Result exec_until(const Until& until, std::string_view sql, const T&... parameters) {
+    return connection().exec_until(until, sql, parameters...);
   }
 
   /// The connection, for what a session does not offer; throws `Error` when the session has ended.

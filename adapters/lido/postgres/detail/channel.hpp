@@ -1,18 +1,15 @@
-// One libpq connection: sends a statement, collects its answer until a deadline, and knows whether it can be used
-// again.
+// One libpq connection, which knows whether it can be used again. What is done with it is written as operations, for
+// instance `Exchange`.
 #pragma once
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -77,94 +74,43 @@ class Channel {
     return false;
   }
 
-  /// Sends with `send` (one of `PQsend*`) and collects the answer. Blocks until `deadline`. Throws `QueryError`,
-  /// `ConnectionLost` or `QueryTimeout`; of several errors of one answer the first, which is the cause.
-  template <class Send>
-  ResultHandle run(TimePoint deadline, std::string_view sql, Send send) {
-    if (!is_ours()) throw lost(sql, "the connection belongs to the parent process");
-    if (!usable()) throw lost(sql, "the connection is not usable any more");
-    if (!quiet()) throw failed(sql, "another statement is under way on this connection");
-    if (send(raw()) == 0) {
-      const std::string message = one_line(PQerrorMessage(raw()));
-      if (PQstatus(raw()) == CONNECTION_OK && transaction() != PQTRANS_ACTIVE) throw failed(sql, message);
-      throw lost(sql, message);
-    }
-    bool complete = false;
-    // Whatever leaves early leaves an answer on its way.
-    const struct Guard {
-      Channel& channel;
-      const bool& complete;
-      ~Guard() {
-        if (!complete) channel.give_up();
-      }
-    } guard{*this, complete};
-    flush(deadline, sql);
-    ResultHandle last;
-    std::optional<Diagnostics> error;
-    for (;;) {
-      receive(deadline, sql);
-      ResultHandle result{PQgetResult(raw())};
-      if (!result) break;
-      switch (PQresultStatus(result.get())) {
-        case PGRES_TUPLES_OK:
-        case PGRES_COMMAND_OK:
-        case PGRES_EMPTY_QUERY:
-          last = std::move(result);
-          break;
-        case PGRES_COPY_IN:
-        case PGRES_COPY_OUT:
-        case PGRES_COPY_BOTH:
-          throw failed(sql, "COPY needs its own interface (native()); the connection is given up");
-        default:
-          if (!error) error = diagnostics_of(result.get(), sql);
-          if (is_fatal(*error) || PQstatus(raw()) != CONNECTION_OK) throw lost_with(*std::move(error));
-      }
-    }
-    if (PQstatus(raw()) != CONNECTION_OK) throw lost(sql, one_line(PQerrorMessage(raw())));
-    complete = true;
-    if (error) {
-      const std::string message = error->message;
-      throw QueryError{message, *std::move(error)};
-    }
-    return last;
+  /// Where what is sent and received goes through; -1 once it is closed.
+  [[nodiscard]] int socket() const noexcept { return PQsocket(raw()); }
+  /// Sends what is left to be sent, without blocking. `Need::nothing`: it is sent, and libpq has a result at hand.
+  [[nodiscard]] Need pending() noexcept {
+    // The server may be unable to read on before it is rid of what it has to say.
+    if (PQflush(raw()) > 0) return Need::either;
+    return PQisBusy(raw()) == 0 ? Need::nothing : Need::readable;
   }
+  /// Takes in what has come. False at the connection's end; then PQgetResult has the reason and does not block.
+  [[nodiscard]] bool consume() noexcept { return PQconsumeInput(raw()) != 0; }
 
- private:
-  void flush(TimePoint deadline, std::string_view sql) {
-    while (PQflush(raw()) > 0) {
-      // The server may be unable to read on before it is rid of what it has to say.
-      if (wait_for(PQsocket(raw()), POLLIN | POLLOUT, deadline) != Wake::ready) throw timed_out(sql);
-      if (PQconsumeInput(raw()) == 0) return;
-    }
-  }
-
-  void receive(TimePoint deadline, std::string_view sql) {
-    while (PQisBusy(raw()) != 0) {
-      if (wait_for(PQsocket(raw()), POLLIN, deadline) != Wake::ready) throw timed_out(sql);
-      // On failure PQgetResult has the reason and does not block.
-      if (PQconsumeInput(raw()) == 0) return;
-    }
-  }
-
-  [[nodiscard]] static Diagnostics plain(std::string_view sql, const std::string& message) {
-    return {.message = message, .statement = without_passwords(sql)};
-  }
   [[nodiscard]] static QueryError failed(std::string_view sql, const std::string& message) {
     return {message, plain(sql, message)};
   }
   [[nodiscard]] ConnectionLost lost(std::string_view sql, const std::string& message) {
-    return lost_with(plain(sql, message));
+    return lost(plain(sql, message));
   }
-  [[nodiscard]] ConnectionLost lost_with(Diagnostics diagnostics) {
+  [[nodiscard]] ConnectionLost lost(Diagnostics diagnostics) {
     broken_ = true;
     const std::string message = "connection lost: " + diagnostics.message;
     return {message, std::move(diagnostics)};
   }
-  [[nodiscard]] QueryTimeout timed_out(std::string_view sql) {
+  /// Has the server asked to cancel what it is at, gives the connection up, and throws.
+  [[noreturn]] void give_up(Wake why, std::string_view sql) {
     broken_ = true;
     ask_to_cancel();
+    if (why == Wake::stopped) {
+      const std::string message = "a stop was requested; the statement has been cancelled";
+      throw QueryCancelled{message, plain(sql, message)};
+    }
     const std::string message = "no answer before the deadline; the statement has been cancelled";
-    return {message, plain(sql, message)};
+    throw QueryTimeout{message, plain(sql, message)};
+  }
+
+ private:
+  [[nodiscard]] static Diagnostics plain(std::string_view sql, const std::string& message) {
+    return {.message = message, .statement = without_passwords(sql)};
   }
 
   // PQcancel connects anew and may block for as long as the network likes, so it gets a thread that nobody waits for.

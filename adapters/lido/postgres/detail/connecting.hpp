@@ -1,12 +1,9 @@
 // Connecting without blocking beyond a deadline.
 #pragma once
 
-#include <poll.h>
-
 #include <algorithm>
 #include <new>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -16,6 +13,7 @@
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
 
@@ -36,36 +34,58 @@ namespace lido::postgres::detail {
   throw ConnectError{message, std::move(diagnostics)};
 }
 
-/// Opens a connection. Blocks until `deadline`, except that libpq resolves host names without a time limit of its own.
-/// Throws `ConnectError` (also at the deadline and when stopped) or `PermanentConnectError`.
-[[nodiscard]] inline ConnectionHandle open_connection(const ConnectionString& target, TimePoint deadline,
-                                                      const std::stop_token& stop) {
-  if (const std::optional<Duration> limit = target.connect_timeout())
-    deadline = std::min(deadline, saturating_add(Clock::now(), *limit));
-  const ConnectionString::Arrays arrays = target.arrays();
-  ConnectionHandle connection{PQconnectStartParams(arrays.keys.data(), arrays.values.data(), 0)};
-  if (!connection) throw std::bad_alloc{};
-  PQsetNoticeReceiver(connection.get(), [](void*, const PGresult*) {}, nullptr);  // else they go to stderr
-  // The only verbosity that tells both the SQLSTATE and the message of a failed connect.
-  PQsetErrorVerbosity(connection.get(), PQERRORS_VERBOSE);
-  PostgresPollingStatusType wanted = PGRES_POLLING_WRITING;
-  if (PQstatus(connection.get()) == CONNECTION_BAD) wanted = PGRES_POLLING_FAILED;
-  while (wanted != PGRES_POLLING_OK) {
-    if (wanted == PGRES_POLLING_FAILED) throw_connect_error(connection.get(), target);
-    const short events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT;
-    // The socket changes from one address to the next, so it is asked for each time.
-    switch (wait_for(PQsocket(connection.get()), events, deadline, stop)) {
-      case Wake::ready:
-        wanted = PQconnectPoll(connection.get());
-        break;
-      case Wake::timed_out:
-        throw ConnectError{target.redacted(whereabouts(connection.get())) + " failed: no answer in time"};
-      case Wake::stopped:
-        throw ConnectError{target.redacted(whereabouts(connection.get())) + " was given up"};
-    }
+/// A connection that is being opened.
+class Connecting {
+ public:
+  explicit Connecting(const ConnectionString& target) : target_{target} {
+    const ConnectionString::Arrays arrays = target.arrays();
+    connection_.reset(PQconnectStartParams(arrays.keys.data(), arrays.values.data(), 0));
+    if (!connection_) throw std::bad_alloc{};
+    PQsetNoticeReceiver(raw(), [](void*, const PGresult*) {}, nullptr);  // else they go to stderr
+    // The only verbosity that tells both the SQLSTATE and the message of a failed connect.
+    PQsetErrorVerbosity(raw(), PQERRORS_VERBOSE);
   }
-  PQsetErrorVerbosity(connection.get(), PQERRORS_DEFAULT);
-  return connection;
+
+  [[nodiscard]] int socket() const noexcept { return PQsocket(raw()); }
+
+  /// Throws `ConnectError` or `PermanentConnectError`.
+  [[nodiscard]] Need step() {
+    // As libpq wants it: as if the socket had been found writable at first.
+    wanted_ = PQstatus(raw()) == CONNECTION_BAD ? PGRES_POLLING_FAILED
+              : started_                        ? PQconnectPoll(raw())
+                                                : PGRES_POLLING_WRITING;
+    started_ = true;
+    if (wanted_ == PGRES_POLLING_FAILED) throw_connect_error(raw(), target_);
+    if (wanted_ != PGRES_POLLING_OK) return wanted_ == PGRES_POLLING_READING ? Need::readable : Need::writable;
+    PQsetErrorVerbosity(raw(), PQERRORS_DEFAULT);
+    return Need::nothing;
+  }
+
+  [[noreturn]] void give_up(Wake why) const {
+    throw ConnectError{target_.redacted(whereabouts(raw())) +
+                       (why == Wake::stopped ? " was given up" : " failed: no answer in time")};
+  }
+
+  /// The connection, once a step has returned `Need::nothing`.
+  [[nodiscard]] ConnectionHandle take() noexcept { return std::move(connection_); }
+
+ private:
+  [[nodiscard]] PGconn* raw() const noexcept { return connection_.get(); }
+
+  const ConnectionString& target_;
+  ConnectionHandle connection_;
+  PostgresPollingStatusType wanted_ = PGRES_POLLING_WRITING;
+  bool started_ = false;
+};
+
+/// Opens a connection. Blocks until `until`, except that libpq resolves host names without a time limit of its own.
+/// Throws `ConnectError` (also at the deadline and when stopped) or `PermanentConnectError`.
+[[nodiscard]] inline ConnectionHandle open_connection(const ConnectionString& target, Until until) {
+  if (const std::optional<Duration> limit = target.connect_timeout())
+    until.deadline = std::min(until.deadline, saturating_add(Clock::now(), *limit));
+  Connecting connecting{target};
+  complete(connecting, until);
+  return connecting.take();
 }
 
 }  // namespace lido::postgres::detail

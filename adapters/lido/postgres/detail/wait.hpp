@@ -7,12 +7,23 @@
 #include <cerrno>
 #include <chrono>
 #include <limits>
-#include <stop_token>
 #include <system_error>
 
 #include <lido/facts.hpp>
+#include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
+
+/// What an operation waits for before it can take its next step. Operations are written as steps that never block, so
+/// that a thread can wait between them as well as an event loop.
+enum class Need : unsigned char {
+  nothing,   ///< it is done
+  readable,  ///< the socket has something to read
+  writable,  ///< the socket takes something
+  either,    ///< one of the two
+};
+
+enum class Wake : unsigned char { ready, timed_out, stopped };
 
 /// Milliseconds until `deadline` for poll(2), rounded up so that a wait never ends early; -1 for no deadline.
 [[nodiscard]] inline int milliseconds_until(TimePoint deadline, TimePoint now) noexcept {
@@ -22,23 +33,33 @@ namespace lido::postgres::detail {
   return static_cast<int>(std::min<long long>(left, std::numeric_limits<int>::max()));
 }
 
-enum class Wake : unsigned char { ready, timed_out, stopped };
-
-/// Blocks until `socket` has one of `events`, an error or an end, until `deadline`, or until `stop` is requested, which
-/// is noticed within 20 ms. A closed socket (-1) is ready: whoever looks at it finds out.
-[[nodiscard]] inline Wake wait_for(int socket, short events, TimePoint deadline, const std::stop_token& stop = {}) {
+/// Blocks until `socket` has what is needed, an error or an end, or until `until`. A closed socket (-1) is ready:
+/// whoever looks at it finds out.
+[[nodiscard]] inline Wake wait_for(int socket, Need need, const Until& until) {
   constexpr int slice = 20;
   if (socket < 0) return Wake::ready;
+  const int events = (need == Need::writable ? 0 : POLLIN) | (need == Need::readable ? 0 : POLLOUT);
   for (;;) {
-    if (stop.stop_requested()) return Wake::stopped;
-    const bool limited = deadline != TimePoint::max();
-    const int left = limited ? milliseconds_until(deadline, Clock::now()) : -1;
-    const bool sliced = stop.stop_possible() && (left < 0 || left > slice);
-    pollfd entry{.fd = socket, .events = events, .revents = 0};
+    if (until.stop.stop_requested()) return Wake::stopped;
+    const bool limited = until.deadline != TimePoint::max();
+    const int left = limited ? milliseconds_until(until.deadline, Clock::now()) : -1;
+    const bool sliced = until.stop.stop_possible() && (left < 0 || left > slice);
+    pollfd entry{.fd = socket, .events = static_cast<short>(events), .revents = 0};
     const int ready = ::poll(&entry, 1, sliced ? slice : left);
     if (ready > 0) return Wake::ready;
     if (ready < 0 && errno != EINTR) throw std::system_error{errno, std::generic_category(), "poll"};
-    if (ready == 0 && !sliced && limited && Clock::now() >= deadline) return Wake::timed_out;
+    if (ready == 0 && !sliced && limited && Clock::now() >= until.deadline) return Wake::timed_out;
+  }
+}
+
+/// Takes the steps of `operation` and waits between them. Blocks until it is done; throws what its steps and its
+/// `give_up` throw.
+template <class Operation>
+void complete(Operation& operation, const Until& until) {
+  for (Need need = operation.step(); need != Need::nothing; need = operation.step()) {
+    // The socket of a connection that is being opened changes from one address to the next: it is asked for each time.
+    const Wake wake = wait_for(operation.socket(), need, until);
+    if (wake != Wake::ready) operation.give_up(wake);
   }
 }
 

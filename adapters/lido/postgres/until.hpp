@@ -1,0 +1,25 @@
+// When a call gives up.
+#pragma once
+
+#include <stop_token>
+#include <utility>
+
+#include <lido/facts.hpp>
+
+namespace lido::postgres {
+
+/// When a call on a connection gives up: at a deadline, or as soon as a stop is requested (noticed within 20 ms), or
+/// whichever comes first. A deadline alone converts to it: `exec_until(Clock::now() + 2s, ...)`.
+struct Until {
+  /// Never.
+  Until() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): a deadline is the usual case
+  Until(TimePoint latest, std::stop_token requested = {}) noexcept : deadline{latest}, stop{std::move(requested)} {}
+  /// As soon as `requested` is, and not before.
+  explicit Until(std::stop_token requested) noexcept : stop{std::move(requested)} {}
+
+  TimePoint deadline = TimePoint::max();
+  std::stop_token stop{};
+};
+
+}  // namespace lido::postgres
