@@ -168,11 +168,17 @@ class Pool {
   /// closes what waits to be closed. Blocks while it does. For pools with `workers = 0`; harmless in others.
   void maintain() { core().maintain(); }
   /// Blocks until at least one connection is open and the growth policy wants no more. Throws `AcquireTimeout` with the
-  /// last failure nested, the connector's own exception at once if it is permanent, or `PoolClosed`.
-  void wait_until_ready(Duration timeout) { core().wait_until_ready(timeout); }
+  /// last failure nested, the connector's own exception at once if it is permanent, `PoolClosed`, or `InvalidOption`
+  /// for a negative `timeout`.
+  void wait_until_ready(Duration timeout) {
+    if (timeout < Duration::zero()) throw InvalidOption{"wait_until_ready(timeout)", "a duration of zero or more"};
+    core().wait_until_ready(timeout);
+  }
   /// Fails waiters, refuses newcomers with `PoolClosed`, closes idle connections, and blocks until the lent ones have
-  /// come back and are closed, at most for `grace`. Reports who still has one. Harmless twice.
+  /// come back and are closed, at most for `grace`. Reports who still has one. Harmless twice. Throws `InvalidOption`
+  /// for a negative `grace`.
   CloseReport close(Duration grace = Duration::zero()) {
+    if (grace < Duration::zero()) throw InvalidOption{"close(grace)", "a duration of zero or more"};
     CloseReport report{.complete = core().close(grace), .stragglers = {}};
     if (!report.complete) report.stragglers = core().holders();
     return report;

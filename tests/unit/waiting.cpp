@@ -23,7 +23,8 @@ Duration span_of(Body body) {
 
 std::string nested_message(const AcquireTimeout& error) {
   try {
-    error.rethrow_nested();
+    std::rethrow_if_nested(error);
+    return "nothing";
   } catch (const std::exception& cause) {
     return cause.what();
   }
@@ -297,6 +298,51 @@ BOOST_AUTO_TEST_CASE(a_stop_that_was_requested_already_fails_at_once) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_stop_reaches_the_connector_of_a_caller_that_opens_for_itself) {
+  on_many_schedules([] {
+    Ledger ledger;
+    std::stop_token asked;
+    ledger.on_open = [&](const OpenInfo& info) {
+      asked = info.stop;
+      until([&] { return info.stop.stop_requested(); });
+      throw std::runtime_error{"stopped"};
+    };
+    SimulatedPool<NullPool> pool{connector(ledger), NullPool{.max_size = 2}};
+    sim::StopSource source;
+    Threads threads;
+    threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(1min, source.get_token()), AcquireCancelled); });
+    until([&] { return asked.stop_possible(); });
+    source.request_stop();
+    threads.join();
+    // It says nothing about the server: the next one does not wait.
+    ledger.on_open = [](const OpenInfo&) {};
+    const auto opens = pool.statistics().open_failures;
+    (void)pool.acquire(1min);
+    BOOST_TEST(pool.statistics().open_failures == opens);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_caller_that_runs_out_of_time_while_it_opens_makes_nobody_else_wait) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo& info) {
+      sim::self->world->block(info.deadline);
+      throw std::runtime_error{"too slow"};
+    };
+    SimulatedPool<NullPool> pool{connector(ledger), NullPool{.max_size = 2}};
+    try {
+      (void)pool.acquire(5ms);
+      BOOST_ERROR("it was served");
+    } catch (const AcquireTimeout& error) {
+      BOOST_TEST(nested_message(error) == "too slow");
+    }
+    ledger.on_open = [](const OpenInfo&) {};
+    const TimePoint start = sim::Platform::now();
+    (void)pool.acquire(1s);
+    BOOST_TEST((sim::Platform::now() == start));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_stop_wakes_its_waiter) {
   on_many_schedules([] {
     Ledger ledger;
@@ -480,6 +526,91 @@ BOOST_AUTO_TEST_CASE(a_time_out_on_an_unreachable_server_has_the_last_failure_ne
         BOOST_TEST(error.holders().empty());
       }
     });
+}
+
+BOOST_AUTO_TEST_CASE(a_time_out_while_the_caller_handles_another_exception_has_not_that_for_its_cause) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 1}};
+    auto lent = pool.acquire();
+    try {
+      throw std::runtime_error{"the caller's own business"};
+    } catch (const std::runtime_error&) {
+      try {
+        (void)pool.acquire(1ms);
+        BOOST_ERROR("it was served");
+      } catch (const AcquireTimeout& error) {
+        BOOST_TEST(!error.cause());
+        BOOST_CHECK_NO_THROW(std::rethrow_if_nested(error));
+      }
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_time_out_while_the_last_connection_is_checked_says_so) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingIfIdle> pool{
+        connector(ledger), FixedSize{.size = 1}, PingIfIdle{.after = 1h}, {}, PoolOptions{.keep_alive = 1min}};
+    pool.wait_until_ready(1s);
+    ledger.on_ping = [](TimePoint deadline) { return sim::self->world->block(deadline); };
+    until([&] {
+      sim::sleep_for(1s);
+      return pool.statistics().now.checking == 1;
+    });
+    try {
+      (void)pool.acquire(10ms);
+      BOOST_ERROR("it was served");
+    } catch (const AcquireTimeout& error) {
+      BOOST_TEST((error.phase() == Phase::checking));
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_permanent_failure_reaches_later_callers_at_once_too) {
+  calmly([] {
+    struct Refused : PermanentFailure, std::runtime_error {
+      using std::runtime_error::runtime_error;
+    };
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { throw Refused{"wrong password"}; };
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 2}};
+    sim::sleep_for(1min);
+    for (int i = 0; i < 20; ++i) {
+      const TimePoint start = sim::Platform::now();
+      BOOST_CHECK_THROW((void)pool.acquire(100ms), Refused);
+      BOOST_TEST((sim::Platform::now() - start <= 1ms));
+      sim::sleep_for(30ms);
+    }
+    ledger.on_open = [](const OpenInfo&) {};
+    sim::sleep_for(1s);
+    (void)pool.acquire(100ms);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_prober_that_hangs_does_not_keep_a_server_that_is_back_from_being_found) {
+  calmly([] {
+    Ledger ledger;
+    bool away = true;
+    ledger.on_open = [&](const OpenInfo& info) {
+      if (!away) return;
+      sim::self->world->block(info.deadline);
+      throw std::runtime_error{"no answer"};
+    };
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 8}};
+    BOOST_CHECK_THROW((void)pool.acquire(12s), AcquireTimeout);  // the first attempts have failed
+    Threads threads;
+    threads.start([&] {
+      (void)pool.acquire(1min);
+      BOOST_TEST(!away);
+    });
+    sim::sleep_for(5s);
+    away = false;
+    const TimePoint back = sim::Platform::now();
+    threads.join();
+    // Four may open at a time, each for ten seconds.
+    BOOST_TEST((sim::Platform::now() - back <= 2500ms));
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_thread_that_would_wait_for_itself_can_be_refused_at_once) {

@@ -190,7 +190,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
     // Without workers the caller's thread opens for itself.
     void work_inline() noexcept {
       if (!pool_.market_.inline_work()) return;
-      while (this->fate.load(std::memory_order_relaxed) == Fate::waiting && pool_.do_one(true, this->at)) {
+      while (Platform::now() < this->at && pool_.do_one(true, {.deadline = this->at, .waiter = this, .stop = &stop_})) {
       }
     }
 

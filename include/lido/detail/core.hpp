@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -134,8 +135,10 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   void resize(Growth growth) {
     const std::size_t size = growth.plan({}).max_size;
     {
-      Turn lock = this->turn();
+      // Not the queue's lock: slots are allocated.
+      const std::scoped_lock one_at_a_time{resizing_};
       market_.slots().grow_to(size);
+      Turn lock = this->turn();
       market_.resize(std::move(growth), lock);
     }
     after_turn();
@@ -156,7 +159,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   void maintain() noexcept {
     const typename Base::Help help{*this};
     this->sweep();
-    while (this->do_one(true, TimePoint::max())) {
+    while (this->do_one(true)) {
     }
   }
 
@@ -253,6 +256,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   }
 
   typename Platform::ProcessMark mark_;
+  typename Platform::Mutex resizing_;
 };
 
 }  // namespace lido::detail

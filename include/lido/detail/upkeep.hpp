@@ -72,7 +72,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   // The life of a worker.
   void work(Sleeper<Platform>& self) noexcept {
     for (;;) {
-      while (this->do_one(true, TimePoint::max())) {
+      while (this->do_one(true)) {
       }
       const TimePoint now = Platform::now();
       TimePoint due{};
