@@ -87,7 +87,7 @@ class Stock {
   // Whether a worn connection that the caller checks should stay until its replacement has had a sweep's time to open.
   // Not where there is no room for both.
   [[nodiscard]] bool can_replace_first(const Slot& slot) noexcept {
-    const std::size_t missed = missed_without_one();
+    const std::size_t missed = std::max<std::size_t>(missed_without_one(), staying() <= plan_.pool_size ? 1 : 0);
     return !inline_work() && !slot.expiring && missed > 0 &&
            missed <= plan_.max_size - std::min(total_, plan_.max_size);
   }
@@ -124,9 +124,12 @@ class Stock {
     retry_ = false;
     if (closed_ || suspended_ || total_ >= plan_.max_size) return;
     PoolCounts now = lasting();
+    // What the policy keeps is replaced before it is worn, also where it opens on demand alone.
+    const std::size_t kept = now.total() - now.closing;
+    const std::size_t owed = std::min(staying() - kept, plan_.pool_size - std::min(plan_.pool_size, kept));
     now.waiting = waiting;
     if (backoff_.failing()) now.opening = 0;  // an attempt that may hang is no supply
-    std::size_t more = std::min(growth_.plan(now).open, plan_.max_size - total_);
+    std::size_t more = std::min(std::max(growth_.plan(now).open, owed), plan_.max_size - total_);
     const std::size_t at_a_time = inline_work() ? unlimited : rules_.openers;
     if (backoff_.failing() && more > 0 && opening_ < at_a_time) {
       if (Platform::now() < next_attempt()) {
