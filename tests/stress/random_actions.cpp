@@ -136,7 +136,7 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
           }
         });
       threads.clear();
-      while (running > 0) pool.maintain();
+      while (running > 0 || pool.statistics().now.leased > 0) pool.maintain();
       const Statistics figures = pool.statistics();
       BOOST_TEST(figures.acquired == figures.released);
       BOOST_TEST(figures.now.leased == 0U);

@@ -80,8 +80,10 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
         return done_(*this);
       if (stop_.stop_possible()) on_stop_.emplace(stop_, Cancel{*this});
       work_inline();
-      // From here on the request may be gone, unless this is the second.
-      if (phase_.exchange(Phase::waiting, std::memory_order_acq_rel) == Phase::told) done_(*this);
+      // From here on the request may be gone, unless it has been told already.
+      auto begun = Phase::starting;
+      if (!phase_.compare_exchange_strong(begun, Phase::waiting, std::memory_order_acq_rel, std::memory_order_acquire))
+        done_(*this);
     }
 
     // The slot, now the caller's; or throws. Once.
