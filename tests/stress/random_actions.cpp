@@ -50,7 +50,7 @@ class Thing {
 
 template <class AnyPool>
 test::Detached borrow(AnyPool& pool, Duration patience, std::stop_token stop, std::atomic<int>& served,
-                std::atomic<int>& running) {
+                      std::atomic<int>& running) {
   try {
     auto lease = co_await pool.async_acquire(patience, std::move(stop));
     ++served;
