@@ -11,6 +11,7 @@
 #include <boost/test/unit_test.hpp>
 #include <lido/detail/deadlines.hpp>
 #include <support/forms.hpp>
+#include <support/schedule_search.hpp>
 
 using namespace lido;
 using namespace lido::test;
@@ -457,21 +458,27 @@ BOOST_AUTO_TEST_CASE(a_cancellation_does_not_wait_for_a_worker) {
 
 BOOST_AUTO_TEST_CASE(a_lease_that_ends_beside_its_pool_leaves_no_waiter_without_an_answer) {
   // It is granted what comes back, and asks for a worker when there may be none any more.
-  for (std::uint64_t seed = 0; seed <= 300; ++seed)
-    sim::Simulation{seed}.run([] {
+  ScheduleSearch search{{.preemptions = 1, .detours = 1}, ""};
+  do {
+    sim::Simulation world;
+    world.run([&] {
       Ledger ledger;
       std::vector<int> order;
-      std::optional<SimulatedPool<FixedSize, PingOnAcquire>> pool{std::in_place, connector(ledger), one};
-      auto lent = std::make_shared<SimulatedPool<FixedSize, PingOnAcquire>::Lease>(pool->acquire());
-      const Task task = borrow(*pool, 10s, order, 1);
+      std::optional<SimulatedPool<FixedSize, PingOnAcquire>> pool{
+          std::in_place, connector(ledger), one, PingOnAcquire{}, KeepAlways{}, PoolOptions{.workers = 1}};
+      auto lent = pool->acquire();
+      const Task task = borrow(*pool, Duration::max(), order, 1);
       Threads threads;
-      threads.start([&] { lent->release(); });
+      threads.start([&] { lent.release(); });
+      world.decided_by(&search);
       pool.reset();
       threads.join();
-      until([&] { return task.done(); });
+      world.decided_by(nullptr);
+      BOOST_TEST(task.done());
       BOOST_TEST(order.size() == 1U);
       BOOST_TEST(ledger.live == 0U);
     });
+  } while (search.advance());
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_is_called_once_with_a_connection_or_the_reason) {
