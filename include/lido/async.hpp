@@ -89,10 +89,11 @@ class AcquireOperation : private Core::Request, private detail::Resumption {
   [[no_unique_address]] Callback callback_;
 };
 
-/// What `Pool::async_acquire` returns: to be awaited once, at once, while the pool lives. The coroutine may be
-/// destroyed while it waits, which takes it out of the queue and waits for a worker that looks at its connection just
-/// now; but not any more once its handle has been given to the executor and before that resumed it. A pool that is
-/// destroyed meanwhile ends its wait with `PoolClosed`. Allocates nothing.
+/// What `Pool::async_acquire` returns: to be awaited once, at once, while the pool lives. A pool that is destroyed
+/// meanwhile ends its wait with `PoolClosed`. The coroutine may be destroyed while it waits, which takes it out of the
+/// queue, or gives back what it was granted, and waits for a worker that looks at its connection just now. Not so once
+/// its handle has been given to the executor and before that resumed it, nor while another thread may be about to do
+/// so: there ask the stop token. Allocates nothing.
 template <class Core, class Lease, ExecutorType Executor>
 class [[nodiscard]] AsyncAcquire {
   using Request = typename Core::Request;
