@@ -12,6 +12,7 @@
 #include <lido/detail/deadlines.hpp>
 #include <support/forms.hpp>
 #include <support/schedule_search.hpp>
+#include <support/slow.hpp>
 
 using namespace lido;
 using namespace lido::test;
@@ -458,7 +459,8 @@ BOOST_AUTO_TEST_CASE(a_cancellation_does_not_wait_for_a_worker) {
 
 BOOST_AUTO_TEST_CASE(a_lease_that_ends_beside_its_pool_leaves_no_waiter_without_an_answer) {
   // It is granted what comes back, and asks for a worker when there may be none any more.
-  ScheduleSearch search{{.preemptions = 1, .detours = 1}, ""};
+  constexpr std::size_t switches = slow ? 1 : 2;
+  ScheduleSearch search{{.preemptions = switches, .detours = switches}, ""};
   do {
     sim::Simulation world;
     world.run([&] {
