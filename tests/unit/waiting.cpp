@@ -61,12 +61,16 @@ BOOST_AUTO_TEST_CASE(times_out_on_time_while_the_open_hangs) {
 BOOST_AUTO_TEST_CASE(without_workers_the_connector_is_given_the_callers_deadline) {
   calmly([](Form form) {
     Ledger ledger;
-    ledger.on_open = [](const OpenInfo& info) {
+    Duration given{};
+    ledger.on_open = [&](const OpenInfo& info) {
+      if (ledger.attempts > 1) throw std::runtime_error{"refused"};  // by `maintain`
+      given = info.deadline - sim::Platform::now();
       sim::self->world->block(info.deadline);
       throw std::runtime_error{"timed out"};
     };
     SimulatedPool<> pool{connector(ledger), one, {}, {}, {.workers = 0}};
     BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)acquire(form, pool, 250ms), AcquireTimeout); }) == 250ms));
+    BOOST_TEST((given == 250ms));
   });
 }
 
