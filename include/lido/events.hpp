@@ -96,7 +96,8 @@ class Events {
   Events& on_connect(OnConnection listener) { return add(signals_->connect, std::move(listener)); }
   /// A connection is about to be handed to its borrower, in whose thread this runs.
   Events& on_acquire(OnConnection listener) { return add(signals_->acquire, std::move(listener)); }
-  /// A borrower gave a connection back; it has been put in order and is still exclusively the listener's.
+  /// A borrower gave a connection back; it has been put in order and is still exclusively the listener's. In the
+  /// borrower's thread, or the worker's that put it in order in its place.
   Events& on_release(OnConnection listener) { return add(signals_->release, std::move(listener)); }
   /// A connection is about to be closed.
   Events& on_close(OnConnection listener) { return add(signals_->close, std::move(listener)); }

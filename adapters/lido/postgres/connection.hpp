@@ -78,12 +78,14 @@ class Connection {
   [[nodiscard]] bool reset(TimePoint deadline) {
     if (!channel_->quiet()) return false;
     drop_notifications();
-    const ResetLevel level = settings_->reset;
-    if (in_transaction() && (level == ResetLevel::none || !roll_back(deadline))) return false;
-    const bool discard = (level == ResetLevel::targeted && touched_) || (level == ResetLevel::discard_all && used_);
-    if (discard && !command(deadline, "DISCARD ALL")) return false;
+    if (in_transaction() && (settings_->reset == ResetLevel::none || !roll_back(deadline))) return false;
+    if (needs_discard() && !command(deadline, "DISCARD ALL")) return false;
     used_ = touched_ = false;
     return channel_->transaction() == PQTRANS_IDLE;
+  }
+  /// Whether `reset` has something to ask the server for; false where it is free.
+  [[nodiscard]] bool reset_may_block() const noexcept {
+    return channel_->quiet() && (in_transaction() || needs_discard());
   }
 
   /// Ends the open transaction, if there is one, undoing it; false means that the session is not fit for use. Blocks
@@ -143,6 +145,11 @@ class Connection {
   [[nodiscard]] TimePoint usual_deadline() const {
     const Duration limit = settings_->statement_timeout;
     return limit == Duration::max() ? TimePoint::max() : saturating_add(Clock::now(), limit);
+  }
+
+  [[nodiscard]] bool needs_discard() const noexcept {
+    const ResetLevel level = settings_->reset;
+    return (level == ResetLevel::targeted && touched_) || (level == ResetLevel::discard_all && used_);
   }
 
   template <class Send>

@@ -25,6 +25,17 @@ class JobQueue {
     --size_;
     return job;
   }
+  // For a job that is given up, which is rare. False where it is not in the queue (any more).
+  bool remove(Job& job) noexcept {
+    Job* before = nullptr;
+    for (Job* each = first_; each != &job; each = each->next_job) {
+      if (each == nullptr) return false;
+      before = each;
+    }
+    (before != nullptr ? before->next_job : first_) = job.next_job;
+    if (last_ == &job) last_ = before;
+    return true;
+  }
 
  private:
   Job* first_ = nullptr;

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <utility>
 
+#include <lido/detail/resumption.hpp>
 #include <lido/detail/wait_queue.hpp>
 
 namespace lido::detail {
@@ -70,6 +71,8 @@ class Turn {
     if (!lock_.owns_lock()) return;
     lock_.unlock();
     dropped_ = nullptr;
+    if (waiters_ == nullptr && sleepers_ == nullptr) return;
+    const Resumption::Hold together;
     // Read the link first: the object may be gone as soon as it has been told.
     for (Waiter<Slot>* waiter = waiters_; waiter != nullptr;) {
       Waiter<Slot>& told = *std::exchange(waiter, waiter->next_notified);
