@@ -279,6 +279,26 @@ BOOST_AUTO_TEST_CASE(a_check_that_may_block_is_done_by_a_worker_and_an_unfit_con
   });
 }
 
+BOOST_AUTO_TEST_CASE(time_outs_hold_while_no_worker_has_time_for_the_check) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingOnAcquire> pool{connector(ledger), FixedSize{.size = 2}, {}, {}, {.workers = 1}};
+    pool.wait_until_ready(1s);
+    ledger.on_ping = [](TimePoint deadline) { return sim::self->world->block(deadline); };
+    const TimePoint start = sim::Platform::now();
+    std::vector<int> order;
+    const Task held = borrow(pool, 1min, order, 1);  // the one worker hangs in its ping
+    sim::sleep_for(1ms);
+    const Task late = borrow(pool, 100ms, order, 2);
+    until([&] { return late.done(); });
+    BOOST_TEST(order == std::vector<int>{-2});
+    BOOST_TEST((sim::Platform::now() - start <= 102ms));
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+    ledger.on_ping = [](TimePoint) { return true; };
+    until([&] { return held.done(); });
+  });
+}
+
 BOOST_AUTO_TEST_CASE(many_coroutines_that_serve_each_other_need_no_deep_stack) {
   calmly([] {
     Ledger ledger;

@@ -111,7 +111,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       {
         Turn lock = pool_.turn();
         cancelled_ = true;
-        if (!pool_.asked_.remove(*this)) {
+        if (!pool_.take_back(*this)) {
           pool_.market_.leave(*this, Fate::cancelled, false, lock);
           return;
         }
@@ -149,7 +149,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
     bool accept() noexcept {
       const TimePoint now = Platform::now();
       const bool asked_worker = std::exchange(with_worker_, false);
-      if (reads_clock && now > this->at && timeout_ > Duration::zero()) {
+      if (reads_clock && now >= this->at && timeout_ > Duration::zero()) {
         // Too late to be checked: it is passed on, and not condemned for the lack of time.
         pool_.give_back(*std::exchange(this->slot, nullptr), nullptr);
         return settle_at_once(Fate::abandoned);
@@ -193,7 +193,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       on_stop_.reset();
       {
         Turn lock = pool_.turn();
-        if (pool_.asked_.remove(*this) || pool_.market_.leave(*this, Fate::cancelled, true, lock)) {
+        if (pool_.take_back(*this) || pool_.market_.leave(*this, Fate::cancelled, true, lock)) {
           ++pool_.totals_.cancelled;
           return;
         }
@@ -208,8 +208,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
         if (!pool_.stopping_) {
           this->fate.store(Fate::granted, std::memory_order_relaxed);
           with_worker_ = true;
-          pool_.asked_.push(*this);
-          pool_.market_.wake_worker(lock);
+          pool_.ask(*this, timeout_ > Duration::zero(), lock);
           return true;
         }
       }

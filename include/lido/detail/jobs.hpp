@@ -34,6 +34,7 @@ class JobQueue {
     }
     (before != nullptr ? before->next_job : first_) = job.next_job;
     if (last_ == &job) last_ = before;
+    --size_;
     return true;
   }
 

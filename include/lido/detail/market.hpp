@@ -52,11 +52,7 @@ class Market : public Stock<Slot, Growth, Platform> {
   void line_up(Waiter& waiter, bool in_front, Turn& turn) noexcept {
     const bool first = queue_.empty();
     in_front ? queue_.push_front(waiter) : queue_.push_back(waiter);
-    if (waiter.at != TimePoint::max()) {
-      deadlines_.add(waiter);
-      if (waiter.at < alarm_due_)
-        if (Sleeper<Platform>* const alarm = alarm_.pop()) turn.wake_later(*alarm);
-    }
+    watch(waiter, turn);
     // Behind others the invariant holds already, and no pass over the slots is due.
     first ? match(turn) : grow(turn);
   }
@@ -75,12 +71,24 @@ class Market : public Stock<Slot, Growth, Platform> {
     return true;
   }
 
-  // Lets the callbacks go whose time is over.
-  void expire(TimePoint now, Turn& turn) noexcept {
-    while (deadlines_.next() <= now && deadlines_.first() != nullptr)
-      leave(static_cast<Waiter&>(*deadlines_.first()), Fate::abandoned, false, turn);
+  // Has an eye on the deadline of one that is not a thread, until it is dequeued or `unwatch`.
+  void watch(Waiter& waiter, Turn& turn) noexcept {
+    if (waiter.at == TimePoint::max()) return;
+    deadlines_.add(waiter);
+    if (waiter.at < alarm_due_)
+      if (Sleeper<Platform>* const alarm = alarm_.pop()) turn.wake_later(*alarm);
   }
-  [[nodiscard]] TimePoint next_expiry() const noexcept { return deadlines_.next(); }
+  void unwatch(Waiter& waiter) noexcept { deadlines_.remove(waiter); }
+  // Lets those go whose time is over. The first of them that waits elsewhere than in the queue is returned instead, and
+  // there may be more.
+  Waiter* expire(TimePoint now, Turn& turn) noexcept {
+    while (deadlines_.first() != nullptr && deadlines_.next() <= now) {
+      Waiter& late = static_cast<Waiter&>(*deadlines_.first());
+      if (!late.queued) return &late;
+      leave(late, Fate::abandoned, false, turn);
+    }
+    return nullptr;
+  }
   // Whoever calls `expire` rests until then, or until an earlier deadline comes.
   TimePoint set_alarm(Sleeper<Platform>& sleeper) noexcept {
     alarm_.push(sleeper);
@@ -327,7 +335,7 @@ class Market : public Stock<Slot, Growth, Platform> {
 
   typename Platform::Mutex mutex_;
   WaitQueue<Slot> queue_;
-  Deadlines deadlines_;           // of those in the queue that are not threads
+  Deadlines deadlines_;           // of those that wait and are not threads
   Sleepers<Platform> alarm_;      // who calls `expire`, if it is asleep
   TimePoint alarm_due_{};         // and until when
   Waiter* timekeeper_ = nullptr;  // without workers: who tries again after the back-off

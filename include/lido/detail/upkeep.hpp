@@ -42,9 +42,23 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
       Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::resting);
     });
     this->report_leaks(now);
+    expire();
     Turn lock = this->turn();
-    market_.expire(Platform::now(), lock);
     market_.match(lock);
+  }
+
+  // Lets the callbacks go whose time is over, those too that wait for a worker which may be held up.
+  void expire() noexcept {
+    for (;;) {
+      Waiter<Slot>* late = nullptr;
+      {
+        Turn lock = this->turn();
+        late = market_.expire(Platform::now(), lock);
+        if (late != nullptr) take_back(*late);
+      }
+      if (late == nullptr) return;
+      late->notify(*late);  // as a worker does; it finds that it is too late
+    }
   }
 
  protected:
@@ -70,6 +84,18 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     market_.wake_worker(lock);
   }
 
+  // Needs the lock. Has a caller's connection checked by a worker. False for `take_back`: one is at it, or it was.
+  void ask(Waiter<Slot>& caller, bool patient, Turn& lock) noexcept {
+    asked_.push(caller);
+    if (patient) market_.watch(caller, lock);
+    market_.wake_worker(lock);
+  }
+  bool take_back(Waiter<Slot>& caller) noexcept {
+    if (!asked_.remove(caller)) return false;
+    market_.unwatch(caller);
+    return true;
+  }
+
   // The life of a worker.
   void work(Sleeper<Platform>& self) noexcept {
     for (;;) {
@@ -86,6 +112,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
         if (!market_.closes().empty() || !market_.opens().empty()) continue;
         returned = returned_.pop();
         if (returned == nullptr) asked = asked_.pop();
+        if (asked != nullptr) market_.unwatch(*asked);
         if (returned == nullptr && asked == nullptr) suspect = suspects_.pop();
         const bool free = returned == nullptr && asked == nullptr && suspect == nullptr;
         if (free && stopping_) return;

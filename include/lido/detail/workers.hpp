@@ -104,11 +104,11 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
 
   void keep_time(Sleeper<Platform>& self) noexcept {
     for (;;) {
+      this->expire();
       TimePoint due{};
       {
-        Turn lock = this->turn();
+        const Turn lock = this->turn();
         if (this->stopping_) return;
-        market_.expire(Platform::now(), lock);
         due = market_.set_alarm(self);
       }
       this->rest(self, market_.alarm(), due);
