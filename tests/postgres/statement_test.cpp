@@ -73,6 +73,11 @@ BOOST_AUTO_TEST_CASE(blots_out_what_follows_the_word_password) {
   BOOST_TEST(without_passwords("alter role x password 'a''b' login") == "alter role x password '***' login");
   BOOST_TEST(without_passwords("ALTER ROLE x PASSWORD\n'a") == "ALTER ROLE x PASSWORD\n'***'");
   BOOST_TEST(without_passwords("create role x password e'a\\'b' login") == "create role x password '***' login");
+  BOOST_TEST(without_passwords("alter role x password $$a'b$$ login") == "alter role x password '***' login");
+  BOOST_TEST(without_passwords("alter role x password $q$a$$b$q$ login") == "alter role x password '***' login");
+  BOOST_TEST(without_passwords("alter role x password $q$a$$b$") == "alter role x password '***'");
+  BOOST_TEST(without_passwords("alter role x password U&'a''b' login") == "alter role x password '***' login");
+  BOOST_TEST(without_passwords("x where password = $1 and y = $2") == "x where password = $1 and y = $2");
   BOOST_TEST(without_passwords("dblink('host=x password=abc user=y')") == "dblink('host=x password=*** user=y')");
   BOOST_TEST(without_passwords("x where password = $1") == "x where password = $1");
   BOOST_TEST(without_passwords("options (password 'abc', user 'u')") == "options (password '***', user 'u')");

@@ -16,6 +16,7 @@
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/parameters.hpp>
+#include <lido/postgres/detail/password.hpp>
 #include <lido/postgres/detail/session_state.hpp>
 #include <lido/postgres/detail/statement.hpp>
 #include <lido/postgres/error.hpp>
@@ -122,7 +123,9 @@ class Connection {
   [[nodiscard]] static Connection connect(const detail::ConnectionString& target, TimePoint deadline,
                                           const std::stop_token& stop,
                                           std::shared_ptr<const ConnectionSettings> settings) {
-    return Connection{detail::open_connection(target, {deadline, stop}), std::move(settings)};
+    const Until until{deadline, stop};
+    return Connection{detail::open_connection(detail::with_password(target, settings->password, until), until),
+                      std::move(settings)};
   }
 
   /// Throws `PermanentConnectError` when `connection_string` is malformed.
