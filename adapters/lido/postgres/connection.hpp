@@ -53,7 +53,8 @@ class Connection {
   Result exec_until(const Until& until, std::string_view sql, const T&... parameters) {
     const detail::Parameters<sizeof...(T)> bound{parameters...};
     return perform(until, sql, [&](PGconn* raw, const char* text) {
-      return PQsendQueryParams(raw, text, static_cast<int>(bound.size()), nullptr, bound.values(), nullptr, nullptr, 0);
+      return PQsendQueryParams(raw, text, static_cast<int>(bound.size()), bound.types(), bound.values(),
+                               bound.lengths(), bound.formats(), 0);
     });
   }
 
