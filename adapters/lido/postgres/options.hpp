@@ -42,6 +42,7 @@ struct ConnectionSettings {
   std::string application_name{};                ///< what pg_stat_activity shows; empty: the connection string's
   Duration statement_timeout = Duration::max();  ///< see `Options::statement_timeout`
   ResetLevel reset = ResetLevel::targeted;       ///< see `Options::reset`
+  std::size_t statement_cache = 128;             ///< see `Options::statement_cache`
   Echo echo{};                                   ///< see `Options::echo`
 };
 
@@ -91,6 +92,12 @@ struct Options {
   /// views, defaults and operators call; where these change settings or take session locks, use `discard_all`.
   ResetLevel reset = ResetLevel::targeted;
 
+  /// How many statements a connection remembers, the least recently used going first. One that `exec` runs for a second
+  /// time is prepared on the server, and is neither sent nor parsed from then on. Zero: none is ever prepared, as a
+  /// pooler wants it that mixes sessions and does not track prepared statements (PgBouncer in transaction mode).
+  /// Range: 0 to 65536.
+  std::size_t statement_cache = 128;
+
   /// How long a connection lies idle before the server is asked whether it still lives. `Duration::max()`: never.
   /// Range: more than 0.
   Duration keep_alive = std::chrono::minutes{2};
@@ -124,6 +131,7 @@ inline void validate(const Options& options) {
     throw InvalidOption{"Options::max_overflow", "at most 262143 together with pool_size"};
   if (options.pool_size + options.max_overflow == 0)
     throw InvalidOption{"Options::pool_size", "at least 1 together with max_overflow"};
+  if (options.statement_cache > 65'536) throw InvalidOption{"Options::statement_cache", "at most 65536"};
   not_negative(options.pool_timeout, "Options::pool_timeout");
   positive(options.pool_recycle, "Options::pool_recycle");
   not_negative(options.pre_ping_after, "Options::pre_ping_after");
