@@ -60,7 +60,7 @@ std::size_t copy_in(Channel& channel, const Until& until, std::string_view sql, 
     if (!channel.usable()) throw;
     copying.fail("the rows came to an end with an exception");
     try {
-      complete(copying, saturating_add(Clock::now(), std::chrono::seconds{1}));
+      complete(copying, saturating_add(Clock::now(), std::chrono::seconds{2}));
     } catch (const Error&) {  // the server confirms, or the connection is given up
     }
     throw;

@@ -26,7 +26,7 @@ namespace lido::postgres {
 /// `Stream<T>`, whose statement has one column, of tuples for more. What an iterator refers to is valid until it is
 /// incremented. No other statement can run on the connection, which has to outlive it, until it has ended.
 ///
-/// Destroyed before the last row, it has the statement cancelled and reads what is left, for at most a second; a
+/// Destroyed before the last row, it has the statement cancelled and reads what is left, for at most two seconds; a
 /// connection that is not in order by then is given up. In a transaction that cancel fails the transaction.
 template <class... T>
 class Stream {

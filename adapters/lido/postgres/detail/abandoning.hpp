@@ -20,19 +20,22 @@ class Abandoning {
 
   [[nodiscard]] int socket() const noexcept { return asking() ? cancel_->socket() : reply_.socket(); }
   [[nodiscard]] Need step() {
-    if (given_up_) return Need::nothing;
-    if (!cancel_) {
-      // An answer that has come already costs nothing to read: twice, as only the second time looks at the socket.
-      if (drain() == Need::nothing || drain() == Need::nothing) return Need::nothing;
-      cancel_.emplace(reply_.channel().raw());
+    // An answer that has come already costs nothing to read: twice, as only the second time looks at the socket.
+    if (!cancel_ && (finished() || finished())) return Need::nothing;
+    while (!given_up_ && !reply_.complete()) {
+      if (!cancel_) cancel_.emplace(reply_.channel().raw());
+      if (asking()) {
+        if (const Need need = cancel_->step(); need != Need::nothing) return need;
+        asked_ = true;
+        if (!cancel_->delivered()) give_up(Wake::timed_out);
+      } else if (const Need need = drain(); need != Need::nothing) {
+        return need;
+      } else if (!reply_.complete()) {  // it was asked before it had begun
+        cancel_.reset();
+        asked_ = false;
+      }
     }
-    if (asking()) {
-      if (const Need need = cancel_->step(); need != Need::nothing) return need;
-      asked_ = true;
-      if (!cancel_->delivered()) give_up(Wake::timed_out);
-      if (given_up_) return Need::nothing;
-    }
-    return drain();
+    return Need::nothing;
   }
   void give_up(Wake) noexcept {
     reply_.channel().give_up();
@@ -41,8 +44,11 @@ class Abandoning {
 
  private:
   [[nodiscard]] bool asking() const noexcept { return cancel_ && !asked_; }
+  [[nodiscard]] bool finished() { return drain() == Need::nothing && reply_.complete(); }
+  // `Need::nothing`: complete, or enough is read to tell that nobody has heard of a cancel.
   [[nodiscard]] Need drain() {
-    while (!reply_.complete()) {
+    constexpr int most = 100'000;
+    for (int i = 0; i < most && !reply_.complete(); ++i) {
       if (const Need need = reply_.step(); need != Need::nothing) return need;
       static_cast<void>(reply_.result());
     }
@@ -55,13 +61,13 @@ class Abandoning {
   bool given_up_ = false;
 };
 
-/// Abandons `operation`, a `Streaming` or `CopyingOut`. Blocks for at most a second.
+/// Abandons `operation`, a `Streaming` or `CopyingOut`. Blocks for at most two seconds.
 template <class Operation>
 void abandon_within_bound(Channel& channel, Operation& operation) noexcept {
   if (operation.complete() || !channel.usable()) return;
   try {
     operation.abandon();
-    complete(operation, saturating_add(Clock::now(), std::chrono::seconds{1}));
+    complete(operation, saturating_add(Clock::now(), std::chrono::seconds{2}));
   } catch (...) {  // not complete, and so given up
   }
 }

@@ -83,8 +83,7 @@ class CopyingIn {
       }
       last_ = reply_.result();
       if (!is_copy(last_)) continue;
-      if (ending_ || PQresultStatus(last_.get()) != PGRES_COPY_IN)
-        throw Channel::failed(reply_.sql(), "expected one COPY ... FROM STDIN; the connection is given up");
+      if (ending_ || PQresultStatus(last_.get()) != PGRES_COPY_IN) refuse_copy(reply_);
       open_ = true;
       return Need::nothing;
     }
@@ -117,8 +116,7 @@ class CopyingOut {
       }
       if (const ResultHandle result = reply_.result()) {
         if (!is_copy(result)) continue;
-        if (PQresultStatus(result.get()) != PGRES_COPY_OUT)
-          throw Channel::failed(reply_.sql(), "expected COPY ... TO STDOUT; the connection is given up");
+        if (PQresultStatus(result.get()) != PGRES_COPY_OUT) refuse_copy(reply_);
         copied_ = true;
         binary_ = PQbinaryTuples(result.get()) != 0;
       } else if (!reply_.chunk().empty()) {

@@ -11,9 +11,10 @@
 
 namespace lido::postgres::detail {
 
-/// Throws `QueryError`, and lets the connection be given up: there is no reading on from where a COPY waits.
-[[noreturn]] inline void refuse_copy(std::string_view sql) {
-  throw Channel::failed(sql, "COPY needs `copy_in` or `copy_out`; the connection is given up");
+/// Gives the connection up, as there is no reading on from where a COPY waits, and throws `QueryError`.
+[[noreturn]] inline void refuse_copy(Reply& reply) {
+  reply.channel().give_up();
+  throw Channel::failed(reply.sql(), "COPY FROM STDIN needs `copy_in`, COPY TO STDOUT `copy_out`; the connection is given up");
 }
 [[nodiscard]] inline bool is_copy(const ResultHandle& result) noexcept {
   const ExecStatusType status = PQresultStatus(result.get());
@@ -38,7 +39,7 @@ class Exchange {
       if (const Need need = reply_.step(); need != Need::nothing) return need;
       if (reply_.complete()) break;
       last_ = reply_.result();
-      if (is_copy(last_)) refuse_copy(reply_.sql());
+      if (is_copy(last_)) refuse_copy(reply_);
     }
     reply_.check();
     return Need::nothing;

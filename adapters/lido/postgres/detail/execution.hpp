@@ -97,7 +97,7 @@ class Execution {
   }
 
   void take(ResultHandle result) {
-    if (is_copy(result)) refuse_copy(reply_.sql());
+    if (is_copy(result)) refuse_copy(reply_);
     if (name_.empty()) {
       last_ = std::move(result);
     } else if (reply_.syncs() == 1) {

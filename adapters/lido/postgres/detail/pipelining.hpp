@@ -73,7 +73,7 @@ class Pipelining {
     const std::size_t at = reply_.statement();
     if (!result || at >= results_.size()) return;
     reply_.about(statements_[at].sql);
-    if (is_copy(result)) refuse_copy(reply_.sql());
+    if (is_copy(result)) refuse_copy(reply_);
     results_[at] = std::move(result);
   }
 

@@ -52,7 +52,7 @@ class Streaming {
         return Need::nothing;
       }
       rows_ = reply_.result();
-      if (is_copy(rows_)) refuse_copy(reply_.sql());
+      if (is_copy(rows_)) refuse_copy(reply_);
       if (PQntuples(rows_.get()) > 0) return Need::nothing;
       rows_.reset();  // behind the last row comes an empty result
     }
