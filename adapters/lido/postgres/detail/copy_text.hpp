@@ -108,8 +108,9 @@ template <class... T>
   for (const char c : line) fields += c == '\t' ? 1 : 0;
   if (fields != sizeof...(T))
     throw ResultError{row, "*", std::to_string(sizeof...(T)) + " columns", std::to_string(fields)};
-  std::size_t column = 0;
-  return std::tuple<T...>{read_field<T>(take_field(line), row, column++)...};  // braces: from left to right
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return std::tuple<T...>{read_field<T>(take_field(line), row, I)...};  // braces: from left to right
+  }(std::index_sequence_for<T...>{});
 }
 
 }  // namespace lido::postgres::detail
