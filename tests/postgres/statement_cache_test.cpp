@@ -127,6 +127,33 @@ BOOST_AUTO_TEST_CASE(errors_of_a_prepared_statement_are_those_of_the_statement) 
   BOOST_TEST(connection.exec("select 1 / $1::int", 1).one<int>() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(statements_of_every_kind_can_come_again) {
+  Connection connection = lido::test::connect();
+  connection.exec_script("create table if not exists swept(id int)");
+  for (int i = 0; i < 3; ++i) {
+    for (const char* sql : {"", "vacuum swept", "create temp table t(id int)", "insert into t values (1)", "drop table t",
+                            "set work_mem = '5MB'", "begin", "declare c cursor for select 1", "fetch c", "commit"})
+      connection.exec(sql);
+  }
+  BOOST_TEST(connection.reset(soon()));
+}
+
+BOOST_AUTO_TEST_CASE(the_types_of_the_parameters_are_part_of_the_statement) {
+  Connection connection = lido::test::connect();
+  const auto type_of = [&](Oid type, const char* value) {
+    const postgres::detail::Bound bound{.count = 1, .values = &value, .types = &type};
+    postgres::detail::Execution execution{connection.channel(), "select pg_typeof($1)::text", bound};
+    postgres::detail::complete(execution, soon());
+    return Result{execution.result()}.one<std::string>();
+  };
+  for (int i = 0; i < 3; ++i) {
+    BOOST_TEST(type_of(23, "1") == "integer");
+    BOOST_TEST(type_of(25, "1") == "text");
+  }
+  for (int i = 0; i < 3; ++i) BOOST_TEST(type_of(25, "1") == "text");
+  BOOST_TEST(prepared(connection) == 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_failed_transaction_can_be_ended_with_a_statement_that_was_prepared) {
   Connection connection = lido::test::connect();
   for (int i = 0; i < 4; ++i) {

@@ -70,11 +70,11 @@ class Stream {
       return row;
     } else {
       try {
-        if constexpr (sizeof...(T) == 1) {
+        if constexpr (requires { row.template as<T...>(); }) {
+          return row.template as<T...>();
+        } else {
           if (row.size() != 1) throw ResultError{at_, "*", "1 column", std::to_string(row.size())};
           return row[0].template as<T...>();
-        } else {
-          return row.template as<T...>();
         }
       } catch (const ResultError& error) {  // which counts from the beginning of what has just come
         throw ResultError{before_ + at_, error.column(), error.wanted(), error.actual()};

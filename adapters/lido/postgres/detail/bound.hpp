@@ -19,9 +19,14 @@ struct Bound {
   const int* formats = nullptr;  // 0 is text, 1 binary; null: all are text
 };
 
+/// What `Parameters` are; they may do without types, lengths and formats.
 template <class Parameters>
 [[nodiscard]] Bound bound_of(const Parameters& parameters) noexcept {
-  return {.count = static_cast<int>(parameters.size()), .values = parameters.values()};
+  Bound bound{.count = static_cast<int>(parameters.size()), .values = parameters.values()};
+  if constexpr (requires { parameters.types(); }) bound.types = parameters.types();
+  if constexpr (requires { parameters.lengths(); }) bound.lengths = parameters.lengths();
+  if constexpr (requires { parameters.formats(); }) bound.formats = parameters.formats();
+  return bound;
 }
 
 /// Owns a copy of parameters.

@@ -32,11 +32,16 @@ inline void append_escaped(std::string& line, std::string_view text) {
   }
 }
 
+template <class T>
+inline constexpr bool is_nullable = false;
+template <class T>
+inline constexpr bool is_nullable<std::optional<T>> = true;
+
 template <Parameter T>
 void append_field(std::string& line, const T& value) {
   if constexpr (Null<T>) {
     line += "\\N";
-  } else if constexpr (is_optional_parameter<T>) {
+  } else if constexpr (is_nullable<T>) {
     value ? append_field(line, *value) : append_field(line, nullptr);
   } else if constexpr (Text<T>) {
     if constexpr (std::is_pointer_v<T>) {
@@ -44,7 +49,9 @@ void append_field(std::string& line, const T& value) {
     }
     append_escaped(line, std::string_view{value});
   } else {
-    append_escaped(line, Converter<T>::write(value));
+    const std::optional<std::string> text = Converter<T>::write(value);
+    if (!text) throw QueryError{"COPY: a value of " + std::string{Converter<T>::name} + " that cannot be passed"};
+    append_escaped(line, *text);
   }
 }
 
@@ -86,7 +93,7 @@ void append_row(std::string& line, const Row& row) {
 
 template <class T>
 [[nodiscard]] T read_field(const std::optional<std::string>& text, std::size_t row, std::size_t column) {
-  if constexpr (is_optional_parameter<T>) {
+  if constexpr (is_nullable<T>) {
     if (!text) return std::nullopt;
     return read_field<typename T::value_type>(text, row, column);
   } else {
