@@ -139,8 +139,7 @@ Compared run(const Comparison& comparison, std::size_t rounds) {
   Compared compared{.name = comparison.name, .ways = {}};
   std::printf("\n%s\n%-48s %12s %8s\n", comparison.name.c_str(), "", "cpu ns", "/ first");
   for (std::size_t i = 0; i < count; ++i) {
-    const ComparedWay& way =
-        compared.ways.emplace_back(comparison.ways[i].name, median(times[i]), median(ratios[i]));
+    const ComparedWay& way = compared.ways.emplace_back(comparison.ways[i].name, median(times[i]), median(ratios[i]));
     std::printf("%-48s %12.0f %8.3f\n", way.name.c_str(), way.processor_ns, way.to_first);
   }
   std::fflush(stdout);
@@ -174,8 +173,8 @@ void write_json(const std::string& path, const std::vector<Table>& tables, const
   for (const char* comma = ""; const Compared& comparison : comparisons) {
     out << std::exchange(comma, ",") << "\n {\"name\": \"" << comparison.name << "\", \"ways\": [";
     for (const char* inner = ""; const ComparedWay& way : comparison.ways)
-      out << std::exchange(inner, ",") << "\n  {\"name\": \"" << way.name << "\", \"processor_ns\": "
-          << way.processor_ns << ", \"to_first\": " << way.to_first << '}';
+      out << std::exchange(inner, ",") << "\n  {\"name\": \"" << way.name
+          << "\", \"processor_ns\": " << way.processor_ns << ", \"to_first\": " << way.to_first << '}';
     out << "]}";
   }
   out << "\n]}\n";

@@ -72,9 +72,8 @@ benchmark::Comparison select_one() {
                     [raw] { return time_of(times, [&] { raw_one(raw->get()); }); }},
                    {"lido: exec", [plain] { return time_of(times, [&] { plain->exec("select 1"); }); }},
                    {"libpq: PQexecPrepared, which waits for ever", [raw] {
-                      return time_of(times, [&] {
-                        PQclear(PQexecPrepared(raw->get(), "one", 0, nullptr, nullptr, nullptr, 0));
-                      });
+                      return time_of(
+                          times, [&] { PQclear(PQexecPrepared(raw->get(), "one", 0, nullptr, nullptr, nullptr, 0)); });
                     }}}};
 }
 
@@ -121,7 +120,8 @@ benchmark::Comparison read_rows() {
   const auto result = std::make_shared<Result>(connect()->exec(thousand_rows));
   if (read_raw(rows.get()) != read_typed(*result)) throw std::runtime_error{"the two read differently"};
   return {.name = "reading 1,000 rows of 10 columns",
-          .ways = {{"libpq: PQgetvalue, std::from_chars", [rows] {
+          .ways = {{"libpq: PQgetvalue, std::from_chars",
+                    [rows] {
                       return time_of(times, [&] {
                         double sum = read_raw(rows.get());
                         asm volatile("" : "+m"(sum));

@@ -118,8 +118,7 @@ BOOST_AUTO_TEST_CASE(large_parameters_of_text_and_bytes_flow) {
 
 BOOST_AUTO_TEST_CASE(a_deadline_holds_against_an_answer_that_never_ends) {
   Connection connection = lido::test::connect();
-  caught<QueryTimeout>(
-      [&] { connection.exec_until(Clock::now() + 50ms, "select generate_series(1, 1000000000)"); });
+  caught<QueryTimeout>([&] { connection.exec_until(Clock::now() + 50ms, "select generate_series(1, 1000000000)"); });
   BOOST_TEST(!connection.is_usable());
 }
 

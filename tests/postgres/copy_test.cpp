@@ -82,7 +82,8 @@ BOOST_AUTO_TEST_CASE(chunks_go_in_and_come_out_as_they_are) {
   for (const std::string_view line : connection.copy_out("copy t to stdout (format csv)")) text.append(line);
   BOOST_TEST(text == "1,one,\n2,\"tw,o\",\n");
   std::vector<std::string> binary;
-  for (const std::string_view piece : connection.copy_out("copy t to stdout (format binary)")) binary.emplace_back(piece);
+  for (const std::string_view piece : connection.copy_out("copy t to stdout (format binary)"))
+    binary.emplace_back(piece);
   BOOST_TEST(connection.copy_in("copy t from stdin (format binary)", binary) == 2U);
   BOOST_TEST(connection.copy_in("copy t from stdin", std::vector<std::string>{}) == 0U);
   BOOST_TEST(rows_in(connection) == 4);
@@ -116,8 +117,8 @@ BOOST_AUTO_TEST_CASE(what_the_server_refuses_names_the_statement_and_leaves_the_
                     ResultError);
   BOOST_CHECK_THROW(static_cast<void>(connection.copy_out<int>("copy (select 1, 2) to stdout").begin().operator*()),
                     ResultError);
-  BOOST_CHECK_THROW(
-      static_cast<void>(connection.copy_out<int>("copy (select 1) to stdout binary").begin().operator*()), QueryError);
+  BOOST_CHECK_THROW(static_cast<void>(connection.copy_out<int>("copy (select 1) to stdout binary").begin().operator*()),
+                    QueryError);
   BOOST_TEST(rows_in(connection) == 0);
 }
 
@@ -166,8 +167,8 @@ BOOST_AUTO_TEST_CASE(gives_up_at_the_deadline_and_when_stopped) {
   BOOST_TEST(!connection.is_usable());
   connection = with_table();
   caught<QueryTimeout>([&] {
-    for (const auto line : connection.copy_out("copy (select generate_series(1, 1000000000)) to stdout",
-                                               Clock::now() + 50ms))
+    for (const auto line :
+         connection.copy_out("copy (select generate_series(1, 1000000000)) to stdout", Clock::now() + 50ms))
       static_cast<void>(line);
   });
   BOOST_TEST(!connection.is_usable());

@@ -51,8 +51,7 @@ BOOST_AUTO_TEST_CASE(the_least_recently_used_statement_goes_from_the_server_too)
   connection.exec("select 1");  // so that 2 is the oldest
   twice("select 3");
   BOOST_TEST(prepared(connection) == 2);
-  BOOST_TEST(connection
-                 .exec_script("select string_agg(statement, ',' order by statement) from pg_prepared_statements")
+  BOOST_TEST(connection.exec_script("select string_agg(statement, ',' order by statement) from pg_prepared_statements")
                  .one<std::string>() == "select 1,select 3");
 }
 
@@ -131,8 +130,9 @@ BOOST_AUTO_TEST_CASE(statements_of_every_kind_can_come_again) {
   Connection connection = lido::test::connect();
   connection.exec_script("create table if not exists swept(id int)");
   for (int i = 0; i < 3; ++i) {
-    for (const char* sql : {"", "vacuum swept", "create temp table t(id int)", "insert into t values (1)", "drop table t",
-                            "set work_mem = '5MB'", "begin", "declare c cursor for select 1", "fetch c", "commit"})
+    for (const char* sql :
+         {"", "vacuum swept", "create temp table t(id int)", "insert into t values (1)", "drop table t",
+          "set work_mem = '5MB'", "begin", "declare c cursor for select 1", "fetch c", "commit"})
       connection.exec(sql);
   }
   BOOST_TEST(connection.reset(soon()));
@@ -192,7 +192,8 @@ BOOST_AUTO_TEST_CASE(what_is_done_with_the_native_handle_cannot_break_it) {
 BOOST_AUTO_TEST_CASE(gives_up_while_it_prepares) {
   Connection connection = lido::test::connect();
   connection.exec("select pg_sleep($1)", 0);
-  const auto error = caught<QueryTimeout>([&] { connection.exec_until(Clock::now() + 30ms, "select pg_sleep($1)", 60); });
+  const auto error =
+      caught<QueryTimeout>([&] { connection.exec_until(Clock::now() + 30ms, "select pg_sleep($1)", 60); });
   BOOST_TEST(error.statement() == "select pg_sleep($1)");
   BOOST_TEST(!connection.is_usable());
   BOOST_TEST(!connection.reset(soon()));

@@ -71,8 +71,8 @@ BOOST_AUTO_TEST_CASE(what_can_prepare_statements_is_told_from_what_cannot) {
   for (const char* sql : {"set role x", "listen news", "create temp table t as select 1", "select pg_advisory_lock(1)",
                           "declare x cursor with hold for select 1", "select 1; reset all", "unlisten *"})
     BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::state));
-  for (const char* sql : {"prepare x as select 1", "do $$ begin end $$", "call x()", "select my_function()", "execute x",
-                          "set role x; prepare y as select 1", "listen x; select my_schema.count(1)",
+  for (const char* sql : {"prepare x as select 1", "do $$ begin end $$", "call x()", "select my_function()",
+                          "execute x", "set role x; prepare y as select 1", "listen x; select my_schema.count(1)",
                           "copy (select my_function()) to stdout", "create table t as select \"f\"(1)"})
     BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::statements));
 }

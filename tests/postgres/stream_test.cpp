@@ -32,8 +32,8 @@ BOOST_AUTO_TEST_CASE(hands_out_rows_typed_and_untyped) {
   for (const Row& row : connection.stream("select i from generate_series(1, $1) i", 1000)) sum += row["i"].as<long>();
   BOOST_TEST(sum == 500500);
   int count = 0;
-  for (const auto& [number, text] :
-       connection.stream<int, std::optional<std::string>>("select i, nullif(i::text, '2') from generate_series(1, 3) i")) {
+  for (const auto& [number, text] : connection.stream<int, std::optional<std::string>>(
+           "select i, nullif(i::text, '2') from generate_series(1, 3) i")) {
     BOOST_TEST(number == ++count);
     BOOST_TEST(text.has_value() == (number != 2));
   }
@@ -106,7 +106,8 @@ BOOST_AUTO_TEST_CASE(an_error_comes_where_it_happens_and_the_connection_is_good)
   Connection connection = lido::test::connect();
   int rows = 0;
   const auto error = caught<QueryError>([&] {
-    for (const int each : connection.stream<int>("select 10 / (4 - i) from generate_series(1, $1) i", 8)) rows += each > 0;
+    for (const int each : connection.stream<int>("select 10 / (4 - i) from generate_series(1, $1) i", 8))
+      rows += each > 0;
   });
   BOOST_TEST(error.sqlstate() == "22012");
   BOOST_TEST(error.statement() == "select 10 / (4 - i) from generate_series(1, $1) i");

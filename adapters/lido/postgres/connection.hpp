@@ -37,9 +37,10 @@ namespace lido::postgres {
 /// A session. Movable; for one thread at a time. One that is moved from can only be destroyed or assigned to. Destroyed
 /// in the child of a fork(), it leaves the parent's session alone.
 ///
-/// What takes an `Until` blocks until then, and by default for at most the `statement_timeout` of the settings. It throws
-/// `QueryTimeout` or `QueryCancelled` when it gave up, after having the server asked to cancel, or `ConnectionLost`; after
-/// any of these the connection is unusable. It throws `QueryError` when the server refuses, and then stays usable.
+/// What takes an `Until` blocks until then, and by default for at most the `statement_timeout` of the settings. It
+/// throws `QueryTimeout` or `QueryCancelled` when it gave up, after having the server asked to cancel, or
+/// `ConnectionLost`; after any of these the connection is unusable. It throws `QueryError` when the server refuses, and
+/// then stays usable.
 class Connection {
  public:
   /// Connects; keep-alives and a limit for unacknowledged data are set unless the connection string sets them. Blocks
@@ -51,8 +52,8 @@ class Connection {
     return connect(target, deadline, stop, std::make_shared<const ConnectionSettings>(std::move(settings)));
   }
 
-  /// Runs one statement; `parameters` are bound to `$1` and so on, never pasted into `sql`. One that comes a second time
-  /// is prepared (see `Options::statement_cache`). Blocks and throws as above.
+  /// Runs one statement; `parameters` are bound to `$1` and so on, never pasted into `sql`. One that comes a second
+  /// time is prepared (see `Options::statement_cache`). Blocks and throws as above.
   template <detail::Parameter... T>
   Result exec(std::string_view sql, const T&... parameters) {
     return exec_until(usual(), sql, parameters...);
@@ -73,7 +74,8 @@ class Connection {
   }
 
   /// Runs one statement and takes its rows as they come, in constant memory: `for (const Row& row : stream(...))`, or
-  /// `for (auto [id, name] : stream<int, std::string>(...))`. The limit is that of the whole. Blocks and throws as above.
+  /// `for (auto [id, name] : stream<int, std::string>(...))`. The limit is that of the whole. Blocks and throws as
+  /// above.
   template <class... Columns, detail::Parameter... T>
   [[nodiscard]] Stream<Columns...> stream(std::string_view sql, const T&... parameters) {
     return stream_until<Columns...>(usual(), sql, parameters...);
@@ -92,8 +94,8 @@ class Connection {
     return detail::copy_in(*channel_, until ? *until : usual(), sql, rows);
   }
   /// Runs a `COPY ... TO STDOUT` and takes its rows as they come, in constant memory: `copy_out(...)` as the lines that
-  /// the server sends, `copy_out<int, std::string>(...)` as tuples. The limit is that of the whole. Blocks and throws as
-  /// above.
+  /// the server sends, `copy_out<int, std::string>(...)` as tuples. The limit is that of the whole. Blocks and throws
+  /// as above.
   template <class... Columns>
   [[nodiscard]] CopyOut<Columns...> copy_out(std::string_view sql, const std::optional<Until>& until = {}) {
     return CopyOut<Columns...>{*channel_, until ? *until : usual(), sql};

@@ -27,9 +27,9 @@ namespace lido::postgres {
 /// What `Connection::copy_in` takes: tuples of parameters (or pairs, or arrays), which become rows; or text, which is
 /// sent as it is, in pieces that may end anywhere.
 template <class Rows>
-concept CopySource = std::ranges::input_range<Rows> &&
-                     (std::convertible_to<std::ranges::range_reference_t<Rows>, std::string_view> ||
-                      detail::Copyable<std::ranges::range_reference_t<Rows>>);
+concept CopySource =
+    std::ranges::input_range<Rows> && (std::convertible_to<std::ranges::range_reference_t<Rows>, std::string_view> ||
+                                       detail::Copyable<std::ranges::range_reference_t<Rows>>);
 
 namespace detail {
 

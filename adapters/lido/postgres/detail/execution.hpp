@@ -66,7 +66,8 @@ class Execution {
 
  private:
   void send_plain() {
-    if (entry_ != nullptr) return reply_.send([&](PGconn* raw) { return send_params(raw, entry_->text.c_str(), bound_); });
+    if (entry_ != nullptr)
+      return reply_.send([&](PGconn* raw) { return send_params(raw, entry_->text.c_str(), bound_); });
     StatementCache::refuse_zero(reply_.sql());
     const std::string text{reply_.sql()};
     reply_.send([&](PGconn* raw) { return send_params(raw, text.c_str(), bound_); });
@@ -85,7 +86,8 @@ class Execution {
         if (send_params(raw, sql.c_str(), {}) == 0 || PQpipelineSync(raw) == 0) return 0;
       }
       if (PQsendPrepare(raw, name_.c_str(), entry_->text.c_str(), bound_.count, bound_.types) == 0) return 0;
-      return PQsendQueryPrepared(raw, name_.c_str(), bound_.count, bound_.values, bound_.lengths, bound_.formats, 0) != 0
+      return PQsendQueryPrepared(raw, name_.c_str(), bound_.count, bound_.values, bound_.lengths, bound_.formats, 0) !=
+                     0
                  ? PQpipelineSync(raw)
                  : 0;
     });

@@ -22,8 +22,8 @@ struct QueuedStatement {
   StoredParameters parameters;
 };
 
-/// Sends statements without waiting for the answers of those before, reads while it sends, so that neither side can wait
-/// for the other, and collects the answers. `statements`, of which there is at least one, has to outlive it.
+/// Sends statements without waiting for the answers of those before, reads while it sends, so that neither side can
+/// wait for the other, and collects the answers. `statements`, of which there is at least one, has to outlive it.
 class Pipelining {
  public:
   /// Throws `QueryError` or `ConnectionLost`.

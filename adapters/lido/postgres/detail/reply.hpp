@@ -197,9 +197,9 @@ class Reply {
   std::size_t statement_ = 0;
   std::size_t failed_statement_ = 0;
   bool sent_ = false;
-  bool waited_ = false;    // the next step looks what has come
-  bool ended_ = false;     // nothing more will come
-  bool copying_ = false;   // in the middle of a COPY OUT
+  bool waited_ = false;   // the next step looks what has come
+  bool ended_ = false;    // nothing more will come
+  bool copying_ = false;  // in the middle of a COPY OUT
   bool complete_ = true;
 };
 
