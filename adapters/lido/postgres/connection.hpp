@@ -88,7 +88,8 @@ class Connection {
 
   /// Runs a `COPY ... FROM STDIN` with what `rows` has, and returns how many rows the server has stored: tuples of
   /// parameters, for the text format, or texts that are sent as they are. When `rows` throws, nothing is stored, the
-  /// connection stays usable, and the exception goes on to the caller. Blocks and throws as above.
+  /// connection stays usable, and the exception goes on to the caller. What the server refuses is known when `rows` has
+  /// come to its end. Blocks and throws as above.
   template <CopySource Rows>
   std::size_t copy_in(std::string_view sql, Rows&& rows, const std::optional<Until>& until = {}) {
     return detail::copy_in(*channel_, until ? *until : usual(), sql, rows);
