@@ -142,12 +142,11 @@ class Connection {
   /// Puts the session in order for the next borrower, as its `ResetLevel` says; false means that it cannot be used
   /// again. Free where nothing is to be done. Blocks until then.
   [[nodiscard]] bool reset(const Until& until) {
-    return succeeds([&] {
-      detail::Resetting resetting{*channel_};
-      detail::complete(resetting, until);
-      if (!resetting.fit()) throw Error{"not fit"};
-    });
+    detail::Resetting resetting{*channel_};
+    return succeeds([&] { detail::complete(resetting, until); }) && resetting.fit();
   }
+  /// Whether `reset` has something to ask the server for; false where it is free.
+  [[nodiscard]] bool reset_may_block() const noexcept { return detail::Resetting{*channel_}.asks_server(); }
 
   /// Ends the open transaction, if there is one, undoing it; false means that the session is not fit for use. Blocks
   /// until then.

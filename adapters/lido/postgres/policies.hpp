@@ -41,6 +41,10 @@ struct CheckSession {
 /// Retires by age; puts the session in order when it comes back, as `ConnectionSettings::reset` says.
 using Recycle = AllOf<RetireAfter, ResetOnReturn>;
 
+constexpr bool may_block(const CheckSession& policy, const ConnectionInfo& info) noexcept {
+  return policy.ping && info.idle >= policy.after;
+}
+
 inline void validate(const Growth& policy) { lido::validate(policy.overflow); }
 
 inline void validate(const CheckSession& policy) {

@@ -16,7 +16,7 @@ namespace lido::postgres::detail {
 /// Does what the `ResetLevel` of the settings says. Its steps throw what an `Exchange` throws.
 class Resetting {
  public:
-  explicit Resetting(Channel& channel) : channel_{channel} {
+  explicit Resetting(Channel& channel) noexcept : channel_{channel} {
     if (!channel.quiet()) stage_ = Stage::refused;
   }
 
@@ -31,6 +31,11 @@ class Resetting {
     }
   }
   [[noreturn]] void give_up(Wake why) { exchange_->give_up(why); }
+
+  /// Before the first step: whether there is something to ask the server for.
+  [[nodiscard]] bool asks_server() const noexcept {
+    return stage_ == Stage::begun && (channel_.transaction() != PQTRANS_IDLE || discard() != nullptr);
+  }
 
   /// Once it is done: the session may be lent again.
   [[nodiscard]] bool fit() const noexcept {
@@ -75,7 +80,7 @@ class Resetting {
       "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; "
       "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
 
-  [[nodiscard]] const char* discard() noexcept {
+  [[nodiscard]] const char* discard() const noexcept {
     const std::optional<Leaves> left = channel_.left();
     if (!left || channel_.settings().reset < ResetLevel::targeted) return nullptr;
     if (channel_.settings().reset == ResetLevel::discard_all) return "DISCARD ALL";
