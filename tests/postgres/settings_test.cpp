@@ -35,6 +35,7 @@ Options unusual() {
           .statement_timeout = 1ns,
           .reset = ResetLevel::discard_all,
           .keep_alive = 59s,
+          .statement_cache = 7,
           .leak_after = 61min,
           .name = "it's a \\ name & more=50%, @home"};
 }

@@ -75,6 +75,7 @@ struct ConnectionSettings {
   std::string application_name{};                ///< what pg_stat_activity shows; empty: the connection string's
   Duration statement_timeout = Duration::max();  ///< see `Options::statement_timeout`
   ResetLevel reset = ResetLevel::targeted;       ///< see `Options::reset`
+  std::size_t statement_cache = 128;             ///< see `Options::statement_cache`
   Echo echo{};                                   ///< see `Options::echo`
   PasswordSource password{};                     ///< see `Options::password`
 };
@@ -124,6 +125,12 @@ struct Options {
   /// What is done to a connection that comes back. `targeted` does not see state left by functions that triggers,
   /// views, defaults and operators call; where these change settings or take session locks, use `discard_all`.
   ResetLevel reset = ResetLevel::targeted;
+
+  /// How many statements a connection remembers, the least recently used going first. One that `exec` runs for a second
+  /// time is prepared on the server, and is neither sent nor parsed from then on. Zero: none is ever prepared, as a
+  /// pooler wants it that mixes sessions and does not track prepared statements (PgBouncer in transaction mode).
+  /// Range: 0 to 65536.
+  std::size_t statement_cache = 128;
 
   /// How long a connection lies idle before the server is asked whether it still lives. `Duration::max()`: never.
   /// Range: more than 0.
@@ -191,6 +198,7 @@ inline constexpr std::array settings{
     Setting{.option = "reset_timeout", .member = &Options::reset_timeout},
     Setting{.option = "statement_timeout", .member = &Options::statement_timeout},
     Setting{.option = "reset", .member = &Options::reset},
+    Setting{.option = "statement_cache", .member = &Options::statement_cache, .most = 65'536},
     Setting{.option = "keep_alive", .member = &Options::keep_alive},
     Setting{.option = "leak_after", .member = &Options::leak_after},
     Setting{.option = "name", .member = &Options::name},

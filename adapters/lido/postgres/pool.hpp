@@ -64,6 +64,7 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
     return {.application_name = options.application_name,
             .statement_timeout = options.statement_timeout,
             .reset = options.reset,
+            .statement_cache = options.statement_cache,
             .echo = options.echo,
             .password = options.password};
   }

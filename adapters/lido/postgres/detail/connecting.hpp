@@ -49,11 +49,11 @@ namespace lido::postgres::detail {
   const std::string said = without_secret(PQerrorMessage(connection), password == nullptr ? "" : password);
   Diagnostics diagnostics = connect_diagnostics(target.redacted(said));
   const bool unanswered = diagnostics.sqlstate.empty();
-  const bool settings = unanswered && blames_settings(diagnostics.message);
-  if (settings && verifies) diagnostics.message.append("; ").append(how_to_choose_tls);
+  const bool misconfigured = unanswered && blames_settings(diagnostics.message);
+  if (misconfigured && verifies) diagnostics.message.append("; ").append(how_to_choose_tls);
   const std::string message = diagnostics.message;
   const bool hopeless =
-      is_permanent(diagnostics.sqlstate) || settings || (unanswered && PQconnectionNeedsPassword(connection) != 0);
+      is_permanent(diagnostics.sqlstate) || misconfigured || (unanswered && PQconnectionNeedsPassword(connection) != 0);
   if (hopeless) throw PermanentConnectError{message, std::move(diagnostics)};
   throw ConnectError{message, std::move(diagnostics)};
 }

@@ -51,6 +51,13 @@ namespace lido::postgres::detail {
   return close == std::string_view::npos ? text.size() : close + tag.size();
 }
 
+/// `name` as an identifier of SQL, whatever characters it has.
+[[nodiscard]] inline std::string quoted_name(std::string_view name) {
+  std::string quoted = "\"";
+  for (const char c : name) quoted.append(c == '"' ? 2 : 1, c);
+  return quoted += '"';
+}
+
 /// `text` with the value behind each `password` (a literal, or whatever follows a `=`) replaced by `***`.
 [[nodiscard]] inline std::string without_passwords(std::string_view text) {
   static constexpr std::string_view word = "password";
