@@ -11,6 +11,7 @@
 
 #include <lido/facts.hpp>
 #include <lido/fork.hpp>
+#include <lido/postgres/detail/begin.hpp>
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/connecting.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
@@ -21,6 +22,7 @@
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/transaction.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres {
@@ -58,8 +60,18 @@ class Connection {
 
   /// Runs several statements separated by semicolons, without parameters, as one transaction unless they say
   /// otherwise; the result is the last one's. Blocks and throws as `exec` does.
-  Result exec_script(std::string_view sql) {
-    return perform(usual_deadline(), sql, [](PGconn* raw, const char* text) { return PQsendQuery(raw, text); });
+  Result exec_script(std::string_view sql) { return exec_script_until(usual_deadline(), sql); }
+
+  /// As `exec_script`, with limits of its own, as `exec_until`.
+  Result exec_script_until(const Until& until, std::string_view sql) {
+    return perform(until, sql, [](PGconn* raw, const char* text) { return PQsendQuery(raw, text); });
+  }
+
+  /// Begins a transaction as `options` say, in one round trip; the limits are `until` alone. The result is that of the
+  /// last statement which that takes. Throws `InvalidOption` for a malformed setting, and what `exec_until` throws.
+  Result begin(const Until& until, const TransactionOptions& options = {}) {
+    const detail::Begin script = detail::begin_script(channel_->raw(), options);
+    return perform(until, script.shown, [&](PGconn* raw, const char*) { return PQsendQuery(raw, script.sql.c_str()); });
   }
 
   /// Whether the session lives as far as the socket tells; free. False for one that the server ended, but a hung
@@ -76,8 +88,9 @@ class Connection {
   /// Puts the session in order for the next borrower, as its `ResetLevel` says; false means that it cannot be used
   /// again. Free where nothing is to be done. Blocks until `deadline`.
   [[nodiscard]] bool reset(TimePoint deadline) {
-    if (!channel_->quiet()) return false;
+    if (!channel_->quiet() || !channel_->restore()) return false;
     drop_notifications();
+    if (settings_->reset == ResetLevel::reopen && used_) return false;
     if (in_transaction() && (settings_->reset == ResetLevel::none || !roll_back(deadline))) return false;
     if (needs_discard() && !command(deadline, "DISCARD ALL")) return false;
     used_ = touched_ = false;

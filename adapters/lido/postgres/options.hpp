@@ -16,12 +16,16 @@
 
 namespace lido::postgres {
 
-/// How thoroughly a connection is put in order between two borrowers. Each rung does what the one above it does.
+/// How thoroughly a connection is put in order between two borrowers: a ladder on which each rung guarantees what the
+/// one before it does. On every rung a connection is closed that comes back with a statement, a COPY or a pipeline
+/// under way, and what was set on libpq's handle through `native()` is put back. What each leaves behind is a table in
+/// the README, which a test prints.
 enum class ResetLevel : std::uint8_t {
   none,         ///< free; a connection that comes back inside a transaction is closed
   rollback,     ///< a round trip if a transaction is open; session state (SET, LISTEN, locks, ...) stays
-  targeted,     ///< and DISCARD ALL, if a statement was run that may have left session state
+  targeted,     ///< and DISCARD ALL, a round trip, if a statement was run that may have left session state
   discard_all,  ///< and DISCARD ALL, if any statement was run
+  reopen,       ///< closed if any statement was run: the next borrower pays for a new session, which is free of all
 };
 
 /// Told of each statement after it ran, with its text (no parameters, no passwords) and how long it took. Called by the
@@ -88,7 +92,8 @@ struct Options {
   Duration statement_timeout = Duration::max();
 
   /// What is done to a connection that comes back. `targeted` does not see state left by functions that triggers,
-  /// views, defaults and operators call; where these change settings or take session locks, use `discard_all`.
+  /// views, defaults and operators call; where these change settings or take session locks, use `discard_all`, and
+  /// `reopen` where not even a setting of one's own may be known to have been made.
   ResetLevel reset = ResetLevel::targeted;
 
   /// How long a connection lies idle before the server is asked whether it still lives. `Duration::max()`: never.

@@ -24,9 +24,11 @@ namespace lido::postgres::detail {
 /// Stays where it is, as libpq keeps a pointer to it.
 class Channel {
  public:
-  explicit Channel(ConnectionHandle connection) : connection_{std::move(connection)}, owner_{::getpid()} {
-    PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
-    if (PQsetnonblocking(raw(), 1) != 0) throw ConnectError{one_line(PQerrorMessage(raw()))};
+  explicit Channel(ConnectionHandle connection)
+      : connection_{std::move(connection)},
+        notice_processor_{PQsetNoticeProcessor(raw(), nullptr, nullptr)},
+        owner_{::getpid()} {
+    if (!restore()) throw ConnectError{one_line(PQerrorMessage(raw()))};
   }
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -56,6 +58,16 @@ class Channel {
            status != PQTRANS_UNKNOWN;
   }
   void give_up() noexcept { broken_ = true; }
+
+  /// Puts back what a borrower may have set on libpq's handle; free. What it set to be called may be gone with it.
+  [[nodiscard]] bool restore() noexcept {
+    PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
+    PQsetNoticeProcessor(raw(), notice_processor_, nullptr);
+    PQsetErrorVerbosity(raw(), PQERRORS_DEFAULT);
+    PQsetErrorContextVisibility(raw(), PQSHOW_CONTEXT_ERRORS);
+    PQuntrace(raw());
+    return PQsetnonblocking(raw(), 1) == 0;
+  }
 
   /// Whether the session still lives as far as can be told without asking the server.
   [[nodiscard]] bool peek() {
@@ -133,6 +145,7 @@ class Channel {
   }
 
   ConnectionHandle connection_;
+  PQnoticeProcessor notice_processor_;  // libpq's own
   pid_t owner_;
   bool broken_ = false;
 };

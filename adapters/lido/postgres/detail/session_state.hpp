@@ -104,12 +104,17 @@ class Words {
   std::size_t at_ = 0;
 };
 
+/// Behind SET: what follows is undone by the end of the transaction.
+[[nodiscard]] constexpr bool ends_with_transaction(Words words) noexcept {
+  return words.next() == Words::Kind::word && words.is_one_of("local transaction constraints");
+}
+
 /// False only if `sql` plainly leaves nothing behind in the session: it reads and writes rows or controls a
 /// transaction, and every function that it names is known to change no session state.
 [[nodiscard]] constexpr bool may_leave_state(std::string_view sql) noexcept {
   constexpr std::string_view verbs =
       "select insert update delete merge values with table begin start commit end rollback abort savepoint "
-      "release show explain";
+      "release show explain set lock truncate notify";
   constexpr std::string_view never = "temp temporary pg_temp set_config prepare prepared";
   // Keywords that a parenthesis may follow, and functions without any effect on the session.
   constexpr std::string_view harmless =
@@ -120,7 +125,7 @@ class Words {
       "concat format md5 abs round floor ceil cast extract to_char date_trunc clock_timestamp row_number "
       "rank dense_rank lag lead first_value random generate_series unnest array_agg string_agg json_agg "
       "jsonb_agg to_json to_jsonb json_build_object jsonb_build_object row_to_json gen_random_uuid pg_sleep "
-      "pg_backend_pid current_setting txid_current pg_advisory_xact_lock";
+      "pg_backend_pid current_setting txid_current pg_advisory_xact_lock pg_notify";
   Words words{sql};
   bool first = true;       // of its statement
   bool table = false;      // after INTO: the parenthesis opens a list of columns
@@ -139,6 +144,7 @@ class Words {
         break;
       case Words::Kind::word:
         if (first && !words.is_one_of(verbs)) return true;
+        if (first && words.is("set") && !ends_with_transaction(words)) return true;
         if (words.is_one_of(never)) return true;
         if (words.following() == '(' && !table && (qualified || !words.is_one_of(harmless))) return true;
         if (words.is("into")) {

@@ -63,10 +63,13 @@ void complete(Operation& operation, const Until& until) {
   }
 }
 
-/// Blocks until `deadline`.
-inline void pause_until(TimePoint deadline) noexcept {
-  for (TimePoint now = Clock::now(); now < deadline; now = Clock::now())
-    ::poll(nullptr, 0, milliseconds_until(deadline, now));
+/// Blocks until `until`.
+inline void pause_until(const Until& until) noexcept {
+  constexpr int slice = 20;
+  for (TimePoint now = Clock::now(); now < until.deadline && !until.stop.stop_requested(); now = Clock::now()) {
+    const int left = milliseconds_until(until.deadline, now);
+    ::poll(nullptr, 0, until.stop.stop_possible() && (left < 0 || left > slice) ? slice : left);
+  }
 }
 
 }  // namespace lido::postgres::detail
