@@ -228,6 +228,22 @@ BOOST_AUTO_TEST_CASE(sets_for_this_transaction_alone_what_it_is_told_in_one_roun
   BOOST_TEST(pool.statistics().opened == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(serves_tenants_by_the_search_path) {
+  server().ask(
+      "drop schema if exists tenant_7 cascade; create schema tenant_7; create table tenant_7.notes(text text)");
+  const std::string tenant = "tenant_7";
+  // [settings]
+  Session session{pool,
+                  {.isolation = Isolation::repeatable_read,
+                   .statement_timeout = 2s,  // the server's: a QueryError, and the connection is kept
+                   .lock_timeout = 200ms,
+                   .set_local = {{"search_path", tenant}, {"app.tenant", tenant}}}};  // gone when the transaction ends
+  session.exec("insert into notes values ('hello')");
+  session.commit();
+  // [/settings]
+  BOOST_TEST(server().ask("select count(*) from tenant_7.notes") == "1");
+}
+
 BOOST_AUTO_TEST_CASE(reads_a_list_of_names_as_the_server_does) {
   server().ask(
       "drop schema if exists a, b, \"B c\", \"a\"\"b\" cascade; "
@@ -291,15 +307,18 @@ BOOST_AUTO_TEST_CASE(gives_up_at_its_own_deadline_whatever_limit_a_call_has) {
   Session session{pool, {.until = Until{stop.get_token()}}};
   session.exec("insert into marks values (1)");
   stop.request_stop();
-  BOOST_TEST(mentions(caught<QueryCancelled>([&] { session.commit(); }), "nothing is committed"));
+  BOOST_TEST(mentions(caught<QueryCancelled>([&] { session.commit(); }), "not sent"));
   BOOST_TEST(!session.is_open());
   BOOST_CHECK_THROW(Session(pool, {.until = Until{stop.get_token()}}), AcquireCancelled);
 
   Session late{pool, {.until = Clock::now() + 300ms}};
   late.exec("insert into marks values (1)");
   postgres::detail::pause_until(Clock::now() + 310ms);
-  BOOST_TEST(mentions(caught<QueryTimeout>([&] { late.commit(); }), "nothing is committed"));
+  BOOST_CHECK_THROW(late.exec("select 1"), QueryTimeout);
+  BOOST_TEST(mentions(caught<QueryTimeout>([&] { late.commit(); }), "not sent"));
+  BOOST_TEST(!late.is_open());
   BOOST_TEST(marks() == 0);
+  BOOST_TEST(pool.statistics().discarded == 1U);  // the one whose answer did not come in time
   BOOST_TEST((Clock::now() - start < 10s));
 }
 

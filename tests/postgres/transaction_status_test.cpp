@@ -7,6 +7,7 @@
 
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/session.hpp>
+#include <lido/postgres/transact.hpp>
 #include <lido/postgres/transaction_status.hpp>
 #include <postgres/server.hpp>
 #include <support/fault_proxy.hpp>
@@ -50,6 +51,32 @@ BOOST_AUTO_TEST_CASE(tells_a_commit_that_arrived_from_one_that_did_not) {
   BOOST_TEST(transaction_status(pool, torn, 10s) == TransactionStatus::aborted);
   BOOST_TEST(marks() == 0);
   BOOST_TEST((arrived.transaction_id() != torn.transaction_id()));
+}
+
+BOOST_AUTO_TEST_CASE(is_asked_for_a_transaction_as_a_function) {
+  for (const std::size_t bytes : {commit_message, commit_message - 1}) {
+    server().ask("truncate marks");
+    FaultProxy proxy{server().socket()};
+    postgres::Pool remote{proxy.conninfo("postgres"), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+    const auto pay = [&](Session& session) {
+      session.exec("insert into marks values (1)");
+      proxy.cut_after(bytes);
+    };
+    bool paid = false;
+    const auto try_to_pay = [&] {
+      // [unknown_commit]
+      try {
+        transact(remote, pay, {.transaction = {.track_commit = true}, .timeout = 10s});
+        paid = true;
+      } catch (const CommitUnknown& error) {  // sent and not answered: nobody but the server knows
+        paid = transaction_status(pool, error, 30s) == TransactionStatus::committed;
+      }
+      // [/unknown_commit]
+    };
+    try_to_pay();
+    BOOST_TEST(paid == (marks() == 1));
+    BOOST_TEST(paid == (bytes == commit_message));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(is_unknown_without_an_id) {

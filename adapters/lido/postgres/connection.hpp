@@ -17,6 +17,7 @@
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/parameters.hpp>
+#include <lido/postgres/detail/resetting.hpp>
 #include <lido/postgres/detail/session_state.hpp>
 #include <lido/postgres/detail/statement.hpp>
 #include <lido/postgres/error.hpp>
@@ -90,15 +91,17 @@ class Connection {
   [[nodiscard]] bool reset(TimePoint deadline) {
     if (!channel_->quiet() || !channel_->restore()) return false;
     drop_notifications();
-    if (settings_->reset == ResetLevel::reopen && used_) return false;
-    if (in_transaction() && (settings_->reset == ResetLevel::none || !roll_back(deadline))) return false;
-    if (needs_discard() && !command(deadline, "DISCARD ALL")) return false;
+    const detail::ResetPlan plan = reset_plan();
+    if (plan.close || (plan.rollback && !roll_back(deadline))) return false;
+    if (plan.discard_all && !command(deadline, "DISCARD ALL")) return false;
     used_ = touched_ = false;
     return channel_->transaction() == PQTRANS_IDLE;
   }
   /// Whether `reset` has something to ask the server for; false where it is free.
   [[nodiscard]] bool reset_may_block() const noexcept {
-    return channel_->quiet() && (in_transaction() || needs_discard());
+    if (!channel_->quiet()) return false;
+    const detail::ResetPlan plan = reset_plan();
+    return plan.rollback || plan.discard_all;
   }
 
   /// Ends the open transaction, if there is one, undoing it; false means that the session is not fit for use. Blocks
@@ -160,9 +163,9 @@ class Connection {
     return limit == Duration::max() ? TimePoint::max() : saturating_add(Clock::now(), limit);
   }
 
-  [[nodiscard]] bool needs_discard() const noexcept {
-    const ResetLevel level = settings_->reset;
-    return (level == ResetLevel::targeted && touched_) || (level == ResetLevel::discard_all && used_);
+  [[nodiscard]] detail::ResetPlan reset_plan() const noexcept {
+    return detail::reset_plan(settings_->reset,
+                              {.in_transaction = in_transaction(), .used = used_, .touched = touched_});
   }
 
   template <class Send>

@@ -50,7 +50,8 @@ class BasicSession {
   /// Rolls back unless it has ended, as `rollback` does.
   ~BasicSession() { rollback(); }
 
-  /// As `Connection::exec`, and no later than `TransactionOptions::until`.
+  /// As `Connection::exec`, and no later than `TransactionOptions::until`: once that is over, `QueryTimeout` and
+  /// `QueryCancelled` are thrown without sending anything, and the connection stays good.
   template <detail::Parameter... T>
   Result exec(std::string_view sql, const T&... parameters) {
     Connection& session = connection();
@@ -92,10 +93,8 @@ class BasicSession {
       throw detail::no_transaction();
     }
     savepoints_.check_none_open();
-    const Until until = limit();
     try {
-      detail::check_time_to_commit(until);
-      detail::check_committed(send_commit(session, until).command_tag());
+      detail::check_committed(send_commit(session, limit()).command_tag());
     } catch (const Error&) {
       rollback();
       throw;
@@ -119,7 +118,11 @@ class BasicSession {
   template <class>
   friend class Savepoint;
 
-  [[nodiscard]] Until limit() { return until_.within(lease_->settings().statement_timeout); }
+  // Of the next statement.
+  [[nodiscard]] Until limit() {
+    detail::check_time(until_);
+    return until_.within(lease_->settings().statement_timeout);
+  }
 
   Result send_commit(Connection& session, const Until& until) {
     try {

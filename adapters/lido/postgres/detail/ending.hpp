@@ -14,10 +14,11 @@
 
 namespace lido::postgres::detail {
 
-/// Throws when the time for COMMIT is over: sent nevertheless, its outcome would be unknown for nothing.
-inline void check_time_to_commit(const Until& until) {
-  if (until.stop.stop_requested()) throw QueryCancelled{"a stop was requested before COMMIT; nothing is committed"};
-  if (until.left() == Duration::zero()) throw QueryTimeout{"the deadline passed before COMMIT; nothing is committed"};
+/// Throws when the time is over. A statement sent nevertheless would cost its connection, and a COMMIT would be
+/// unknown, for nothing.
+inline void check_time(const Until& until) {
+  if (until.stop.stop_requested()) throw QueryCancelled{"a stop was requested; the statement was not sent"};
+  if (until.left() == Duration::zero()) throw QueryTimeout{"the deadline has passed; the statement was not sent"};
 }
 
 [[nodiscard]] inline ConnectionLost lost_before_commit() {
