@@ -1,6 +1,5 @@
 // Sessions for background work: wherever they are opened, they end with their owner.
 #include <spawn.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
