@@ -32,7 +32,11 @@
 #include <support/fault_proxy.hpp>
 
 using namespace lido;
-using namespace lido::postgres;
+using lido::postgres::CommitUnknown;
+using lido::postgres::Connection;
+using lido::postgres::Session;
+using lido::postgres::transaction_status;
+using lido::postgres::TransactionStatus;
 using namespace lido::test;
 
 namespace {

@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr const char* worker = "lido_background";
-constexpr const char* address = "LIDO_TEST_LEAVER";  // tells a child of this program where its server is
+constexpr const char* server_variable = "LIDO_TEST_LEAVER";  // tells a child of this program where its server is
 
 int sessions(const std::string& which) {
   return std::stoi(server().ask("select count(*) from pg_stat_activity where application_name = '" +
@@ -105,14 +105,14 @@ BOOST_AUTO_TEST_CASE(ends_with_the_process) {
   server().ask("drop table if exists jobs; create table jobs(id int)");
   for (const char* way : {"exit", "return", "_exit"}) {
     BOOST_TEST_CONTEXT(way) {
-      ::setenv(address, server().conninfo().c_str(), 1);
+      ::setenv(server_variable, server().conninfo().c_str(), 1);
       ::setenv("LIDO_TEST_WAY", way, 1);
       char program[] = "/proc/self/exe";
       char filter[] = "--run_test=background/leaver";
       char* arguments[] = {program, filter, nullptr};
       pid_t child = 0;
       BOOST_REQUIRE(::posix_spawn(&child, program, nullptr, nullptr, arguments, environ) == 0);
-      ::unsetenv(address);
+      ::unsetenv(server_variable);
       int status = -1;
       ::waitpid(child, &status, 0);
       BOOST_TEST(WIFEXITED(status));
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(ends_with_the_process) {
 
 // That child.
 BOOST_AUTO_TEST_CASE(leaver) {
-  const char* const where = std::getenv(address);
+  const char* const where = std::getenv(server_variable);
   if (where == nullptr) return;
   static postgres::Pool pool{where, {.application_name = worker}};
   static Session of_the_process{pool};
