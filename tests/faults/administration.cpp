@@ -65,7 +65,7 @@ void close_in(const std::string& situation, const std::function<void(FaultProxy&
   }
 }
 
-void pass(FaultProxy& proxy) { proxy.pass(); }
+void heal(FaultProxy& proxy) { proxy.pass(); }
 
 }  // namespace
 
@@ -74,10 +74,10 @@ BOOST_AUTO_TEST_SUITE(administration)
 BOOST_AUTO_TEST_CASE(closes_within_its_grace_whatever_the_server_does) {
   std::unique_ptr<Frozen> frozen;
   close_in("stopped", [&](FaultProxy&) { frozen = std::make_unique<Frozen>(); }, [&](FaultProxy&) { frozen.reset(); });
-  close_in("refused", [](FaultProxy& proxy) { proxy.refuse(), proxy.cut(); }, pass);
-  close_in("never answered", [](FaultProxy& proxy) { proxy.stay_silent(), proxy.cut(); }, pass);
-  close_in("not accepted", [](FaultProxy& proxy) { proxy.stop_accepting(), proxy.cut(); }, pass);
-  close_in("black hole", [](FaultProxy& proxy) { proxy.drop(); }, pass);
+  close_in("refused", [](FaultProxy& proxy) { proxy.refuse(), proxy.cut(); }, heal);
+  close_in("never answered", [](FaultProxy& proxy) { proxy.stay_silent(), proxy.cut(); }, heal);
+  close_in("not accepted", [](FaultProxy& proxy) { proxy.stop_accepting(), proxy.cut(); }, heal);
+  close_in("black hole", [](FaultProxy& proxy) { proxy.drop(); }, heal);
 }
 
 BOOST_AUTO_TEST_CASE(hides_a_restart_behind_a_suspension) {

@@ -336,6 +336,9 @@ BOOST_AUTO_TEST_CASE(reset_asks_the_server_only_when_something_may_be_left) {
   BOOST_TEST(resets(ResetLevel::rollback, "begin") == "ROLLBACK;");
   BOOST_TEST(resets(ResetLevel::none, "set role none") == "");
   BOOST_TEST(resets(ResetLevel::none, "begin") == "refused ");
+  BOOST_TEST(resets(ResetLevel::reopen, nullptr) == "");
+  BOOST_TEST(resets(ResetLevel::reopen, "select 1") == "refused ");
+  BOOST_TEST(resets(ResetLevel::targeted, "set local role none") == "");
 }
 
 BOOST_AUTO_TEST_CASE(echoes_each_statement_without_passwords_and_survives_a_log_that_throws) {

@@ -73,7 +73,7 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 BOOST_AUTO_TEST_SUITE(monitoring_queries)
 
 BOOST_AUTO_TEST_CASE(active_connections_shows_what_a_borrower_waits_for) {
-  Pool pool{server().conninfo(), {.pool_size = 2, .max_overflow = 0, .application_name = "active"}};
+  lido::postgres::Pool pool{server().conninfo(), {.pool_size = 2, .max_overflow = 0, .application_name = "active"}};
   Connection operations = connect();
   Session lock{pool};
   lock.exec("select pg_advisory_xact_lock(4711)");
@@ -91,14 +91,14 @@ BOOST_AUTO_TEST_CASE(active_connections_shows_what_a_borrower_waits_for) {
 }
 
 BOOST_AUTO_TEST_CASE(idle_by_state_tells_a_reserve_from_a_forgotten_transaction) {
-  Pool pool{server().conninfo(), {.pool_size = 4, .max_overflow = 0, .application_name = "idle"}};
+  lido::postgres::Pool pool{server().conninfo(), {.pool_size = 4, .max_overflow = 0, .application_name = "idle"}};
   Connection operations = connect();
   Session forgotten{pool};
   Session failed{pool};
   BOOST_CHECK_THROW(failed.exec("select 1/0"), QueryError);
   {
-    const Pool::Lease one = pool.acquire();
-    const Pool::Lease another = pool.acquire();
+    const lido::postgres::Pool::Lease one = pool.acquire();
+    const lido::postgres::Pool::Lease another = pool.acquire();
   }
   const Result rows = operations.exec_script(idle_by_state);
   BOOST_TEST(find(rows, "idle", "connections", "state", "idle").value_or("none") == "2");
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(idle_by_state_tells_a_reserve_from_a_forgotten_transaction)
 }
 
 BOOST_AUTO_TEST_CASE(long_running_shows_a_transaction_beyond_its_limit_and_none_below) {
-  Pool pool{server().conninfo(), {.pool_size = 2, .max_overflow = 0, .application_name = "long"}};
+  lido::postgres::Pool pool{server().conninfo(), {.pool_size = 2, .max_overflow = 0, .application_name = "long"}};
   Connection operations = connect();
   Session open{pool};
   open.exec("select 'the culprit'");

@@ -2,12 +2,15 @@
 #include <optional>
 #include <source_location>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <boost/test/unit_test.hpp>
 
 #include <lido/growth.hpp>
+#include <lido/options.hpp>
 #include <lido/pool.hpp>
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/session.hpp>
@@ -48,12 +51,12 @@ struct Unchecked {
   int lost = 0;
   int lent = 0;
 
-  OwnedLease acquire(std::source_location) {
+  static PoolOptions options() { return {}; }
+  OwnedLease acquire(Duration, const std::stop_token&, std::source_location) {
     OwnedLease lease{lido::test::connect()};
     if (++lent <= lost) terminate(*lease);
     return lease;
   }
-  OwnedLease acquire(Duration, std::source_location where) { return acquire(where); }
 };
 
 bool mentions(const std::exception& error, std::string_view text) {
@@ -188,6 +191,135 @@ BOOST_AUTO_TEST_CASE(begins_as_it_is_told) {
   }
   Session session{pool, {.isolation = Isolation::repeatable_read}};
   BOOST_TEST(session.exec("show transaction_isolation").one<std::string>() == "repeatable read");
+}
+
+BOOST_AUTO_TEST_CASE(sets_for_this_transaction_alone_what_it_is_told_in_one_round_trip) {
+  {
+    Session session{pool,
+                    {.statement_timeout = 1234ms,
+                     .lock_timeout = 1us,
+                     .application_name = "it's a \\ test",
+                     .set_local = {{"search_path", "Marks, \"Odd, \"\"one\"\"\", pg_catalog"},
+                                   {"work_mem", "5MB"},
+                                   {"my.variable", "'; drop table marks; --"},
+                                   {"role", "pg_monitor"}}}};
+    const auto now = [&](const std::string& name) {
+      return session.exec("select current_setting($1)", name).one<std::string>();
+    };
+    BOOST_TEST(now("statement_timeout") == "1234ms");
+    BOOST_TEST(now("lock_timeout") == "1ms");
+    BOOST_TEST(now("application_name") == "it's a \\ test");
+    BOOST_TEST(now("search_path") == "marks, \"Odd, \"\"one\"\"\", pg_catalog");
+    BOOST_TEST(now("work_mem") == "5MB");
+    BOOST_TEST(now("my.variable") == "'; drop table marks; --");
+    BOOST_TEST(session.exec("select current_user::text").one<std::string>() == "pg_monitor");
+    session.commit();
+  }
+  const auto connection = pool.acquire();
+  for (const auto& [name, value] : {std::pair{"statement_timeout", "0"},
+                                    {"lock_timeout", "0"},
+                                    {"application_name", ""},
+                                    {"search_path", "\"$user\", public"},
+                                    {"work_mem", "4MB"},
+                                    {"my.variable", ""},
+                                    {"role", "none"}})
+    BOOST_TEST(connection->exec("select current_setting($1)", name).one<std::string>() == value);
+  BOOST_TEST(marks() == 0);
+  BOOST_TEST(pool.statistics().opened == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(serves_tenants_by_the_search_path) {
+  server().ask(
+      "drop schema if exists tenant_7 cascade; create schema tenant_7; create table tenant_7.notes(text text)");
+  const std::string tenant = "tenant_7";
+  // [settings]
+  Session session{pool,
+                  {.isolation = Isolation::repeatable_read,
+                   .statement_timeout = 2s,  // the server's: a QueryError, and the connection is kept
+                   .lock_timeout = 200ms,
+                   .set_local = {{"search_path", tenant}, {"app.tenant", tenant}}}};  // gone when the transaction ends
+  session.exec("insert into notes values ('hello')");
+  session.commit();
+  // [/settings]
+  BOOST_TEST(server().ask("select count(*) from tenant_7.notes") == "1");
+}
+
+BOOST_AUTO_TEST_CASE(reads_a_list_of_names_as_the_server_does) {
+  server().ask(
+      "drop schema if exists a, b, \"B c\", \"a\"\"b\" cascade; "
+      "create schema a; create schema b; create schema \"B c\"; create schema \"a\"\"b\"");
+  for (const char* list : {"a", " A , \"B c\"", "\"$user\",public, b", "\"a\"\"b\"", "\"A\"", "", "pg_catalog,\tb"}) {
+    Session session{pool, {.set_local = {{"search_path", list}}}};
+    const char* const schemas = "select array_to_string(current_schemas(true), '|')";
+    const auto ours = session.exec(schemas).one<std::string>();
+    session.exec("select set_config('search_path', $1, true)", list);
+    BOOST_TEST(ours == session.exec(schemas).one<std::string>());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(refuses_a_bad_setting_by_its_name_and_loses_nothing) {
+  const auto refused = [&](const TransactionOptions& options) {
+    return std::string{caught<InvalidOption>([&] { const Session session{pool, options}; }).field()};
+  };
+  for (const char* name : {"", "a b", "1a", "a.", ".a", "a..b", "a;b", "a\"b", "\xc3\xa4"})
+    BOOST_TEST(refused({.set_local = {{name, "x"}}}) == "TransactionOptions::set_local");
+  for (const char* list : {"a b", "a,", ",a", "\"a", "a\"b\""})
+    BOOST_TEST(refused({.set_local = {{"search_path", list}}}) == "TransactionOptions::set_local, search_path");
+  BOOST_TEST(refused({.set_local = {{"my.x", "\xc3"}}}) == "TransactionOptions::set_local, my.x");
+  BOOST_TEST(refused({.set_local = {{"my.x", std::string(1, '\0')}}}) == "TransactionOptions::set_local, my.x");
+  BOOST_TEST(refused({.statement_timeout = -1ms}) == "TransactionOptions::statement_timeout");
+  BOOST_TEST(refused({.lock_timeout = 600h}) == "TransactionOptions::lock_timeout");
+
+  const auto unknown =
+      caught<QueryError>([&] { const Session session{pool, {.set_local = {{"nonsense", "secret"}}}}; });
+  BOOST_TEST(unknown.sqlstate() == "42704");
+  BOOST_TEST(mentions(unknown, "nonsense"));
+  BOOST_TEST(unknown.statement() == "BEGIN; SET LOCAL \"nonsense\" TO '***'");
+  BOOST_TEST(pool.statistics().opened == 1U);
+  BOOST_TEST(pool.statistics().discarded == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(the_server_s_own_limits_keep_the_connection) {
+  server().ask("insert into marks values (1)");
+  postgres::Pool other{server().conninfo(), {.pool_size = 1}};
+  Session holder{other};
+  holder.exec("select * from marks for update");
+  Session waits{pool, {.statement_timeout = 20ms}};
+  BOOST_TEST(caught<QueryError>([&] { waits.exec("select pg_sleep(10)"); }).sqlstate() == "57014");
+  waits.rollback();
+  Session wants{pool, {.lock_timeout = 20ms}};
+  BOOST_TEST(caught<QueryError>([&] { wants.exec("update marks set id = 2"); }).sqlstate() == "55P03");
+  wants.rollback();
+  BOOST_TEST(pool.statistics().opened == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(gives_up_at_its_own_deadline_whatever_limit_a_call_has) {
+  server().sigstop();
+  const auto start = Clock::now();
+  BOOST_CHECK_THROW(Session(pool, {.until = start + 50ms}), AcquireTimeout);
+  server().sigcont();
+  static_cast<void>(pool.acquire(10s));  // opened
+  {
+    Session session{pool, {.until = Clock::now() + 200ms}};
+    BOOST_CHECK_THROW(session.exec_until(soon(), "select pg_sleep(20)"), QueryTimeout);
+  }
+  std::stop_source stop;
+  Session session{pool, {.until = Until{stop.get_token()}}};
+  session.exec("insert into marks values (1)");
+  stop.request_stop();
+  BOOST_TEST(mentions(caught<QueryCancelled>([&] { session.commit(); }), "not sent"));
+  BOOST_TEST(!session.is_open());
+  BOOST_CHECK_THROW(Session(pool, {.until = Until{stop.get_token()}}), AcquireCancelled);
+
+  Session late{pool, {.until = Clock::now() + 300ms}};
+  late.exec("insert into marks values (1)");
+  postgres::detail::pause_until(Clock::now() + 310ms);
+  BOOST_CHECK_THROW(late.exec("select 1"), QueryTimeout);
+  BOOST_TEST(mentions(caught<QueryTimeout>([&] { late.commit(); }), "not sent"));
+  BOOST_TEST(!late.is_open());
+  BOOST_TEST(marks() == 0);
+  BOOST_TEST(pool.statistics().discarded == 1U);  // the one whose answer did not come in time
+  BOOST_TEST((Clock::now() - start < 10s));
 }
 
 BOOST_AUTO_TEST_CASE(names_the_line_that_holds_it) {

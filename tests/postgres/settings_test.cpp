@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(the_same_options_each_way_are_the_same) {
   const Options code = unusual();
   std::string uri = "postgresql://app@localhost/app?connect_timeout=3";
   Variables variables{{"DATABASE_URL", "dbname=app"}};
-  for (const detail::Setting& setting : detail::settings) {
+  for (const detail::OptionSetting& setting : detail::settings) {
     const std::string text = detail::print(code, setting);
     BOOST_TEST(text != detail::print({}, setting));
     uri += '&' + setting.key() + '=' + escaped(text);

@@ -32,6 +32,8 @@ BOOST_AUTO_TEST_CASE(plain_reads_and_writes_leave_no_state) {
       "copy (select count(*) from users) to stdout with (header)",
       "notify news, 'set role x'",
       "select pg_notify($1, $2)",
+      "begin; SET /* for now */ LOCAL role x; set constraints all deferred; set transaction read only",
+      "lock table users; truncate users; notify news; select pg_notify('news', 'x')",
   };
   for (const char* sql : harmless) BOOST_TEST_CONTEXT(sql) BOOST_TEST(!may_leave_state(sql));
 }
@@ -39,6 +41,10 @@ BOOST_AUTO_TEST_CASE(plain_reads_and_writes_leave_no_state) {
 BOOST_AUTO_TEST_CASE(everything_else_may_leave_state) {
   const char* const leaves[] = {
       "set role x",
+      "set session role x",
+      "set session characteristics as transaction read only",
+      "set local.role = 'x'; set \"local\" = x; set",
+      "set local role x; set role x",
       "  /* why */ SET search_path = x",
       "select 1; set role x",
       "begin; listen news",

@@ -13,6 +13,7 @@
 #include <lido/facts.hpp>
 #include <lido/fork.hpp>
 #include <lido/postgres/copy.hpp>
+#include <lido/postgres/detail/begin.hpp>
 #include <lido/postgres/detail/bound.hpp>
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/connecting.hpp>
@@ -31,6 +32,7 @@
 #include <lido/postgres/pipeline.hpp>
 #include <lido/postgres/result.hpp>
 #include <lido/postgres/stream.hpp>
+#include <lido/postgres/transaction.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres {
@@ -71,7 +73,15 @@ class Connection {
   /// otherwise; the result is the last one's. Blocks and throws as above.
   Result exec_script(std::string_view sql, const std::optional<Until>& until = {}) {
     channel_->leaves(detail::leaves_behind(sql));
-    return Result{perform(until ? *until : usual(), sql)};
+    return Result{perform(until ? *until : usual(), sql, std::string{sql})};
+  }
+
+  /// Begins a transaction as `options` say, in one round trip; the limits are `until` alone. The result is that of the
+  /// last statement which that takes. Throws `InvalidOption` for a malformed setting, and as above.
+  Result begin(const Until& until, const TransactionOptions& options = {}) {
+    const detail::Begin script = detail::begin_script(channel_->raw(), options);
+    channel_->leaves(detail::Leaves::nothing);
+    return Result{perform(until, script.shown, script.sql)};
   }
 
   /// Runs one statement and takes its rows as they come, in constant memory: `for (const Row& row : stream(...))`, or
@@ -137,7 +147,7 @@ class Connection {
   /// unusable.
   [[nodiscard]] bool ping(const Until& until) {
     if (!channel_->peek() || !channel_->quiet()) return false;
-    return succeeds([&] { perform(until, ""); });
+    return succeeds([&] { perform(until, "", ""); });
   }
 
   /// Puts the session in order for the next borrower, as its `ResetLevel` says; false means that it cannot be used
@@ -154,7 +164,7 @@ class Connection {
   [[nodiscard]] bool roll_back(const Until& until) {
     if (!channel_->quiet()) return false;
     if (!in_transaction()) return true;
-    return succeeds([&] { perform(until, "ROLLBACK"); }) && channel_->transaction() == PQTRANS_IDLE;
+    return succeeds([&] { perform(until, "ROLLBACK", "ROLLBACK"); }) && channel_->transaction() == PQTRANS_IDLE;
   }
 
   /// A transaction is open, failed ones included.
@@ -214,9 +224,9 @@ class Connection {
   Connection(detail::ConnectionHandle connection, std::shared_ptr<const ConnectionSettings> settings)
       : channel_{std::make_unique<detail::Channel>(std::move(connection), std::move(settings))} {}
 
-  detail::ResultHandle perform(const Until& until, std::string_view sql) {
-    detail::StatementCache::refuse_zero(sql);
-    const std::string text{sql};
+  // `sql` is what may be shown of `text`, which is sent.
+  detail::ResultHandle perform(const Until& until, std::string_view sql, const std::string& text) {
+    detail::StatementCache::refuse_zero(text);
     detail::Exchange exchange{*channel_, sql, [&](PGconn* raw) { return PQsendQuery(raw, text.c_str()); }};
     detail::complete(exchange, until);
     return exchange.result();

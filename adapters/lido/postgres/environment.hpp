@@ -51,7 +51,8 @@ namespace detail {
   return value.size() > 32 || value.find_first_of("@:=") != std::string::npos ? "(not shown)" : value;
 }
 
-inline void read_variable(Options& options, const Setting& setting, const std::string& name, const GetVariable& get) {
+inline void read_variable(Options& options, const OptionSetting& setting, const std::string& name,
+                          const GetVariable& get) {
   const char* const value = name.empty() ? nullptr : get(name.c_str());
   if (value != nullptr && !assign(options, setting, value))
     throw SettingError{name, shown_value(value), expected_of(setting)};
@@ -67,10 +68,10 @@ inline void read_variable(Options& options, const Setting& setting, const std::s
   // First, so that a string that is malformed altogether gets no errors of its pieces.
   static_cast<void>(detail::ConnectionString{split.rest});
   for (const auto& [key, value] : split.pool) {
-    const auto* const setting = std::ranges::find(detail::settings, key, &detail::Setting::key);
+    const auto* const setting = std::ranges::find(detail::settings, key, &detail::OptionSetting::key);
     if (setting == detail::settings.end()) {
       std::string known = "one of";
-      for (const detail::Setting& each : detail::settings) known += ' ' + each.key();
+      for (const detail::OptionSetting& each : detail::settings) known += ' ' + each.key();
       throw SettingError{detail::shown_key(key), "", known};
     }
     if (!detail::assign(options, *setting, value)) throw SettingError{key, "", detail::expected_of(*setting)};
@@ -92,7 +93,7 @@ inline void read_variable(Options& options, const Setting& setting, const std::s
   if (url.empty() && text("PGHOST").empty() && text("PGHOSTADDR").empty() && text("PGSERVICE").empty())
     throw SettingError{"DATABASE_URL", "", "a connection string, and it is not set"};
   if (text("ENVIRONMENT") == "test") options.pooling = false;
-  for (const detail::Setting& setting : detail::settings) {
+  for (const detail::OptionSetting& setting : detail::settings) {
     detail::read_variable(options, setting, std::string{setting.other_variable}, get);
     detail::read_variable(options, setting, setting.variable(), get);
   }
@@ -107,7 +108,7 @@ inline void read_variable(Options& options, const Setting& setting, const std::s
 /// is nothing secret among them.
 [[nodiscard]] inline std::string to_string(const Options& options) {
   std::string text;
-  for (const detail::Setting& setting : detail::settings) {
+  for (const detail::OptionSetting& setting : detail::settings) {
     text += (text.empty() ? "" : " ") + setting.key() + '=';
     const std::string value = detail::print(options, setting);
     const bool plain = !value.empty() && std::ranges::all_of(value, detail::is_word);

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -83,11 +85,26 @@ class ConnectionLost : public Error {
   using Error::Error;
 };
 
-/// COMMIT was sent and its answer never came: the transaction may have been committed or not. Only the application can
-/// find out, so it is no `ConnectionLost` and is never retried.
+/// A transaction, as the server counts them.
+struct TransactionId {
+  std::int64_t number = 0;    ///< as `pg_current_xact_id()` has it
+  std::int64_t assigned = 0;  ///< not after this, by the server's clock, in microseconds since 1970
+  friend bool operator==(const TransactionId&, const TransactionId&) = default;
+};
+
+/// COMMIT was sent and its answer never came: the transaction may have been committed or not. Nobody but the server
+/// knows (`transaction_status` asks it), so it is no `ConnectionLost` and is never retried.
 class CommitUnknown : public Error {
  public:
   using Error::Error;
+  CommitUnknown(const std::string& what, Diagnostics diagnostics, std::optional<TransactionId> id)
+      : Error{what, std::move(diagnostics)}, id_{id} {}
+
+  /// Set if the transaction began with `TransactionOptions::track_commit`.
+  [[nodiscard]] const std::optional<TransactionId>& transaction_id() const noexcept { return id_; }
+
+ private:
+  std::optional<TransactionId> id_;
 };
 
 /// A result does not hold what was asked of it.

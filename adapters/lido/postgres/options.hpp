@@ -19,12 +19,16 @@
 
 namespace lido::postgres {
 
-/// How thoroughly a connection is put in order between two borrowers. Each rung does what the one above it does.
+/// How thoroughly a connection is put in order between two borrowers: a ladder on which each rung guarantees what the
+/// one before it does. On every rung a connection is closed that comes back with a statement, a COPY or a pipeline
+/// under way, and what was set on libpq's handle through `native()` is put back. What each leaves behind is a table in
+/// the README, which a test prints.
 enum class ResetLevel : std::uint8_t {
   none,         ///< free; a connection that comes back inside a transaction is closed
   rollback,     ///< a round trip if a transaction is open; session state (SET, LISTEN, locks, ...) stays
-  targeted,     ///< and DISCARD ALL, if a statement was run that may have left session state
+  targeted,     ///< and DISCARD ALL, a round trip, if a statement was run that may have left session state
   discard_all,  ///< and DISCARD ALL, if any statement was run
+  reopen,       ///< closed if any statement was run: the next borrower pays for a new session, which is free of all
 };
 
 /// As connection strings and the environment spell it.
@@ -38,6 +42,8 @@ enum class ResetLevel : std::uint8_t {
       return "targeted";
     case ResetLevel::discard_all:
       return "discard_all";
+    case ResetLevel::reopen:
+      return "reopen";
   }
   return "unknown";
 }
@@ -123,7 +129,8 @@ struct Options {
   Duration statement_timeout = Duration::max();
 
   /// What is done to a connection that comes back. `targeted` does not see state left by functions that triggers,
-  /// views, defaults and operators call; where these change settings or take session locks, use `discard_all`.
+  /// views, defaults and operators call; where these change settings or take session locks, use `discard_all`, and
+  /// `reopen` where not even a setting of one's own may be known to have been made.
   ResetLevel reset = ResetLevel::targeted;
 
   /// How many statements a connection remembers, the least recently used going first. One that `exec` runs for a second
@@ -161,7 +168,7 @@ inline constexpr std::size_t most_connections = 262'143;
 
 /// One of the `Options` that can be set in a connection string, by the environment, and in code. What all of these know
 /// of it is here.
-struct Setting {
+struct OptionSetting {
   using Member = std::variant<std::size_t Options::*, Duration Options::*, bool Options::*, std::string Options::*,
                               ResetLevel Options::*>;
 
@@ -185,30 +192,31 @@ struct Setting {
 
 // Of the other members `application_name` is libpq's key and variable (PGAPPNAME), and functions are code.
 inline constexpr std::array settings{
-    Setting{.option = "pool_size", .member = &Options::pool_size},
-    Setting{.option = "max_overflow", .member = &Options::max_overflow, .other_variable = "DATABASE_MAX_OVERFLOW"},
-    Setting{.option = "pool_timeout", .member = &Options::pool_timeout, .zero = true},
-    Setting{.option = "pool_recycle", .member = &Options::pool_recycle},
-    Setting{.option = "pre_ping", .member = &Options::pre_ping},
-    Setting{.option = "pre_ping_after", .member = &Options::pre_ping_after, .zero = true},
-    Setting{.option = "pooling", .member = &Options::pooling},
-    Setting{.option = "linger", .member = &Options::linger, .zero = true},
-    Setting{.option = "connect_timeout", .member = &Options::connect_timeout},
-    Setting{.option = "check_timeout", .member = &Options::check_timeout},
-    Setting{.option = "reset_timeout", .member = &Options::reset_timeout},
-    Setting{.option = "statement_timeout", .member = &Options::statement_timeout},
-    Setting{.option = "reset", .member = &Options::reset},
-    Setting{.option = "statement_cache", .member = &Options::statement_cache, .most = 65'536},
-    Setting{.option = "keep_alive", .member = &Options::keep_alive},
-    Setting{.option = "leak_after", .member = &Options::leak_after},
-    Setting{.option = "name", .member = &Options::name},
+    OptionSetting{.option = "pool_size", .member = &Options::pool_size},
+    OptionSetting{
+        .option = "max_overflow", .member = &Options::max_overflow, .other_variable = "DATABASE_MAX_OVERFLOW"},
+    OptionSetting{.option = "pool_timeout", .member = &Options::pool_timeout, .zero = true},
+    OptionSetting{.option = "pool_recycle", .member = &Options::pool_recycle},
+    OptionSetting{.option = "pre_ping", .member = &Options::pre_ping},
+    OptionSetting{.option = "pre_ping_after", .member = &Options::pre_ping_after, .zero = true},
+    OptionSetting{.option = "pooling", .member = &Options::pooling},
+    OptionSetting{.option = "linger", .member = &Options::linger, .zero = true},
+    OptionSetting{.option = "connect_timeout", .member = &Options::connect_timeout},
+    OptionSetting{.option = "check_timeout", .member = &Options::check_timeout},
+    OptionSetting{.option = "reset_timeout", .member = &Options::reset_timeout},
+    OptionSetting{.option = "statement_timeout", .member = &Options::statement_timeout},
+    OptionSetting{.option = "reset", .member = &Options::reset},
+    OptionSetting{.option = "statement_cache", .member = &Options::statement_cache, .most = 65'536},
+    OptionSetting{.option = "keep_alive", .member = &Options::keep_alive},
+    OptionSetting{.option = "leak_after", .member = &Options::leak_after},
+    OptionSetting{.option = "name", .member = &Options::name},
 };
 
 }  // namespace detail
 
 /// Throws `InvalidOption`, naming the field, unless every field is in its range.
 inline void validate(const Options& options) {
-  for (const detail::Setting& setting : detail::settings) {
+  for (const detail::OptionSetting& setting : detail::settings) {
     const std::string field = std::string{"Options::"}.append(setting.option);
     if (const auto* number = std::get_if<std::size_t Options::*>(&setting.member); number != nullptr)
       if (options.**number > setting.most) throw InvalidOption{field, "at most " + std::to_string(setting.most)};

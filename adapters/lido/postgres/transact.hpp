@@ -1,78 +1,84 @@
 // A transaction as a function: commits on return, rolls back on a throw, tries again where that may help.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <functional>
-#include <random>
+#include <optional>
 #include <source_location>
 #include <type_traits>
 
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
+#include <lido/postgres/detail/retry.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/session.hpp>
+#include <lido/postgres/transaction.hpp>
 
 namespace lido::postgres {
 
 /// How `transact` begins and tries again.
 struct TransactOptions {
-  TransactionOptions transaction{};
+  TransactionOptions transaction{};                ///< its `until` ends all attempts, and has the stop token
   std::size_t attempts = 5;                        ///< the first included. Range: 1 and more.
   Duration pause = std::chrono::milliseconds{10};  ///< the longest first pause, doubled each time. Range: 0 and more.
   Duration longest_pause = std::chrono::milliseconds{500};  ///< Range: 0 and more.
+  /// How long all attempts and pauses may take together: no attempt begins later, and acquiring, statements and COMMIT
+  /// give up at that time. `Duration::max()`: no limit but `transaction.until`. Range: 0 and more.
+  Duration timeout = Duration::max();
+  /// Tries again when the connection was lost before COMMIT was sent: the server has rolled back. For a `body` that can
+  /// do with more than one call where another server may answer.
+  bool retry_lost = false;
 };
 
 /// Throws `InvalidOption`, naming the field, unless every field is in its range.
 inline void validate(const TransactOptions& options) {
+  const auto not_negative = [](Duration value, const char* field) {
+    if (value < Duration::zero()) throw InvalidOption{field, "a duration of zero or more"};
+  };
   if (options.attempts == 0) throw InvalidOption{"TransactOptions::attempts", "at least 1"};
-  if (options.pause < Duration::zero()) throw InvalidOption{"TransactOptions::pause", "a duration of zero or more"};
-  if (options.longest_pause < Duration::zero())
-    throw InvalidOption{"TransactOptions::longest_pause", "a duration of zero or more"};
+  not_negative(options.pause, "TransactOptions::pause");
+  not_negative(options.longest_pause, "TransactOptions::longest_pause");
+  not_negative(options.timeout, "TransactOptions::timeout");
 }
-
-namespace detail {
-
-/// Anywhere between nothing and twice the last bound, so that those who collided do not do so again.
-inline void pause_before_attempt(const TransactOptions& options, std::size_t attempt) {
-  Duration bound = std::min(options.pause, options.longest_pause);
-  for (std::size_t i = 2; i < attempt && bound < options.longest_pause; ++i)
-    bound = bound > options.longest_pause / 2 ? options.longest_pause : bound * 2;
-  std::random_device seed;
-  std::uniform_int_distribution<Duration::rep> any{0, bound.count()};
-  pause_until(saturating_add(Clock::now(), Duration{any(seed)}));
-}
-
-}  // namespace detail
 
 /// Calls `body(session)` in a transaction of `pool` and returns what it returns. Commits when `body` returns, unless it
 /// ended the session itself; rolls back when it throws. On 40001 (serialization failure) and 40P01 (deadlock) calls
 /// `body` again, after a pause in which no connection is held; so `body` must do nothing outside the transaction that
-/// may not happen twice. Blocks as `Session` and `body` do. Throws what they throw: of failed attempts the last one;
-/// `CommitUnknown` and `ConnectionLost` are never tried again.
+/// may not happen twice. Not so when `body` has committed by itself. Blocks as `Session` and `body` do. Throws what
+/// they throw, of failed attempts the last one; `AcquireCancelled` when stopped in a pause. `CommitUnknown` is never
+/// tried again, `ConnectionLost` only if asked for.
 template <class AnyPool, std::invocable<BasicSession<typename AnyPool::Lease>&> Body>
 auto transact(AnyPool& pool, Body&& body, const TransactOptions& options = {},
               std::source_location where = std::source_location::current()) {
-  using Returned = std::invoke_result_t<Body&, BasicSession<typename AnyPool::Lease>&>;
+  using OwnSession = BasicSession<typename AnyPool::Lease>;
+  using Returned = std::invoke_result_t<Body&, OwnSession&>;
   validate(options);
-  for (std::size_t attempt = 1;; ++attempt) {
-    if (attempt > 1) detail::pause_before_attempt(options, attempt);
+  TransactionOptions transaction = options.transaction;
+  transaction.until = transaction.until.within(options.timeout);
+  detail::Attempts attempts{options};
+  for (;;) {
+    std::optional<OwnSession> session;
     try {
-      BasicSession<typename AnyPool::Lease> session{pool, options.transaction, where};
+      session.emplace(pool, transaction, where);
       if constexpr (std::is_void_v<Returned>) {
-        std::invoke(body, session);
-        if (session.is_open()) session.commit();
+        std::invoke(body, *session);
+        if (session->is_open()) session->commit();
         return;
       } else {
-        std::decay_t<Returned> value = std::invoke(body, session);
-        if (session.is_open()) session.commit();
+        std::decay_t<Returned> value = std::invoke(body, *session);
+        if (session->is_open()) session->commit();
         return value;
       }
-    } catch (const QueryError& error) {
-      if (!is_retryable(error.sqlstate()) || attempt >= options.attempts) throw;
+    } catch (const Error& error) {
+      const bool committed = session && session->is_committed();
+      session.reset();
+      if (committed || !attempts.may_follow(error)) throw;
+      const TimePoint next = attempts.next(transaction.until);
+      if (next == TimePoint::max()) throw;
+      detail::pause_until({next, transaction.until.stop});
     }
   }
 }

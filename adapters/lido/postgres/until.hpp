@@ -1,6 +1,7 @@
 // When a call gives up.
 #pragma once
 
+#include <algorithm>
 #include <stop_token>
 #include <utility>
 
@@ -17,6 +18,17 @@ struct Until {
   Until(TimePoint latest, std::stop_token requested = {}) noexcept : deadline{latest}, stop{std::move(requested)} {}
   /// As soon as `requested` is, and not before.
   explicit Until(std::stop_token requested) noexcept : stop{std::move(requested)} {}
+
+  /// The same, but no later than so long from now. `Duration::max()` changes nothing.
+  [[nodiscard]] Until within(Duration limit) const {
+    if (limit == Duration::max()) return *this;
+    return {std::min(deadline, saturating_add(Clock::now(), limit)), stop};
+  }
+  /// How long from now; zero once it has passed.
+  [[nodiscard]] Duration left() const noexcept {
+    if (deadline == TimePoint::max()) return Duration::max();
+    return std::max(deadline - Clock::now(), Duration::zero());
+  }
 
   TimePoint deadline = TimePoint::max();
   std::stop_token stop{};

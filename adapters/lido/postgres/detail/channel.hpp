@@ -35,9 +35,9 @@ class Channel {
       : connection_{std::move(connection)},
         settings_{std::move(settings)},
         statements_{settings_->statement_cache},
+        notice_processor_{PQsetNoticeProcessor(raw(), nullptr, nullptr)},
         owner_{::getpid()} {
-    PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
-    if (PQsetnonblocking(raw(), 1) != 0) throw ConnectError{one_line(PQerrorMessage(raw()))};
+    if (!restore()) throw ConnectError{one_line(PQerrorMessage(raw()))};
   }
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -81,6 +81,16 @@ class Channel {
   [[nodiscard]] std::optional<Leaves> left() const noexcept { return left_; }
   void leaves(Leaves left) noexcept { left_ = std::max(left_.value_or(left), left); }
   void clean() noexcept { left_.reset(); }
+
+  /// Puts back what a borrower may have set on libpq's handle; free. What it set to be called may be gone with it.
+  [[nodiscard]] bool restore() noexcept {
+    PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
+    PQsetNoticeProcessor(raw(), notice_processor_, nullptr);
+    PQsetErrorVerbosity(raw(), PQERRORS_DEFAULT);
+    PQsetErrorContextVisibility(raw(), PQSHOW_CONTEXT_ERRORS);
+    PQuntrace(raw());
+    return PQsetnonblocking(raw(), 1) == 0;
+  }
 
   /// Whether the session still lives as far as can be told without asking the server.
   [[nodiscard]] bool peek() {
@@ -164,6 +174,7 @@ class Channel {
   std::optional<Leaves> left_;
   std::optional<Diagnostics> farewell_;
   lido::detail::ProcessMark mark_;
+  PQnoticeProcessor notice_processor_;  // libpq's own
   pid_t owner_;
   bool broken_ = false;
 };

@@ -34,7 +34,9 @@ class Resetting {
 
   /// Before the first step: whether there is something to ask the server for.
   [[nodiscard]] bool asks_server() const noexcept {
-    return stage_ == Stage::begun && (channel_.transaction() != PQTRANS_IDLE || discard() != nullptr);
+    const ResetLevel level = channel_.settings().reset;
+    if (stage_ != Stage::begun || level == ResetLevel::none || level == ResetLevel::reopen) return false;
+    return channel_.transaction() != PQTRANS_IDLE || discard() != nullptr;
   }
 
   /// Once it is done: the session may be lent again.
@@ -49,6 +51,10 @@ class Resetting {
   bool go_on() {
     switch (stage_) {
       case Stage::begun:
+        if (!channel_.restore() || (channel_.settings().reset == ResetLevel::reopen && channel_.left())) {
+          stage_ = Stage::refused;
+          return true;
+        }
         while (const LibpqMemory<PGnotify> notification{PQnotifies(channel_.raw())}) {
         }
         if (channel_.transaction() == PQTRANS_IDLE) {

@@ -111,14 +111,19 @@ enum class Leaves : unsigned char {
   statements,  ///< prepared statements, too: it may do anything
 };
 
+/// Behind SET: what follows is undone by the end of the transaction.
+[[nodiscard]] constexpr bool ends_with_transaction(Words words) noexcept {
+  return words.next() == Words::Kind::word && words.is_one_of("local transaction constraints");
+}
+
 /// `nothing` only if `sql` plainly leaves nothing behind in the session: it reads and writes rows or controls a
 /// transaction, and every function that it names is known to change no session state.
 [[nodiscard]] constexpr Leaves leaves_behind(std::string_view sql) noexcept {
   constexpr std::string_view verbs =
       "select insert update delete merge values with table begin start commit end rollback abort savepoint "
-      "release show explain copy notify";
+      "release show explain copy lock truncate notify";
   constexpr std::string_view plain_verbs =
-      "set reset listen unlisten declare fetch move close lock create alter drop truncate comment grant revoke "
+      "set reset listen unlisten declare fetch move close create alter drop comment grant revoke "
       "analyze vacuum reindex cluster refresh checkpoint discard deallocate";
   constexpr std::string_view temporary = "temp temporary pg_temp";
   // Keywords that a parenthesis may follow, and functions without any effect on the session.
@@ -154,7 +159,7 @@ enum class Leaves : unsigned char {
         first = false;
         break;
       case Words::Kind::word:
-        if (first && !words.is_one_of(verbs)) {
+        if (first && !words.is_one_of(verbs) && !(words.is("set") && ends_with_transaction(words))) {
           if (!words.is_one_of(plain_verbs)) return Leaves::statements;
           found = Leaves::state;
         }

@@ -80,7 +80,7 @@ template <class Number>
 }
 
 /// What the text of `setting` has to be, for errors.
-[[nodiscard]] inline std::string expected_of(const Setting& setting) {
+[[nodiscard]] inline std::string expected_of(const OptionSetting& setting) {
   const auto expected = [&]<class T>(T Options::*) -> std::string {
     if constexpr (std::is_same_v<T, std::size_t>) return "a whole number from 0 to " + std::to_string(setting.most);
     if constexpr (std::is_same_v<T, Duration>)
@@ -99,7 +99,7 @@ template <class Number>
 }
 
 /// Sets an option to what `text` says; false, and nothing is changed, where that is not as `expected_of` says.
-[[nodiscard]] inline bool assign(Options& options, const Setting& setting, std::string_view text) {
+[[nodiscard]] inline bool assign(Options& options, const OptionSetting& setting, std::string_view text) {
   const auto set = [&]<class T>(T Options::* member) {
     const auto parsed = [&]() -> std::optional<T> {
       if constexpr (std::is_same_v<T, std::size_t>) {
@@ -124,7 +124,7 @@ template <class Number>
 }
 
 /// The value of an option, as `assign` reads it.
-[[nodiscard]] inline std::string print(const Options& options, const Setting& setting) {
+[[nodiscard]] inline std::string print(const Options& options, const OptionSetting& setting) {
   const auto text = [&]<class T>(T Options::* member) -> std::string {
     if constexpr (std::is_same_v<T, Duration>) return print_duration(options.*member);
     if constexpr (std::is_same_v<T, bool>) return options.*member ? "true" : "false";

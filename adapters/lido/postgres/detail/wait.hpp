@@ -72,10 +72,13 @@ void check_in_time(Operation& operation, const Until& until) {
   if (until.deadline != TimePoint::max() && Clock::now() >= until.deadline) operation.give_up(Wake::timed_out);
 }
 
-/// Blocks until `deadline`.
-inline void pause_until(TimePoint deadline) noexcept {
-  for (TimePoint now = Clock::now(); now < deadline; now = Clock::now())
-    ::poll(nullptr, 0, milliseconds_until(deadline, now));
+/// Blocks until `until`.
+inline void pause_until(const Until& until) noexcept {
+  constexpr int slice = 20;
+  for (TimePoint now = Clock::now(); now < until.deadline && !until.stop.stop_requested(); now = Clock::now()) {
+    const int left = milliseconds_until(until.deadline, now);
+    ::poll(nullptr, 0, until.stop.stop_possible() && (left < 0 || left > slice) ? slice : left);
+  }
 }
 
 }  // namespace lido::postgres::detail

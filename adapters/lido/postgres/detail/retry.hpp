@@ -1,0 +1,49 @@
+// Whether and when a transaction is tried again, as decisions. No I/O.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <random>
+
+#include <lido/facts.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/until.hpp>
+
+namespace lido::postgres::detail {
+
+/// The attempts of one call. `Options` has `attempts`, `pause`, `longest_pause` and `retry_lost`.
+template <class Options>
+class Attempts {
+ public:
+  explicit Attempts(const Options& options) : options_{options} {}
+
+  /// Whether an attempt that ended with `error` and committed nothing is followed by another one.
+  [[nodiscard]] bool may_follow(const Error& error) const noexcept {
+    if (made_ >= options_.attempts) return false;
+    if (dynamic_cast<const QueryError*>(&error) != nullptr) return is_retryable(error.sqlstate());
+    return options_.retry_lost && dynamic_cast<const ConnectionLost*>(&error) != nullptr;
+  }
+
+  /// When to begin the next attempt, if that is before `until`: anywhere between now and twice the last bound, so that
+  /// those who collided do not do so again. `TimePoint::max()`: not at all.
+  [[nodiscard]] TimePoint next(const Until& until) {
+    std::random_device seed;
+    std::uniform_int_distribution<Duration::rep> any{0, bound(++made_).count()};
+    const TimePoint at = saturating_add(Clock::now(), Duration{any(seed)});
+    return at < until.deadline ? at : TimePoint::max();
+  }
+
+ private:
+  // Of the pause after that many attempts.
+  [[nodiscard]] Duration bound(std::size_t attempts) const noexcept {
+    Duration longest = std::min(options_.pause, options_.longest_pause);
+    for (std::size_t i = 2; i < attempts && longest < options_.longest_pause; ++i)
+      longest = longest > options_.longest_pause / 2 ? options_.longest_pause : longest * 2;
+    return longest;
+  }
+
+  const Options& options_;
+  std::size_t made_ = 1;  // or being made
+};
+
+}  // namespace lido::postgres::detail
