@@ -21,6 +21,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(administration)
+
 namespace {
 
 // Waiters hear of it, it ends within its grace, whoever still has a connection may give it back when the pool is gone,
@@ -68,8 +70,6 @@ void close_in(const std::string& situation, const std::function<void(FaultProxy&
 void heal(FaultProxy& proxy) { proxy.pass(); }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(administration)
 
 BOOST_AUTO_TEST_CASE(closes_within_its_grace_whatever_the_server_does) {
   std::unique_ptr<Frozen> frozen;

@@ -27,6 +27,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(deadlines)
+
 namespace {
 
 // `postgres::Pool` has no setting for the time that a reset may take.
@@ -167,8 +169,6 @@ void measure(const std::string& situation, Begin begin) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(deadlines)
 
 BOOST_AUTO_TEST_CASE(hold_on_a_server_that_is_stopped) {
   std::optional<Frozen> frozen;

@@ -39,6 +39,8 @@ using lido::postgres::transaction_status;
 using lido::postgres::TransactionStatus;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(ledger)
+
 namespace {
 
 constexpr int thread_count = 16;
@@ -295,8 +297,6 @@ class Ledger {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(ledger)
 
 BOOST_AUTO_TEST_CASE(books_balance_though_the_server_is_killed_twenty_times) {
   server();

@@ -16,6 +16,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(outages)
+
 namespace {
 
 constexpr std::chrono::milliseconds away = 3500ms;
@@ -69,8 +71,6 @@ void check_recovery(const Outage& outage) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(outages)
 
 BOOST_AUTO_TEST_CASE(asks_a_server_that_is_down_a_few_times_a_second_and_uses_it_at_once) {
   for (const auto mode : {PostgresServer::Mode::fast, PostgresServer::Mode::immediate}) {

@@ -23,6 +23,8 @@ static_assert(!Readable<std::vector<std::optional<std::vector<int>>>> && !Readab
 static_assert(Converter<std::vector<std::vector<std::optional<int>>>>::name ==
               "std::vector<std::vector<std::optional<int32_t>>>");
 
+BOOST_AUTO_TEST_SUITE(array)
+
 namespace {
 
 /// What the server makes of `value` as a parameter of its own type.
@@ -37,8 +39,6 @@ std::optional<T> read(std::string_view text) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(array)
 
 BOOST_AUTO_TEST_CASE(passes_arrays_there_and_back) {
   Connection connection = connect();

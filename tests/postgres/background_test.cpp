@@ -20,6 +20,8 @@ using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(background)
+
 namespace {
 
 constexpr const char* worker = "lido_background";
@@ -55,8 +57,6 @@ void work(Session& session) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(background)
 
 BOOST_FIXTURE_TEST_CASE(ends_with_the_job_that_throws, Background) {
   std::jthread{[this] {

@@ -22,6 +22,8 @@ static_assert(Readable<system_clock::time_point> && Writable<system_clock::time_
 static_assert(Readable<local_seconds> && Readable<hh_mm_ss<microseconds>> && Readable<hours>);
 static_assert(!Readable<duration<double>> && !Readable<steady_clock::time_point>);
 
+BOOST_AUTO_TEST_SUITE(chrono)
+
 namespace {
 
 using Moment = sys_time<microseconds>;
@@ -38,8 +40,6 @@ std::string found(Connection& connection, const char* sql) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(chrono)
 
 BOOST_AUTO_TEST_CASE(passes_times_there_and_back_in_any_zone_and_style) {
   Connection connection = connect();

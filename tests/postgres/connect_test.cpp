@@ -19,6 +19,8 @@ using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(connecting)
+
 namespace {
 
 // Accepts, as the kernel does it for any listener, and never answers.
@@ -52,8 +54,6 @@ bool holds(const std::exception& error, std::string_view text) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(connecting)
 
 BOOST_AUTO_TEST_CASE(connects_by_key_value_pairs_and_by_uri) {
   Connection first = Connection::connect(server().conninfo(), soon());

@@ -23,6 +23,8 @@ using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(connection)
+
 namespace {
 
 // Sends without waiting for the answer, as an exception in the middle of a query would leave it.
@@ -32,8 +34,6 @@ void leave_running(Connection& connection, const char* sql) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(connection)
 
 BOOST_AUTO_TEST_CASE(binds_parameters_of_every_kind) {
   Connection connection = lido::test::connect();

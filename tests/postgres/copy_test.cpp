@@ -29,6 +29,8 @@ static_assert(std::ranges::input_range<CopyOut<>> && std::ranges::input_range<Co
 static_assert(CopySource<std::vector<std::pair<int, std::string>>> && CopySource<std::vector<std::string>>);
 static_assert(!CopySource<std::vector<int>>);
 
+BOOST_AUTO_TEST_SUITE(copy)
+
 namespace {
 
 using Bytes = std::vector<std::byte>;
@@ -49,8 +51,6 @@ auto failing_after(int count) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(copy)
 
 BOOST_AUTO_TEST_CASE(rows_go_in_and_come_out_whatever_they_hold) {
   Connection connection = with_table();

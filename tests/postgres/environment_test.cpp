@@ -15,6 +15,8 @@ using namespace lido;
 using namespace lido::postgres;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(environment)
+
 namespace {
 
 using Variables = std::map<std::string, std::string>;
@@ -28,8 +30,6 @@ Environment read(Variables variables) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(environment)
 
 BOOST_AUTO_TEST_CASE(has_the_defaults_where_nothing_is_set) {
   const Environment environment = read({});

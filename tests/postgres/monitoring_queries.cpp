@@ -15,6 +15,8 @@ using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(monitoring_queries)
+
 namespace {
 
 constexpr std::string_view active_connections = R"(
@@ -69,8 +71,6 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(monitoring_queries)
 
 BOOST_AUTO_TEST_CASE(active_connections_shows_what_a_borrower_waits_for) {
   lido::postgres::Pool pool{server().conninfo(), {.pool_size = 2, .max_overflow = 0, .application_name = "active"}};

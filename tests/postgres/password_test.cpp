@@ -16,6 +16,8 @@ using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(password)
+
 namespace {
 
 // The role that pg_hba.conf wants a password of, by SCRAM.
@@ -55,8 +57,6 @@ struct OutOfTokens : std::runtime_error, PermanentFailure {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(password)
 
 BOOST_AUTO_TEST_CASE(is_asked_for_anew_when_a_connection_is_opened) {
   Tokens tokens;

@@ -25,6 +25,8 @@ using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(pool)
+
 namespace {
 
 std::string everything(const std::exception& error) {
@@ -38,8 +40,6 @@ std::string everything(const std::exception& error) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(pool)
 
 BOOST_AUTO_TEST_CASE(gets_all_connections_back_from_fifty_sessions_at_once) {
   server().ask("drop table if exists marks; create table marks(id int)");

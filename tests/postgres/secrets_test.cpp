@@ -23,6 +23,8 @@ using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(secrets)
+
 namespace {
 
 // Made of what has to be escaped, and of what has not, so that a part of it would be found as well.
@@ -228,8 +230,6 @@ void statements(Transcript& all) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(secrets)
 
 BOOST_AUTO_TEST_CASE(no_failing_path_shows_one) {
   Transcript all;

@@ -17,6 +17,8 @@ using namespace lido;
 using namespace lido::postgres;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(settings)
+
 namespace {
 
 // No member has its default.
@@ -34,8 +36,8 @@ Options unusual() {
           .reset_timeout = 2h,
           .statement_timeout = 1ns,
           .reset = ResetLevel::discard_all,
-          .keep_alive = 59s,
           .statement_cache = 7,
+          .keep_alive = 59s,
           .leak_after = 61min,
           .name = "it's a \\ name & more=50%, @home"};
 }
@@ -85,15 +87,13 @@ constexpr std::size_t members_of() {
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(settings)
-
 BOOST_AUTO_TEST_CASE(the_same_options_each_way_are_the_same) {
   const Options code = unusual();
   std::string uri = "postgresql://app@localhost/app?connect_timeout=3";
   Variables variables{{"DATABASE_URL", "dbname=app"}};
-  for (const detail::OptionSetting& setting : detail::settings) {
-    const std::string text = detail::print(code, setting);
-    BOOST_TEST(text != detail::print({}, setting));
+  for (const postgres::detail::OptionSetting& setting : postgres::detail::settings) {
+    const std::string text = postgres::detail::print(code, setting);
+    BOOST_TEST(text != postgres::detail::print({}, setting));
     uri += '&' + setting.key() + '=' + escaped(text);
     variables[setting.variable()] = text;
   }
@@ -111,8 +111,9 @@ BOOST_AUTO_TEST_CASE(the_same_options_each_way_are_the_same) {
 }
 
 BOOST_AUTO_TEST_CASE(every_option_can_be_set_each_way_but_for_functions_and_what_libpq_has) {
-  // `echo`, `password` and `application_name`. Whoever adds an option adds a row to `detail::settings`, or one here.
-  BOOST_TEST(members_of<Options>() == detail::settings.size() + 3);
+  // `echo`, `password` and `application_name`. Whoever adds an option adds a row to `postgres::detail::settings`, or
+  // one here.
+  BOOST_TEST(members_of<Options>() == postgres::detail::settings.size() + 3);
 }
 
 BOOST_AUTO_TEST_CASE(reads_durations_in_many_units) {
@@ -120,11 +121,12 @@ BOOST_AUTO_TEST_CASE(reads_durations_in_many_units) {
       {"0", 0s},      {"30", 30s}, {"30s", 30s}, {"500ms", 500ms}, {"250us", 250us},           {"7ns", 7ns},
       {"5min", 5min}, {"2h", 2h},  {"1d", 24h},  {"007", 7s},      {"never", Duration::max()}, {"0ms", 0s},
   };
-  for (const auto& [text, span] : good) BOOST_TEST((detail::parse_duration(text) == span), text);
+  for (const auto& [text, span] : good) BOOST_TEST((postgres::detail::parse_duration(text) == span), text);
   for (const char* text : {"", " ", "s", "-1", "+1", "1m", "1 s", " 1", "1s ", "1.5s", "1S", "never ", "1e3", "0x10",
                            "9223372036854775807", "106752d", "9223372036854775807ns", "99999999999999999999"})
-    BOOST_TEST(!detail::parse_duration(text).has_value(), text);
-  for (const auto& [text, span] : good) BOOST_TEST((detail::parse_duration(detail::print_duration(span)) == span));
+    BOOST_TEST(!postgres::detail::parse_duration(text).has_value(), text);
+  for (const auto& [text, span] : good)
+    BOOST_TEST((postgres::detail::parse_duration(postgres::detail::print_duration(span)) == span));
 }
 
 BOOST_AUTO_TEST_CASE(takes_its_keys_out_and_leaves_the_rest_as_it_is) {
@@ -156,7 +158,7 @@ BOOST_AUTO_TEST_CASE(takes_its_keys_out_and_leaves_the_rest_as_it_is) {
       {"postgres://h/db?pool_x=1@y", "postgres://h/db?pool_x=1@y", ""},
   };
   for (const Case& one : cases) {
-    const detail::SplitString split{one.text};
+    const postgres::detail::SplitString split{one.text};
     std::string keys;
     for (const auto& [key, value] : split.pool) keys.append(key).append(":").append(value).append(" ");
     BOOST_TEST(split.rest == one.rest, one.text);
@@ -209,9 +211,10 @@ BOOST_AUTO_TEST_CASE(the_string_wins_over_the_environment_and_that_over_the_defa
 }
 
 BOOST_AUTO_TEST_CASE(a_connection_alone_takes_no_keys_of_a_pool) {
-  BOOST_CHECK_EXCEPTION(detail::ConnectionString{"dbname=app pool_size=3"}, PermanentConnectError, [](const Error& e) {
-    return std::string_view{e.what()}.find("no key that begins with pool_") != std::string_view::npos;
-  });
+  BOOST_CHECK_EXCEPTION(
+      postgres::detail::ConnectionString{"dbname=app pool_size=3"}, PermanentConnectError, [](const Error& e) {
+        return std::string_view{e.what()}.find("no key that begins with pool_") != std::string_view::npos;
+      });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

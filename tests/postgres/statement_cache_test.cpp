@@ -13,6 +13,8 @@ using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(statement_cache)
+
 namespace {
 
 // What the library has prepared in the session; asked with a script, which is never prepared.
@@ -21,8 +23,6 @@ int prepared(Connection& connection) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(statement_cache)
 
 BOOST_AUTO_TEST_CASE(a_statement_is_prepared_when_it_comes_a_second_time) {
   Connection connection = lido::test::connect();

@@ -22,6 +22,8 @@ using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(tls)
+
 namespace {
 
 TlsServer& tls_server() {
@@ -50,8 +52,6 @@ std::optional<std::string> mode_for(const std::string& connection_string) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(tls)
 
 BOOST_AUTO_TEST_CASE(verifies_what_is_neither_a_unix_socket_nor_loopback) {
   for (const char* local :

@@ -26,6 +26,8 @@
 
 // Not `using namespace lido`: there is a `prometheus` in it and one outside.
 namespace lido::prometheus {
+BOOST_AUTO_TEST_SUITE(collector_)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -96,8 +98,6 @@ Statistics named(std::string name) {
   figures.name = std::move(name);
   return figures;
 }
-
-BOOST_AUTO_TEST_SUITE(collector_)
 
 BOOST_AUTO_TEST_CASE(shows_the_figures_of_its_pools_to_a_scraper) {
   const auto collector = std::make_shared<Collector>();

@@ -20,6 +20,8 @@
 using namespace lido;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(async_stress)
+
 namespace {
 
 struct Thing {
@@ -110,8 +112,6 @@ struct Operation {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(async_stress)
 
 BOOST_AUTO_TEST_CASE(ten_thousand_waiting_coroutines_cost_at_most_a_kilobyte_each) {
   constexpr unsigned count = 10'000;

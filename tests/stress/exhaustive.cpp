@@ -15,6 +15,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(exhaustive)
+
 namespace {
 
 constexpr std::size_t usual_preemptions = slow ? 1 : 2;
@@ -196,8 +198,6 @@ void explore_both(Program<Growth, Health> program) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(exhaustive)
 
 BOOST_AUTO_TEST_CASE(three_threads_share_two_connections) {
   explore_both<Elastic>({.name = "contention",

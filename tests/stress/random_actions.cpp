@@ -13,6 +13,8 @@
 using namespace lido;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(random_actions)
+
 namespace {
 
 struct Census {
@@ -153,8 +155,6 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(random_actions)
 
 BOOST_AUTO_TEST_CASE(an_elastic_pool_survives_them) {
   for (const std::size_t workers : {0U, 1U, 4U})

@@ -11,6 +11,8 @@
 
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(reference)
+
 namespace {
 
 using Program = std::vector<std::uint8_t>;
@@ -32,8 +34,6 @@ Program random_program(std::uint64_t seed) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(reference)
 
 BOOST_AUTO_TEST_CASE(the_pool_and_the_reference_agree_on_random_programs) {
   const std::uint64_t only = number_from_environment("LIDO_SEED", 0);

@@ -12,6 +12,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(schedules)
+
 namespace {
 
 struct Dice {
@@ -215,8 +217,6 @@ void run_program(std::uint64_t seed) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(schedules)
 
 BOOST_AUTO_TEST_CASE(random_programs_keep_every_promise_on_every_schedule) {
   const std::uint64_t only = number_from_environment("LIDO_SEED", 0);

@@ -17,6 +17,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(async)
+
 namespace {
 
 constexpr FixedSize one{.size = 1};
@@ -82,8 +84,6 @@ struct Held {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(async)
 
 BOOST_AUTO_TEST_CASE(a_coroutine_takes_an_idle_connection_without_waiting) {
   on_many_schedules([] {

@@ -11,6 +11,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(async_release)
+
 namespace {
 
 using P = SimulatedPool<FixedSize, AssumeHealthy, ResetOnReturn>;
@@ -29,8 +31,6 @@ struct Moody {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(async_release)
 
 BOOST_AUTO_TEST_CASE(a_reset_is_done_by_a_worker_with_the_whole_of_its_time) {
   calmly([] {

@@ -11,6 +11,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(check_health_)
+
 namespace {
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
@@ -30,8 +32,6 @@ struct Grouping : std::numpunct<char> {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(check_health_)
 
 BOOST_AUTO_TEST_CASE(pings_once_and_reports_the_figures_without_itself) {
   calmly([] {

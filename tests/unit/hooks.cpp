@@ -5,6 +5,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(hooks)
+
 namespace {
 
 enum class Behaviour { ok, refuses, throws, slow };
@@ -88,8 +90,6 @@ void survives(Once Hooks::* hook, Behaviour behaviour, std::size_t workers) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(hooks)
 
 BOOST_AUTO_TEST_CASE(no_hook_costs_more_than_its_connection) {
   const std::vector<Once Hooks::*> all{&Hooks::open,

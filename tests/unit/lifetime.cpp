@@ -7,14 +7,14 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(lifetime)
+
 namespace {
 // Destroyed after the last test, on the real machine: a hang or a leak is this program's.
 Pool<int, FixedSize> in_static_storage{[] { return 7; }, FixedSize{2}};  // NOLINT(cert-err58-cpp)
 
 constexpr Elastic two{.min_idle = 0, .max_size = 2};
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(lifetime)
 
 BOOST_AUTO_TEST_CASE(a_moved_from_lease_is_empty_and_releasing_twice_is_harmless) {
   calmly([] {

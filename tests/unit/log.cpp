@@ -17,6 +17,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(log_)
+
 namespace {
 
 std::vector<std::string> lines_of(const std::ostringstream& log) {
@@ -33,8 +35,6 @@ struct FullBuffer : std::streambuf {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(log_)
 
 BOOST_AUTO_TEST_CASE(writes_a_line_for_each_connect_and_close) {
   std::ostringstream log;

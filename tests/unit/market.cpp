@@ -9,6 +9,8 @@ using namespace lido;
 using namespace lido::detail;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(market)
+
 namespace {
 
 using TestSlot = Slot<int, sim::Platform>;
@@ -48,8 +50,6 @@ struct Fixture {
 void in_simulation(const std::function<void()>& body) { sim::Simulation{0}.run(body); }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(market)
 
 BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
   in_simulation([] {

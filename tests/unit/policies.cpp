@@ -9,6 +9,8 @@
 using namespace lido;
 using namespace std::chrono_literals;
 
+BOOST_AUTO_TEST_SUITE(policies)
+
 namespace {
 
 struct Plain {};
@@ -45,8 +47,6 @@ std::string refused_field(const Policy& policy) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(policies)
 
 BOOST_AUTO_TEST_CASE(fixed_size_opens_what_is_missing) {
   const FixedSize policy{.size = 3};

@@ -5,6 +5,8 @@
 using namespace lido;
 using namespace lido::test;
 
+BOOST_AUTO_TEST_SUITE(waiting)
+
 namespace {
 
 struct NoSuchDatabase : std::runtime_error, PermanentFailure {
@@ -31,8 +33,6 @@ std::string nested_message(const AcquireTimeout& error) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(waiting)
 
 BOOST_AUTO_TEST_CASE(times_out_in_the_queue_on_time) {
   calmly([](Form form) {
