@@ -58,6 +58,9 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
 
   void discard(Slot& slot) noexcept {
     if (!is_ours()) return disown(slot);
+    if constexpr (!always_keeps<Recycle>)  // what it is closed for may be true of others, too
+      static_cast<void>(
+          this->recycles(slot, this->info(slot, Moment::discard, Platform::now(), options_.reset_timeout)));
     this->give_back(slot, &Statistics::discarded);
   }
 
