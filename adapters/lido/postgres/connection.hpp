@@ -12,9 +12,10 @@
 #include <lido/facts.hpp>
 #include <lido/fork.hpp>
 #include <lido/postgres/detail/channel.hpp>
-#include <lido/postgres/detail/connecting.hpp>
+#include <lido/postgres/detail/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/exchange.hpp>
+#include <lido/postgres/detail/failover.hpp>
 #include <lido/postgres/detail/parameters.hpp>
 #include <lido/postgres/detail/session_state.hpp>
 #include <lido/postgres/detail/statement.hpp>
@@ -94,6 +95,21 @@ class Connection {
     return command(deadline, "ROLLBACK") && channel_->transaction() == PQTRANS_IDLE;
   }
 
+  /// Whether what this session met speaks against its server and so against all sessions there: it was shut down, has
+  /// crashed or is out of reach, or it refuses writes (25006) by itself, and `target_session_attrs` wants one that
+  /// takes them. Blocks until `deadline` where a write was refused, to ask why; an open transaction is then rolled
+  /// back.
+  [[nodiscard]] bool has_lost_server(TimePoint deadline) {
+    if (!channel_->server_lost() && channel_->take_write_refused() && detail::is_meant_to_write(channel_->raw()) &&
+        roll_back(deadline)) {
+      try {
+        return exec_until(deadline, detail::is_server_read_only).one<bool>();
+      } catch (const Error&) {  // it has noticed what there is to notice
+      }
+    }
+    return channel_->server_lost();
+  }
+
   /// A transaction is open, failed ones included.
   [[nodiscard]] bool in_transaction() const noexcept {
     const PGTransactionStatusType status = channel_->transaction();
@@ -120,7 +136,8 @@ class Connection {
   [[nodiscard]] static Connection connect(const detail::ConnectionString& target, TimePoint deadline,
                                           const std::stop_token& stop,
                                           std::shared_ptr<const ConnectionSettings> settings) {
-    return Connection{detail::open_connection(target, {deadline, stop}), std::move(settings)};
+    return Connection{detail::open_connection(target, {deadline, stop}, settings->load_balance_hosts),
+                      std::move(settings)};
   }
 
   /// Throws `PermanentConnectError` when `connection_string` is malformed.

@@ -43,6 +43,7 @@ struct ConnectionSettings {
   Duration statement_timeout = Duration::max();  ///< see `Options::statement_timeout`
   ResetLevel reset = ResetLevel::targeted;       ///< see `Options::reset`
   Echo echo{};                                   ///< see `Options::echo`
+  bool load_balance_hosts = false;               ///< see `Options::load_balance_hosts`
 };
 
 /// Settings of `Pool`, for designated initialisers; whatever is left out has the default given here.
@@ -98,6 +99,10 @@ struct Options {
   /// A lease or session held for longer is reported as a leak (`events().on_leak`). `Duration::max()`: never. Range:
   /// more than 0.
   Duration leak_after = std::chrono::minutes{5};
+
+  /// Of several hosts in the connection string try them in a random order each time, so that connections spread over
+  /// them. False: in the order in which they stand there.
+  bool load_balance_hosts = false;
 
   /// Told of every statement, for instance `echo_to(std::clog)`; empty for silence.
   Echo echo{};

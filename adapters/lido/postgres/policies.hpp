@@ -1,7 +1,8 @@
 // The policies of the PostgreSQL pool; they serve any `lido::Pool` of `Connection`.
-//   Growth        Overflow, or no pooling, as a setting says     - one type for both, so that the environment may
-//   decide CheckSession  looks at the socket, pings what lay idle       - before every loan and in a sweep Recycle
-//   RetireAfter, then ResetOnReturn
+//   Growth                Overflow, or no pooling, as a setting says  - one type for both: the environment may decide
+//   CheckSession          looks at the socket, pings what lay idle    - before every loan and in a sweep
+//   InvalidateOnFailover  ends the generation with its server         - several servers, restarts
+//   Recycle               InvalidateOnFailover, RetireAfter, ResetOnReturn
 #pragma once
 
 #include <chrono>
@@ -38,8 +39,22 @@ struct CheckSession {
   }
 };
 
-/// Retires by age; puts the session in order when it comes back, as `ConnectionSettings::reset` says.
-using Recycle = AllOf<RetireAfter, ResetOnReturn>;
+/// Ends the generation of a connection that comes back from a server that is lost, so that what is lent next is opened
+/// anew, at the server which is there now. See `Connection::has_lost_server`.
+struct InvalidateOnFailover {
+  Verdict recycle(Connection& connection, const ConnectionInfo& info) const {
+    const bool back = info.moment == Moment::release || info.moment == Moment::discard;
+    return back && connection.has_lost_server(info.deadline) ? Verdict::invalidate : Verdict::keep;
+  }
+};
+
+constexpr bool may_block(const InvalidateOnFailover&, const ConnectionInfo& info) noexcept {
+  return info.moment == Moment::release || info.moment == Moment::discard;
+}
+
+/// Notices a lost server; retires by age; puts the session in order when it comes back, as `ConnectionSettings::reset`
+/// says.
+using Recycle = AllOf<InvalidateOnFailover, RetireAfter, ResetOnReturn>;
 
 inline void validate(const Growth& policy) { lido::validate(policy.overflow); }
 

@@ -44,7 +44,7 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
             Connector{connection_string, settings_of(options)},
             {.overflow = {options.pool_size, options.max_overflow, options.linger}, .pooling = options.pooling},
             {.ping = options.pre_ping, .after = options.pre_ping_after},
-            Recycle{RetireAfter{.age = options.pool_recycle}, ResetOnReturn{}},
+            Recycle{InvalidateOnFailover{}, RetireAfter{.age = options.pool_recycle}, ResetOnReturn{}},
             pool_options_of(options)} {}
 
   /// A pool as the environment says: `Pool pool{options_from_environment()};`.
@@ -58,7 +58,8 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
     return {.application_name = options.application_name,
             .statement_timeout = options.statement_timeout,
             .reset = options.reset,
-            .echo = options.echo};
+            .echo = options.echo,
+            .load_balance_hosts = options.load_balance_hosts};
   }
   [[nodiscard]] static PoolOptions pool_options_of(const Options& options) {
     PoolOptions pool;

@@ -15,6 +15,7 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
+#include <lido/postgres/detail/failover.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
@@ -93,9 +94,22 @@ class Channel {
   }
   [[nodiscard]] ConnectionLost lost(Diagnostics diagnostics) {
     broken_ = true;
+    // Not where nothing was heard and it was this side that gave the connection up.
+    if (!diagnostics.sqlstate.empty() || PQstatus(raw()) != CONNECTION_OK) heard_end(diagnostics.sqlstate);
     const std::string message = "connection lost: " + diagnostics.message;
     return {message, std::move(diagnostics)};
   }
+  /// What the server says in an error, which may concern more than this session.
+  [[nodiscard]] Diagnostics diagnose(const PGresult* error, std::string_view sql) {
+    Diagnostics diagnostics = diagnostics_of(error, sql);
+    write_refused_ = write_refused_ || diagnostics.sqlstate == read_only_transaction;
+    return diagnostics;
+  }
+  /// Not just this session has ended, but all of its server have.
+  [[nodiscard]] bool server_lost() const noexcept { return server_lost_; }
+  /// A write came upon something read-only since this was asked last.
+  [[nodiscard]] bool take_write_refused() noexcept { return std::exchange(write_refused_, false); }
+
   /// Has the server asked to cancel what it is at, gives the connection up, and throws.
   [[noreturn]] void give_up(Wake why, std::string_view sql) {
     broken_ = true;
@@ -129,12 +143,18 @@ class Channel {
   static void take_notice(void* self, const PGresult* notice) noexcept {
     const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
     const std::string_view level = severity == nullptr ? "" : severity;
-    if (level == "FATAL" || level == "PANIC") static_cast<Channel*>(self)->broken_ = true;
+    if (level != "FATAL" && level != "PANIC") return;
+    const char* sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+    static_cast<Channel*>(self)->broken_ = true;
+    static_cast<Channel*>(self)->heard_end(sqlstate == nullptr ? "" : sqlstate);
   }
+  void heard_end(std::string_view sqlstate) noexcept { server_lost_ = server_lost_ || ends_all_sessions(sqlstate); }
 
   ConnectionHandle connection_;
   pid_t owner_;
   bool broken_ = false;
+  bool server_lost_ = false;
+  bool write_refused_ = false;
 };
 
 }  // namespace lido::postgres::detail

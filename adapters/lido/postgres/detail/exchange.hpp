@@ -77,7 +77,7 @@ class Exchange {
       case PGRES_COPY_BOTH:
         throw Channel::failed(sql_, "COPY needs its own interface (native()); the connection is given up");
       default:
-        if (!error_) error_ = diagnostics_of(result.get(), sql_);
+        if (!error_) error_ = channel_.diagnose(result.get(), sql_);
         if (is_fatal(*error_) || PQstatus(channel_.raw()) != CONNECTION_OK) throw channel_.lost(*std::move(error_));
     }
   }
