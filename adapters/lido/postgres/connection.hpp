@@ -17,6 +17,7 @@
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/failover.hpp>
 #include <lido/postgres/detail/parameters.hpp>
+#include <lido/postgres/detail/replication.hpp>
 #include <lido/postgres/detail/session_state.hpp>
 #include <lido/postgres/detail/statement.hpp>
 #include <lido/postgres/error.hpp>
@@ -102,12 +103,25 @@ class Connection {
   [[nodiscard]] bool has_lost_server(TimePoint deadline) {
     if (!channel_->server_lost() && channel_->take_write_refused() && detail::is_meant_to_write(channel_->raw()) &&
         roll_back(deadline)) {
-      try {
-        return exec_until(deadline, detail::is_server_read_only).one<bool>();
-      } catch (const Error&) {  // it has noticed what there is to notice
-      }
+      const std::optional<Result> read_only = ask(deadline, detail::is_server_read_only);
+      if (read_only && read_only->one<bool>()) return true;
     }
     return channel_->server_lost();
+  }
+
+  /// Whether the server, if it is a standby, is no further behind its primary than `max_lag` of the settings; free
+  /// where that is `Duration::max()`. What was measured counts for as long as the lag cannot have grown beyond it
+  /// since. Blocks until `deadline`.
+  [[nodiscard]] bool keeps_up(TimePoint deadline) {
+    const Duration most = settings_->max_lag;
+    if (most == Duration::max() || Clock::now() <= keeps_up_until_) return true;
+    const TimePoint now = Clock::now();
+    const std::optional<Result> measured = ask(deadline, detail::measure_lag);
+    if (!measured) return false;
+    const Duration lag = detail::lag_of(*measured);
+    if (lag > most) return false;
+    keeps_up_until_ = saturating_add(now, most - lag);
+    return true;
   }
 
   /// A transaction is open, failed ones included.
@@ -136,8 +150,12 @@ class Connection {
   [[nodiscard]] static Connection connect(const detail::ConnectionString& target, TimePoint deadline,
                                           const std::stop_token& stop,
                                           std::shared_ptr<const ConnectionSettings> settings) {
-    return Connection{detail::open_connection(target, {deadline, stop}, settings->load_balance_hosts),
-                      std::move(settings)};
+    Connection made{detail::open_connection(target, {deadline, stop}, settings->load_balance_hosts),
+                    std::move(settings)};
+    if (!made.keeps_up(deadline))
+      throw ConnectError{target.redacted(detail::whereabouts(made.channel_->raw())) +
+                         " failed: too far behind its primary"};
+    return made;
   }
 
   /// Throws `PermanentConnectError` when `connection_string` is malformed.
@@ -174,18 +192,19 @@ class Connection {
     return Result{exchange.result()};
   }
 
-  // For the pool's own housekeeping: false where a statement would throw.
-  [[nodiscard]] bool command(TimePoint deadline, const char* sql) {
+  // For the pool's own housekeeping: nothing where a statement would throw.
+  [[nodiscard]] std::optional<Result> ask(TimePoint deadline, const char* sql) {
     const std::optional<Reporter> reporter =
         *sql == '\0' ? std::nullopt : std::optional<Reporter>{std::in_place, *settings_, sql};
     try {
       detail::Exchange exchange{*channel_, sql, [&](PGconn* raw) { return PQsendQuery(raw, sql); }};
       detail::complete(exchange, deadline);
-      return true;
+      return Result{exchange.result()};
     } catch (const Error&) {
-      return false;
+      return std::nullopt;
     }
   }
+  [[nodiscard]] bool command(TimePoint deadline, const char* sql) { return ask(deadline, sql).has_value(); }
 
   void drop_notifications() noexcept {
     while (const detail::LibpqMemory<PGnotify> notification{PQnotifies(channel_->raw())}) {
@@ -215,9 +234,10 @@ class Connection {
 
   std::unique_ptr<detail::Channel> channel_;
   std::shared_ptr<const ConnectionSettings> settings_;
-  std::string statement_;  // null-terminated, as libpq wants it; kept for its room
-  bool used_ = false;      // a statement ran since the last reset
-  bool touched_ = false;   // one of them may have left something in the session
+  std::string statement_;                        // null-terminated, as libpq wants it; kept for its room
+  bool used_ = false;                            // a statement ran since the last reset
+  bool touched_ = false;                         // one of them may have left something in the session
+  TimePoint keeps_up_until_ = TimePoint::min();  // by what was measured last
 };
 
 }  // namespace lido::postgres

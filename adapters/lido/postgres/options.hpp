@@ -44,6 +44,7 @@ struct ConnectionSettings {
   ResetLevel reset = ResetLevel::targeted;       ///< see `Options::reset`
   Echo echo{};                                   ///< see `Options::echo`
   bool load_balance_hosts = false;               ///< see `Options::load_balance_hosts`
+  Duration max_lag = Duration::max();            ///< see `Options::max_lag`
 };
 
 /// Settings of `Pool`, for designated initialisers; whatever is left out has the default given here.
@@ -104,6 +105,11 @@ struct Options {
   /// them. False: in the order in which they stand there.
   bool load_balance_hosts = false;
 
+  /// A standby that is further behind its primary is not used: its connections are closed, and opening one there fails.
+  /// Measured before a loan, at most once in the time that is left of it. `Duration::max()`: whatever it lags. Range:
+  /// more than 0.
+  Duration max_lag = Duration::max();
+
   /// Told of every statement, for instance `echo_to(std::clog)`; empty for silence.
   Echo echo{};
 
@@ -139,6 +145,7 @@ inline void validate(const Options& options) {
   positive(options.keep_alive, "Options::keep_alive");
   positive(options.leak_after, "Options::leak_after");
   positive(options.statement_timeout, "Options::statement_timeout");
+  positive(options.max_lag, "Options::max_lag");
 }
 
 }  // namespace lido::postgres

@@ -59,7 +59,8 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
             .statement_timeout = options.statement_timeout,
             .reset = options.reset,
             .echo = options.echo,
-            .load_balance_hosts = options.load_balance_hosts};
+            .load_balance_hosts = options.load_balance_hosts,
+            .max_lag = options.max_lag};
   }
   [[nodiscard]] static PoolOptions pool_options_of(const Options& options) {
     PoolOptions pool;

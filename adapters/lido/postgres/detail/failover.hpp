@@ -21,7 +21,7 @@ inline constexpr std::string_view read_only_transaction = "25006";
 
 /// Whether the server itself takes no writes, whatever the session has set: a setting of the session is not what RESET
 /// would make of it.
-inline constexpr std::string_view is_server_read_only =
+inline constexpr const char* is_server_read_only =
     "select pg_catalog.pg_is_in_recovery() or reset_val = 'on' from pg_catalog.pg_settings "
     "where name = 'default_transaction_read_only'";
 
