@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
+#include <future>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -41,6 +43,8 @@ class Channel {
       if (nowhere < 0 || ::dup2(nowhere, socket) < 0) static_cast<void>(connection_.release());
       if (nowhere >= 0) ::close(nowhere);
     } else if (!usable()) {
+      // A pooler between here and the server forgets whom to cancel as soon as this connection ends.
+      if (cancelled_.valid()) cancelled_.wait_for(std::chrono::milliseconds{100});
       ::shutdown(socket, SHUT_RDWR);  // so that the goodbye cannot wait for a peer that is gone
     }
   }
@@ -131,9 +135,12 @@ class Channel {
   // The connection is closed whatever comes of it: a cancel on its way could hit the next statement.
   void ask_to_cancel() noexcept {
     try {
-      std::thread{[cancel = CancelHandle{PQgetCancel(raw())}] {
+      std::promise<void> done;
+      cancelled_ = done.get_future();
+      std::thread{[cancel = CancelHandle{PQgetCancel(raw())}, done = std::move(done)]() mutable {
         char reason[256];
         if (cancel) PQcancel(cancel.get(), reason, sizeof reason);
+        done.set_value();
       }}.detach();
     } catch (const std::exception&) {  // no thread: the server finds out by itself
     }
@@ -152,6 +159,7 @@ class Channel {
 
   ConnectionHandle connection_;
   pid_t owner_;
+  std::future<void> cancelled_;  // when the server has been asked to
   bool broken_ = false;
   bool server_lost_ = false;
   bool write_refused_ = false;
