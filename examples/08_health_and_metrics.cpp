@@ -2,6 +2,7 @@
 // Needs PostgreSQL: DATABASE_URL says where.
 #include <chrono>
 #include <iostream>
+#include <stdexcept>
 
 #include <lido/check_health.hpp>
 #include <lido/log.hpp>
@@ -16,7 +17,8 @@ int main() try {
   // [events]
   lido::log_events(pool, std::clog);  // a line for each open, close, failed open and time-out
   pool.events().on_connect([](lido::postgres::Connection& connection, const lido::ConnectionInfo&) {
-    connection.exec("set timezone = 'UTC'");  // once a connection; what throws here makes it a failed open
+    // Once a connection; what throws here makes it a failed open.
+    if (connection.server_version() < 120'000) throw std::runtime_error{"PostgreSQL 12 or later is needed"};
   });
   // [/events]
 

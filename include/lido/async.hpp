@@ -1,8 +1,9 @@
-// Acquiring without blocking: `co_await pool.async_acquire()`. Part of pool.hpp.
+// Acquiring without blocking: `co_await pool.async_acquire()`, and its callback form. Part of pool.hpp.
 #pragma once
 
 #include <concepts>
 #include <coroutine>
+#include <exception>
 #include <functional>
 #include <source_location>
 #include <type_traits>
@@ -15,69 +16,137 @@ namespace lido {
 
 /// Runs a coroutine that has its result: called with its handle, in any thread, and has to see that it is resumed once.
 /// Must not throw (`std::terminate`). One that has stopped may drop the handle; whoever destroys the coroutine then
-/// gives its connection back.
+/// gives its connection back. The same holds for a loop that ends: close the pool and turn the loop once more, or
+/// destroy the coroutines that still wait.
 template <class Executor>
 concept ExecutorType = std::copy_constructible<Executor> && std::invocable<Executor&, std::coroutine_handle<>>;
 
 /// The executor that resumes where the result is found: in the thread that gives the connection back, a worker, or the
-/// one that cancels. Such a coroutine must not block, nor throw out of its body. Coroutines that serve each other in
-/// turn are resumed one after the other, not one inside the other.
+/// one that cancels. Such a coroutine must not block, nor throw out of its body (`std::terminate`). Coroutines that
+/// serve each other in turn are resumed one after the other, not one inside the other.
 struct InLine {
   void operator()(std::coroutine_handle<> handle) const { handle.resume(); }
 };
 static_assert(ExecutorType<InLine>);
 
-/// What `Pool::async_acquire` returns: to be awaited once, at once. The coroutine may be destroyed while it waits,
-/// which takes it out of the queue, but not any more once its handle has been given to the executor and before that
-/// resumed it. Allocates nothing.
+/// Takes the result of an `AcquireOperation`.
+template <class Callback, class Lease>
+concept AcquireCallback = std::move_constructible<Callback> && std::invocable<Callback, std::exception_ptr, Lease>;
+
+/// One acquire in callback form; what `AsyncAcquire::connect` makes. Neither copied nor moved: it is kept where it is
+/// until its callback is called. Destroyed before that, it leaves the queue, or gives back what it was granted, and
+/// waits for a worker that looks at that connection just now; not while another thread may be about to call the
+/// callback. Allocates nothing.
+template <class Core, class Lease, AcquireCallback<Lease> Callback>
+class AcquireOperation : private Core::Request, private detail::Resumption {
+  using Request = typename Core::Request;
+
+ public:
+  /// For the pool.
+  AcquireOperation(Core& core, Duration timeout, typename Core::StopToken stop, std::source_location where,
+                   Callback callback)
+      : Request{core, timeout, std::move(stop), where, &AcquireOperation::done},
+        Resumption{&AcquireOperation::finish},
+        core_{core},
+        callback_{std::move(callback)} {}
+
+  /// Begins; once. The callback is called once, with null and a connection, or with what `acquire` would have thrown
+  /// and an empty lease: here where there is something at once, or else in whatever thread finds it, one after the
+  /// other as with `InLine`. It must neither block nor throw (`std::terminate`). It may destroy the operation.
+  void start() noexcept {
+    try {
+      if (!this->try_now()) return this->wait();
+    } catch (...) {
+      return call(std::current_exception(), {});
+    }
+    finish(*this);
+  }
+
+  /// Ends it with `AcquireCancelled`, unless it ends otherwise just now. From any thread, as soon as `start` has
+  /// returned and while the operation lives; harmless when it is over.
+  void cancel() noexcept { Request::cancel(); }
+
+ private:
+  static void done(Request& request) noexcept { static_cast<AcquireOperation&>(request).go_on_in_turn(); }
+  static void finish(Resumption& resumption) noexcept {
+    auto& self = static_cast<AcquireOperation&>(resumption);
+    std::exception_ptr failure;
+    Lease lease;
+    try {
+      lease = {self.core_, self.result()};
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    self.call(std::move(failure), std::move(lease));
+  }
+  // Out of the operation, which may end meanwhile.
+  void call(std::exception_ptr failure, Lease lease) noexcept {
+    Callback callback = std::move(callback_);
+    std::invoke(std::move(callback), std::move(failure), std::move(lease));
+  }
+
+  Core& core_;
+  [[no_unique_address]] Callback callback_;
+};
+
+/// What `Pool::async_acquire` returns: to be awaited once, at once, while the pool lives. A pool that is destroyed
+/// meanwhile ends its wait with `PoolClosed`. The coroutine may be destroyed while it waits, which takes it out of the
+/// queue, or gives back what it was granted, and waits for a worker that looks at its connection just now. Not so once
+/// its handle has been given to the executor and before that resumed it, nor while another thread may be about to do
+/// so: there ask the stop token. Allocates nothing.
 template <class Core, class Lease, ExecutorType Executor>
 class [[nodiscard]] AsyncAcquire {
   using Request = typename Core::Request;
   using StopToken = typename Core::StopToken;
 
  public:
+  /// For the pool.
   AsyncAcquire(Core& core, Duration timeout, StopToken stop, Executor executor, std::source_location where)
       : core_{core}, timeout_{timeout}, stop_{std::move(stop)}, executor_{std::move(executor)}, where_{where} {}
 
-  class Awaiter : private detail::Resumption {
+  class Awaiter : private Request, private detail::Resumption {
    public:
     explicit Awaiter(AsyncAcquire&& asked)
-        : core_{asked.core_},
-          executor_{std::move(asked.executor_)},
-          request_{core_, asked.timeout_, std::move(asked.stop_), asked.where_, *this} {}
+        : Request{asked.core_, asked.timeout_, std::move(asked.stop_), asked.where_, &Awaiter::done},
+          Resumption{&Awaiter::resume},
+          core_{asked.core_},
+          executor_{std::move(asked.executor_)} {}
 
-    bool await_ready() { return request_.try_now(); }
-    bool await_suspend(std::coroutine_handle<> waiting) {
-      this->handle = waiting;
-      return request_.wait();
+    bool await_ready() { return this->try_now(); }
+    void await_suspend(std::coroutine_handle<> waiting) {
+      handle_ = waiting;
+      this->wait();
     }
-    Lease await_resume() { return {core_, request_.result()}; }
+    Lease await_resume() { return {core_, this->result()}; }
 
    private:
-    struct Asked : Request {
-      Asked(Core& core, Duration timeout, StopToken stop, std::source_location where, Awaiter& awaiter)
-          : Request{core, timeout, std::move(stop), where, &Asked::done}, owner{awaiter} {}
-      static void done(Request& request) noexcept { static_cast<Asked&>(request).owner.resume(); }
-      Awaiter& owner;
-    };
-
-    void resume() noexcept {
+    static void done(Request& request) noexcept {
+      auto& self = static_cast<Awaiter&>(request);
       if constexpr (std::same_as<Executor, InLine>) {
-        this->resume_in_turn();
+        self.go_on_in_turn();
       } else {
         // Copies: once the executor has the handle, the coroutine may end.
-        Executor executor = std::move(executor_);
-        std::invoke(executor, std::exchange(this->handle, nullptr));
+        Executor executor = std::move(self.executor_);
+        std::invoke(executor, std::exchange(self.handle_, nullptr));
       }
     }
+    static void resume(Resumption& resumption) noexcept { static_cast<Awaiter&>(resumption).handle_.resume(); }
 
     Core& core_;
+    std::coroutine_handle<> handle_;
     [[no_unique_address]] Executor executor_;
-    Asked request_;
   };
 
   /// Awaiting it a second time does not compile: it is used up.
   Awaiter operator co_await() && { return Awaiter{std::move(*this)}; }
+
+  /// The same for a callback: `auto operation = pool.async_acquire(2s).connect(callback); operation.start();`. The
+  /// shape is that of a sender (P2300).
+  template <AcquireCallback<Lease> Callback>
+    requires std::same_as<Executor, InLine>
+  [[nodiscard]] AcquireOperation<Core, Lease, Callback> connect(Callback callback) && {
+    return {core_, timeout_, std::move(stop_), where_, std::move(callback)};
+  }
 
  private:
   Core& core_;

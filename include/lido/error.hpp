@@ -95,13 +95,19 @@ enum class Phase : std::uint8_t {
 }
 
 /// No connection came in time. Tells a pool that is exhausted (`phase() == Phase::waiting`, and `holders()` says who
-/// has what) from a server that cannot be reached (`Phase::opening`; the last failure is nested).
-class AcquireTimeout : public PoolError, public std::nested_exception {
+/// has what) from a server that cannot be reached (`Phase::opening`). What is thrown has the last failed open, if there
+/// was one, as its `std::nested_exception`.
+class AcquireTimeout : public PoolError {
  public:
-  /// Facts of the time-out; the exception being handled, if any, becomes the nested one.
+  /// Facts of the time-out.
   AcquireTimeout(const std::string& message, Phase phase, Duration waited, PoolCounts counts,
-                 std::vector<Holder> holders)
-      : PoolError{message}, phase_{phase}, waited_{waited}, counts_{counts}, holders_{std::move(holders)} {}
+                 std::vector<Holder> holders, std::exception_ptr cause)
+      : PoolError{message},
+        phase_{phase},
+        waited_{waited},
+        counts_{counts},
+        holders_{std::move(holders)},
+        cause_{std::move(cause)} {}
 
   [[nodiscard]] Phase phase() const noexcept { return phase_; }
   /// How long the caller waited.
@@ -111,13 +117,14 @@ class AcquireTimeout : public PoolError, public std::nested_exception {
   /// Whoever had a connection at that moment.
   [[nodiscard]] const std::vector<Holder>& holders() const noexcept { return holders_; }
   /// The last failed open, or null.
-  [[nodiscard]] std::exception_ptr cause() const noexcept { return nested_ptr(); }
+  [[nodiscard]] std::exception_ptr cause() const noexcept { return cause_; }
 
  private:
   Phase phase_;
   Duration waited_;
   PoolCounts counts_;
   std::vector<Holder> holders_;
+  std::exception_ptr cause_;
 };
 
 }  // namespace lido

@@ -91,11 +91,13 @@ class Events {
 
   using OnConnection = std::function<void(Connection&, const ConnectionInfo&)>;
 
-  /// A connection was opened and nobody has it yet: the place to set it up. A throw makes it a failed open.
+  /// A connection was opened and nobody has it yet: the place to set up what no reset undoes. A throw makes it a failed
+  /// open.
   Events& on_connect(OnConnection listener) { return add(signals_->connect, std::move(listener)); }
   /// A connection is about to be handed to its borrower, in whose thread this runs.
   Events& on_acquire(OnConnection listener) { return add(signals_->acquire, std::move(listener)); }
-  /// A borrower gave a connection back; it has been put in order and is still exclusively the listener's.
+  /// A borrower gave a connection back; it has been put in order and is still exclusively the listener's. In the
+  /// borrower's thread, or the worker's that put it in order in its place.
   Events& on_release(OnConnection listener) { return add(signals_->release, std::move(listener)); }
   /// A connection is about to be closed.
   Events& on_close(OnConnection listener) { return add(signals_->close, std::move(listener)); }

@@ -27,7 +27,7 @@ using TimePoint = Clock::time_point;
 enum class Moment : std::uint8_t {
   acquire,  ///< it is about to be lent
   release,  ///< it has just been given back
-  discard,  ///< its borrower discards it: it is closed whatever is said of it
+  discard,  ///< its borrower discards it: it is closed whatever is said; not asked where that would hold up a coroutine
   sweep,    ///< it is idle and the background looks at it
 };
 

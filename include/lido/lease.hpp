@@ -38,7 +38,8 @@ class [[nodiscard]] Lease {
   /// Whether there is a connection: false once it was released, discarded, detached or moved from.
   [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
 
-  /// Gives the connection back now. Blocks for as long as the recycle policy does; wakes a waiter. Harmless twice.
+  /// Gives the connection back now; wakes a waiter. Blocks for as long as the recycle policy does, but not where it was
+  /// acquired asynchronously and the pool has workers: then one of them asks a policy that may block. Harmless twice.
   void release() noexcept {
     if (slot_ != nullptr) std::exchange(core_, nullptr)->release(*std::exchange(slot_, nullptr));
   }

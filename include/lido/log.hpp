@@ -3,9 +3,9 @@
 
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <ostream>
 #include <string>
+#include <syncstream>
 #include <utility>
 
 #include <lido/detail/describe.hpp>
@@ -31,9 +31,8 @@ class LineWriter {
     try {
       std::string line = flat(prefix_ + compose());
       line += '\n';
-      const std::lock_guard lock{*mutex_};
       // Unformatted: the width and the fill that the user set on the stream are for the user's own output.
-      stream_->write(line.data(), static_cast<std::streamsize>(line.size()));
+      std::osyncstream{*stream_}.write(line.data(), static_cast<std::streamsize>(line.size()));
     } catch (...) {
       return;
     }
@@ -54,16 +53,8 @@ class LineWriter {
     return line;
   }
 
-  // One for all streams, since two pools may log to one: lines are rare. Shared, so that a pool in static storage still
-  // has it when statics are destroyed.
-  static std::shared_ptr<std::mutex> shared_mutex() {
-    static const auto one = std::make_shared<std::mutex>();
-    return one;
-  }
-
   std::ostream* stream_;
   std::string prefix_;
-  std::shared_ptr<std::mutex> mutex_ = shared_mutex();
 };
 
 [[nodiscard]] inline std::string whole_milliseconds(Duration span) {
@@ -76,8 +67,8 @@ class LineWriter {
 /// out of time, or finds a lease held for too long: `lido::log_events(pool, std::clog);`. A line is written whole, by
 /// the thread in which the event happens, and never in parts of two; it has no time stamp. The connection is not asked
 /// about itself, so that what a failed open says is the only thing that a connector could put a secret into. `stream`
-/// must outlive the pool, and be either a standard one or written by nobody else meanwhile. Blocks while the stream
-/// does. Throws `std::bad_alloc`; the lines themselves never throw.
+/// must outlive the pool; others write to it through a `std::osyncstream` too, unless it is a standard one. Blocks
+/// while the stream does. Throws `std::bad_alloc`; the lines themselves never throw.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, std::ostream& stream,
                 LogOptions options = {}) {
@@ -97,7 +88,10 @@ void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, std::
     writer->write([&] { return "open failed: " + detail::describe(error); });
   });
   events.on_timeout([writer](const AcquireTimeout& error) {
-    writer->write([&] { return "timeout: " + detail::describe(std::make_exception_ptr(error)); });
+    writer->write([&] {
+      return std::string{"timeout: "} + error.what() +
+             (error.cause() ? "; caused by: " + detail::describe(error.cause()) : "");
+    });
   });
   events.on_leak([writer](const LeakReport& leak) {
     writer->write([&] { return (leak.returned ? "back after all: " : "leak? ") + detail::describe(leak.holder); });

@@ -61,11 +61,17 @@ concept RecyclePolicyFor =
 template <class Policy>
 inline constexpr bool always_keeps = false;
 
-/// Whether a hook may block when it is told this. A worker then asks it for an asynchronous acquire, so that no event
-/// loop is held up. Overload it beside a policy of your own that does not block; without that, the answer is yes.
+/// Whether a hook may block when it is told this. Where a caller must not be held up, because it acquired
+/// asynchronously, a worker then asks the hook in its place, at acquire and at release. Overload it beside a policy of
+/// your own, with the connection or without; without an overload the answer is yes.
 template <class Policy>
 constexpr bool may_block(const Policy&, const ConnectionInfo&) noexcept {
   return !always_keeps<Policy>;
+}
+/// The same of one connection, exclusively the asker's: for policies that can tell by looking at it. Must not block.
+template <class Policy, class Connection>
+constexpr bool may_block(const Policy& policy, const Connection&, const ConnectionInfo& info) noexcept {
+  return may_block(policy, info);
 }
 
 }  // namespace lido

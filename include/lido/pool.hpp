@@ -54,7 +54,7 @@ struct CloseReport {
 /// Thread-safe but for construction, destruction and moving. In the child of a fork it starts empty (see fork.hpp), and
 /// every member may throw there what the constructor throws. The destructor closes without grace: waiters get
 /// `PoolClosed`, leases stay valid and close their connection when they end; it blocks until the workers have finished
-/// what they do, at most for the longer of `open_timeout` and `check_timeout`.
+/// what they do, at most for the longest of `open_timeout`, `check_timeout` and `reset_timeout`.
 template <class Connection, class Growth = Elastic, class Health = AssumeHealthy, class Recycle = KeepAlways,
           class Platform = StandardPlatform>
 class Pool {
@@ -121,10 +121,11 @@ class Pool {
     return std::nullopt;
   }
 
-  /// The same as `acquire` for a coroutine: `auto lease = co_await pool.async_acquire(2s);`. Blocks on nothing where
-  /// the pool has workers: they open, and ask the policies that may block. Without workers this thread does, and
-  /// somebody has to call `maintain()` for time-outs. The first wait with a time-out starts one more thread, which
-  /// keeps time.
+  /// The same as `acquire` for a coroutine, `auto lease = co_await pool.async_acquire(2s);`, or for a callback (see
+  /// `AsyncAcquire::connect`). Neither this nor the end of the lease blocks where the pool has workers: they open and
+  /// close, and ask the policies that may block. Without workers this thread does, and somebody has to call
+  /// `maintain()` for time-outs and for what is to be opened later. The first wait with a time-out starts one more
+  /// thread, which keeps time.
   auto async_acquire(std::source_location where = std::source_location::current()) {
     return async_acquire(core().acquire_timeout(), {}, InLine{}, where);
   }
@@ -168,11 +169,17 @@ class Pool {
   /// closes what waits to be closed. Blocks while it does. For pools with `workers = 0`; harmless in others.
   void maintain() { core().maintain(); }
   /// Blocks until at least one connection is open and the growth policy wants no more. Throws `AcquireTimeout` with the
-  /// last failure nested, the connector's own exception at once if it is permanent, or `PoolClosed`.
-  void wait_until_ready(Duration timeout) { core().wait_until_ready(timeout); }
+  /// last failure nested, the connector's own exception at once if it is permanent, `PoolClosed`, or `InvalidOption`
+  /// for a negative `timeout`.
+  void wait_until_ready(Duration timeout) {
+    if (timeout < Duration::zero()) throw InvalidOption{"wait_until_ready(timeout)", "a duration of zero or more"};
+    core().wait_until_ready(timeout);
+  }
   /// Fails waiters, refuses newcomers with `PoolClosed`, closes idle connections, and blocks until the lent ones have
-  /// come back and are closed, at most for `grace`. Reports who still has one. Harmless twice.
+  /// come back and are closed, at most for `grace`. Reports who still has one. Harmless twice. Throws `InvalidOption`
+  /// for a negative `grace`.
   CloseReport close(Duration grace = Duration::zero()) {
+    if (grace < Duration::zero()) throw InvalidOption{"close(grace)", "a duration of zero or more"};
     CloseReport report{.complete = core().close(grace), .stragglers = {}};
     if (!report.complete) report.stragglers = core().holders();
     return report;

@@ -17,7 +17,7 @@
 namespace lido {
 
 /// A connection that can clear what a borrower left behind: `true` means it is as good as new. Blocks until `deadline`
-/// at most.
+/// at most. One that knows when it has nothing to wait for says so by `bool reset_may_block() const`.
 template <class Connection>
 concept Resettable = requires(Connection& connection, TimePoint deadline) {
   { connection.reset(deadline) } -> std::convertible_to<bool>;
@@ -91,12 +91,18 @@ template <class... Policies>
 inline constexpr bool always_keeps<AllOf<Policies...>> = (always_keeps<Policies> && ...);
 
 constexpr bool may_block(const RetireAfter&, const ConnectionInfo&) noexcept { return false; }
-constexpr bool may_block(const ResetOnReturn&, const ConnectionInfo& info) noexcept {
-  return info.moment == Moment::release;
+template <class Connection>
+constexpr bool may_block(const ResetOnReturn&, const Connection& connection, const ConnectionInfo& info) noexcept {
+  if (info.moment != Moment::release) return false;
+  if constexpr (requires { static_cast<bool>(connection.reset_may_block()); })
+    return static_cast<bool>(connection.reset_may_block());
+  else
+    return true;
 }
-template <class... Policies>
-constexpr bool may_block(const AllOf<Policies...>& policy, const ConnectionInfo& info) noexcept {
-  return std::apply([&](const auto&... each) { return (may_block(each, info) || ...); }, policy.policies);
+template <class Connection, class... Policies>
+constexpr bool may_block(const AllOf<Policies...>& policy, const Connection& connection,
+                         const ConnectionInfo& info) noexcept {
+  return std::apply([&](const auto&... each) { return (may_block(each, connection, info) || ...); }, policy.policies);
 }
 
 inline void validate(const RetireAfter& policy) {

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <latch>
 #include <string>
 #include <thread>
@@ -160,5 +161,21 @@ struct Registration {
     contenders().push_back({std::move(name), waits, run});
   }
 };
+
+// Several ways to do the same, by the processor time that each takes. The first is what the others are compared with.
+struct Comparison {
+  struct Way {
+    std::string name;
+    std::function<double()> once;  // does it some times; returns the processor time of one, in ns
+  };
+  std::string name;
+  std::vector<Way> ways;
+};
+
+// Made when it is their turn: what they need (a server) is started then.
+inline std::vector<std::function<Comparison()>>& comparisons() {
+  static std::vector<std::function<Comparison()>> all;
+  return all;
+}
 
 }  // namespace benchmark

@@ -115,8 +115,40 @@ void print(const Table& table) {
   std::fflush(stdout);
 }
 
+struct ComparedWay {
+  std::string name;
+  double processor_ns = 0;
+  double to_first = 0;  // median of the ratios within a round
+};
+struct Compared {
+  std::string name;
+  std::vector<ComparedWay> ways;
+};
+
+Compared run(const Comparison& comparison, std::size_t rounds) {
+  const std::size_t count = comparison.ways.size();
+  std::vector<std::vector<double>> times(count), ratios(count);
+  for (const Comparison::Way& way : comparison.ways) way.once();  // warm
+  for (std::size_t round = 0; round < rounds; ++round) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t at = (i + round) % count;
+      times[at].push_back(comparison.ways[at].once());
+    }
+    for (std::size_t i = 0; i < count; ++i) ratios[i].push_back(times[i].back() / times[0].back());
+  }
+  Compared compared{.name = comparison.name, .ways = {}};
+  std::printf("\n%s\n%-48s %12s %8s\n", comparison.name.c_str(), "", "cpu ns", "/ first");
+  for (std::size_t i = 0; i < count; ++i) {
+    const ComparedWay& way = compared.ways.emplace_back(comparison.ways[i].name, median(times[i]), median(ratios[i]));
+    std::printf("%-48s %12.0f %8.3f\n", way.name.c_str(), way.processor_ns, way.to_first);
+  }
+  std::fflush(stdout);
+  return compared;
+}
+
 // Names here are our own: nothing in them needs to be escaped.
-void write_json(const std::string& path, const std::vector<Table>& tables, std::size_t rounds) {
+void write_json(const std::string& path, const std::vector<Table>& tables, const std::vector<Compared>& comparisons,
+                std::size_t rounds) {
   std::ofstream out{path};
   out.imbue(std::locale::classic());
   out << "{\"cores\": " << std::thread::hardware_concurrency() << ", \"compiler\": \"" << __VERSION__
@@ -135,6 +167,14 @@ void write_json(const std::string& path, const std::vector<Table>& tables, std::
             << ", \"wait_p999_us\": " << line.p999_us;
       out << '}';
     }
+    out << "]}";
+  }
+  out << "\n], \"comparisons\": [";
+  for (const char* comma = ""; const Compared& comparison : comparisons) {
+    out << std::exchange(comma, ",") << "\n {\"name\": \"" << comparison.name << "\", \"ways\": [";
+    for (const char* inner = ""; const ComparedWay& way : comparison.ways)
+      out << std::exchange(inner, ",") << "\n  {\"name\": \"" << way.name
+          << "\", \"processor_ns\": " << way.processor_ns << ", \"to_first\": " << way.to_first << '}';
     out << "]}";
   }
   out << "\n]}\n";
@@ -163,7 +203,9 @@ void main_program(bool quick, const std::string& json) {
     tables.push_back(run(scenario, rounds));
     print(tables.back());
   }
-  write_json(json, tables, rounds);
+  std::vector<Compared> compared;
+  for (const auto& make : comparisons()) compared.push_back(run(make(), quick ? 15 : 101));
+  write_json(json, tables, compared, rounds);
 }
 
 }  // namespace

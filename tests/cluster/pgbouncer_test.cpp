@@ -33,8 +33,9 @@ PostgresServer& server() {
 // For PgBouncer in transaction mode: whatever is not part of a transaction belongs to nobody there.
 Options for_transaction_mode() {
   return {.pool_size = 20,
-          .max_overflow = 0,               // PgBouncer is where the sessions with the server are counted
-          .reset = ResetLevel::rollback};  // DISCARD ALL would clear somebody else's session
+          .max_overflow = 0,              // PgBouncer is where the sessions with the server are counted
+          .reset = ResetLevel::rollback,  // DISCARD ALL would clear somebody else's session
+          .statement_cache = 0};          // what is prepared stays in one session
 }
 // [/transaction_mode]
 

@@ -1,6 +1,7 @@
 // The fuzzer's way to the reference: finds programs on which the pool and the reference differ. `tests/run --only fuzz`
 // builds and starts it; new finds and what fails go to .build/fuzz. To renew the corpus:
-//   .build/fuzz/fuzz_pool -set_cover_merge=1 -use_counters=0 -use_cmp=0 NEW_CORPUS .build/fuzz/found tests/fuzz/corpus
+//   .build/fuzz/fuzz_pool -set_cover_merge=1 -use_counters=0 -use_cmp=0 NEW_CORPUS .build/fuzz/found_pool
+//   tests/fuzz/corpus_pool
 #include <cstdio>
 #include <cstdlib>
 #include <exception>

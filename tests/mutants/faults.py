@@ -116,7 +116,7 @@ FAULTS = [
     Fault("worn_connection_is_kept_on_return", CORE, "    if (!keep) return", "    if (false) return"),
     Fault("no_policy_ends_a_generation", CHORES, "    if (verdict == Verdict::invalidate) end_generation(slot);\n", ""),
     Fault("late_findings_end_the_new_generation", CHORES, "    if (slot.retire) return;  // it has ended", "    // it has ended"),
-    Fault("discard_tells_no_policy", CORE, "if constexpr (!always_keeps<Recycle>)  // what", "if constexpr (false)  // what"),
+    Fault("discard_tells_no_policy", CORE, "if constexpr (!always_keeps<Recycle>) {  // what", "if constexpr (false) {  // what"),
     Fault("surplus_stays", UPKEEP, "market_.queue().empty() && market_.can_spare_one())", "false)"),
     Fault("turns_keep_all_connections", UPKEEP,
           "Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::resting);", ""),

@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(heeds_the_connect_timeout_of_the_connection_string) {
 BOOST_AUTO_TEST_CASE(gives_up_soon_when_stopped) {
   const SilentServer silent;
   std::stop_source stop;
-  std::jthread stopper{[&] { detail::pause_until(Clock::now() + 30ms), stop.request_stop(); }};
+  std::jthread stopper{[&] { postgres::detail::pause_until(Clock::now() + 30ms), stop.request_stop(); }};
   const auto start = Clock::now();
   const auto error = caught<ConnectError>(
       [&] { static_cast<void>(Connection::connect(silent.conninfo(), start + 8s, stop.get_token())); });

@@ -108,6 +108,47 @@ BOOST_AUTO_TEST_CASE(sends_and_receives_more_than_the_socket_holds) {
   BOOST_TEST((connection.exec_until(Clock::now() + 60s, "select $1::text", big).one<std::string>() == big));
 }
 
+BOOST_AUTO_TEST_CASE(large_parameters_of_text_and_bytes_flow) {
+  Connection connection = lido::test::connect();
+  const std::string text(64U << 20U, 'x');
+  BOOST_TEST(connection.exec_until(Clock::now() + 120s, "select length($1::text)", text).one<int>() == 64 << 20);
+  const std::vector<std::byte> bytes(64U << 20U, std::byte{7});
+  BOOST_TEST(connection.exec_until(Clock::now() + 120s, "select length($1::bytea)", bytes).one<int>() == 64 << 20);
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_holds_against_an_answer_that_never_ends) {
+  Connection connection = lido::test::connect();
+  caught<QueryTimeout>([&] { connection.exec_until(Clock::now() + 50ms, "select generate_series(1, 1000000000)"); });
+  BOOST_TEST(!connection.is_usable());
+}
+
+BOOST_AUTO_TEST_CASE(scripts_pings_and_resets_end_at_a_deadline_and_when_stopped) {
+  const auto begin = [](Connection& connection) { connection.exec_script("begin"); };
+  std::stop_source stop;
+  stop.request_stop();
+  for (const Until& until : {Until{Clock::now() - 1s}, Until{stop.get_token()}}) {
+    Connection script = lido::test::connect();
+    if (until.stop.stop_requested()) {
+      caught<QueryCancelled>([&] { script.exec_script("select pg_sleep(60)", until); });
+    } else {
+      caught<QueryTimeout>([&] { script.exec_script("select pg_sleep(60)", until); });
+    }
+    BOOST_TEST(!script.is_usable());
+    Connection pinged = lido::test::connect();
+    Connection reset = lido::test::connect();
+    Connection rolled_back = lido::test::connect();
+    begin(reset);
+    begin(rolled_back);
+    server().sigstop();
+    const bool answers = pinged.ping(until);
+    const bool is_clean = reset.reset(until);
+    const bool is_back = rolled_back.roll_back(until);
+    server().sigcont();
+    BOOST_TEST((!answers && !is_clean && !is_back));
+    BOOST_TEST((!pinged.is_usable() && !reset.is_usable() && !rolled_back.is_usable()));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(gives_up_at_the_deadline_and_has_the_statement_cancelled) {
   Connection connection = lido::test::connect({.application_name = "sleeper"});
   const auto start = Clock::now();
@@ -266,7 +307,7 @@ BOOST_AUTO_TEST_CASE(reset_leaves_nothing_of_a_session_to_the_next_borrower) {
                false);
     BOOST_TEST(connection.exec("select count(*) from pg_listening_channels()").one<int>() == 0);
     BOOST_TEST(connection.exec("select count(*) from pg_locks where locktype = 'advisory'").one<int>() == 0);
-    BOOST_TEST(connection.exec("select count(*) from pg_prepared_statements").one<int>() == 0);
+    BOOST_TEST(connection.exec("select count(*) from pg_prepared_statements where from_sql").one<int>() == 0);
     BOOST_TEST(connection.exec("select count(*) from pg_cursors where name = 'held'").one<int>() == 0);
     BOOST_TEST(connection.exec("select current_user::text").one<std::string>() == "postgres");
   }

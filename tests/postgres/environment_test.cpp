@@ -46,19 +46,21 @@ BOOST_AUTO_TEST_CASE(has_the_defaults_where_nothing_is_set) {
 BOOST_AUTO_TEST_CASE(reads_each_variable) {
   const Options options = read({{"DATABASE_POOL_SIZE", "3"},
                                 {"DATABASE_MAX_OVERFLOW", "0"},
-                                {"DATABASE_POOL_TIMEOUT", "7"},
+                                {"DATABASE_POOL_TIMEOUT", "7500ms"},
                                 {"DATABASE_POOL_RECYCLE", "60"},
                                 {"DATABASE_POOL_PRE_PING", "false"},
                                 {"ENVIRONMENT", "test"}})
                               .options;
   BOOST_TEST(options.pool_size == 3U);
   BOOST_TEST(options.max_overflow == 0U);
-  BOOST_TEST((options.pool_timeout == 7s));
+  BOOST_TEST((options.pool_timeout == 7500ms));
   BOOST_TEST((options.pool_recycle == 60s));
   BOOST_TEST(!options.pre_ping);
   BOOST_TEST(!options.pooling);
   BOOST_TEST((read({{"DATABASE_POOL_RECYCLE", "-1"}}).options.pool_recycle == Duration::max()));
   BOOST_TEST(read({{"ENVIRONMENT", "production"}}).options.pooling);
+  BOOST_TEST(read({{"ENVIRONMENT", "test"}, {"DATABASE_POOL_POOLING", "yes"}}).options.pooling);
+  BOOST_TEST(read({{"DATABASE_POOL_MAX_OVERFLOW", "5"}}).options.max_overflow == 5U);
 }
 
 BOOST_AUTO_TEST_CASE(knows_yes_and_no_in_many_words) {
@@ -76,8 +78,9 @@ BOOST_AUTO_TEST_CASE(names_a_malformed_variable_its_value_and_what_was_expected)
   const Case cases[] = {
       {"DATABASE_POOL_SIZE", "many"},  {"DATABASE_POOL_SIZE", "-1"},     {"DATABASE_POOL_SIZE", "20x"},
       {"DATABASE_POOL_SIZE", " 20"},   {"DATABASE_POOL_SIZE", "262144"}, {"DATABASE_POOL_SIZE", "99999999999999999999"},
-      {"DATABASE_MAX_OVERFLOW", "-1"}, {"DATABASE_POOL_TIMEOUT", "30s"}, {"DATABASE_POOL_TIMEOUT", "-1"},
+      {"DATABASE_MAX_OVERFLOW", "-1"}, {"DATABASE_POOL_TIMEOUT", "30m"}, {"DATABASE_POOL_TIMEOUT", "-1"},
       {"DATABASE_POOL_RECYCLE", "0"},  {"DATABASE_POOL_RECYCLE", "-2"},  {"DATABASE_POOL_PRE_PING", "maybe"},
+      {"DATABASE_POOL_RESET", "all"},
   };
   for (const Case& one : cases) {
     BOOST_TEST_CONTEXT(one.variable << '=' << one.value) {
@@ -95,7 +98,21 @@ BOOST_AUTO_TEST_CASE(names_a_malformed_variable_its_value_and_what_was_expected)
     return std::string_view{error.what()}.starts_with("DATABASE_POOL_SIZE='': expected");
   });
   BOOST_CHECK_THROW(static_cast<void>(read({{"DATABASE_POOL_SIZE", "0"}, {"DATABASE_MAX_OVERFLOW", "0"}})),
-                    SettingError);
+                    InvalidOption);
+  BOOST_CHECK_EXCEPTION(
+      static_cast<void>(read({{"DATABASE_URL", "dbname=app pool_size=many"}, {"DATABASE_POOL_SIZE", "1"}})),
+      SettingError, [](const SettingError& error) { return error.variable() == "pool_size"; });
+}
+
+BOOST_AUTO_TEST_CASE(needs_no_connection_string_where_libpq_knows_the_way) {
+  const auto alone = [](const char* variable) {
+    return options_from_environment([variable](const char* name) -> const char* {
+      return std::string_view{name} == variable ? "somewhere" : nullptr;
+    });
+  };
+  for (const char* variable : {"PGHOST", "PGHOSTADDR", "PGSERVICE"})
+    BOOST_TEST(alone(variable).connection_string.empty(), variable);
+  BOOST_CHECK_THROW(static_cast<void>(alone("PGUSER")), SettingError);
 }
 
 BOOST_AUTO_TEST_CASE(shows_no_secret) {

@@ -1,7 +1,10 @@
 #include <chrono>
 #include <exception>
+#include <fstream>
 #include <latch>
+#include <optional>
 #include <set>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -14,6 +17,8 @@
 #include <lido/postgres/session.hpp>
 #include <lido/postgres/transact.hpp>
 #include <postgres/server.hpp>
+#include <support/directory.hpp>
+#include <support/variable.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
@@ -161,7 +166,88 @@ BOOST_AUTO_TEST_CASE(is_made_as_the_environment_says) {
   BOOST_TEST(pool.statistics().max_size == 60U);
 }
 
+BOOST_AUTO_TEST_CASE(the_same_settings_make_the_same_pool_each_way) {
+  const auto check = [](postgres::Pool& pool) {
+    BOOST_TEST(pool.acquire(10s)->exec("select current_user::text").one<std::string>() == "postgres");
+    const Statistics statistics = pool.statistics();
+    BOOST_TEST(statistics.name == "three");
+    BOOST_TEST(statistics.pool_size == 3U);
+    BOOST_TEST(statistics.max_size == 5U);
+    const auto lease = pool.acquire(10s);
+    BOOST_TEST((lease->settings().statement_timeout == 7s));
+    BOOST_TEST((lease->settings().reset == ResetLevel::rollback));
+    std::vector<postgres::Pool::Lease> others;
+    while (others.size() < 4) others.push_back(pool.acquire(10s));
+    const auto start = Clock::now();
+    BOOST_CHECK_THROW(static_cast<void>(pool.acquire()), AcquireTimeout);
+    BOOST_TEST((Clock::now() - start < 5s));
+  };
+  {
+    postgres::Pool by_code{server().conninfo(),
+                           {.pool_size = 3,
+                            .max_overflow = 2,
+                            .pool_timeout = 40ms,
+                            .statement_timeout = 7s,
+                            .reset = ResetLevel::rollback,
+                            .name = "three"}};
+    check(by_code);
+  }
+  {
+    postgres::Pool by_pairs{server().conninfo() +
+                            " pool_size=3 pool_max_overflow=2 pool_timeout=40ms pool_statement_timeout=7 "
+                            "pool_reset=rollback pool_name=three"};
+    check(by_pairs);
+  }
+  {
+    postgres::Pool by_uri{"postgresql://postgres@/postgres?host=" + server().host() +
+                              "&pool_size=3&pool_max_overflow=2&pool_timeout=40ms&pool_statement_timeout=7s"
+                              "&pool_reset=rollback&pool_name=three",
+                          {.pool_size = 50, .max_overflow = 50, .pool_timeout = 30s}};
+    check(by_uri);
+  }
+  const Variable url{"DATABASE_URL", std::nullopt};
+  const Variable host{"PGHOST", server().host()}, user{"PGUSER", "postgres"}, database{"PGDATABASE", "postgres"};
+  const Variable size{"DATABASE_POOL_SIZE", "3"}, overflow{"DATABASE_POOL_MAX_OVERFLOW", "2"};
+  const Variable timeout{"DATABASE_POOL_TIMEOUT", "40ms"}, statement{"DATABASE_POOL_STATEMENT_TIMEOUT", "7s"};
+  const Variable reset{"DATABASE_POOL_RESET", "rollback"}, name{"DATABASE_POOL_NAME", "three"};
+  postgres::Pool by_environment{options_from_environment()};
+  check(by_environment);
+}
+
+BOOST_AUTO_TEST_CASE(what_the_program_changes_after_all_has_been_read_wins) {
+  const std::string url = server().conninfo() + " pool_size=3 pool_max_overflow=4 pool_linger=1h";
+  std::ostringstream log;
+  // [settings]
+  // Or options_from_environment(), which reads DATABASE_URL.
+  lido::postgres::Environment settings = lido::postgres::options_from_string(url, {.pool_size = 5});
+  settings.options.max_overflow = 0;  // whatever the string says
+  lido::postgres::Pool pool{settings};
+  log << settings.options << '\n';  // pool_size=3 pool_max_overflow=0 ..., with nothing secret among them
+  // [/settings]
+  BOOST_TEST(pool.statistics().max_size == 3U);
+  BOOST_TEST(log.str().starts_with("pool_size=3 pool_max_overflow=0 pool_timeout=30s "));
+  BOOST_TEST(log.str().find(" pool_linger=1h ") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(finds_its_server_by_a_service_file) {
+  const Directory directory;
+  std::ofstream{directory / "services"} << "[ours]\nhost=" << server().host() << "\nuser=postgres\ndbname=postgres\n";
+  const Variable file{"PGSERVICEFILE", directory / "services"};
+  {
+    postgres::Pool pool{"service=ours pool_size=1"};
+    BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1);
+  }
+  const Variable service{"PGSERVICE", "ours"}, url{"DATABASE_URL", std::nullopt};
+  postgres::Pool pool{options_from_environment()};
+  BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1);
+  postgres::Pool other{"service=theirs"};
+  BOOST_CHECK_EXCEPTION(static_cast<void>(other.acquire()), PermanentConnectError, [](const postgres::Error& error) {
+    return std::string_view{error.what()}.find("theirs") != std::string_view::npos;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(refuses_bad_settings_when_it_is_made) {
+  BOOST_CHECK_THROW(postgres::Pool("dbname=app pool_sise=3"), SettingError);
   BOOST_CHECK_THROW(postgres::Pool("postgresql://app:hunter2/db"), PermanentConnectError);
   BOOST_CHECK_THROW(postgres::Pool("", {.pool_size = 0, .max_overflow = 0}), InvalidOption);
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -20,6 +21,24 @@ using namespace lido::test;
 
 namespace {
 enum class Colour { red, green };
+
+// [user]
+struct User {
+  int id;
+  std::string name;
+  std::optional<std::string> email;
+  std::vector<int> scores;
+};
+// [/user]
+
+struct Sixteen {
+  int a, b, c, d, e, f, g, h, i, j, k, l, m, n, o;
+  std::optional<bool> p;
+};
+
+struct Single {
+  std::string_view only;
+};
 }  // namespace
 
 template <>
@@ -34,9 +53,11 @@ struct lido::postgres::Converter<Colour> {
 };
 
 static_assert(Readable<int> && Readable<double> && Readable<bool> && Readable<std::string> && Readable<Colour>);
-static_assert(!Readable<char> && !Readable<int*> && !Readable<std::vector<int>> && !Readable<std::string_view>);
+static_assert(!Readable<char> && !Readable<int*> && !Readable<std::vector<int*>>);
 static_assert(lido::postgres::detail::Parameter<Colour> && !lido::postgres::detail::Parameter<int*>);
 static_assert(std::ranges::forward_range<Result>);
+static_assert(std::ranges::forward_range<TypedRows<int>> && std::ranges::sized_range<TypedRows<int>> &&
+              std::ranges::view<TypedRows<int, std::string>>);
 
 BOOST_AUTO_TEST_SUITE(result)
 
@@ -138,11 +159,118 @@ BOOST_AUTO_TEST_CASE(outlives_its_connection_and_a_part_outlives_a_temporary) {
   std::optional<Connection> connection{connect()};
   const Row row = connection->exec("select 'kept' as word")[0];
   const Field field = connection->exec("select 'kept too'")[0][0];
+  const Field named = connection->exec("select 'also kept' as word")[0]["word"];
   const Result result = connection->exec("select 1");
   connection.reset();
   BOOST_TEST(row["word"].as<std::string>() == "kept");
   BOOST_TEST(field.text() == "kept too");
+  BOOST_TEST(named.as<std::string_view>() == "also kept");
   BOOST_TEST(result.one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(reads_the_only_row_as_values_a_tuple_or_an_aggregate) {
+  Connection connection = connect();
+  const Result result = connection.exec("select 7 as id, 'Ada' as name, null as email, array[1, 2] as scores");
+  const auto [id, name, email, scores] = result.one<int, std::string, std::optional<std::string>, std::vector<int>>();
+  BOOST_TEST(id == 7);
+  BOOST_TEST(name == "Ada");
+  BOOST_TEST(!email.has_value());
+  BOOST_TEST(scores.size() == 2U);
+  const User user = result.as<User>();
+  BOOST_TEST(user.id == 7);
+  BOOST_TEST(user.name == "Ada");
+  BOOST_TEST(!user.email.has_value());
+  BOOST_TEST(user.scores.back() == 2);
+  const Result narrow = connection.exec("select 'seen' as only");
+  BOOST_TEST(narrow.one<Single>().only == "seen");
+  BOOST_TEST(narrow.one<std::string_view>() == "seen");
+  BOOST_TEST(narrow.as<std::string>() == "seen");
+}
+
+BOOST_AUTO_TEST_CASE(fills_an_aggregate_of_sixteen_members_in_their_order) {
+  Connection connection = connect();
+  const Sixteen all = connection.exec("select 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, true").one<Sixteen>();
+  BOOST_TEST(all.a == 1);
+  BOOST_TEST(all.h == 8);
+  BOOST_TEST(all.o == 15);
+  BOOST_TEST(all.p.value());
+}
+
+BOOST_AUTO_TEST_CASE(has_an_optional_row_but_never_the_first_of_several) {
+  Connection connection = connect();
+  const char* sql = "select i, 'x' from generate_series(1, $1::int) as i";
+  BOOST_TEST((connection.exec(sql, 0).optional<int, std::string>() == std::nullopt));
+  BOOST_TEST(std::get<0>(connection.exec(sql, 1).optional<int, std::string>().value()) == 1);
+  const auto many =
+      caught<ResultError>([&] { static_cast<void>(connection.exec(sql, 3).optional<int, std::string>()); });
+  BOOST_TEST(many.wanted() == "at most one row");
+  BOOST_TEST(many.actual() == "3 rows");
+  const auto none = caught<ResultError>([&] { static_cast<void>(connection.exec(sql, 0).one<int, std::string>()); });
+  BOOST_TEST(std::string_view{none.what()} == "row 0, column *: wanted one row, found 0 rows");
+}
+
+BOOST_AUTO_TEST_CASE(walks_over_typed_rows) {
+  Connection connection = connect();
+  const Result result = connection.exec("select i as id, 'name ' || i as name from generate_series(1, 4) as i");
+  int sum = 0;
+  std::string names;
+  for (const auto& [id, name] : result.rows_as<int, std::string_view>()) {
+    sum += id;
+    names += name;
+  }
+  BOOST_TEST(sum == 10);
+  BOOST_TEST(names == "name 1name 2name 3name 4");
+  // The rows of a temporary keep it.
+  const auto rows = connection.exec("select i from generate_series(1, 4) as i").rows_as<int>();
+  BOOST_TEST(rows.size() == 4U);
+  BOOST_TEST(rows.front() == 1);
+  const auto even = [](int i) { return i % 2 == 0; };
+  BOOST_TEST(std::ranges::count_if(rows, even) == 2);
+  sum = 0;
+  for (const int i : rows | std::views::filter(even) | std::views::transform([](int i) { return 10 * i; })) sum += i;
+  BOOST_TEST(sum == 60);
+}
+
+BOOST_AUTO_TEST_CASE(has_rows_as_the_readme_shows) {
+  Connection connection = connect();
+  connection.exec("create temp table users(id int, name text, email text, scores int[])");
+  connection.exec("insert into users values (7, 'Ada', null, '{1,2}')");
+  // [rows]
+  const auto [id, name] = connection.exec("select id, name from users where id = $1", 7).one<int, std::string>();
+
+  const Result users = connection.exec("select * from users where id = any($1)", std::vector{7, 8, 9});
+  for (const User& user : users.rows_as<User>()) BOOST_TEST(user.scores.size() == 2U);
+
+  const std::optional<User> nobody = connection.exec("select * from users where id = $1", 8).optional<User>();
+  // [/rows]
+  BOOST_TEST(id == 7);
+  BOOST_TEST(name == "Ada");
+  BOOST_TEST(!nobody.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(checks_columns_before_the_first_row_and_values_where_they_are) {
+  Connection connection = connect();
+  const Result empty = connection.exec("select 1 as number, 'x'::text as word where false");
+  const auto type = caught<ResultError>([&] { static_cast<void>(empty.rows_as<int, int>()); });
+  BOOST_TEST(type.column() == "word");
+  BOOST_TEST(type.wanted() == "int32_t");
+  BOOST_TEST(type.actual() == "text");
+  const auto count = caught<ResultError>([&] { static_cast<void>(empty.rows_as<int>()); });
+  BOOST_TEST(std::string_view{count.what()} == "row 0, column *: wanted 1 column, found 2");
+  const Result gap = connection.exec("select nullif(i, 3) as number from generate_series(1, 4) as i");
+  const auto null = caught<ResultError>([&] {
+    for (const int i : gap.rows_as<int>()) BOOST_TEST(i < 3);
+  });
+  BOOST_TEST(std::string_view{null.what()} == "row 2, column number: wanted int32_t, found NULL");
+  BOOST_CHECK_THROW(static_cast<void>(gap[0].as<User>()), ResultError);
+}
+
+BOOST_AUTO_TEST_CASE(refuses_what_a_binary_cursor_returns) {
+  Connection connection = connect();
+  connection.exec_script("begin; declare numbers binary cursor for select 1");
+  const auto error = caught<ResultError>([&] { connection.exec_script("fetch from numbers"); });
+  BOOST_TEST(error.actual() == "values in binary format");
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

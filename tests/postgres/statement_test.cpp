@@ -28,6 +28,10 @@ BOOST_AUTO_TEST_CASE(plain_reads_and_writes_leave_no_state) {
       "select e'\\'; set role x'",
       "select count(*) from temperatures",
       "explain (analyze) select 1",
+      "copy users(id, name) from stdin (format csv, force_null (name))",
+      "copy (select count(*) from users) to stdout with (header)",
+      "notify news, 'set role x'",
+      "select pg_notify($1, $2)",
   };
   for (const char* sql : harmless) BOOST_TEST_CONTEXT(sql) BOOST_TEST(!may_leave_state(sql));
 }
@@ -63,6 +67,18 @@ BOOST_AUTO_TEST_CASE(everything_else_may_leave_state) {
   for (const char* sql : leaves) BOOST_TEST_CONTEXT(sql) BOOST_TEST(may_leave_state(sql));
 }
 
+BOOST_AUTO_TEST_CASE(what_can_prepare_statements_is_told_from_what_cannot) {
+  for (const char* sql : {"set role x", "listen news", "create temp table t as select 1", "select pg_advisory_lock(1)",
+                          "declare x cursor with hold for select 1", "select 1; reset all", "unlisten *"})
+    BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::state));
+  for (const char* sql : {"prepare x as select 1", "do $$ begin end $$", "call x()", "select my_function()",
+                          "execute x", "set role x; prepare y as select 1", "listen x; select my_schema.count(1)",
+                          "copy (select my_function()) to stdout", "create table t as select \"f\"(1)"})
+    BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::statements));
+}
+
+BOOST_AUTO_TEST_CASE(quotes_names) { BOOST_TEST(quoted_name("a\"; b") == "\"a\"\"; b\""); }
+
 BOOST_AUTO_TEST_CASE(an_unfinished_statement_ends_where_its_text_does) {
   for (const char* sql :
        {"select 'a", "select \"a", "select $a$ b", "select /* a", "select -- a", "select $", "select e'\\"})
@@ -73,6 +89,11 @@ BOOST_AUTO_TEST_CASE(blots_out_what_follows_the_word_password) {
   BOOST_TEST(without_passwords("alter role x password 'a''b' login") == "alter role x password '***' login");
   BOOST_TEST(without_passwords("ALTER ROLE x PASSWORD\n'a") == "ALTER ROLE x PASSWORD\n'***'");
   BOOST_TEST(without_passwords("create role x password e'a\\'b' login") == "create role x password '***' login");
+  BOOST_TEST(without_passwords("alter role x password $$a'b$$ login") == "alter role x password '***' login");
+  BOOST_TEST(without_passwords("alter role x password $q$a$$b$q$ login") == "alter role x password '***' login");
+  BOOST_TEST(without_passwords("alter role x password $q$a$$b$") == "alter role x password '***'");
+  BOOST_TEST(without_passwords("alter role x password U&'a''b' login") == "alter role x password '***' login");
+  BOOST_TEST(without_passwords("x where password = $1 and y = $2") == "x where password = $1 and y = $2");
   BOOST_TEST(without_passwords("dblink('host=x password=abc user=y')") == "dblink('host=x password=*** user=y')");
   BOOST_TEST(without_passwords("x where password = $1") == "x where password = $1");
   BOOST_TEST(without_passwords("options (password 'abc', user 'u')") == "options (password '***', user 'u')");

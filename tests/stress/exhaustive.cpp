@@ -5,24 +5,18 @@
 #include <cstdio>
 #include <functional>
 #include <string>
+#include <support/forms.hpp>
 #include <support/one_processor.hpp>
 #include <support/replay_note.hpp>
 #include <support/schedule_search.hpp>
 #include <support/seeds.hpp>
-#include <support/simulated_pool.hpp>
+#include <support/slow.hpp>
 
 using namespace lido;
 using namespace lido::test;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool slow = true;
-#elif defined(__has_feature)
-constexpr bool slow = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool slow = false;
-#endif
 constexpr std::size_t usual_preemptions = slow ? 1 : 2;
 constexpr std::size_t usual_detours = slow ? 1 : 2;
 
@@ -71,6 +65,15 @@ const auto cancel = [](auto& stage) { stage.stop.request_stop(); };
 const auto close_pool = [](auto& stage) { stage.pool.close(1h); };
 const auto resize_to_one = [](auto& stage) { stage.pool.resize({.max_size = 1}); };
 const auto resize_to_two = [](auto& stage) { stage.pool.resize({.max_size = 2}); };
+
+const auto borrow_as_callback = [](auto& stage) { acquire(Form::callback, stage.pool, Duration::max())->use(); };
+const auto work_as_coroutine = [](auto& stage) { acquire(Form::coroutine, stage.pool, Duration::max())->use(1ms); };
+const auto borrow_as_callback_unless_cancelled = [](auto& stage) {
+  try {
+    acquire(Form::callback, stage.pool, Duration::max(), stage.stop.get_token())->use();
+  } catch (const AcquireCancelled&) {
+  }
+};
 
 const auto borrow_in_time = [](auto& stage) {
   try {
@@ -262,6 +265,33 @@ BOOST_AUTO_TEST_CASE(a_cancellation_races_with_a_grant) {
        .options = {.barging_limit = 1h},
        .warm = 1,
        .threads = {{work, cancel}, {borrow_unless_cancelled, borrow_unless_cancelled}, {work, borrow}},
+       .bound = 1});
+}
+
+BOOST_AUTO_TEST_CASE(callbacks_and_coroutines_wait_beside_threads) {
+  explore<Elastic>({.name = "forms",
+                    .growth = two,
+                    .options = {.workers = 2, .sweep_interval = 24h},
+                    .warm = 2,
+                    .threads = {{work, borrow_as_callback}, {work_as_coroutine, borrow}, {work, borrow_as_callback}}});
+  explore<Elastic>({.name = "forms-cancel",
+                    .growth = one,
+                    .options = {.workers = 2, .sweep_interval = 24h},
+                    .warm = 1,
+                    .threads = {{work, cancel},
+                                {borrow_as_callback_unless_cancelled, borrow_as_callback_unless_cancelled},
+                                {work_as_coroutine, borrow}},
+                    .bound = 1});
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_in_a_workers_hands_comes_back) {
+  explore<Elastic, PingOnAcquire>(
+      {.name = "forms-check",
+       .growth = one,
+       .options = {.workers = 2, .sweep_interval = 24h},
+       .warm = 1,
+       .threads = {{work_as_coroutine, borrow}, {borrow_as_callback, borrow_as_callback}},
+       .prepare = [](Ledger& ledger) { ledger.on_ping = [&ledger](TimePoint) { return ledger.pings != 2; }; },
        .bound = 1});
 }
 

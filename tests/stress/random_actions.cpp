@@ -1,12 +1,12 @@
 // Random actions on real threads: what the race detector watches, and what must hold whatever happens. Behaviour 55.
 #include <atomic>
 #include <boost/test/unit_test.hpp>
-#include <coroutine>
 #include <lido/pool.hpp>
 #include <random>
 #include <stdexcept>
 #include <stop_token>
 #include <support/seeds.hpp>
+#include <support/task.hpp>
 #include <thread>
 #include <vector>
 
@@ -48,20 +48,9 @@ class Thing {
   unsigned uses = 0;
 };
 
-// A coroutine that nobody holds.
-struct Detached {
-  struct promise_type {
-    Detached get_return_object() noexcept { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() noexcept {}
-    void unhandled_exception() noexcept { std::terminate(); }
-  };
-};
-
 template <class AnyPool>
-Detached borrow(AnyPool& pool, Duration patience, std::stop_token stop, std::atomic<int>& served,
-                std::atomic<int>& running) {
+test::Detached borrow(AnyPool& pool, Duration patience, std::stop_token stop, std::atomic<int>& served,
+                      std::atomic<int>& running) {
   try {
     auto lease = co_await pool.async_acquire(patience, std::move(stop));
     ++served;
@@ -147,7 +136,7 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
           }
         });
       threads.clear();
-      while (running > 0) pool.maintain();
+      while (running > 0 || pool.statistics().now.leased > 0) pool.maintain();
       const Statistics figures = pool.statistics();
       BOOST_TEST(figures.acquired == figures.released);
       BOOST_TEST(figures.now.leased == 0U);

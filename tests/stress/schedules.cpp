@@ -2,10 +2,12 @@
 // LIDO_SEEDS says how many seeds, LIDO_SEED replays one. Behaviour 56.
 #include <array>
 #include <boost/test/unit_test.hpp>
+#include <coroutine>
+#include <deque>
+#include <support/forms.hpp>
 #include <support/one_processor.hpp>
 #include <support/replay_note.hpp>
 #include <support/seeds.hpp>
-#include <support/simulated_pool.hpp>
 
 using namespace lido;
 using namespace lido::test;
@@ -17,23 +19,99 @@ struct Dice {
   std::uint64_t operator()(std::uint64_t sides) { return random() % sides; }
 };
 
+// An event loop: resumes later, in the thread that turns it.
+struct Loop {
+  std::deque<std::coroutine_handle<>> ready;
+  auto executor() {
+    return [this](std::coroutine_handle<> handle) { ready.push_back(handle); };
+  }
+  void turn() {
+    while (!ready.empty()) {
+      const auto handle = ready.front();
+      ready.pop_front();
+      handle.resume();
+    }
+  }
+};
+
+// What the threads of a program share beside the pool.
+struct Shared {
+  Loop loop;
+  std::size_t running = 0;  // coroutines that nobody waits for
+  std::vector<Resource> detached;
+};
+
+template <class P, class Executor>
+Detached wander(P& pool, Duration patience, sim::StopToken stop, Executor executor, Dice& dice, std::size_t& running) {
+  try {
+    auto lease = co_await pool.async_acquire(patience, stop, executor);
+    lease->use();
+    if (dice(8) == 0) lease.discard();
+    if (dice(4) == 0) auto second = co_await pool.async_acquire(1ms * static_cast<int>(dice(5)), stop, executor);
+  } catch (const std::runtime_error&) {
+  }
+  --running;
+}
+
+template <class P>
+Task wait_in_vain(P& pool, Duration patience, Loop& loop) {
+  try {
+    auto lease = co_await pool.async_acquire(patience, {}, loop.executor());
+    lease->use();
+  } catch (const std::runtime_error&) {
+  }
+}
+
+// An acquire whose result this thread does not wait for.
+template <class P>
+void act_aside(P& pool, Dice& dice, Shared& shared, Duration patience, const sim::StopToken& stop) {
+  switch (dice(4)) {
+    case 0:
+      ++shared.running;
+      wander(pool, patience, stop, InLine{}, dice, shared.running);
+      break;
+    case 1:
+      ++shared.running;
+      wander(pool, patience, stop, shared.loop.executor(), dice, shared.running);
+      break;
+    case 2: {  // a coroutine that is destroyed while it waits, or whose loop has stopped
+      Loop loop;
+      const Task task = wait_in_vain(pool, patience, loop);
+      sim::sleep_for(1ms * static_cast<int>(dice(4)));
+      if (dice(2) == 0) loop.turn();
+      break;
+    }
+    default: {  // an operation that is cancelled, or destroyed
+      Outcome<typename P::Lease> outcome;
+      auto operation = pool.async_acquire(patience, stop).connect([&](auto error, auto lease) {
+        outcome.settle(std::move(error), std::move(lease));
+      });
+      operation.start();
+      sim::sleep_for(1ms * static_cast<int>(dice(4)));
+      operation.cancel();
+      (void)outcome.get(pool, saturating_add(sim::Platform::now(), patience));
+    }
+  }
+}
+
 // One thread's part of a program.
 template <class P>
-void act(P& pool, Dice& dice, std::size_t bound, std::vector<Resource>& detached) {
+void act(P& pool, Dice& dice, std::size_t bound, Shared& shared) {
   for (int i = 0; i < 6; ++i) {
     sim::StopSource stop;
     Threads canceller;
     try {
       const Duration patience = dice(3) == 0 ? Duration::max() : Duration{1ms} * static_cast<int>(dice(30));
       if (dice(8) == 0) canceller.start([stop]() mutable { stop.request_stop(); });
-      auto lease = pool.acquire(patience, stop.get_token());
+      if (dice(3) == 0) act_aside(pool, dice, shared, patience, stop.get_token());
+      auto lease = acquire(static_cast<Form>(dice(3)), pool, patience, stop.get_token());
       dice(2) == 0 ? lease->use() : lease->use(1ms * static_cast<int>(1 + dice(5)));
       switch (dice(16)) {
         case 0:
           lease.discard();
           break;
         case 1:
-          detached.push_back(lease.detach());
+          shared.detached.push_back(lease.detach());
           break;
         case 2:
           pool.invalidate();
@@ -98,7 +176,7 @@ void run_program(std::uint64_t seed) {
     };
     ledger.on_reset = [&](TimePoint) { return dice(16) != 0; };
     const std::size_t bound = 1 + dice(3);
-    std::vector<Resource> detached;
+    Shared shared;
     {
       SimulatedPool<Elastic, PingOnAcquire, ResetOnReturn> pool{
           connector(ledger),
@@ -110,18 +188,29 @@ void run_program(std::uint64_t seed) {
            .workers = dice(4),
            .sweep_interval = 5ms}};
       Threads threads;
-      for (std::size_t t = 0; t < 2 + dice(3); ++t) threads.start([&] { act(pool, dice, 3, detached); });
+      for (std::size_t t = 0; t < 2 + dice(3); ++t) threads.start([&] { act(pool, dice, 3, shared); });
+      bool joined = false;
+      sim::Thread loop{[&] {
+        while (!joined || shared.running > 0) {
+          shared.loop.turn();
+          if (pool.options().workers == 0U) pool.maintain();
+          sim::sleep_for(1ms);
+        }
+      }};
       threads.join();
+      joined = true;
+      loop.join();
       pool.resume();
+      while (pool.statistics().now.leased > 0) sim::sleep_for(1ms);  // a worker resets it
       const Statistics figures = pool.statistics();
       BOOST_TEST(figures.acquired == figures.released);
       BOOST_TEST(figures.now.leased == 0U);
       BOOST_TEST(figures.now.waiting == 0U);
       BOOST_TEST(figures.now.total() <= 3U);
-      BOOST_TEST(ledger.peak <= 3U + detached.size());
+      BOOST_TEST(ledger.peak <= 3U + shared.detached.size());
       BOOST_TEST(pool.close(1h).complete);
     }
-    BOOST_TEST(ledger.live == detached.size());
+    BOOST_TEST(ledger.live == shared.detached.size());
   });
 }
 

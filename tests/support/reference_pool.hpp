@@ -117,7 +117,9 @@ class ReferencePool {
       return expect(why == Refusal::suspended && seen.ended == deadline, "a suspended pool says something else");
     }
     look_over(seen);
-    if (why == Refusal::permanent) return expect(fails && total() == 0, "a permanent failure although there is hope");
+    // It is told to newcomers too, until the next attempt is due.
+    if (why == Refusal::permanent)
+      return expect((fails || seen.begun < retry_at) && total() == 0, "a permanent failure although there is hope");
     expect(why == Refusal::timeout, "a refusal without a reason");
     expect(seen.ended == deadline, "a time-out early or late");
     ++counters_.timeouts;

@@ -1,4 +1,4 @@
-// The smallest coroutine type that tests can hold in their hands.
+// The smallest coroutine types for tests: one that they hold in their hands, and one that nobody holds.
 #pragma once
 
 #include <coroutine>
@@ -38,6 +38,17 @@ class Task {
  private:
   explicit Task(std::coroutine_handle<promise_type> handle) noexcept : handle_{handle} {}
   std::coroutine_handle<promise_type> handle_;
+};
+
+// Begins to run when it is called, and frees itself when it ends. May not throw.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() noexcept { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() noexcept {}
+    void unhandled_exception() noexcept { std::terminate(); }
+  };
 };
 
 }  // namespace lido::test

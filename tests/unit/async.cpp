@@ -10,8 +10,9 @@
 
 #include <boost/test/unit_test.hpp>
 #include <lido/detail/deadlines.hpp>
-#include <support/simulated_pool.hpp>
-#include <support/task.hpp>
+#include <support/forms.hpp>
+#include <support/schedule_search.hpp>
+#include <support/slow.hpp>
 
 using namespace lido;
 using namespace lido::test;
@@ -53,6 +54,31 @@ struct Loop {
       handle.resume();
     }
   }
+};
+
+// Where a coroutine waits for the test.
+struct Gate {
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) const noexcept { waiting = handle; }
+  void await_resume() const noexcept {}
+  std::coroutine_handle<>& waiting;
+};
+
+// An operation whose callback ends it, and gives back what it got.
+struct Held {
+  struct Callback {
+    void operator()(const std::exception_ptr&, SimulatedPool<FixedSize>::Lease) const {
+      ++*served;
+      home->reset();
+    }
+    std::unique_ptr<Held>* home;
+    std::size_t* served;
+  };
+  Held(SimulatedPool<FixedSize>& pool, std::unique_ptr<Held>& home, std::size_t& served)
+      : operation{pool.async_acquire(Duration::max()).connect(Callback{&home, &served})} {
+    operation.start();
+  }
+  decltype(std::declval<SimulatedPool<FixedSize>&>().async_acquire().connect(std::declval<Callback>())) operation;
 };
 
 }  // namespace
@@ -253,6 +279,26 @@ BOOST_AUTO_TEST_CASE(a_check_that_may_block_is_done_by_a_worker_and_an_unfit_con
   });
 }
 
+BOOST_AUTO_TEST_CASE(time_outs_hold_while_no_worker_has_time_for_the_check) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingOnAcquire> pool{connector(ledger), FixedSize{.size = 2}, {}, {}, {.workers = 1}};
+    pool.wait_until_ready(1s);
+    ledger.on_ping = [](TimePoint deadline) { return sim::self->world->block(deadline); };
+    const TimePoint start = sim::Platform::now();
+    std::vector<int> order;
+    const Task held = borrow(pool, 1min, order, 1);  // the one worker hangs in its ping
+    sim::sleep_for(1ms);
+    const Task late = borrow(pool, 100ms, order, 2);
+    until([&] { return late.done(); });
+    BOOST_TEST(order == std::vector<int>{-2});
+    BOOST_TEST((sim::Platform::now() - start <= 102ms));
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+    ledger.on_ping = [](TimePoint) { return true; };
+    until([&] { return held.done(); });
+  });
+}
+
 BOOST_AUTO_TEST_CASE(many_coroutines_that_serve_each_other_need_no_deep_stack) {
   calmly([] {
     Ledger ledger;
@@ -305,6 +351,214 @@ BOOST_AUTO_TEST_CASE(an_executor_that_has_stopped_costs_no_connection) {
       lent.release();
       BOOST_TEST(pool.statistics().now.idle == 0U);
     }
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_loop_that_ends_with_waiters_loses_no_connection) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    std::vector<Task> tasks;
+    Loop loop;
+    const auto wait = [&]() -> Task {
+      auto lease = co_await pool.async_acquire(1ms, {}, loop.executor());
+      BOOST_ERROR("the loop has ended");
+    };
+    {
+      auto lent = pool.acquire();
+      for (int i = 0; i < 4; ++i) tasks.push_back(wait());
+    }
+    sim::sleep_for(5ms);  // some are granted a connection, some time out: nobody is told
+    BOOST_TEST(!loop.ready.empty());
+    tasks.clear();
+    BOOST_TEST(pool.statistics().now.waiting == 0U);
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+    BOOST_TEST(pool.close(1h).complete);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_may_destroy_another_that_is_told_in_the_same_turn) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    auto lent = pool.acquire();
+    std::vector<int> order;
+    std::optional<Task> second;
+    const auto wait = [&]() -> Task {
+      try {
+        auto lease = co_await pool.async_acquire(10s);
+      } catch (const PoolClosed&) {
+        second.reset();
+      }
+    };
+    const Task first = wait();
+    second = borrow(pool, 10s, order, 2);
+    pool.close();
+    BOOST_TEST(first.done());
+    BOOST_TEST(order.empty());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_may_destroy_another_whose_connection_waits_for_the_worker_that_it_runs_in) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingOnAcquire> pool{
+        connector(ledger), FixedSize{.size = 2}, {}, {}, PoolOptions{.workers = 1}};
+    pool.wait_until_ready(10s);
+    // Both have a connection in hand before the worker comes to the second.
+    bool both = false;
+    ledger.on_ping = [&](TimePoint) {
+      until([&] { return both; });
+      return true;
+    };
+    std::vector<int> order;
+    std::optional<Task> second;
+    const auto wait = [&]() -> Task {
+      auto lease = co_await pool.async_acquire(10s);
+      second.reset();
+      order.push_back(1);
+    };
+    const Task first = wait();
+    second = borrow(pool, 10s, order, 2);
+    both = true;
+    until([&] { return first.done(); });
+    BOOST_TEST(order == std::vector<int>{1});
+    until([&] { return pool.statistics().now.idle == 2; });
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_may_destroy_the_one_that_just_opened_a_connection_for_it) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.max_size = 1}, {}, {}, PoolOptions{.workers = 0}};
+    auto lent = pool.acquire();
+    std::vector<int> order;
+    std::optional<Task> second;
+    const auto wait = [&]() -> Task {
+      auto lease = co_await pool.async_acquire(10s);
+      second.reset();
+    };
+    const Task first = wait();
+    lent.discard();  // nobody opens now
+    BOOST_TEST(!first.done());
+    std::coroutine_handle<> waiting;
+    const auto open_for_the_first = [&]() -> Task {
+      co_await Gate{waiting};
+      auto lease = co_await pool.async_acquire(10s);
+      order.push_back(2);
+    };
+    second = open_for_the_first();
+    waiting.resume();
+    BOOST_TEST(first.done());
+    BOOST_TEST(order.empty());
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_cancellation_does_not_wait_for_a_worker) {
+  calmly([](Form form) {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingOnAcquire> pool{
+        connector(ledger), FixedSize{.size = 2}, {}, {}, PoolOptions{.check_timeout = 1h, .workers = 1}};
+    pool.wait_until_ready(10s);
+    ledger.on_ping = [](TimePoint) { return sim::sleep_for(1min), true; };
+    std::vector<int> order;
+    const Task first = borrow(pool, 1h, order, 1);  // keeps the worker
+    sim::StopSource source;
+    Threads threads;
+    threads.start([&] { source.request_stop(); });
+    const TimePoint start = sim::Platform::now();
+    if (form == Form::blocking) return threads.join();  // checks for itself
+    BOOST_CHECK_THROW((void)acquire(form, pool, 1h, source.get_token()), AcquireCancelled);
+    BOOST_TEST((sim::Platform::now() == start));
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+    until([&] { return sim::Platform::now() > start + 1s || first.done(); });
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_that_ends_beside_its_pool_leaves_no_waiter_without_an_answer) {
+  // It is granted what comes back, and asks for a worker when there may be none any more.
+  constexpr std::size_t switches = slow ? 1 : 2;
+  ScheduleSearch search{{.preemptions = switches, .detours = switches}, ""};
+  do {
+    sim::Simulation world;
+    world.run([&] {
+      Ledger ledger;
+      std::vector<int> order;
+      std::optional<SimulatedPool<FixedSize, PingOnAcquire>> pool{
+          std::in_place, connector(ledger), one, PingOnAcquire{}, KeepAlways{}, PoolOptions{.workers = 1}};
+      auto lent = pool->acquire();
+      const Task task = borrow(*pool, Duration::max(), order, 1);
+      Threads threads;
+      threads.start([&] { lent.release(); });
+      world.decided_by(&search);
+      pool.reset();
+      threads.join();
+      world.decided_by(nullptr);
+      BOOST_TEST(task.done());
+      BOOST_TEST(order.size() == 1U);
+      BOOST_TEST(ledger.live == 0U);
+    });
+  } while (search.advance());
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_is_called_once_with_a_connection_or_the_reason) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    using Lease = SimulatedPool<FixedSize>::Lease;
+    std::vector<Lease> got;
+    int calls = 0;
+    std::exception_ptr error;
+    const auto callback = [&](std::exception_ptr failure, Lease lease) {
+      ++calls;
+      BOOST_TEST((failure == nullptr) == static_cast<bool>(lease));
+      error = std::move(failure);
+      if (lease) got.push_back(std::move(lease));
+    };
+    auto lent = pool.acquire();
+    auto unused = pool.async_acquire(10s).connect(callback);
+    auto first = pool.async_acquire(10s).connect(callback);
+    first.start();
+    auto second = pool.async_acquire(10s).connect(callback);
+    second.start();
+    {
+      auto third = pool.async_acquire(10s).connect(callback);
+      third.start();
+    }
+    auto fourth = pool.async_acquire(-1s).connect(callback);
+    fourth.start();
+    BOOST_TEST(calls == 1);
+    BOOST_CHECK_THROW(std::rethrow_exception(error), InvalidOption);
+    first.cancel();
+    first.cancel();
+    BOOST_TEST(calls == 2);
+    BOOST_CHECK_THROW(std::rethrow_exception(error), AcquireCancelled);
+    BOOST_TEST(pool.statistics().cancelled == 2U);
+    lent.release();
+    until([&] { return calls == 3; });
+    BOOST_TEST(got.size() == 1U);
+    second.cancel();
+    pool.close();
+    auto fifth = pool.async_acquire(10s).connect(callback);
+    fifth.start();
+    BOOST_CHECK_THROW(std::rethrow_exception(error), PoolClosed);
+    fifth.cancel();
+    BOOST_TEST(calls == 4);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(callbacks_that_serve_each_other_need_no_deep_stack_and_may_end_their_operation) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    auto lent = pool.acquire();
+    std::vector<std::unique_ptr<Held>> operations(20'000);
+    std::size_t served = 0;
+    for (auto& each : operations) each = std::make_unique<Held>(pool, each, served);
+    lent.release();
+    BOOST_TEST(served == operations.size());
     BOOST_TEST(pool.statistics().now.idle == 1U);
   });
 }

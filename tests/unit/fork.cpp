@@ -3,8 +3,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <coroutine>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -13,6 +17,7 @@
 
 #include <lido/pool.hpp>
 #include <support/forking.hpp>
+#include <support/task.hpp>
 
 using namespace lido;
 using namespace std::chrono_literals;
@@ -54,6 +59,48 @@ template <>
 inline constexpr bool lido::safe_to_destroy_after_fork<Mute> = true;
 
 BOOST_AUTO_TEST_SUITE(fork_, *boost::unit_test::enable_if<lido::test::can_fork>())
+
+// What a program ends with where it would have ended by `std::terminate`.
+int terminates(const std::function<void()>& body) {
+  return in_a_child([&] {
+    std::set_terminate([] { ::_exit(7); });
+    body();
+    return 0;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(an_executor_or_a_callback_that_throws_ends_the_program) {
+  const auto wait = [](auto& pool) -> test::Detached {
+    auto lease = co_await pool.async_acquire(10s, {}, [](std::coroutine_handle<>) { throw std::runtime_error{"no"}; });
+  };
+  BOOST_TEST(terminates([&] {
+               Pool pool{[] { return Mute{}; }, FixedSize{.size = 1}};
+               auto lent = pool.acquire();
+               wait(pool);
+               lent.release();
+             }) == 7);
+  BOOST_TEST(terminates([] {
+               Pool pool{[] { return Mute{}; }, FixedSize{.size = 1}};
+               pool.wait_until_ready(10s);
+               auto operation = pool.async_acquire(10s).connect([](auto, auto) { throw std::runtime_error{"no"}; });
+               operation.start();
+             }) == 7);
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_that_waits_in_the_parent_can_be_destroyed_in_the_child) {
+  Pool pool{[] { return Mute{}; }, FixedSize{.size = 1}, AssumeHealthy{}, KeepAlways{}, PoolOptions{.workers = 1}};
+  auto lent = pool.acquire(10s);
+  const auto wait = [&]() -> test::Task { auto lease = co_await pool.async_acquire(10s); };
+  std::optional<test::Task> task{wait()};
+  BOOST_TEST(in_a_child([&] {
+               task.reset();
+               return pool.acquire(10s)->inherited() ? 1 : 0;
+             }) == 0);
+  BOOST_TEST(!task->done());
+  lent.release();
+  BOOST_TEST(task->done());
+  (void)pool.acquire(10s);
+}
 
 BOOST_AUTO_TEST_CASE(a_child_uses_connections_of_its_own_and_the_parent_keeps_its_own) {
   for (const std::size_t workers : {0U, 3U}) {

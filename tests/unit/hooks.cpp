@@ -362,6 +362,25 @@ BOOST_AUTO_TEST_CASE(replacements_are_opened_before_the_worn_are_closed) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(what_an_overflow_keeps_is_replaced_before_it_is_worn) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Overflow, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), Overflow{.pool_size = 5, .max_overflow = 5}, {}, RetireAfter{.age = 1min, .jitter = 0}};
+    {
+      std::vector<decltype(pool)::Lease> all;
+      for (int i = 0; i < 5; ++i) all.push_back(pool.acquire());
+    }
+    for (int second = 0; second < 200; ++second) {
+      sim::sleep_for(1s);
+      BOOST_TEST(pool.statistics().now.idle >= 4U);  // one may be looked at
+      BOOST_TEST(ledger.live <= 10U);
+    }
+    BOOST_TEST(ledger.opened >= 15U);
+    BOOST_TEST(ledger.opened <= 20U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(connections_that_were_opened_together_do_not_retire_together) {
   calmly([] {
     Ledger ledger;

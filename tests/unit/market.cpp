@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     BOOST_TEST(market.closes().pop() == &slot);
     market.vacate(slot, turn);  // and the policy wants another at once
     BOOST_TEST((state() == SlotState::opening));
-    market.open_failed(*market.opens().pop(), nullptr, false, turn);
+    market.open_failed(*market.opens().pop(), nullptr, false, sim::Platform::now(), turn);
     BOOST_TEST((state() == SlotState::vacant));
     BOOST_TEST((market.retry_at() != TimePoint::max()));
   });

@@ -8,27 +8,42 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <lido/facts.hpp>
 #include <lido/fork.hpp>
+#include <lido/postgres/copy.hpp>
+#include <lido/postgres/detail/bound.hpp>
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/exchange.hpp>
+#include <lido/postgres/detail/execution.hpp>
 #include <lido/postgres/detail/failover.hpp>
+#include <lido/postgres/detail/listening.hpp>
 #include <lido/postgres/detail/parameters.hpp>
+#include <lido/postgres/detail/password.hpp>
+#include <lido/postgres/detail/pipelining.hpp>
 #include <lido/postgres/detail/replication.hpp>
+#include <lido/postgres/detail/resetting.hpp>
 #include <lido/postgres/detail/session_state.hpp>
-#include <lido/postgres/detail/statement.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/notification.hpp>
 #include <lido/postgres/options.hpp>
+#include <lido/postgres/pipeline.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/stream.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres {
 
 /// A session. Movable; for one thread at a time. One that is moved from can only be destroyed or assigned to. Destroyed
 /// in the child of a fork(), it leaves the parent's session alone.
+///
+/// What takes an `Until` blocks until then, and by default for at most the `statement_timeout` of the settings. It
+/// throws `QueryTimeout` or `QueryCancelled` when it gave up, after having the server asked to cancel, or
+/// `ConnectionLost`; after any of these the connection is unusable. It throws `QueryError` when the server refuses, and
+/// then stays usable.
 class Connection {
  public:
   /// Connects; keep-alives and a limit for unacknowledged data are set unless the connection string sets them. Blocks
@@ -40,60 +55,108 @@ class Connection {
     return connect(target, deadline, stop, std::make_shared<const ConnectionSettings>(std::move(settings)));
   }
 
-  /// Runs one statement; `parameters` are bound to `$1` and so on, never pasted into `sql`. Blocks for at most the
-  /// `statement_timeout` of the settings. Throws `QueryError` when the server refuses, `QueryTimeout`, or
-  /// `ConnectionLost`; after the latter two the connection is unusable.
+  /// Runs one statement; `parameters` are bound to `$1` and so on, never pasted into `sql`. One that comes a second
+  /// time is prepared (see `Options::statement_cache`). Blocks and throws as above.
   template <detail::Parameter... T>
   Result exec(std::string_view sql, const T&... parameters) {
-    return exec_until(usual_deadline(), sql, parameters...);
+    return exec_until(usual(), sql, parameters...);
   }
-
-  /// As `exec`, with limits of its own instead of the `statement_timeout`. Throws `QueryCancelled` when a stop was
-  /// requested; then too the connection is unusable.
   template <detail::Parameter... T>
   Result exec_until(const Until& until, std::string_view sql, const T&... parameters) {
-    const detail::Parameters<sizeof...(T)> bound{parameters...};
-    return perform(until, sql, [&](PGconn* raw, const char* text) {
-      return PQsendQueryParams(raw, text, static_cast<int>(bound.size()), nullptr, bound.values(), nullptr, nullptr, 0);
-    });
+    const detail::Parameters<sizeof...(T)> values{parameters...};
+    detail::Execution execution{*channel_, sql, detail::bound_of(values)};
+    detail::complete(execution, until);
+    return Result{execution.result()};
   }
 
   /// Runs several statements separated by semicolons, without parameters, as one transaction unless they say
-  /// otherwise; the result is the last one's. Blocks and throws as `exec` does.
-  Result exec_script(std::string_view sql) {
-    return perform(usual_deadline(), sql, [](PGconn* raw, const char* text) { return PQsendQuery(raw, text); });
+  /// otherwise; the result is the last one's. Blocks and throws as above.
+  Result exec_script(std::string_view sql, const std::optional<Until>& until = {}) {
+    channel_->leaves(detail::leaves_behind(sql));
+    return Result{perform(until ? *until : usual(), sql)};
+  }
+
+  /// Runs one statement and takes its rows as they come, in constant memory: `for (const Row& row : stream(...))`, or
+  /// `for (auto [id, name] : stream<int, std::string>(...))`. The limit is that of the whole. Blocks and throws as
+  /// above.
+  template <class... Columns, detail::Parameter... T>
+  [[nodiscard]] Stream<Columns...> stream(std::string_view sql, const T&... parameters) {
+    return stream_until<Columns...>(usual(), sql, parameters...);
+  }
+  template <class... Columns, detail::Parameter... T>
+  [[nodiscard]] Stream<Columns...> stream_until(const Until& until, std::string_view sql, const T&... parameters) {
+    const detail::Parameters<sizeof...(T)> values{parameters...};
+    return Stream<Columns...>{*channel_, until, sql, detail::bound_of(values)};
+  }
+
+  /// Runs a `COPY ... FROM STDIN` with what `rows` has, and returns how many rows the server has stored: tuples of
+  /// parameters, for the text format, or texts that are sent as they are. When `rows` throws, nothing is stored, the
+  /// connection stays usable, and the exception goes on to the caller. What the server refuses is known when `rows` has
+  /// come to its end. Blocks and throws as above.
+  template <CopySource Rows>
+  std::size_t copy_in(std::string_view sql, Rows&& rows, const std::optional<Until>& until = {}) {
+    return detail::copy_in(*channel_, until ? *until : usual(), sql, rows);
+  }
+  /// Runs a `COPY ... TO STDOUT` and takes its rows as they come, in constant memory: `copy_out(...)` as the lines that
+  /// the server sends, `copy_out<int, std::string>(...)` as tuples. The limit is that of the whole. Blocks and throws
+  /// as above.
+  template <class... Columns>
+  [[nodiscard]] CopyOut<Columns...> copy_out(std::string_view sql, const std::optional<Until>& until = {}) {
+    return CopyOut<Columns...>{*channel_, until ? *until : usual(), sql};
+  }
+
+  /// Runs the statements of `pipeline` in one go and returns a result each. Without `BEGIN` they are one transaction.
+  /// Throws `PipelineError`, which names the statement that the server refused. Blocks and throws as above.
+  std::vector<Result> run(Pipeline& pipeline, const std::optional<Until>& until = {}) {
+    if (pipeline.empty()) return {};
+    detail::Pipelining pipelining{*channel_, pipeline.statements()};
+    detail::complete(pipelining, until ? *until : usual());
+    return detail::results_of(pipelining, pipeline);
+  }
+
+  /// Has the server send the notifications of `channel`, whatever characters its name has. Blocks and throws as above.
+  void listen(std::string_view channel, const std::optional<Until>& until = {}) {
+    exec_script("LISTEN " + detail::quoted_name(channel), until);
+  }
+  /// No more of them.
+  void unlisten(std::string_view channel, const std::optional<Until>& until = {}) {
+    exec_script("UNLISTEN " + detail::quoted_name(channel), until);
+  }
+  /// The next notification, also one that came with the answer of a statement; nothing at the deadline and when a stop
+  /// was requested, and then the connection stays usable. None comes while a transaction is open. Blocks until `until`.
+  /// Throws `ConnectionLost`, as soon as the server ends the session.
+  [[nodiscard]] std::optional<Notification> wait_for_notification(const Until& until) {
+    detail::Listening listening{*channel_};
+    detail::complete(listening, until);
+    return listening.notification();
   }
 
   /// Whether the session lives as far as the socket tells; free. False for one that the server ended, but a hung
   /// server or a cut cable looks alive.
   [[nodiscard]] bool is_alive() { return channel_->peek(); }
 
-  /// Whether the server answers: the cheapest round trip there is. Blocks until `deadline`; one that did not answer by
-  /// then is unusable.
-  [[nodiscard]] bool ping(TimePoint deadline) {
+  /// Whether the server answers: the cheapest round trip there is. Blocks until then; one that did not answer is
+  /// unusable.
+  [[nodiscard]] bool ping(const Until& until) {
     if (!channel_->peek() || !channel_->quiet()) return false;
-    return command(deadline, "");
+    return succeeds([&] { perform(until, ""); });
   }
 
   /// Puts the session in order for the next borrower, as its `ResetLevel` says; false means that it cannot be used
-  /// again. Free where nothing is to be done. Blocks until `deadline`.
-  [[nodiscard]] bool reset(TimePoint deadline) {
-    if (!channel_->quiet()) return false;
-    drop_notifications();
-    const ResetLevel level = settings_->reset;
-    if (in_transaction() && (level == ResetLevel::none || !roll_back(deadline))) return false;
-    const bool discard = (level == ResetLevel::targeted && touched_) || (level == ResetLevel::discard_all && used_);
-    if (discard && !command(deadline, "DISCARD ALL")) return false;
-    used_ = touched_ = false;
-    return channel_->transaction() == PQTRANS_IDLE;
+  /// again. Free where nothing is to be done. Blocks until then.
+  [[nodiscard]] bool reset(const Until& until) {
+    detail::Resetting resetting{*channel_};
+    return succeeds([&] { detail::complete(resetting, until); }) && resetting.fit();
   }
+  /// Whether `reset` has something to ask the server for; false where it is free.
+  [[nodiscard]] bool reset_may_block() const noexcept { return detail::Resetting{*channel_}.asks_server(); }
 
   /// Ends the open transaction, if there is one, undoing it; false means that the session is not fit for use. Blocks
-  /// until `deadline`.
-  [[nodiscard]] bool roll_back(TimePoint deadline) {
+  /// until then.
+  [[nodiscard]] bool roll_back(const Until& until) {
     if (!channel_->quiet()) return false;
     if (!in_transaction()) return true;
-    return command(deadline, "ROLLBACK") && channel_->transaction() == PQTRANS_IDLE;
+    return succeeds([&] { perform(until, "ROLLBACK"); }) && channel_->transaction() == PQTRANS_IDLE;
   }
 
   /// Whether what this session met speaks against its server and so against all sessions there: it was shut down, has
@@ -109,12 +172,17 @@ class Connection {
     return channel_->server_lost();
   }
 
+  /// Whether `has_lost_server` has something to ask the server for; false where it is free.
+  [[nodiscard]] bool has_lost_server_may_block() const noexcept {
+    return !channel_->server_lost() && channel_->write_refused();
+  }
+
   /// Whether the server, if it is a standby, is no further behind its primary than `max_lag` of the settings; free
   /// where that is `Duration::max()`. What was measured counts for as long as the lag cannot have grown beyond it
   /// since. Blocks until `deadline`.
   [[nodiscard]] bool keeps_up(TimePoint deadline) {
-    const Duration most = settings_->max_lag;
-    if (most == Duration::max() || Clock::now() <= keeps_up_until_) return true;
+    const Duration most = settings().max_lag;
+    if (!keeps_up_may_block()) return true;
     const TimePoint now = Clock::now();
     const std::optional<Result> measured = ask(deadline, detail::measure_lag);
     if (!measured) return false;
@@ -122,6 +190,11 @@ class Connection {
     if (lag > most) return false;
     keeps_up_until_ = saturating_add(now, most - lag);
     return true;
+  }
+
+  /// Whether `keeps_up` has to measure; false where it is free.
+  [[nodiscard]] bool keeps_up_may_block() const noexcept {
+    return settings().max_lag != Duration::max() && Clock::now() > keeps_up_until_;
   }
 
   /// A transaction is open, failed ones included.
@@ -137,23 +210,33 @@ class Connection {
   [[nodiscard]] int backend_pid() const noexcept { return PQbackendPID(channel_->raw()); }
   /// For instance 150004.
   [[nodiscard]] int server_version() const noexcept { return PQserverVersion(channel_->raw()); }
-  [[nodiscard]] const ConnectionSettings& settings() const noexcept { return *settings_; }
+  [[nodiscard]] const ConnectionSettings& settings() const noexcept { return channel_->settings(); }
 
   /// libpq's handle, in non-blocking mode, for what this class does not offer; still owned by this. What is done with
-  /// it is unknown, so that the session is cleared on return even if it only reads.
-  [[nodiscard]] PGconn* native() noexcept {
-    used_ = touched_ = true;
+  /// it is unknown, so that the session is cleared on return even if it only reads, and statements are prepared anew.
+  [[nodiscard]] PGconn* native() {
+    channel_->leaves(detail::Leaves::statements);
+    channel_->statements().distrust();
     return channel_->raw();
+  }
+
+  /// For operations that are waited for in another way, as by an event loop: those of `detail` take it.
+  [[nodiscard]] detail::Channel& channel() noexcept { return *channel_; }
+  /// Until when a call blocks that is told nothing else.
+  [[nodiscard]] Until usual() const {
+    const Duration limit = settings().statement_timeout;
+    return limit == Duration::max() ? Until{} : Until{saturating_add(Clock::now(), limit)};
   }
 
   /// For pools: the connection string is taken apart once and the settings are shared. Blocks and throws as the other.
   [[nodiscard]] static Connection connect(const detail::ConnectionString& target, TimePoint deadline,
                                           const std::stop_token& stop,
                                           std::shared_ptr<const ConnectionSettings> settings) {
-    Connection made{detail::open_connection(target, {deadline, stop}, settings->load_balance_hosts),
-                    std::move(settings)};
+    const Until until{deadline, stop};
+    const detail::ConnectionString full = detail::with_password(target, settings->password, until);
+    Connection made{detail::open_connection(full, until, settings->load_balance_hosts), std::move(settings)};
     if (!made.keeps_up(deadline))
-      throw ConnectError{target.redacted(detail::whereabouts(made.channel_->raw())) +
+      throw ConnectError{full.redacted(detail::whereabouts(made.channel_->raw())) +
                          " failed: too far behind its primary"};
     return made;
   }
@@ -173,70 +256,33 @@ class Connection {
 
  private:
   Connection(detail::ConnectionHandle connection, std::shared_ptr<const ConnectionSettings> settings)
-      : channel_{std::make_unique<detail::Channel>(std::move(connection))}, settings_{std::move(settings)} {}
+      : channel_{std::make_unique<detail::Channel>(std::move(connection), std::move(settings))} {}
 
-  [[nodiscard]] TimePoint usual_deadline() const {
-    const Duration limit = settings_->statement_timeout;
-    return limit == Duration::max() ? TimePoint::max() : saturating_add(Clock::now(), limit);
-  }
-
-  template <class Send>
-  Result perform(const Until& until, std::string_view sql, Send send) {
-    used_ = true;
-    touched_ = touched_ || detail::may_leave_state(sql);
-    const Reporter reporter{*settings_, sql};
-    statement_.assign(sql);
-    if (statement_.find('\0') != std::string::npos) throw QueryError{"the statement holds a zero byte"};
-    detail::Exchange exchange{*channel_, statement_, [&](PGconn* raw) { return send(raw, statement_.c_str()); }};
+  detail::ResultHandle perform(const Until& until, std::string_view sql) {
+    detail::StatementCache::refuse_zero(sql);
+    const std::string text{sql};
+    detail::Exchange exchange{*channel_, sql, [&](PGconn* raw) { return PQsendQuery(raw, text.c_str()); }};
     detail::complete(exchange, until);
-    return Result{exchange.result()};
+    return exchange.result();
   }
 
-  // For the pool's own housekeeping: nothing where a statement would throw.
-  [[nodiscard]] std::optional<Result> ask(TimePoint deadline, const char* sql) {
-    const std::optional<Reporter> reporter =
-        *sql == '\0' ? std::nullopt : std::optional<Reporter>{std::in_place, *settings_, sql};
+  // For the pool's own housekeeping: false where a statement would throw.
+  template <class Action>
+  [[nodiscard]] static bool succeeds(Action action) {
     try {
-      detail::Exchange exchange{*channel_, sql, [&](PGconn* raw) { return PQsendQuery(raw, sql); }};
-      detail::complete(exchange, deadline);
-      return Result{exchange.result()};
+      action();
+      return true;
     } catch (const Error&) {
-      return std::nullopt;
+      return false;
     }
   }
-  [[nodiscard]] bool command(TimePoint deadline, const char* sql) { return ask(deadline, sql).has_value(); }
-
-  void drop_notifications() noexcept {
-    while (const detail::LibpqMemory<PGnotify> notification{PQnotifies(channel_->raw())}) {
-    }
+  [[nodiscard]] std::optional<Result> ask(TimePoint deadline, const char* sql) {
+    std::optional<Result> answer;
+    static_cast<void>(succeeds([&] { answer.emplace(perform(deadline, sql)); }));
+    return answer;
   }
-
-  // Tells the echo of a statement however it ends.
-  class Reporter {
-   public:
-    Reporter(const ConnectionSettings& settings, std::string_view sql)
-        : echo_{settings.echo}, sql_{sql}, start_{echo_ ? Clock::now() : TimePoint{}} {}
-    Reporter(const Reporter&) = delete;
-    Reporter& operator=(const Reporter&) = delete;
-    ~Reporter() {
-      if (!echo_) return;
-      try {
-        echo_(detail::without_passwords(sql_), Clock::now() - start_);
-      } catch (...) {  // a log that fails must not undo a statement that did not
-      }
-    }
-
-   private:
-    const Echo& echo_;
-    std::string_view sql_;
-    TimePoint start_;
-  };
 
   std::unique_ptr<detail::Channel> channel_;
-  std::shared_ptr<const ConnectionSettings> settings_;
-  std::string statement_;                        // null-terminated, as libpq wants it; kept for its room
-  bool used_ = false;                            // a statement ran since the last reset
-  bool touched_ = false;                         // one of them may have left something in the session
   TimePoint keeps_up_until_ = TimePoint::min();  // by what was measured last
 };
 

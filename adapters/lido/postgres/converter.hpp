@@ -1,4 +1,5 @@
-// How C++ values become parameters and columns become C++ values: one specialisation of `Converter` a type.
+// How C++ values become parameters and columns become C++ values: one specialisation of `Converter` a type. Here are
+// numbers, bool and text; the other types of values.hpp have headers of their own.
 #pragma once
 
 #include <locale.h>
@@ -6,14 +7,14 @@
 
 #include <charconv>
 #include <concepts>
-#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <vector>
 
 #include <libpq-fe.h>
+
+#include <lido/postgres/detail/catalog.hpp>
 
 namespace lido::postgres {
 
@@ -26,7 +27,18 @@ namespace lido::postgres {
 ///       static std::string write(const Colour& colour);                    // only for parameters
 ///     };
 ///
-/// `static bool accepts(Oid type)` restricts the column types that are read; without it any is.
+/// What else it may have:
+///
+/// | member | without it |
+/// |---|---|
+/// | `static bool accepts(Oid type)`: which types of columns are read | any is |
+/// | `static std::string_view reason(std::string_view text)`: why `read` returned nothing, for the message | "a value
+/// that does not fit" | | `static constexpr Oid type`: the type of a parameter | the server infers it from where the
+/// parameter stands | | `static constexpr Oid element`: the type of the elements when many are passed as an array |
+/// `type` | | `static std::span<const std::byte> bytes(const T&)`: the value in the server's binary format, a view into
+/// it, which then is sent instead of what `write` returns | text is sent |
+///
+/// `write` may return a `std::optional<std::string>`; nothing means that the value cannot be passed.
 template <class T>
 struct Converter;
 
@@ -40,33 +52,15 @@ concept Readable = requires(std::string_view text) {
 /// A type that can be passed as a parameter.
 template <class T>
 concept Writable = requires(const T& value) {
-  { Converter<T>::write(value) } -> std::convertible_to<std::string>;
+  { Converter<T>::write(value) } -> std::convertible_to<std::optional<std::string>>;
 };
 
 namespace detail {
 
-// The numbers of the server's types, fixed for ever by src/include/catalog/pg_type.dat.
-namespace oid {
-inline constexpr Oid boolean = 16, bytea = 17, int8 = 20, int2 = 21, int4 = 23, object = 26, float4 = 700, float8 = 701,
-                     numeric = 1700;
-}
-
-/// The server's name of a usual type, or its number.
-[[nodiscard]] inline std::string type_name(Oid type) {
-  struct Entry {
-    Oid type;
-    std::string_view name;
-  };
-  static constexpr Entry known[] = {
-      {16, "bool"},       {17, "bytea"},     {18, "char"},   {19, "name"},   {20, "int8"},        {21, "int2"},
-      {23, "int4"},       {25, "text"},      {26, "oid"},    {114, "json"},  {700, "float4"},     {701, "float8"},
-      {1042, "bpchar"},   {1043, "varchar"}, {1082, "date"}, {1083, "time"}, {1114, "timestamp"}, {1184, "timestamptz"},
-      {1186, "interval"}, {1700, "numeric"}, {2278, "void"}, {2950, "uuid"}, {3802, "jsonb"},
-  };
-  for (const Entry& entry : known)
-    if (entry.type == type) return std::string{entry.name};
-  return "the type with OID " + std::to_string(type);
-}
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
 
 template <class T>
 concept Integer = std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char> && !std::same_as<T, wchar_t> &&
@@ -99,29 +93,38 @@ template <class T>
   return error == std::errc{} ? std::string{room, end} : std::string{};
 }
 
+[[nodiscard]] constexpr bool is_integer(Oid type) noexcept {
+  return type == oid::int4 || type == oid::int8 || type == oid::int2 || type == oid::numeric || type == oid::object;
+}
+[[nodiscard]] constexpr bool is_number(Oid type) noexcept {
+  return type == oid::float8 || type == oid::float4 || is_integer(type);
+}
+
 }  // namespace detail
 
+/// Integers: `int2`, `int4`, `int8`, `oid` and `numeric`, the value checked against the range of `T`.
 template <detail::Integer T>
 struct Converter<T> {
   static constexpr std::string_view name = sizeof(T) == 1   ? (std::signed_integral<T> ? "int8_t" : "uint8_t")
                                            : sizeof(T) == 2 ? (std::signed_integral<T> ? "int16_t" : "uint16_t")
                                            : sizeof(T) == 4 ? (std::signed_integral<T> ? "int32_t" : "uint32_t")
                                                             : (std::signed_integral<T> ? "int64_t" : "uint64_t");
-  static bool accepts(Oid type) noexcept {
-    using namespace detail;
-    return type == oid::int4 || type == oid::int8 || type == oid::int2 || type == oid::numeric || type == oid::object;
-  }
+  // The smallest that holds every T.
+  static constexpr Oid element = sizeof(T) + std::unsigned_integral<T> <= 2   ? detail::oid::int2
+                                 : sizeof(T) + std::unsigned_integral<T> <= 4 ? detail::oid::int4
+                                 : sizeof(T) + std::unsigned_integral<T> <= 8 ? detail::oid::int8
+                                                                              : detail::oid::numeric;
+  static bool accepts(Oid type) noexcept { return detail::is_integer(type); }
   static std::optional<T> read(std::string_view text) { return detail::parse_number<T>(text); }
   static std::string write(T value) { return detail::print_number(value); }
 };
 
+/// `float4` and `float8`, and what integers are read from.
 template <detail::Floating T>
 struct Converter<T> {
   static constexpr std::string_view name = sizeof(T) == sizeof(float) ? "float" : "double";
-  static bool accepts(Oid type) noexcept {
-    using namespace detail;
-    return type == oid::float8 || type == oid::float4 || Converter<int>::accepts(type);
-  }
+  static constexpr Oid element = sizeof(T) == sizeof(float) ? detail::oid::float4 : detail::oid::float8;
+  static bool accepts(Oid type) noexcept { return detail::is_number(type); }
   static std::optional<T> read(std::string_view text) { return detail::parse_number<T>(text); }
   static std::string write(T value) { return detail::print_number(value); }
 };
@@ -129,6 +132,7 @@ struct Converter<T> {
 template <>
 struct Converter<bool> {
   static constexpr std::string_view name = "bool";
+  static constexpr Oid element = detail::oid::boolean;
   static bool accepts(Oid type) noexcept { return type == detail::oid::boolean; }
   static std::optional<bool> read(std::string_view text) {
     if (text == "t") return true;
@@ -146,33 +150,11 @@ struct Converter<std::string> {
   static std::string write(const std::string& value) { return value; }
 };
 
-/// `bytea`.
+/// A column is read as a view of its text too, see `Field::as`; nothing else is, as it would dangle.
 template <>
-struct Converter<std::vector<std::byte>> {
-  static constexpr std::string_view name = "std::vector<std::byte>";
-  static bool accepts(Oid type) noexcept { return type == detail::oid::bytea; }
-  static std::optional<std::vector<std::byte>> read(std::string_view text) {
-    if (!text.starts_with("\\x") || text.size() % 2 != 0) return std::nullopt;
-    std::vector<std::byte> bytes;
-    bytes.reserve(text.size() / 2 - 1);
-    for (std::size_t i = 2; i < text.size(); i += 2) {
-      unsigned value = 0;
-      const auto [end, error] = std::from_chars(text.data() + i, text.data() + i + 2, value, 16);
-      if (error != std::errc{} || end != text.data() + i + 2) return std::nullopt;
-      bytes.push_back(static_cast<std::byte>(value));
-    }
-    return bytes;
-  }
-  static std::string write(const std::vector<std::byte>& bytes) {
-    static constexpr std::string_view digits = "0123456789abcdef";
-    std::string text = "\\x";
-    text.reserve(2 + 2 * bytes.size());
-    for (const std::byte byte : bytes) {
-      text += digits[std::to_integer<std::size_t>(byte >> 4)];
-      text += digits[std::to_integer<std::size_t>(byte & std::byte{15})];
-    }
-    return text;
-  }
+struct Converter<std::string_view> {
+  static constexpr std::string_view name = "std::string_view";
+  static std::string write(std::string_view value) { return std::string{value}; }
 };
 
 }  // namespace lido::postgres

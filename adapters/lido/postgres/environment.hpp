@@ -1,25 +1,28 @@
-// A pool's settings from environment variables:
-//   DATABASE_URL            the connection string; required
-//   DATABASE_POOL_SIZE      Options::pool_size, 20
-//   DATABASE_MAX_OVERFLOW   Options::max_overflow, 40
-//   DATABASE_POOL_TIMEOUT   Options::pool_timeout in seconds, 30
-//   DATABASE_POOL_RECYCLE   Options::pool_recycle in seconds, 1800; -1 never
-//   DATABASE_POOL_PRE_PING  Options::pre_ping, true
-//   ENVIRONMENT             `test`: no pooling
+// A pool's settings from a connection string and from the environment. Most of `Options` can be set
+//   in a connection string  by the key `pool_size`, `pool_max_overflow`, `pool_timeout` and so on: `pool_` and the
+//                           option's name, unless that begins so; libpq does not see these keys
+//   in the environment      by the variable of that name: `DATABASE_POOL_SIZE`, `DATABASE_POOL_MAX_OVERFLOW`, ...
+// Durations are whole numbers with a unit (`500ms`, `30s`, `5min`, `2h`, `1d`), numbers of seconds, or `never`.
+//
+// What is said closer to the running program wins: the connection string over the environment, the environment over the
+// defaults that the program was compiled with, and what the program changes in an `Environment` over all of them.
+//
+//   DATABASE_URL           the connection string; may be missing where libpq's PGHOST, PGHOSTADDR or PGSERVICE is set
+//   DATABASE_MAX_OVERFLOW  the same as DATABASE_POOL_MAX_OVERFLOW
+//   ENVIRONMENT            `test`: no pooling, unless DATABASE_POOL_POOLING says otherwise
 #pragma once
 
-#include <charconv>
-#include <chrono>
-#include <cstddef>
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
-#include <optional>
+#include <ostream>
 #include <string>
 #include <string_view>
-#include <system_error>
+#include <utility>
 
 #include <lido/postgres/detail/connection_string.hpp>
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/pool_keys.hpp>
+#include <lido/postgres/detail/settings.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 
@@ -36,88 +39,86 @@ using GetVariable = std::function<const char*(const char* name)>;
 
 namespace detail {
 
-class EnvironmentReader {
- public:
-  explicit EnvironmentReader(const GetVariable& get) : get_{get} {}
+// A piece of a password may look like a key.
+[[nodiscard]] inline std::string shown_key(const std::string& key) {
+  const bool plain = key.size() <= 40 && key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+  return plain ? key : "a key that begins with pool_";
+}
 
-  [[nodiscard]] std::optional<std::string> text(const char* variable) const {
-    const char* value = get_(variable);
-    return value == nullptr ? std::nullopt : std::optional<std::string>{value};
-  }
+// An empty one is shown as such; a connection string in the wrong variable is not shown.
+[[nodiscard]] inline std::string shown_value(const std::string& value) {
+  if (value.empty()) return "''";
+  return value.size() > 32 || value.find_first_of("@:=") != std::string::npos ? "(not shown)" : value;
+}
 
-  // Nothing when the variable is not set.
-  [[nodiscard]] std::optional<long> whole(const char* variable, long least, long most,
-                                          const std::string& expected) const {
-    const std::optional<std::string> value = text(variable);
-    if (!value) return std::nullopt;
-    long number = 0;
-    const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), number);
-    const bool parsed = error == std::errc{} && end == value->data() + value->size();
-    if (!parsed || number < least || number > most) throw SettingError{variable, shown(*value), expected};
-    return number;
-  }
-
-  [[nodiscard]] std::optional<bool> flag(const char* variable) const {
-    const std::optional<std::string> value = text(variable);
-    if (!value) return std::nullopt;
-    std::string word;
-    for (const char c : *value) word += lower(c);
-    for (const std::string_view yes : {"true", "1", "yes", "on"})
-      if (word == yes) return true;
-    for (const std::string_view no : {"false", "0", "no", "off"})
-      if (word == no) return false;
-    throw SettingError{variable, shown(*value), "true, 1, yes or on, or false, 0, no or off"};
-  }
-
- private:
-  // An empty one is shown as such; a connection string in the wrong variable is not shown.
-  [[nodiscard]] static std::string shown(const std::string& value) {
-    if (value.empty()) return "''";
-    return value.size() > 32 || value.find_first_of("@:=") != std::string::npos ? "(not shown)" : value;
-  }
-
-  const GetVariable& get_;
-};
+inline void read_variable(Options& options, const Setting& setting, const std::string& name, const GetVariable& get) {
+  const char* const value = name.empty() ? nullptr : get(name.c_str());
+  if (value != nullptr && !assign(options, setting, value))
+    throw SettingError{name, shown_value(value), expected_of(setting)};
+}
 
 }  // namespace detail
 
-/// Reads the variables above; what is not set has the default of `Options`. Throws `SettingError`, naming the variable,
-/// its value unless that is secret, and what was expected. Pass `get` to read from elsewhere.
-[[nodiscard]] inline Environment options_from_environment(const GetVariable& get = [](const char* name) -> const char* {
-  return std::getenv(name);
-}) {
-  const detail::EnvironmentReader reader{get};
-  constexpr long connections = 262'143;
-  constexpr long seconds = 1'000'000'000;
-  Environment environment;
-  Options& options = environment.options;
+/// Takes the `pool_` keys out of `connection_string` and sets `options` by them; options that it does not name keep the
+/// value that they have. Throws `PermanentConnectError` when the string is malformed, `SettingError`, naming the key,
+/// when one is unknown or malformed, and `InvalidOption`. No error shows a value.
+[[nodiscard]] inline Environment options_from_string(const std::string& connection_string, Options options = {}) {
+  detail::SplitString split{connection_string};
+  // First, so that a string that is malformed altogether gets no errors of its pieces.
+  static_cast<void>(detail::ConnectionString{split.rest});
+  for (const auto& [key, value] : split.pool) {
+    const auto* const setting = std::ranges::find(detail::settings, key, &detail::Setting::key);
+    if (setting == detail::settings.end()) {
+      std::string known = "one of";
+      for (const detail::Setting& each : detail::settings) known += ' ' + each.key();
+      throw SettingError{detail::shown_key(key), "", known};
+    }
+    if (!detail::assign(options, *setting, value)) throw SettingError{key, "", detail::expected_of(*setting)};
+  }
+  validate(options);
+  return {std::move(split.rest), std::move(options)};
+}
 
-  const auto url = reader.text("DATABASE_URL");
-  if (!url || url->empty()) throw SettingError{"DATABASE_URL", "", "a connection string, and it is not set"};
+/// Reads the variables above; what is not set keeps the value that it has in `options`. Throws `SettingError`, naming
+/// the variable or key, a variable's value unless that is secret, and what was expected; also `InvalidOption`. Pass
+/// `get` to read from elsewhere; libpq's own variables are read from the environment of the process.
+[[nodiscard]] inline Environment options_from_environment(
+    const GetVariable& get = [](const char* name) -> const char* { return std::getenv(name); }, Options options = {}) {
+  const auto text = [&](const char* name) {
+    const char* const value = get(name);
+    return std::string{value == nullptr ? "" : value};
+  };
+  const std::string url = text("DATABASE_URL");
+  if (url.empty() && text("PGHOST").empty() && text("PGHOSTADDR").empty() && text("PGSERVICE").empty())
+    throw SettingError{"DATABASE_URL", "", "a connection string, and it is not set"};
+  if (text("ENVIRONMENT") == "test") options.pooling = false;
+  for (const detail::Setting& setting : detail::settings) {
+    detail::read_variable(options, setting, std::string{setting.other_variable}, get);
+    detail::read_variable(options, setting, setting.variable(), get);
+  }
   try {
-    static_cast<void>(detail::ConnectionString{*url});
+    return options_from_string(url, std::move(options));
   } catch (const PermanentConnectError& error) {
     throw SettingError{"DATABASE_URL", "", std::string{"another value; "} + error.what()};
   }
-  environment.connection_string = *url;
-
-  if (const auto size = reader.whole("DATABASE_POOL_SIZE", 0, connections, "a whole number from 0 to 262143"))
-    options.pool_size = static_cast<std::size_t>(*size);
-  if (const auto more = reader.whole("DATABASE_MAX_OVERFLOW", 0, connections, "a whole number from 0 to 262143"))
-    options.max_overflow = static_cast<std::size_t>(*more);
-  if (options.pool_size + options.max_overflow == 0)
-    throw SettingError{"DATABASE_POOL_SIZE", "0", "at least 1 together with DATABASE_MAX_OVERFLOW"};
-  if (const auto timeout = reader.whole("DATABASE_POOL_TIMEOUT", 0, seconds, "a whole number of seconds, 0 or more"))
-    options.pool_timeout = std::chrono::seconds{*timeout};
-  if (const auto age =
-          reader.whole("DATABASE_POOL_RECYCLE", -1, seconds, "a whole number of seconds above 0, or -1 for never")) {
-    if (*age == 0)
-      throw SettingError{"DATABASE_POOL_RECYCLE", "0", "a whole number of seconds above 0, or -1 for never"};
-    options.pool_recycle = *age < 0 ? Duration::max() : Duration{std::chrono::seconds{*age}};
-  }
-  if (const auto ping = reader.flag("DATABASE_POOL_PRE_PING")) options.pre_ping = *ping;
-  options.pooling = reader.text("ENVIRONMENT") != "test";
-  return environment;
 }
+
+/// The options that a connection string can hold, as it would hold them: `pool_size=20 pool_max_overflow=40 ...`. There
+/// is nothing secret among them.
+[[nodiscard]] inline std::string to_string(const Options& options) {
+  std::string text;
+  for (const detail::Setting& setting : detail::settings) {
+    text += (text.empty() ? "" : " ") + setting.key() + '=';
+    const std::string value = detail::print(options, setting);
+    const bool plain = !value.empty() && std::ranges::all_of(value, detail::is_word);
+    if (!plain) text += '\'';
+    for (const char c : value) (c == '\'' || c == '\\') ? (text += '\\') += c : text += c;
+    if (!plain) text += '\'';
+  }
+  return text;
+}
+
+/// As `to_string` has it.
+inline std::ostream& operator<<(std::ostream& out, const Options& options) { return out << to_string(options); }
 
 }  // namespace lido::postgres

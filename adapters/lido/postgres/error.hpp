@@ -115,10 +115,11 @@ class ResultError : public Error {
   std::string actual_;
 };
 
-/// A setting from the environment is missing or malformed.
+/// A setting from the environment or in a connection string is missing, unknown or malformed.
 class SettingError : public Error {
  public:
-  /// Names the variable, its value unless that is secret (then pass nothing), and what would have been right.
+  /// Names the variable or key, its value unless that may be secret (then pass nothing), and what would have been
+  /// right.
   SettingError(const std::string& variable, const std::string& value, std::string_view expected)
       : Error{variable + (value.empty() ? "" : "=" + value) + ": expected " + std::string{expected}},
         variable_{variable} {}

@@ -1,6 +1,7 @@
 // The settings of a PostgreSQL pool.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -8,8 +9,10 @@
 #include <memory>
 #include <mutex>
 #include <ostream>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
@@ -24,6 +27,21 @@ enum class ResetLevel : std::uint8_t {
   discard_all,  ///< and DISCARD ALL, if any statement was run
 };
 
+/// As connection strings and the environment spell it.
+[[nodiscard]] constexpr std::string_view to_string(ResetLevel level) noexcept {
+  switch (level) {
+    case ResetLevel::none:
+      return "none";
+    case ResetLevel::rollback:
+      return "rollback";
+    case ResetLevel::targeted:
+      return "targeted";
+    case ResetLevel::discard_all:
+      return "discard_all";
+  }
+  return "unknown";
+}
+
 /// Told of each statement after it ran, with its text (no parameters, no passwords) and how long it took. Called by the
 /// threads that run the statements; what it throws is ignored.
 using Echo = std::function<void(std::string_view sql, Duration took)>;
@@ -37,14 +55,31 @@ using Echo = std::function<void(std::string_view sql, Duration took)>;
   };
 }
 
+/// What a password is asked for: where the connection goes as far as settings say, empty where libpq decides.
+struct PasswordRequest {
+  std::string host{};      ///< as it is written: a name, an address, a directory, or several with commas between
+  std::string port{};      ///< likewise
+  std::string user{};      ///< the role
+  std::string database{};  ///< its name
+  TimePoint deadline = TimePoint::max();  ///< the open is given up by then
+  std::stop_token stop{};                 ///< requested when the pool closes
+};
+
+/// Returns the password of one connection. Called once for each that is opened, by the thread that opens it and with no
+/// lock held; several may be opened at a time. May block until the deadline. What it throws makes a failed open, and is
+/// not shown, as it may hold a secret: trying again cannot help where it is a `PermanentFailure`.
+using PasswordSource = std::function<std::string(const PasswordRequest&)>;
+
 /// What one connection remembers; a pool fills it from its `Options`.
 struct ConnectionSettings {
   std::string application_name{};                ///< what pg_stat_activity shows; empty: the connection string's
   Duration statement_timeout = Duration::max();  ///< see `Options::statement_timeout`
   ResetLevel reset = ResetLevel::targeted;       ///< see `Options::reset`
+  std::size_t statement_cache = 128;             ///< see `Options::statement_cache`
   Echo echo{};                                   ///< see `Options::echo`
   bool load_balance_hosts = false;               ///< see `Options::load_balance_hosts`
   Duration max_lag = Duration::max();            ///< see `Options::max_lag`
+  PasswordSource password{};                     ///< see `Options::password`
 };
 
 /// Settings of `Pool`, for designated initialisers; whatever is left out has the default given here.
@@ -93,6 +128,12 @@ struct Options {
   /// views, defaults and operators call; where these change settings or take session locks, use `discard_all`.
   ResetLevel reset = ResetLevel::targeted;
 
+  /// How many statements a connection remembers, the least recently used going first. One that `exec` runs for a second
+  /// time is prepared on the server, and is neither sent nor parsed from then on. Zero: none is ever prepared, as a
+  /// pooler wants it that mixes sessions and does not track prepared statements (PgBouncer in transaction mode).
+  /// Range: 0 to 65536.
+  std::size_t statement_cache = 128;
+
   /// How long a connection lies idle before the server is asked whether it still lives. `Duration::max()`: never.
   /// Range: more than 0.
   Duration keep_alive = std::chrono::minutes{2};
@@ -113,6 +154,10 @@ struct Options {
   /// Told of every statement, for instance `echo_to(std::clog)`; empty for silence.
   Echo echo{};
 
+  /// Asked for the password of every connection that is opened, for instance for a token that is valid for a short
+  /// while only; wins over a password in the connection string. Empty: the password is libpq's business.
+  PasswordSource password{};
+
   /// Shown in messages and metrics, so that several pools can be told apart.
   std::string name = "postgres";
 
@@ -120,32 +165,75 @@ struct Options {
   std::string application_name{};
 };
 
+namespace detail {
+
+// PostgreSQL's own bound of max_connections, which keeps a typing error from becoming an allocation.
+inline constexpr std::size_t most_connections = 262'143;
+
+/// One of the `Options` that can be set in a connection string, by the environment, and in code. What all of these know
+/// of it is here.
+struct Setting {
+  using Member = std::variant<std::size_t Options::*, Duration Options::*, bool Options::*, std::string Options::*,
+                              ResetLevel Options::*>;
+
+  std::string_view option;               ///< the member's name
+  Member member;                         ///< the member
+  bool zero = false;                     ///< of a duration: zero is in its range
+  std::size_t most = most_connections;   ///< of a number: the end of its range
+  std::string_view other_variable = {};  ///< a second name in the environment
+
+  /// In a connection string: `pool_` and the option's name, unless that begins so.
+  [[nodiscard]] std::string key() const {
+    return (option.starts_with("pool_") ? std::string{} : std::string{"pool_"}).append(option);
+  }
+  /// In the environment: `DATABASE_POOL_SIZE` for `pool_size`.
+  [[nodiscard]] std::string variable() const {
+    std::string name = "DATABASE_" + key();
+    for (char& c : name) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+    return name;
+  }
+};
+
+// Of the other members `application_name` is libpq's key and variable (PGAPPNAME), and functions are code.
+inline constexpr std::array settings{
+    Setting{.option = "pool_size", .member = &Options::pool_size},
+    Setting{.option = "max_overflow", .member = &Options::max_overflow, .other_variable = "DATABASE_MAX_OVERFLOW"},
+    Setting{.option = "pool_timeout", .member = &Options::pool_timeout, .zero = true},
+    Setting{.option = "pool_recycle", .member = &Options::pool_recycle},
+    Setting{.option = "pre_ping", .member = &Options::pre_ping},
+    Setting{.option = "pre_ping_after", .member = &Options::pre_ping_after, .zero = true},
+    Setting{.option = "pooling", .member = &Options::pooling},
+    Setting{.option = "linger", .member = &Options::linger, .zero = true},
+    Setting{.option = "connect_timeout", .member = &Options::connect_timeout},
+    Setting{.option = "check_timeout", .member = &Options::check_timeout},
+    Setting{.option = "reset_timeout", .member = &Options::reset_timeout},
+    Setting{.option = "statement_timeout", .member = &Options::statement_timeout},
+    Setting{.option = "reset", .member = &Options::reset},
+    Setting{.option = "statement_cache", .member = &Options::statement_cache, .most = 65'536},
+    Setting{.option = "keep_alive", .member = &Options::keep_alive},
+    Setting{.option = "leak_after", .member = &Options::leak_after},
+    Setting{.option = "load_balance_hosts", .member = &Options::load_balance_hosts},
+    Setting{.option = "max_lag", .member = &Options::max_lag},
+    Setting{.option = "name", .member = &Options::name},
+};
+
+}  // namespace detail
+
 /// Throws `InvalidOption`, naming the field, unless every field is in its range.
 inline void validate(const Options& options) {
-  // PostgreSQL's own bound of max_connections, which keeps a typing error from becoming an allocation.
-  constexpr std::size_t most = 262'143;
-  const auto positive = [](Duration value, const char* field) {
-    if (value <= Duration::zero()) throw InvalidOption{field, "a duration above zero"};
-  };
-  const auto not_negative = [](Duration value, const char* field) {
-    if (value < Duration::zero()) throw InvalidOption{field, "a duration of zero or more"};
-  };
-  if (options.pool_size > most) throw InvalidOption{"Options::pool_size", "at most 262143"};
-  if (options.max_overflow > most - options.pool_size)
-    throw InvalidOption{"Options::max_overflow", "at most 262143 together with pool_size"};
+  for (const detail::Setting& setting : detail::settings) {
+    const std::string field = std::string{"Options::"}.append(setting.option);
+    if (const auto* number = std::get_if<std::size_t Options::*>(&setting.member); number != nullptr)
+      if (options.**number > setting.most) throw InvalidOption{field, "at most " + std::to_string(setting.most)};
+    if (const auto* span = std::get_if<Duration Options::*>(&setting.member); span != nullptr)
+      if (const Duration value = options.**span; value < Duration{setting.zero ? 0 : 1})
+        throw InvalidOption{field, setting.zero ? "a duration of zero or more" : "a duration above zero"};
+  }
+  if (options.max_overflow > detail::most_connections - options.pool_size)
+    throw InvalidOption{"Options::max_overflow",
+                        "at most " + std::to_string(detail::most_connections) + " together with pool_size"};
   if (options.pool_size + options.max_overflow == 0)
     throw InvalidOption{"Options::pool_size", "at least 1 together with max_overflow"};
-  not_negative(options.pool_timeout, "Options::pool_timeout");
-  positive(options.pool_recycle, "Options::pool_recycle");
-  not_negative(options.pre_ping_after, "Options::pre_ping_after");
-  not_negative(options.linger, "Options::linger");
-  positive(options.connect_timeout, "Options::connect_timeout");
-  positive(options.check_timeout, "Options::check_timeout");
-  positive(options.reset_timeout, "Options::reset_timeout");
-  positive(options.keep_alive, "Options::keep_alive");
-  positive(options.leak_after, "Options::leak_after");
-  positive(options.statement_timeout, "Options::statement_timeout");
-  positive(options.max_lag, "Options::max_lag");
 }
 
 }  // namespace lido::postgres

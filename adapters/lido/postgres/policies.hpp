@@ -49,13 +49,17 @@ struct InvalidateOnFailover {
   }
 };
 
-constexpr bool may_block(const InvalidateOnFailover&, const ConnectionInfo& info) noexcept {
-  return info.moment == Moment::release || info.moment == Moment::discard;
+inline bool may_block(const InvalidateOnFailover&, const Connection& connection, const ConnectionInfo&) noexcept {
+  return connection.has_lost_server_may_block();
 }
 
 /// Notices a lost server; retires by age; puts the session in order when it comes back, as `ConnectionSettings::reset`
 /// says.
 using Recycle = AllOf<InvalidateOnFailover, RetireAfter, ResetOnReturn>;
+
+inline bool may_block(const CheckSession& policy, const Connection& connection, const ConnectionInfo& info) noexcept {
+  return (policy.ping && info.idle >= policy.after) || connection.keeps_up_may_block();
+}
 
 inline void validate(const Growth& policy) { lido::validate(policy.overflow); }
 

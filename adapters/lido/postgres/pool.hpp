@@ -37,15 +37,11 @@ class Connector {
 /// A pool of sessions with the settings of `Options`; all its members are those of `lido::Pool`.
 class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
  public:
-  /// A pool on `connection_string`, a URI or `key=value` pairs as libpq takes them. Opens nothing yet. Throws
-  /// `PermanentConnectError` when the string is malformed and `InvalidOption`, naming the field.
+  /// A pool on `connection_string`, a URI or `key=value` pairs as libpq takes them. Its `pool_` keys win over `options`
+  /// (see environment.hpp). Opens nothing yet. Throws `PermanentConnectError` when the string is malformed,
+  /// `SettingError`, naming the key, and `InvalidOption`, naming the field.
   explicit Pool(const std::string& connection_string, const Options& options = {})
-      : lido::Pool<Connection, Growth, CheckSession, Recycle>{
-            Connector{connection_string, settings_of(options)},
-            {.overflow = {options.pool_size, options.max_overflow, options.linger}, .pooling = options.pooling},
-            {.ping = options.pre_ping, .after = options.pre_ping_after},
-            Recycle{InvalidateOnFailover{}, RetireAfter{.age = options.pool_recycle}, ResetOnReturn{}},
-            pool_options_of(options)} {}
+      : Pool{Parsed{options_from_string(connection_string, options)}} {}
 
   /// A pool as the environment says: `Pool pool{options_from_environment()};`.
   explicit Pool(const Environment& environment) : Pool{environment.connection_string, environment.options} {}
@@ -53,14 +49,26 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
   Pool& operator=(const Pool&) = delete;
 
  private:
+  // Its string has no `pool_` keys any more, and its options are in their ranges.
+  struct Parsed : Environment {};
+  explicit Pool(const Parsed& from)
+      : lido::Pool<Connection, Growth, CheckSession, Recycle>{
+            Connector{from.connection_string, settings_of(from.options)},
+            {.overflow = {from.options.pool_size, from.options.max_overflow, from.options.linger},
+             .pooling = from.options.pooling},
+            {.ping = from.options.pre_ping, .after = from.options.pre_ping_after},
+            Recycle{InvalidateOnFailover{}, RetireAfter{.age = from.options.pool_recycle}, ResetOnReturn{}},
+            pool_options_of(from.options)} {}
+
   [[nodiscard]] static ConnectionSettings settings_of(const Options& options) {
-    validate(options);
     return {.application_name = options.application_name,
             .statement_timeout = options.statement_timeout,
             .reset = options.reset,
+            .statement_cache = options.statement_cache,
             .echo = options.echo,
             .load_balance_hosts = options.load_balance_hosts,
-            .max_lag = options.max_lag};
+            .max_lag = options.max_lag,
+            .password = options.password};
   }
   [[nodiscard]] static PoolOptions pool_options_of(const Options& options) {
     PoolOptions pool;
@@ -81,13 +89,13 @@ class TestPool : public Pool {
  public:
   /// As the constructors of `Pool`; `Options::pooling` is ignored.
   explicit TestPool(const std::string& connection_string, Options options = {})
-      : Pool{connection_string, without_pooling(std::move(options))} {}
+      : Pool{without_pooling(options_from_string(connection_string, std::move(options)))} {}
   explicit TestPool(const Environment& environment) : TestPool{environment.connection_string, environment.options} {}
 
  private:
-  [[nodiscard]] static Options without_pooling(Options options) {
-    options.pooling = false;
-    return options;
+  [[nodiscard]] static Environment without_pooling(Environment environment) {
+    environment.options.pooling = false;
+    return environment;
   }
 };
 

@@ -24,11 +24,15 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
   using typename Base::StopToken;
   using typename Base::Turn;
 
-  // One acquire, living in its caller's memory: `try_now`, then `wait`, then `result`, each where the one before says
-  // so. Destroyed at any time before `done` is called, it leaves the queue, or gives back what it was granted.
+  // False in the child of a fork, where this core is the parent's: its threads do not exist, its locks may be held for
+  // ever, and its connections are in use elsewhere. It is never freed there.
+  [[nodiscard]] bool is_ours() const noexcept { return mark_.is_ours(); }
+
+  // One acquire, living in its caller's memory: `try_now`, then `wait` where that says so, then `result`. Destroyed at
+  // any time before `done` is called, it leaves the queue, or gives back what it was granted.
   class Request : private Waiter<Slot> {
    public:
-    // Called once, by whoever settles the request; its last access to it.
+    // Called once after `wait`, by whoever settles the request; its last access to it.
     using Done = void (*)(Request&) noexcept;
 
     Request(AsyncLending& pool, Duration timeout, StopToken stop, std::source_location where, Done done) noexcept
@@ -40,7 +44,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
           asker_{Platform::this_thread()},
           done_{done} {}
     ~Request() {
-      if (taken_) return;
+      if (taken_ || !keep_ || !pool_.is_ours()) return;
       if (waits_) withdraw();
       if (this->slot != nullptr) pool_.give_back(*this->slot, nullptr);
     }
@@ -61,22 +65,25 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       return false;
     }
 
-    // Waits. True: `done` will be called, or has been. False: there is a result already. Throws what an acquire throws,
-    // and `std::system_error` where the thread that keeps time cannot be started.
-    bool wait() {
+    // Has `done` called, later or before it returns. Throws what an acquire throws, and `std::system_error` where the
+    // thread that keeps time cannot be started: then `done` is not called.
+    void wait() {
+      const Resumption::Hold hold;  // nobody destroys this request before it is done here
       keep_.emplace(pool_);
-      if (this->at != TimePoint::max()) pool_.start_alarm();
+      if (timeout_ > Duration::zero() && this->at != TimePoint::max()) pool_.start_alarm();
       // Whoever settles it may do so before the call that makes it known returns.
       lined_up_ = this->slot == nullptr;
       waits_ = true;
       if (lined_up_)
         line_up();
-      else
-        ask_worker();
+      else if (!ask_worker())
+        return done_(*this);
       if (stop_.stop_possible()) on_stop_.emplace(stop_, Cancel{*this});
       work_inline();
-      // From here on the request may be gone.
-      return phase_.exchange(Phase::waiting, std::memory_order_acq_rel) != Phase::told;
+      // From here on the request may be gone, unless it has been told already.
+      auto begun = Phase::starting;
+      if (!phase_.compare_exchange_strong(begun, Phase::waiting, std::memory_order_acq_rel, std::memory_order_acquire))
+        done_(*this);
     }
 
     // The slot, now the caller's; or throws. Once.
@@ -97,28 +104,43 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       }
     }
 
+    // Once `wait` has returned, while it lives. Harmless when it is over.
+    void cancel() noexcept {
+      if (!waits_) return;
+      const Resumption::Hold hold;  // as in `wait`
+      {
+        Turn lock = pool_.turn();
+        cancelled_ = true;
+        if (!pool_.take_back(*this)) {
+          pool_.market_.leave(*this, Fate::cancelled, false, lock);
+          return;
+        }
+      }
+      pool_.give_back(*std::exchange(this->slot, nullptr), nullptr);
+      settle_at_once(Fate::cancelled);
+      heard(*this);
+    }
+
    private:
     // Between whoever settles the request and whoever waits for it or withdraws it: the one that comes second to the
     // exchange knows of the other.
     enum class Phase : std::uint8_t { starting, waiting, told, withdrawn };
 
     struct Cancel {
-      void operator()() const noexcept {
-        Turn lock = request.pool_.turn();
-        request.pool_.market_.leave(request, Fate::cancelled, false, lock);
-      }
+      void operator()() const noexcept { request.cancel(); }
       Request& request;
     };
 
     static void heard(Waiter<Slot>& waiter) noexcept {
       auto& self = static_cast<Request&>(waiter);
+      const Resumption::Hold hold;  // as in `wait`
       if (self.fate.load(std::memory_order_relaxed) == Fate::granted && !self.accept()) return;
       switch (self.phase_.exchange(Phase::told, std::memory_order_acq_rel)) {
         case Phase::waiting:
           return self.done_(self);
         case Phase::withdrawn:
           return self.parker_.unpark();
-        default:  // `wait` sees it
+        default:  // `wait` goes on
           return;
       }
     }
@@ -127,12 +149,12 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
     bool accept() noexcept {
       const TimePoint now = Platform::now();
       const bool asked_worker = std::exchange(with_worker_, false);
-      if (reads_clock && now > this->at && timeout_ > Duration::zero()) {
+      if (reads_clock && now >= this->at && timeout_ > Duration::zero()) {
         // Too late to be checked: it is passed on, and not condemned for the lack of time.
         pool_.give_back(*std::exchange(this->slot, nullptr), nullptr);
         return settle_at_once(Fate::abandoned);
       }
-      if (!asked_worker && needs_worker(now)) return ask_worker(), false;
+      if (!asked_worker && needs_worker(now)) return !ask_worker();
       if (!lend(now)) return !line_up_again();
       if (lined_up_) {
         const Turn lock = pool_.turn();
@@ -156,7 +178,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       Turn lock = pool_.turn();
       if (pool_.market_.closed()) return !settle_at_once(Fate::closed);
       // Both have found it with a slot in hand, and do not come again. The lock orders them before this.
-      if (phase_.load(std::memory_order_relaxed) == Phase::withdrawn || stop_.stop_requested())
+      if (phase_.load(std::memory_order_relaxed) == Phase::withdrawn || cancelled_)
         return !settle_at_once(Fate::cancelled);
       if (now >= this->at) return !settle_at_once(Fate::abandoned);
       lined_up_ = true;
@@ -166,12 +188,12 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
     }
 
     void withdraw() noexcept {
-      on_stop_.reset();
-      // First the phase, then the lock: see `line_up_again`.
+      // First the phase, so that nobody calls `done` any more; then the lock: see `line_up_again`.
       if (phase_.exchange(Phase::withdrawn, std::memory_order_acq_rel) == Phase::told) return;
+      on_stop_.reset();
       {
         Turn lock = pool_.turn();
-        if (pool_.market_.leave(*this, Fate::cancelled, true, lock)) {
+        if (pool_.take_back(*this) || pool_.market_.leave(*this, Fate::cancelled, true, lock)) {
           ++pool_.totals_.cancelled;
           return;
         }
@@ -179,26 +201,34 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       parker_.park();  // it is being told just now, or a worker is at its connection
     }
 
-    void ask_worker() noexcept {
-      Turn lock = pool_.turn();
-      this->fate.store(Fate::granted, std::memory_order_relaxed);
-      with_worker_ = true;
-      pool_.asked_.push(*this);
-      pool_.market_.wake_worker(lock);
+    // False: no worker will come any more, and it is settled instead.
+    bool ask_worker() noexcept {
+      {
+        Turn lock = pool_.turn();
+        if (!pool_.stopping_) {
+          this->fate.store(Fate::granted, std::memory_order_relaxed);
+          with_worker_ = true;
+          pool_.ask(*this, timeout_ > Duration::zero(), lock);
+          return true;
+        }
+      }
+      pool_.give_back(*std::exchange(this->slot, nullptr), nullptr);
+      return !settle_at_once(Fate::closed);
     }
 
     // Without workers the caller's thread opens for itself.
     void work_inline() noexcept {
       if (!pool_.market_.inline_work()) return;
-      while (this->fate.load(std::memory_order_relaxed) == Fate::waiting && pool_.do_one(true, this->at)) {
+      while (Platform::now() < this->at && pool_.do_one(true, {.deadline = this->at, .waiter = this, .stop = &stop_})) {
       }
     }
 
     [[nodiscard]] bool needs_worker(TimePoint now) const noexcept {
       if (!reads_clock || pool_.market_.inline_work()) return false;
       const ConnectionInfo facts = pool_.info(*this->slot, Moment::acquire, now, pool_.options_.check_timeout);
-      return may_block(pool_.recycle_, facts) ||
-             (!this->slot->fresh.load(std::memory_order_relaxed) && may_block(pool_.health_, facts));
+      const Connection& connection = this->slot->connection;
+      return may_block(pool_.recycle_, connection, facts) ||
+             (!this->slot->fresh.load(std::memory_order_relaxed) && may_block(pool_.health_, connection, facts));
     }
 
     // False: the connection was unfit, and is gone.
@@ -206,7 +236,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       // A caller that does not wait still gives the check its time.
       const bool patient = timeout_ > Duration::zero();
       const TimePoint deadline = patient ? this->at : saturating_add(now, pool_.options_.check_timeout);
-      if (pool_.lend(*this->slot, now, deadline, where_, asker_)) return true;
+      if (pool_.lend(*this->slot, now, deadline, where_, asker_)) return this->slot->hurried = true;
       this->slot = nullptr;
       unfit_ = true;
       return false;
@@ -230,6 +260,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
     bool waits_ = false;        // somebody else may know of it
     bool lined_up_ = false;     // it stood in the queue
     bool with_worker_ = false;  // a worker is to check its connection
+    bool cancelled_ = false;    // it is to be; owned by the lock
     bool unfit_ = false;        // it was offered a connection that was not fit
     bool taken_ = false;        // the result was taken
   };
@@ -238,6 +269,9 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
   using Base::market_;
   using Base::options_;
   using Base::totals_;
+
+ private:
+  typename Platform::ProcessMark mark_;
 };
 
 }  // namespace lido::detail

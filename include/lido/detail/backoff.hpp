@@ -25,19 +25,24 @@ class Backoff {
   [[nodiscard]] const std::exception_ptr& cause() const noexcept { return cause_; }
   [[nodiscard]] bool permanent() const noexcept { return permanent_; }
 
-  void failed(std::exception_ptr cause, bool permanent, TimePoint now) noexcept {
+  // A pause counts from the beginning of the attempt that failed. Each of these three returns what was the cause
+  // before: to be dropped without the lock.
+  std::exception_ptr failed(std::exception_ptr cause, bool permanent, TimePoint begun) noexcept {
     cap_ = !failing() ? first_ : cap_ > longest_ / 2 ? longest_ : cap_ * 2;
-    cause_ = std::move(cause);
     permanent_ = permanent;
-    // At the longest the jitter of the earlier pauses has spread the attempts of many pools; a full pause then halves
-    // the rate at which a server that is away is asked.
+    // The longest is taken in full: a random one would either ask more often than once in that time, or be longer and
+    // find a server that came back later. By then the earlier ones have spread the attempts of many pools.
     const Duration::rep least = cap_ == longest_ ? cap_.count() : 0;
-    until_ = saturating_add(now, Duration{std::uniform_int_distribution<Duration::rep>{least, cap_.count()}(random_)});
+    until_ =
+        saturating_add(begun, Duration{std::uniform_int_distribution<Duration::rep>{least, cap_.count()}(random_)});
+    return note(std::move(cause));
   }
-  void succeeded() noexcept {
+  // A failure that says nothing about the next attempt.
+  std::exception_ptr note(std::exception_ptr cause) noexcept { return std::exchange(cause_, std::move(cause)); }
+  std::exception_ptr succeeded() noexcept {
     cap_ = Duration::zero();
-    cause_ = nullptr;
     permanent_ = false;
+    return note(nullptr);
   }
 
  private:

@@ -33,6 +33,21 @@ class Chores : public Shared {
   using Turn = detail::Turn<Slot, Platform>;
   using Connector = std::function<void(Slot&, const OpenInfo&)>;  // makes the connection in its slot
 
+  // For whom a job is done; nobody in particular where it is left out. Without workers callers do jobs for themselves.
+  struct Asker {
+    TimePoint deadline = TimePoint::max();
+    Waiter<Slot>* waiter = nullptr;
+    const typename Platform::StopToken* stop = nullptr;
+
+    [[nodiscard]] bool gave_up() const noexcept {
+      return (stop != nullptr && stop->stop_requested()) || Platform::now() >= deadline;
+    }
+    // Needs the lock.
+    void done() const noexcept {
+      if (waiter != nullptr) waiter->busy = false;
+    }
+  };
+
   // False where no policy can tell one time from another: such a pool reads no clock on its fast path.
   static constexpr bool reads_clock = !always_keeps<Health> || !always_keeps<Recycle>;
 
@@ -47,14 +62,16 @@ class Chores : public Shared {
                 {.barging_limit = options_.barging_limit,
                  .openers = worker_count_ > 1 ? worker_count_ - 1 : worker_count_,
                  .backoff_min = options_.backoff_min,
-                 .backoff_max = options_.backoff_max}},
+                 .backoff_max = options_.backoff_max,
+                 .open_timeout = options_.open_timeout}},
         signals_{signals},
         random_{static_cast<std::minstd_rand::result_type>(Platform::entropy())} {}
 
   [[nodiscard]] Turn turn() noexcept { return Turn{market_.mutex()}; }
 
-  // Opens the connection of a slot that is opening. Blocks until the connector returns, which is told to by `deadline`.
-  void open(Slot& slot, TimePoint deadline) noexcept {
+  // Opens the connection of a slot that is opening. Blocks until the connector returns, which is told to by the asker's
+  // deadline, and to stop when the asker stops.
+  void open(Slot& slot, const Asker& asker) noexcept {
     const TimePoint begun = Platform::now();
     std::exception_ptr failure;
     bool permanent = false;
@@ -65,9 +82,11 @@ class Chores : public Shared {
       slot.spread.store(std::uniform_real_distribution<double>{}(random_), std::memory_order_relaxed);
     }
     try {
-      const OpenInfo info{.deadline = std::min(deadline, saturating_add(begun, options_.open_timeout)),
+      std::optional<EitherStop> either;
+      if (asker.stop != nullptr && asker.stop->stop_possible()) either.emplace(closing_.get_token(), *asker.stop);
+      const OpenInfo info{.deadline = std::min(asker.deadline, saturating_add(begun, options_.open_timeout)),
                           .id = slot.id.load(std::memory_order_relaxed),
-                          .stop = closing_.get_token()};
+                          .stop = either ? either->source.get_token() : closing_.get_token()};
       connector_(slot, info);
       made = true;
       const TimePoint now = Platform::now();
@@ -87,44 +106,52 @@ class Chores : public Shared {
     }
     if (failure) {
       if (made) destroy(slot);
+      const bool given_up = !permanent && asker.gave_up();
       const bool heard = signals_.open_failed.empty() || !signals_.open_failed.emit(failure);
       Turn lock = turn();
+      asker.done();
       ++totals_.open_failures;
       if (!heard) ++totals_.listener_errors;
-      market_.open_failed(slot, failure, permanent, lock);
+      given_up ? market_.open_given_up(slot, failure, lock)
+               : market_.open_failed(slot, failure, permanent, begun, lock);
       return;
     }
     Turn lock = turn();
+    asker.done();
     ++totals_.opened;
     totals_.open.record(Platform::now() - begun);
     market_.opened(slot, lock);
   }
 
   // Closes the connection of a slot that is closing. Blocks for as long as the connection's destructor does.
-  void close(Slot& slot) noexcept {
+  void close(Slot& slot, const Asker& asker) noexcept {
     const TimePoint now = Platform::now();
     const bool heard =
         signals_.close.empty() || !signals_.close.emit(slot.connection, slot.info(Moment::sweep, now, now));
     const bool destroyed = destroy(slot);
     Turn lock = turn();
+    asker.done();
     ++totals_.closed;
     if (!heard) ++totals_.listener_errors;
     if (!destroyed) ++totals_.listener_errors;
     market_.vacate(slot, lock);
   }
 
-  // Does one queued job, if there is one that this thread may do.
-  bool do_one(bool may_open, TimePoint deadline) noexcept {
+  // Does one queued job, if there is one that this thread may do. Whoever waits gets no connection meanwhile but the
+  // one that it opens, as it could not take it: a connector may hang.
+  bool do_one(bool may_open, const Asker& asker = {}) noexcept {
     Slot* to_close = nullptr;
     Slot* to_open = nullptr;
     {
       const Turn lock = turn();
+      if (asker.waiter != nullptr && !market_.begin_work(*asker.waiter)) return false;
       to_close = market_.closes().pop();
       if (to_close == nullptr && may_open) to_open = market_.opens().pop();
+      if (to_close == nullptr && to_open == nullptr) return asker.done(), false;
     }
-    if (to_close != nullptr) close(*to_close);
-    if (to_open != nullptr) open(*to_open, deadline);
-    return to_close != nullptr || to_open != nullptr;
+    if (to_close != nullptr) close(*to_close, asker);
+    if (to_open != nullptr) open(*to_open, asker);
+    return true;
   }
 
   // Fills in when a slot was lent or given back where the fast path reads no clock: from then on "at least so long".
@@ -158,6 +185,20 @@ class Chores : public Shared {
     }
   }
 
+  // Requested as soon as one of two is.
+  struct EitherStop {
+    struct Pass {
+      std::stop_source& source;
+      void operator()() const noexcept { source.request_stop(); }
+    };
+    EitherStop(const std::stop_token& one, const typename Platform::StopToken& other)
+        : first{one, Pass{source}}, second{other, Pass{source}} {}
+
+    std::stop_source source;
+    std::stop_callback<Pass> first;
+    typename Platform::template StopCallback<Pass> second;
+  };
+
   // While it lives, what a pool without workers queues is done by this thread.
   class Help {
    public:
@@ -183,7 +224,7 @@ class Chores : public Shared {
     Sleeper<Platform> self;
     for (;;) {
       if (worker_count_ == 0)
-        while (do_one(true, deadline)) {
+        while (do_one(Platform::now() < deadline, {.deadline = deadline})) {
         }
       TimePoint due = deadline;
       {

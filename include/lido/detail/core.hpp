@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -26,6 +27,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
 
  public:
   using Base::Base;
+  using Base::is_ours;
   using Base::reads_clock;
   using typename Base::Slot;
   using typename Base::Turn;
@@ -40,6 +42,9 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
       now = Platform::now();
       const ConnectionInfo facts = this->info(slot, Moment::release, now, options_.reset_timeout);
       slot.record_use(facts.held);
+      if (slot.hurried && may_block(this->recycle_, std::as_const(slot.connection), facts) &&
+          this->leave_to_worker(slot, now))
+        return;
       keep = this->recycles(slot, facts);
     }
     if (!signals_.release.empty()) this->tell(signals_.release, slot, Moment::release);
@@ -58,9 +63,11 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
 
   void discard(Slot& slot) noexcept {
     if (!is_ours()) return disown(slot);
-    if constexpr (!always_keeps<Recycle>)  // what it is closed for may be true of others, too
-      static_cast<void>(
-          this->recycles(slot, this->info(slot, Moment::discard, Platform::now(), options_.reset_timeout)));
+    if constexpr (!always_keeps<Recycle>) {  // what it is closed for may be true of others, too
+      const ConnectionInfo facts = this->info(slot, Moment::discard, Platform::now(), options_.reset_timeout);
+      if (!slot.hurried || !may_block(this->recycle_, std::as_const(slot.connection), facts))
+        static_cast<void>(this->recycles(slot, facts));
+    }
     this->give_back(slot, &Statistics::discarded);
   }
 
@@ -137,8 +144,10 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   void resize(Growth growth) {
     const std::size_t size = growth.plan({}).max_size;
     {
-      Turn lock = this->turn();
+      // Not the queue's lock: slots are allocated.
+      const std::scoped_lock one_at_a_time{resizing_};
       market_.slots().grow_to(size);
+      Turn lock = this->turn();
       market_.resize(std::move(growth), lock);
     }
     after_turn();
@@ -159,7 +168,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   void maintain() noexcept {
     const typename Base::Help help{*this};
     this->sweep();
-    while (this->do_one(true, TimePoint::max())) {
+    while (this->do_one(true)) {
     }
   }
 
@@ -209,10 +218,6 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
 
   // --- after a fork -----------------------------------------------------------------------------------------------
 
-  // False in the child of a fork, where this core is the parent's: its threads do not exist, its locks may be held for
-  // ever, and its connections are in use elsewhere. It is never freed there.
-  [[nodiscard]] bool is_ours() const noexcept { return mark_.is_ours(); }
-
   // A core like this one, for the child. Takes no lock: only a change that the fork cut in two could be seen half done.
   [[nodiscard]] Core* in_child() const {
     auto* const own = new Core{this->connector_, market_.growth(), this->health_, this->recycle_, options_, signals_};
@@ -255,7 +260,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     return false;
   }
 
-  typename Platform::ProcessMark mark_;
+  typename Platform::Mutex resizing_;
 };
 
 }  // namespace lido::detail

@@ -6,6 +6,17 @@
 
 namespace lido::detail {
 
+// What is nested in the exception `error`; null where nothing is.
+[[nodiscard]] inline std::exception_ptr cause_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::nested_exception& nested) {
+    return nested.nested_ptr();
+  } catch (...) {
+    return nullptr;
+  }
+}
+
 // What `error` says, and what the exceptions nested in it say, outermost first. What they say is up to whoever threw
 // them: nothing is added here that could be a secret.
 [[nodiscard]] inline std::string describe(const std::exception_ptr& error) {
@@ -14,16 +25,14 @@ namespace lido::detail {
   std::exception_ptr next = error;
   for (int depth = 0; next != nullptr && depth < 8; ++depth) {
     if (depth > 0) text += "; caused by: ";
-    std::exception_ptr cause;
     try {
       std::rethrow_exception(next);
     } catch (const std::exception& thrown) {
       text += thrown.what();
-      if (const auto* const nested = dynamic_cast<const std::nested_exception*>(&thrown)) cause = nested->nested_ptr();
     } catch (...) {
       text += "an exception that is no std::exception";
     }
-    next = cause;
+    next = cause_of(next);
   }
   return text;
 }

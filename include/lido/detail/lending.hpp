@@ -72,18 +72,23 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       cause = market_.backoff().cause();
     }
     if (suspended) throw PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)};
-    const Phase phase = unfit                                       ? Phase::checking
-                        : counts.leased + counts.closing < max_size ? Phase::opening
-                                                                    : Phase::waiting;
+    const std::size_t taken = counts.leased + counts.closing;
+    const Phase phase = unfit || (taken < max_size && taken + counts.checking >= max_size) ? Phase::checking
+                        : taken < max_size                                                 ? Phase::opening
+                                                                                           : Phase::waiting;
     std::vector<Holder> holders = this->holders();
     const std::string message = timeout_message(options_.name, phase, waited, counts, max_size, holders, self);
-    // The last failure to open becomes the nested exception.
-    try {
-      if (cause != nullptr) std::rethrow_exception(cause);
-    } catch (...) {
-      report_timeout(AcquireTimeout{message, phase, waited, counts, std::move(holders)});
+    const AcquireTimeout error{message, phase, waited, counts, std::move(holders), cause};
+    if (!signals_.timeout.empty() && signals_.timeout.emit(error) != nullptr) {
+      const Turn lock = this->turn();
+      ++totals_.listener_errors;
     }
-    report_timeout(AcquireTimeout{message, phase, waited, counts, std::move(holders)});
+    if (cause == nullptr) throw error;
+    try {
+      std::rethrow_exception(cause);
+    } catch (...) {
+      std::throw_with_nested(error);
+    }
   }
 
   // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
@@ -115,17 +120,22 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     if constexpr (!reads_clock) market_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
     const bool nested = waiter.thread && options_.refuse_nested_wait && this->holds_one();
     bool full = false;
+    std::exception_ptr refused;
     {
       Turn lock = this->turn();
       if (market_.closed()) throw PoolClosed{closed_message(options_.name)};
+      refused = market_.refusal(now);
       full = !again && market_.queue().size() >= options_.max_waiting;
-      if (nested || (full && now < deadline)) {
+      if (refused != nullptr) {
+        // Told below, without the lock.
+      } else if (nested || (full && now < deadline)) {
         ++totals_.rejected;
       } else if (now < deadline) {
         if (!again) ++totals_.waited;
         return market_.line_up(waiter, again, lock);
       }
     }
+    if (refused != nullptr) std::rethrow_exception(refused);
     if (nested) throw SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"};
     if (now < deadline) throw QueueFull{options_.name + ": acquire: max_waiting callers wait already"};
     throw_timeout(waiter.since, unfit);
@@ -178,7 +188,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       {
         std::optional<typename Platform::template StopCallback<Cancel>> on_stop;
         if (stop.stop_possible()) on_stop.emplace(stop, Cancel{*this, waiter});
-        sleep(waiter, deadline);
+        sleep(waiter, deadline, stop);
       }
       switch (waiter.fate.load(std::memory_order_relaxed)) {
         case Fate::granted:
@@ -218,7 +228,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   };
 
   // Until the waiter's fate is settled.
-  void sleep(ThreadWaiter& waiter, TimePoint deadline) noexcept {
+  void sleep(ThreadWaiter& waiter, TimePoint deadline, const StopToken& stop) noexcept {
     for (TimePoint retry = TimePoint::max();;) {
       const bool told = waiter.parker.park_until(std::min(deadline, retry));
       Turn lock = this->turn();
@@ -238,8 +248,11 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       }
       if (fate == Fate::woken) {
         if (market_.compete(waiter, lock)) return;
+      } else if (fate == Fate::called && Platform::now() >= deadline) {
+        market_.leave(waiter, Fate::abandoned, true, lock);
+        return;
       } else if (fate == Fate::called) {
-        retry = open_for_itself(waiter, deadline, lock);
+        retry = open_for_itself(waiter, {.deadline = deadline, .waiter = &waiter, .stop = &stop}, lock);
       } else if (fate != Fate::waiting) {
         return;
       }
@@ -248,24 +261,14 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
 
   // In a pool without workers. May be granted a slot meanwhile: then its parker holds the token. Until when it may
   // sleep.
-  TimePoint open_for_itself(ThreadWaiter& waiter, TimePoint deadline, Turn& lock) noexcept {
-    waiter.fate.store(Fate::waiting, std::memory_order_relaxed);
-    waiter.busy = true;
+  TimePoint open_for_itself(ThreadWaiter& waiter, const typename Base::Asker& asker, Turn& lock) noexcept {
+    waiter.fate.store(Fate::waiting, std::memory_order_relaxed);  // whoever settles it owes it a notification again
     lock.end();
-    this->do_one(true, deadline);
+    this->do_one(true, asker);
     this->run_closes();  // an invalidation during the open retires what it opened
     Turn relock = this->turn();
-    waiter.busy = false;
     market_.grow(relock);
     return market_.keeps_time_until(waiter);
-  }
-
-  [[noreturn]] void report_timeout(const AcquireTimeout& error) {
-    if (!signals_.timeout.empty() && signals_.timeout.emit(error) != nullptr) {
-      const Turn lock = this->turn();
-      ++totals_.listener_errors;
-    }
-    throw error;
   }
 };
 

@@ -28,7 +28,12 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
     std::vector<Holder> found;
     const TimePoint now = Platform::now();
     market_.slots().each([&](const Slot& slot) {
-      if (is_lent(slot)) found.push_back(holder(slot, slot.since.load(std::memory_order_relaxed), now));
+      const std::uint64_t loan = slot.acquired.load(std::memory_order_acquire);
+      if (!is_lent(slot)) return;
+      const Holder seen = holder(slot, slot.since.load(std::memory_order_relaxed), now);
+      // Another loan may have begun, or this one ended, while it was read.
+      if (seen.thread != std::thread::id{} && slot.acquired.load(std::memory_order_relaxed) == loan)
+        found.push_back(seen);
     });
     return found;
   }
@@ -98,7 +103,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   }
 
   void run_closes() noexcept {
-    while (this->do_one(false, TimePoint::max())) {
+    while (this->do_one(false)) {
     }
   }
 

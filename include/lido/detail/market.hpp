@@ -52,11 +52,7 @@ class Market : public Stock<Slot, Growth, Platform> {
   void line_up(Waiter& waiter, bool in_front, Turn& turn) noexcept {
     const bool first = queue_.empty();
     in_front ? queue_.push_front(waiter) : queue_.push_back(waiter);
-    if (waiter.at != TimePoint::max()) {
-      deadlines_.add(waiter);
-      if (waiter.at < alarm_due_)
-        if (Sleeper<Platform>* const alarm = alarm_.pop()) turn.wake_later(*alarm);
-    }
+    watch(waiter, turn);
     // Behind others the invariant holds already, and no pass over the slots is due.
     first ? match(turn) : grow(turn);
   }
@@ -75,12 +71,24 @@ class Market : public Stock<Slot, Growth, Platform> {
     return true;
   }
 
-  // Lets the callbacks go whose time is over.
-  void expire(TimePoint now, Turn& turn) noexcept {
-    while (deadlines_.next() <= now && deadlines_.first() != nullptr)
-      leave(static_cast<Waiter&>(*deadlines_.first()), Fate::abandoned, false, turn);
+  // Has an eye on the deadline of one that is not a thread, until it is dequeued or `unwatch`.
+  void watch(Waiter& waiter, Turn& turn) noexcept {
+    if (waiter.at == TimePoint::max()) return;
+    deadlines_.add(waiter);
+    if (waiter.at < alarm_due_)
+      if (Sleeper<Platform>* const alarm = alarm_.pop()) turn.wake_later(*alarm);
   }
-  [[nodiscard]] TimePoint next_expiry() const noexcept { return deadlines_.next(); }
+  void unwatch(Waiter& waiter) noexcept { deadlines_.remove(waiter); }
+  // Lets those go whose time is over. The first of them that waits elsewhere than in the queue is returned instead, and
+  // there may be more.
+  Waiter* expire(TimePoint now, Turn& turn) noexcept {
+    while (deadlines_.first() != nullptr && deadlines_.next() <= now) {
+      Waiter& late = static_cast<Waiter&>(*deadlines_.first());
+      if (!late.queued) return &late;
+      leave(late, Fate::abandoned, false, turn);
+    }
+    return nullptr;
+  }
   // Whoever calls `expire` rests until then, or until an earlier deadline comes.
   TimePoint set_alarm(Sleeper<Platform>& sleeper) noexcept {
     alarm_.push(sleeper);
@@ -123,7 +131,7 @@ class Market : public Stock<Slot, Growth, Platform> {
 
   void opened(Slot& slot, Turn& turn) noexcept {
     --opening_;
-    backoff_.succeeded();
+    turn.drop_later(backoff_.succeeded());
     // While the pool is suspended it may lie idle for as long as a server takes to restart.
     slot.fresh.store(!queue_.empty() && !suspended_, std::memory_order_relaxed);
     supply(slot, turn);
@@ -131,9 +139,10 @@ class Market : public Stock<Slot, Growth, Platform> {
     wake_watchers(turn);
   }
 
-  // `permanent`: trying again cannot help, so that callers who have nothing else to wait for are told at once.
-  void open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, Turn& turn) noexcept {
-    backoff_.failed(error, permanent, Platform::now());
+  // `begun`: when the attempt began. `permanent`: trying again cannot help, so that callers who have nothing else to
+  // wait for are told at once.
+  void open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, TimePoint begun, Turn& turn) noexcept {
+    turn.drop_later(backoff_.failed(error, permanent, begun));
     this->empty(slot, turn);
     if (permanent && !this->any_live()) {
       while (Waiter* const waiter = queue_.front()) {
@@ -145,12 +154,25 @@ class Market : public Stock<Slot, Growth, Platform> {
     match(turn);
   }
 
+  // Whoever opened it for itself gave up, which tells little about the server.
+  void open_given_up(Slot& slot, const std::exception_ptr& error, Turn& turn) noexcept {
+    turn.drop_later(backoff_.note(error));
+    vacate(slot, turn);
+  }
+
+  // Why a newcomer need not line up: the last attempt to open failed for good just now, and there is nothing else to
+  // wait for. Null where there is.
+  [[nodiscard]] std::exception_ptr refusal(TimePoint now) noexcept {
+    const bool hopeless = backoff_.permanent() && now < backoff_.until() && !suspended_ && !this->any_live();
+    return hopeless ? backoff_.cause() : nullptr;
+  }
+
   // --- the match --------------------------------------------------------------------------------------------------
 
   // Pairs waiters with idle slots while there are both, and opens where there are too few. Everything that raises
   // demand or supply ends here, in `hand` or in `grow`.
   void match(Turn& turn) noexcept {
-    while (!closed_ && !suspended_ && !wake_in_flight_ && !queue_.empty()) {
+    while (!closed_ && !suspended_ && !wake_in_flight_ && next_in_line() != nullptr) {
       Slot* const slot = slots_.claim_idle_or_recall();
       if (slot == nullptr) break;
       hand(*slot, turn);
@@ -166,11 +188,17 @@ class Market : public Stock<Slot, Growth, Platform> {
     }
     this->begin_opens(queue_.size() + extra, turn);
     if (!inline_work()) return;
-    if (!this->opens().empty()) call_opener(turn);
+    call_openers(turn);
     if (!retry_)
       timekeeper_ = nullptr;  // it may sleep without a limit now, and has to be called for the next
     else if (timekeeper_ == nullptr)
-      timekeeper_ = call_opener(turn);
+      timekeeper_ = call_one(turn);
+  }
+
+  // Without workers: a waiter is about to do a job. False: its fate is settled, so that it has no need to.
+  bool begin_work(Waiter& waiter) noexcept {
+    waiter.busy = waiter.fate.load(std::memory_order_relaxed) == Fate::waiting;
+    return waiter.busy;
   }
 
   // Without workers: a thread that does not wait for a connection does what is queued until `end_help`.
@@ -210,25 +238,36 @@ class Market : public Stock<Slot, Growth, Platform> {
 
  private:
   // Gives the caller's slot to the head of the queue, or publishes it and wakes the head to compete for it. Handing it
-  // over keeps the order; publishing it keeps it busy while the head wakes up. At most one wake is in flight.
+  // over keeps the order; publishing it keeps it busy while the head wakes up. At most one wake is in flight. The head
+  // is the first who is not at work on a connection of its own, which may hang.
   void hand(Slot& slot, Turn& turn) noexcept {
-    Waiter& head = *queue_.front();
-    const bool at_once = !plan_.reuse || !head.thread || head.busy || inline_work() || overdue(head);
+    Waiter* const first = next_in_line();
+    if (first == nullptr) return plan_.reuse ? publish(slot) : retire(slot, turn);  // they look when they are done
+    Waiter& head = *first;
+    const bool at_once = !plan_.reuse || !head.thread || inline_work() || overdue(head);
     if (at_once) {
-      const bool was_woken = head.fate.load(std::memory_order_relaxed) == Fate::woken;
+      const Fate before = head.fate.load(std::memory_order_relaxed);
       if (!plan_.reuse) slot.retire = true;
       const bool kept_time = &head == timekeeper_;
       dequeue(head, turn);
       take(head, slot);
       settle(head, Fate::granted, turn);
-      // No wake is in flight any more, so that the invariant has to be made true again; or nobody keeps time any more.
-      if (was_woken || kept_time) match(turn);
+      // No wake is in flight any more, so that the invariant has to be made true again; or nobody follows the call to
+      // open, or keeps time any more.
+      if (before != Fate::waiting || kept_time) match(turn);
       return;
     }
     publish(slot);
     if (wake_in_flight_) return;  // whoever was woken looks at the slots after this
     wake_in_flight_ = true;
     settle(head, Fate::woken, turn);
+  }
+
+  // The oldest waiter who is not at work, or null.
+  [[nodiscard]] Waiter* next_in_line() const noexcept {
+    Waiter* waiter = queue_.front();
+    while (waiter != nullptr && waiter->busy) waiter = waiter->next;
+    return waiter;
   }
 
   void take(Waiter& waiter, Slot& slot) noexcept {
@@ -253,15 +292,25 @@ class Market : public Stock<Slot, Growth, Platform> {
     return rules_.barging_limit == Duration::zero() || Platform::now() - head.since >= rules_.barging_limit;
   }
 
-  // Without workers a waiting thread opens for itself, and one of them keeps time for the back-off. Who was called.
-  Waiter* call_opener(Turn& turn) noexcept {
-    for (Waiter* waiter = queue_.front(); waiter != nullptr; waiter = waiter->next) {
-      if (waiter->fate.load(std::memory_order_relaxed) == Fate::called) return waiter;
-      if (!waiter->thread || waiter->busy) continue;
-      settle(*waiter, Fate::called, turn);
-      return waiter;
-    }
-    return nullptr;
+  // Without workers waiting threads open for themselves: one is called for each open that is queued, so that none waits
+  // for another's.
+  void call_openers(Turn& turn) noexcept {
+    std::size_t missing = this->opens().size();
+    for (Waiter* waiter = queue_.front(); waiter != nullptr && missing > 0; waiter = waiter->next)
+      if (call(*waiter, turn)) --missing;
+  }
+  // One of them keeps time for the back-off: who was called.
+  Waiter* call_one(Turn& turn) noexcept {
+    Waiter* waiter = queue_.front();
+    while (waiter != nullptr && !call(*waiter, turn)) waiter = waiter->next;
+    return waiter;
+  }
+  // Whether it is called now, or was before.
+  bool call(Waiter& waiter, Turn& turn) noexcept {
+    if (waiter.fate.load(std::memory_order_relaxed) == Fate::called) return true;
+    if (!waiter.thread || waiter.busy) return false;
+    settle(waiter, Fate::called, turn);
+    return true;
   }
 
   // Without workers an open that is queued while nobody waits or helps would stay queued, and count.
@@ -286,7 +335,7 @@ class Market : public Stock<Slot, Growth, Platform> {
 
   typename Platform::Mutex mutex_;
   WaitQueue<Slot> queue_;
-  Deadlines deadlines_;           // of those in the queue that are not threads
+  Deadlines deadlines_;           // of those that wait and are not threads
   Sleepers<Platform> alarm_;      // who calls `expire`, if it is asleep
   TimePoint alarm_due_{};         // and until when
   Waiter* timekeeper_ = nullptr;  // without workers: who tries again after the back-off

@@ -1,20 +1,29 @@
-// Coroutines that are resumed in line, one after the other.
+// What goes on in line: coroutines and callbacks, one after the other.
 #pragma once
-
-#include <coroutine>
-#include <utility>
 
 namespace lido::detail {
 
-// A coroutine that can go on. A coroutine that goes on may give back what the next waits for: resumed inside one
-// another they would need a stack as deep as their number, so each thread resumes those that come up meanwhile after
-// the one it is at.
+// Something that can go on in this thread. What goes on may give back what the next one waits for: inside one another
+// they would need a stack as deep as their number, so each thread lets those that come up meanwhile go on after the one
+// that it is at.
 class Resumption {
+  struct Line {
+    Resumption* first = nullptr;
+    Resumption* last = nullptr;
+    bool held = false;
+  };
+  static Line& this_thread() noexcept {
+    thread_local Line line;
+    return line;
+  }
+
  public:
-  Resumption() = default;
+  using GoOn = void (*)(Resumption&) noexcept;
+
+  explicit Resumption(GoOn go_on) noexcept : go_on_{go_on} {}
   Resumption(const Resumption&) = delete;
   Resumption& operator=(const Resumption&) = delete;
-  // A coroutine may be destroyed while it stands in line, by one that goes on before it in the same thread.
+  // It may be destroyed while it stands in line, by one that goes on before it in the same thread.
   ~Resumption() {
     if (!in_line_) return;
     Line& line = this_thread();
@@ -24,38 +33,42 @@ class Resumption {
     if (line.last == this) line.last = before;
   }
 
-  void resume_in_turn() noexcept {
-    Line& line = this_thread();
-    if (line.moving) {
-      in_line_ = true;
-      (line.last != nullptr ? line.last->next_ : line.first) = this;
-      line.last = this;
-      return;
+  // While one lives in this thread nothing goes on in it; at the end of the outermost all that stand in line do. So
+  // whoever is about to tell many tells them all before one of them goes on, and may destroy another.
+  class Hold {
+   public:
+    Hold() noexcept : outer_{line_.held} { line_.held = true; }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    ~Hold() {
+      if (outer_) return;
+      while (Resumption* const next = line_.first) {
+        line_.first = next->next_;
+        if (line_.first == nullptr) line_.last = nullptr;
+        next->in_line_ = false;
+        next->go_on_(*next);
+      }
+      line_.held = false;
     }
-    line.moving = true;
-    handle.resume();
-    while (Resumption* const next = line.first) {
-      line.first = next->next_;
-      if (line.first == nullptr) line.last = nullptr;
-      next->in_line_ = false;
-      next->handle.resume();
-    }
-    line.moving = false;
-  }
 
-  std::coroutine_handle<> handle;
+   private:
+    friend class Resumption;
+    Line& line_ = this_thread();
+    bool outer_;
+  };
+
+  // Its last access to the object may be within.
+  void go_on_in_turn() noexcept {
+    const Hold hold;
+    Line& line = hold.line_;
+    in_line_ = true;
+    next_ = nullptr;
+    (line.last != nullptr ? line.last->next_ : line.first) = this;
+    line.last = this;
+  }
 
  private:
-  struct Line {
-    Resumption* first = nullptr;
-    Resumption* last = nullptr;
-    bool moving = false;  // somebody further up the stack resumes them
-  };
-  static Line& this_thread() noexcept {
-    thread_local Line line;
-    return line;
-  }
-
+  const GoOn go_on_;
   Resumption* next_ = nullptr;
   bool in_line_ = false;
 };

@@ -48,7 +48,11 @@ struct alignas(64) Slot {
   bool expiring = false;     // worn, and kept while its replacement is opened
   Slot* next_job = nullptr;  // links slots that wait for a worker
 
-  // Owned by whoever owns the slot. Atomic because statistics and time-outs look at slots that they do not own; relaxed
+  // Owned by whoever owns the slot, and handed on with it.
+  bool hurried = false;     // the borrower acquired asynchronously: giving back may not hold it up either
+  TimePoint returned_at{};  // for the worker that recycles it in the borrower's place
+
+  // The same. Atomic because statistics and time-outs look at slots that they do not own; relaxed
   // because nothing follows from what they see.
   std::atomic<std::uint64_t> id{0};
   std::atomic<std::uint64_t> uses{0};      // loans of this connection
@@ -85,6 +89,7 @@ struct alignas(64) Slot {
   void lend(std::source_location location, std::thread::id borrower, TimePoint now) noexcept {
     bump(uses);
     bump(acquired);
+    hurried = false;
     where.store(location, std::memory_order_relaxed);
     since.store(now, std::memory_order_relaxed);
     // Last, and release: who sees a borrower sees since when. Otherwise the time that the connection lay idle would

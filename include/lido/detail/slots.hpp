@@ -87,7 +87,7 @@ class Slots {
     return found;
   }
 
-  // Call with the lock held. Throws std::bad_alloc and leaves the table as it was.
+  // One call at a time. Throws std::bad_alloc and leaves the table as it was.
   void grow_to(std::size_t size) {
     Segment* last = &first_;
     std::size_t present = first_.size;
@@ -95,7 +95,7 @@ class Slots {
       present += next->size;
       last = next;
     }
-    // Release: a thread that finds the segment on the fast path sees its slots made.
+    // Release: a thread that finds the segment sees its slots made.
     if (size > present) last->next.store(new Segment{size - present}, std::memory_order_release);
   }
 

@@ -22,6 +22,7 @@ struct StockRules {
   std::size_t openers = 0;  // opens at a time; 0: callers do the work themselves
   Duration backoff_min{};
   Duration backoff_max{};
+  Duration open_timeout{};
 };
 
 // Everything needs the lock but `slots`, which the fast path claims from without it.
@@ -49,7 +50,7 @@ class Stock {
   [[nodiscard]] std::size_t staying() const noexcept { return total_ - closing_; }
   [[nodiscard]] const Backoff& backoff() const noexcept { return backoff_; }
   // When growth that the back-off holds back should be tried again.
-  [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? backoff_.until() : TimePoint::max(); }
+  [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? next_attempt() : TimePoint::max(); }
   [[nodiscard]] JobQueue<Slot>& opens() noexcept { return opens_; }
   [[nodiscard]] JobQueue<Slot>& closes() noexcept { return closes_; }
   [[nodiscard]] Sleepers<Platform>& workers() noexcept { return workers_; }
@@ -86,7 +87,7 @@ class Stock {
   // Whether a worn connection that the caller checks should stay until its replacement has had a sweep's time to open.
   // Not where there is no room for both.
   [[nodiscard]] bool can_replace_first(const Slot& slot) noexcept {
-    const std::size_t missed = missed_without_one();
+    const std::size_t missed = std::max<std::size_t>(missed_without_one(), staying() <= plan_.pool_size ? 1 : 0);
     return !inline_work() && !slot.expiring && missed > 0 &&
            missed <= plan_.max_size - std::min(total_, plan_.max_size);
   }
@@ -123,24 +124,40 @@ class Stock {
     retry_ = false;
     if (closed_ || suspended_ || total_ >= plan_.max_size) return;
     PoolCounts now = lasting();
+    // What the policy keeps is replaced before it is worn, also where it opens on demand alone.
+    const std::size_t kept = now.total() - now.closing;
+    const std::size_t owed = std::min(staying() - kept, plan_.pool_size - std::min(plan_.pool_size, kept));
     now.waiting = waiting;
-    std::size_t more = std::min(growth_.plan(now).open, plan_.max_size - total_);
-    if (more > 0 && backoff_.failing() && Platform::now() < backoff_.until()) {
-      retry_ = true;
-      if (!inline_work()) wake_worker(turn);  // one of them has to know until when to rest
-      return;
+    if (backoff_.failing()) now.opening = 0;  // an attempt that may hang is no supply
+    std::size_t more = std::min(std::max(growth_.plan(now).open, owed), plan_.max_size - total_);
+    const std::size_t at_a_time = inline_work() ? unlimited : rules_.openers;
+    if (backoff_.failing() && more > 0 && opening_ < at_a_time) {
+      if (Platform::now() < next_attempt()) {
+        retry_ = true;
+        if (!inline_work()) wake_worker(turn);  // one of them has to know until when to rest
+        return;
+      }
+      more = 1;  // behind one prober while the server is away
     }
-    // Behind one prober while the server is away.
-    const std::size_t at_a_time = backoff_.failing() ? 1 : inline_work() ? unlimited : rules_.openers;
     for (; more > 0 && opening_ < at_a_time; --more) {
       Slot* const slot = slots_.vacant();
       if (slot == nullptr) return;
+      last_attempt_ = Platform::now();
       slot->state.store(SlotState::opening, std::memory_order_relaxed);
       ++total_;
       ++opening_;
       opens_.push(*slot);
       wake_worker(turn);
     }
+  }
+
+  // While opening fails: when the next attempt may begin. One that hangs does not hold up all others, which might find
+  // that the server is back; but it leaves time for as many as there are openers to hang, so that one is always free.
+  [[nodiscard]] TimePoint next_attempt() const noexcept {
+    if (opening_ == 0) return backoff_.until();
+    const auto share = static_cast<Duration::rep>(std::max<std::size_t>(rules_.openers, 1));
+    return std::max(backoff_.until(),
+                    saturating_add(last_attempt_, std::max(rules_.backoff_max, rules_.open_timeout / share)));
   }
 
   // The caller's slot has no connection any more.
@@ -183,7 +200,8 @@ class Stock {
   Slots<Slot, Platform> slots_;
   Backoff backoff_;
   std::size_t opening_ = 0;
-  bool retry_ = false;  // growth is wanted and held back by the back-off
+  TimePoint last_attempt_{};  // when the last open was begun
+  bool retry_ = false;        // growth is wanted and held back by the back-off
   bool suspended_ = false;
   bool closed_ = false;
 

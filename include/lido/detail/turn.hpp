@@ -1,9 +1,11 @@
 // One turn under the pool's lock, and what is owed to others after it.
 #pragma once
 
+#include <exception>
 #include <mutex>
 #include <utility>
 
+#include <lido/detail/resumption.hpp>
 #include <lido/detail/wait_queue.hpp>
 
 namespace lido::detail {
@@ -61,11 +63,16 @@ class Turn {
     *last_waiter_ = &waiter;
     last_waiter_ = &waiter.next_notified;
   }
+  // What is dropped may run a destructor of the user's.
+  void drop_later(std::exception_ptr error) noexcept { dropped_ = std::move(error); }
   void wake_later(Sleeper<Platform>& sleeper) noexcept { sleeper.next_woken = std::exchange(sleepers_, &sleeper); }
 
   void end() noexcept {
     if (!lock_.owns_lock()) return;
     lock_.unlock();
+    dropped_ = nullptr;
+    if (waiters_ == nullptr && sleepers_ == nullptr) return;
+    const Resumption::Hold together;
     // Read the link first: the object may be gone as soon as it has been told.
     for (Waiter<Slot>* waiter = waiters_; waiter != nullptr;) {
       Waiter<Slot>& told = *std::exchange(waiter, waiter->next_notified);
@@ -82,6 +89,7 @@ class Turn {
   Waiter<Slot>* waiters_ = nullptr;
   Waiter<Slot>** last_waiter_ = &waiters_;
   Sleeper<Platform>* sleepers_ = nullptr;
+  std::exception_ptr dropped_;
 };
 
 }  // namespace lido::detail

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include <lido/detail/loans.hpp>
@@ -41,9 +42,23 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
       Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::resting);
     });
     this->report_leaks(now);
+    expire();
     Turn lock = this->turn();
-    market_.expire(Platform::now(), lock);
     market_.match(lock);
+  }
+
+  // Lets the callbacks go whose time is over, those too that wait for a worker which may be held up.
+  void expire() noexcept {
+    for (;;) {
+      Waiter<Slot>* late = nullptr;
+      {
+        Turn lock = this->turn();
+        late = market_.expire(Platform::now(), lock);
+        if (late != nullptr) take_back(*late);
+      }
+      if (late == nullptr) return;
+      late->notify(*late);  // as a worker does; it finds that it is too late
+    }
   }
 
  protected:
@@ -69,23 +84,38 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     market_.wake_worker(lock);
   }
 
+  // Needs the lock. Has a caller's connection checked by a worker. False for `take_back`: one is at it, or it was.
+  void ask(Waiter<Slot>& caller, bool patient, Turn& lock) noexcept {
+    asked_.push(caller);
+    if (patient) market_.watch(caller, lock);
+    market_.wake_worker(lock);
+  }
+  bool take_back(Waiter<Slot>& caller) noexcept {
+    if (!asked_.remove(caller)) return false;
+    market_.unwatch(caller);
+    return true;
+  }
+
   // The life of a worker.
   void work(Sleeper<Platform>& self) noexcept {
     for (;;) {
-      while (this->do_one(true, TimePoint::max())) {
+      while (this->do_one(true)) {
       }
       const TimePoint now = Platform::now();
       TimePoint due{};
+      Slot* returned = nullptr;
       Waiter<Slot>* asked = nullptr;
       Slot* suspect = nullptr;
       bool sweep_now = false;
       {
         Turn lock = this->turn();
         if (!market_.closes().empty() || !market_.opens().empty()) continue;
-        asked = asked_.pop();
-        if (asked == nullptr) suspect = suspects_.pop();
-        if (asked == nullptr && suspect == nullptr && stopping_) return;
-        const bool free = asked == nullptr && suspect == nullptr;
+        returned = returned_.pop();
+        if (returned == nullptr) asked = asked_.pop();
+        if (asked != nullptr) market_.unwatch(*asked);
+        if (returned == nullptr && asked == nullptr) suspect = suspects_.pop();
+        const bool free = returned == nullptr && asked == nullptr && suspect == nullptr;
+        if (free && stopping_) return;
         if (free && market_.retry_at() <= now) {
           market_.grow(lock);
           continue;
@@ -97,7 +127,9 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
           market_.workers().push(self);
         }
       }
-      if (asked != nullptr)
+      if (returned != nullptr)
+        finish_release(*returned);
+      else if (asked != nullptr)
         asked->notify(*asked);
       else if (suspect != nullptr)
         check(*suspect);
@@ -108,6 +140,26 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     }
   }
 
+  // Leaves a connection that comes back to a worker, since the recycle policy may block; the loan is over. False where
+  // no worker will come.
+  bool leave_to_worker(Slot& slot, TimePoint now) noexcept {
+    const Reference keep{*this};
+    std::optional<LeakReport> leak;
+    {
+      Turn lock = this->turn();
+      if (stopping_ || market_.inline_work()) return false;
+      leak = this->end_of_leak(slot);
+      slot.returned_at = now;
+      slot.thread.store({}, std::memory_order_relaxed);
+      returned_.push(slot);
+      market_.wake_worker(lock);
+    }
+    if (leak) this->report(*leak);
+    return true;
+  }
+
+  // Connections that came back, still counted as lent, and are to be recycled. Owned by the lock.
+  JobQueue<Slot> returned_;
   // Callers that have a connection in hand which is to be checked by a worker, since the check may block. The worker
   // notifies each once more. Owned by the lock.
   JobQueue<Waiter<Slot>> asked_;
@@ -119,6 +171,15 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     sweep();
     const Turn lock = this->turn();
     next_sweep_ = saturating_add(Platform::now(), options_.sweep_interval);
+  }
+
+  // Its deadline begins now, all else is as it was when the borrower let go.
+  void finish_release(Slot& slot) noexcept {
+    const TimePoint deadline = saturating_add(Platform::now(), options_.reset_timeout);
+    const bool keep = this->recycles(slot, slot.info(Moment::release, slot.returned_at, deadline));
+    if (!this->signals_.release.empty()) this->tell(this->signals_.release, slot, Moment::release);
+    slot.since.store(slot.returned_at, std::memory_order_relaxed);
+    this->give_back(slot, keep ? nullptr : &Statistics::recycled);
   }
 
   static bool claim_for_check(Slot& slot) noexcept {

@@ -56,7 +56,8 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
       while (Sleeper<Platform>* const worker = market_.workers().pop()) lock.wake_later(*worker);
       while (Sleeper<Platform>* const alarm = market_.alarm().pop()) lock.wake_later(*alarm);
     }
-    const Duration patience = std::max(options_.open_timeout, options_.check_timeout);
+    const Duration reset = always_keeps<Recycle> ? Duration::zero() : options_.reset_timeout;
+    const Duration patience = std::max({options_.open_timeout, options_.check_timeout, reset});
     this->await(saturating_add(Platform::now(), patience), [&](Turn&) { return working_ == (from_worker ? 1U : 0U); });
     for (std::size_t i = 0; i < count; ++i) {
       typename Platform::Thread& thread = workers_[i].thread;
@@ -103,11 +104,11 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
 
   void keep_time(Sleeper<Platform>& self) noexcept {
     for (;;) {
+      this->expire();
       TimePoint due{};
       {
-        Turn lock = this->turn();
+        const Turn lock = this->turn();
         if (this->stopping_) return;
-        market_.expire(Platform::now(), lock);
         due = market_.set_alarm(self);
       }
       this->rest(self, market_.alarm(), due);

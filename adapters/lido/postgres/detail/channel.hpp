@@ -6,28 +6,38 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <future>
+#include <exception>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 
-#include <lido/facts.hpp>
+#include <lido/detail/platform.hpp>
+#include <lido/postgres/detail/cancelling.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/failover.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/session_state.hpp>
+#include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/options.hpp>
 
 namespace lido::postgres::detail {
 
 /// Stays where it is, as libpq keeps a pointer to it.
 class Channel {
  public:
-  explicit Channel(ConnectionHandle connection) : connection_{std::move(connection)}, owner_{::getpid()} {
+  Channel(ConnectionHandle connection, std::shared_ptr<const ConnectionSettings> settings)
+      : connection_{std::move(connection)},
+        settings_{std::move(settings)},
+        statements_{settings_->statement_cache},
+        owner_{::getpid()} {
     PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
     if (PQsetnonblocking(raw(), 1) != 0) throw ConnectError{one_line(PQerrorMessage(raw()))};
   }
@@ -37,14 +47,14 @@ class Channel {
   ~Channel() {
     const int socket = PQsocket(raw());
     if (socket < 0) return;
-    if (!is_ours()) {
+    if (owner_ != ::getpid()) {
       // After fork() the session is the parent's: the goodbye that PQfinish sends must not reach the server.
       const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
       if (nowhere < 0 || ::dup2(nowhere, socket) < 0) static_cast<void>(connection_.release());
       if (nowhere >= 0) ::close(nowhere);
     } else if (!usable()) {
       // A pooler between here and the server forgets whom to cancel as soon as this connection ends.
-      if (cancelled_.valid()) cancelled_.wait_for(std::chrono::milliseconds{100});
+      if (cancelling_) wait_for_cancel();
       ::shutdown(socket, SHUT_RDWR);  // so that the goodbye cannot wait for a peer that is gone
     }
   }
@@ -52,7 +62,7 @@ class Channel {
   [[nodiscard]] PGconn* raw() const noexcept { return connection_.get(); }
   [[nodiscard]] bool usable() const noexcept { return !broken_ && is_ours() && PQstatus(raw()) == CONNECTION_OK; }
   /// False in the child of a fork: a byte sent there would be the parent's.
-  [[nodiscard]] bool is_ours() const noexcept { return owner_ == ::getpid(); }
+  [[nodiscard]] bool is_ours() const noexcept { return mark_.is_ours(); }
   [[nodiscard]] PGTransactionStatusType transaction() const noexcept { return PQtransactionStatus(raw()); }
   /// No statement under way, no pipeline: the next one may be sent.
   [[nodiscard]] bool quiet() const noexcept {
@@ -60,7 +70,21 @@ class Channel {
     return usable() && PQpipelineStatus(raw()) == PQ_PIPELINE_OFF && status != PQTRANS_ACTIVE &&
            status != PQTRANS_UNKNOWN;
   }
+  /// Throws unless a statement may be sent now: `QueryError` or `ConnectionLost`.
+  void require_quiet(std::string_view sql) {
+    if (quiet()) return;
+    if (!is_ours()) throw lost(sql, "the connection belongs to the parent process");
+    if (!usable()) throw gone(sql, "the connection is not usable any more");
+    throw failed(sql, "another statement is under way on this connection");
+  }
   void give_up() noexcept { broken_ = true; }
+
+  [[nodiscard]] const ConnectionSettings& settings() const noexcept { return *settings_; }
+  [[nodiscard]] StatementCache& statements() noexcept { return statements_; }
+  /// What the statements since the last `clean()` may have left behind; nothing at all where none was sent.
+  [[nodiscard]] std::optional<Leaves> left() const noexcept { return left_; }
+  void leaves(Leaves left) noexcept { left_ = std::max(left_.value_or(left), left); }
+  void clean() noexcept { left_.reset(); }
 
   /// Whether the session still lives as far as can be told without asking the server.
   [[nodiscard]] bool peek() {
@@ -96,6 +120,13 @@ class Channel {
   [[nodiscard]] ConnectionLost lost(std::string_view sql, const std::string& message) {
     return lost(plain(sql, message));
   }
+  /// With the reason that the server gave before it ended the session, if it did.
+  [[nodiscard]] ConnectionLost gone(std::string_view sql, const std::string& message) {
+    if (!farewell_) return lost(sql, message);
+    Diagnostics diagnostics = *farewell_;
+    diagnostics.statement = without_passwords(sql);
+    return lost(std::move(diagnostics));
+  }
   [[nodiscard]] ConnectionLost lost(Diagnostics diagnostics) {
     broken_ = true;
     // Not where nothing was heard and it was this side that gave the connection up.
@@ -107,17 +138,19 @@ class Channel {
   [[nodiscard]] Diagnostics diagnose(const PGresult* error, std::string_view sql) {
     Diagnostics diagnostics = diagnostics_of(error, sql);
     write_refused_ = write_refused_ || diagnostics.sqlstate == read_only_transaction;
+    if (is_fatal(diagnostics)) heard_end(diagnostics.sqlstate);
     return diagnostics;
   }
   /// Not just this session has ended, but all of its server have.
   [[nodiscard]] bool server_lost() const noexcept { return server_lost_; }
-  /// A write came upon something read-only since this was asked last.
+  /// A write came upon something read-only since `take_write_refused` was asked last.
+  [[nodiscard]] bool write_refused() const noexcept { return write_refused_; }
   [[nodiscard]] bool take_write_refused() noexcept { return std::exchange(write_refused_, false); }
 
   /// Has the server asked to cancel what it is at, gives the connection up, and throws.
   [[noreturn]] void give_up(Wake why, std::string_view sql) {
     broken_ = true;
-    ask_to_cancel();
+    cancelling_.emplace(raw());  // closed whatever comes of it
     if (why == Wake::stopped) {
       const std::string message = "a stop was requested; the statement has been cancelled";
       throw QueryCancelled{message, plain(sql, message)};
@@ -131,18 +164,11 @@ class Channel {
     return {.message = message, .statement = without_passwords(sql)};
   }
 
-  // PQcancel connects anew and may block for as long as the network likes, so it gets a thread that nobody waits for.
-  // The connection is closed whatever comes of it: a cancel on its way could hit the next statement.
-  void ask_to_cancel() noexcept {
+  void wait_for_cancel() noexcept {
     try {
-      std::promise<void> done;
-      cancelled_ = done.get_future();
-      std::thread{[cancel = CancelHandle{PQgetCancel(raw())}, done = std::move(done)]() mutable {
-        char reason[256];
-        if (cancel) PQcancel(cancel.get(), reason, sizeof reason);
-        done.set_value();
-      }}.detach();
-    } catch (const std::exception&) {  // no thread: the server finds out by itself
+      const Until soon{saturating_add(Clock::now(), std::chrono::milliseconds{100})};
+      static_cast<void>(wait_for(cancelling_->socket(), Need::readable, soon));
+    } catch (const std::exception&) {  // no poll(2), no patience
     }
   }
 
@@ -151,15 +177,25 @@ class Channel {
     const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
     const std::string_view level = severity == nullptr ? "" : severity;
     if (level != "FATAL" && level != "PANIC") return;
-    const char* sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
-    static_cast<Channel*>(self)->broken_ = true;
-    static_cast<Channel*>(self)->heard_end(sqlstate == nullptr ? "" : sqlstate);
+    auto& channel = *static_cast<Channel*>(self);
+    channel.broken_ = true;
+    const char* const sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+    channel.heard_end(sqlstate == nullptr ? "" : sqlstate);
+    try {
+      channel.farewell_ = diagnostics_of(notice, {});
+    } catch (const std::exception&) {  // out of memory: the session is gone all the same
+    }
   }
   void heard_end(std::string_view sqlstate) noexcept { server_lost_ = server_lost_ || ends_all_sessions(sqlstate); }
 
   ConnectionHandle connection_;
+  std::shared_ptr<const ConnectionSettings> settings_;
+  StatementCache statements_;
+  std::optional<Leaves> left_;
+  std::optional<Diagnostics> farewell_;
+  lido::detail::ProcessMark mark_;
   pid_t owner_;
-  std::future<void> cancelled_;  // when the server has been asked to
+  std::optional<Cancelling> cancelling_;
   bool broken_ = false;
   bool server_lost_ = false;
   bool write_refused_ = false;

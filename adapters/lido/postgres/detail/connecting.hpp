@@ -3,11 +3,13 @@
 
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/remote.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
 
@@ -20,12 +22,34 @@ namespace lido::postgres::detail {
   return "connection to " + (host.empty() ? std::string{"the server"} : host) + ", port " + text(PQport(connection));
 }
 
+/// Whether `message`, of a connect that failed without an answer of the server, says that TLS is to blame or a setting:
+/// then trying again is in vain. libpq tells it by words alone; where these are translated, it counts as transient.
+[[nodiscard]] inline bool blames_settings(std::string_view message) noexcept {
+  constexpr std::string_view words[] = {"certificate verify failed",
+                                        "does not match host name",
+                                        "server does not support SSL",
+                                        "could not get server's host name",
+                                        "root certificate file",
+                                        "host name must be specified",
+                                        "certificate file",
+                                        "private key file",
+                                        "invalid sslmode value",
+                                        "definition of service"};
+  return std::ranges::any_of(words,
+                             [&](std::string_view each) { return message.find(each) != std::string_view::npos; });
+}
+
 /// The error of a connection whose connect failed.
-[[noreturn]] inline void throw_connect_error(PGconn* connection, const ConnectionString& target) {
-  Diagnostics diagnostics = connect_diagnostics(target.redacted(PQerrorMessage(connection)));
+[[noreturn]] inline void throw_connect_error(PGconn* connection, const ConnectionString& target, bool verifies) {
+  const char* const password = PQpass(connection);  // wherever libpq has it from
+  const std::string said = without_secret(PQerrorMessage(connection), password == nullptr ? "" : password);
+  Diagnostics diagnostics = connect_diagnostics(target.redacted(said));
+  const bool unanswered = diagnostics.sqlstate.empty();
+  const bool misconfigured = unanswered && blames_settings(diagnostics.message);
+  if (misconfigured && verifies) diagnostics.message.append("; ").append(how_to_choose_tls);
   const std::string message = diagnostics.message;
-  const bool hopeless = is_permanent(diagnostics.sqlstate) ||
-                        (diagnostics.sqlstate.empty() && PQconnectionNeedsPassword(connection) != 0);
+  const bool hopeless =
+      is_permanent(diagnostics.sqlstate) || misconfigured || (unanswered && PQconnectionNeedsPassword(connection) != 0);
   if (hopeless) throw PermanentConnectError{message, std::move(diagnostics)};
   throw ConnectError{message, std::move(diagnostics)};
 }
@@ -33,8 +57,8 @@ namespace lido::postgres::detail {
 /// A connection that is being opened.
 class Connecting {
  public:
-  explicit Connecting(const ConnectionString& target) : target_{target} {
-    const ConnectionString::Arrays arrays = target.arrays();
+  explicit Connecting(ConnectionString target) : target_{std::move(target)}, verifies_{verify_remote(target_)} {
+    const ConnectionString::Arrays arrays = target_.arrays();
     connection_.reset(PQconnectStartParams(arrays.keys.data(), arrays.values.data(), 0));
     if (!connection_) throw std::bad_alloc{};
     PQsetNoticeReceiver(raw(), [](void*, const PGresult*) {}, nullptr);  // else they go to stderr
@@ -51,7 +75,7 @@ class Connecting {
               : started_                        ? PQconnectPoll(raw())
                                                 : PGRES_POLLING_WRITING;
     started_ = true;
-    if (wanted_ == PGRES_POLLING_FAILED) throw_connect_error(raw(), target_);
+    if (wanted_ == PGRES_POLLING_FAILED) throw_connect_error(raw(), target_, verifies_);
     if (wanted_ != PGRES_POLLING_OK) return wanted_ == PGRES_POLLING_READING ? Need::readable : Need::writable;
     PQsetErrorVerbosity(raw(), PQERRORS_DEFAULT);
     return Need::nothing;
@@ -68,7 +92,8 @@ class Connecting {
  private:
   [[nodiscard]] PGconn* raw() const noexcept { return connection_.get(); }
 
-  const ConnectionString& target_;
+  ConnectionString target_;
+  bool verifies_;  // TLS by our default, not by anybody's choice
   ConnectionHandle connection_;
   PostgresPollingStatusType wanted_ = PGRES_POLLING_WRITING;
   bool started_ = false;

@@ -14,6 +14,7 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/pool_keys.hpp>
 #include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
@@ -34,6 +35,8 @@ class ConnectionString {
   /// a password that should have been escaped for a port or a keyword, and print it.
   explicit ConnectionString(const std::string& text) {
     if (text.find('\0') != std::string::npos) throw malformed("no zero byte in it");
+    if (!SplitString{text}.pool.empty())
+      throw malformed("no key that begins with pool_, which nothing but a lido::postgres::Pool reads");
     const ConninfoHandle parsed{PQconninfoParse(text.c_str(), nullptr)};
     if (!parsed) throw malformed("postgresql://user:password@host:port/database?key=value or key='value' pairs");
     for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option)
@@ -98,10 +101,6 @@ class ConnectionString {
   [[nodiscard]] static PermanentConnectError malformed(std::string_view expected) {
     return PermanentConnectError{"malformed connection string (not shown, it may hold a password): expected " +
                                  std::string{expected}};
-  }
-
-  [[nodiscard]] static bool is_uri(std::string_view text) noexcept {
-    return text.starts_with("postgresql://") || text.starts_with("postgres://");
   }
 
   // An '@' or '/' of a password that is not escaped moves a part of it into the host or database, which libpq shows.

@@ -1,93 +1,60 @@
-// One statement and its answer.
+// One statement, or a script of several, and its answer.
 #pragma once
 
-#include <optional>
-#include <string>
 #include <string_view>
 #include <utility>
 
 #include <lido/postgres/detail/channel.hpp>
-#include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/reply.hpp>
 #include <lido/postgres/detail/wait.hpp>
-#include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
 
+/// Gives the connection up, as there is no reading on from where a COPY waits, and throws `QueryError`.
+[[noreturn]] inline void refuse_copy(Reply& reply) {
+  reply.channel().give_up();
+  throw Channel::failed(reply.sql(),
+                        "COPY FROM STDIN needs `copy_in`, COPY TO STDOUT `copy_out`; the connection is given up");
+}
+[[nodiscard]] inline bool is_copy(const ResultHandle& result) noexcept {
+  const ExecStatusType status = PQresultStatus(result.get());
+  return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
 /// Sends a statement and collects its answer, step by step. Ended before the answer is complete, it gives the
-/// connection up: a reply on its way must not reach the next statement. `sql` has to outlive it.
+/// connection up. `sql` has to outlive it.
 class Exchange {
  public:
   /// Sends with `send`, which calls one of `PQsend*`. Throws `QueryError` or `ConnectionLost`.
   template <class Send>
-  Exchange(Channel& channel, std::string_view sql, Send send) : channel_{channel}, sql_{sql} {
-    if (!channel.is_ours()) throw channel.lost(sql, "the connection belongs to the parent process");
-    if (!channel.usable()) throw channel.lost(sql, "the connection is not usable any more");
-    if (!channel.quiet()) throw Channel::failed(sql, "another statement is under way on this connection");
-    if (send(channel.raw()) != 0) return;
-    const std::string message = one_line(PQerrorMessage(channel.raw()));
-    if (PQstatus(channel.raw()) == CONNECTION_OK && channel.transaction() != PQTRANS_ACTIVE)
-      throw Channel::failed(sql, message);
-    throw channel.lost(sql, message);
-  }
-  Exchange(const Exchange&) = delete;
-  Exchange& operator=(const Exchange&) = delete;
-  ~Exchange() {
-    if (!complete_) channel_.give_up();
+  Exchange(Channel& channel, std::string_view sql, Send send) : reply_{channel, sql} {
+    reply_.send(send);
   }
 
-  [[nodiscard]] int socket() const noexcept { return channel_.socket(); }
+  [[nodiscard]] int socket() const noexcept { return reply_.socket(); }
 
   /// Throws `QueryError`, of several errors of one answer the first, which is the cause; or `ConnectionLost`.
   [[nodiscard]] Need step() {
-    // Before the first wait nothing has come: looking would be a system call for nothing.
-    const bool ended = std::exchange(waited_, true) && !channel_.consume();
     for (;;) {
-      if (!ended)
-        if (const Need need = channel_.pending(); need != Need::nothing) return need;
-      ResultHandle result{PQgetResult(channel_.raw())};
-      if (!result) break;
-      take(std::move(result));
+      if (const Need need = reply_.step(); need != Need::nothing) return need;
+      if (reply_.complete()) break;
+      last_ = reply_.result();
+      if (is_copy(last_)) refuse_copy(reply_);
     }
-    if (PQstatus(channel_.raw()) != CONNECTION_OK) throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
-    complete_ = true;
-    if (error_) {
-      const std::string message = error_->message;
-      throw QueryError{message, *std::move(error_)};
-    }
+    reply_.check();
     return Need::nothing;
   }
 
   /// Throws `QueryTimeout` or `QueryCancelled`.
-  [[noreturn]] void give_up(Wake why) { channel_.give_up(why, sql_); }
+  [[noreturn]] void give_up(Wake why) { reply_.give_up(why); }
 
   /// The result of the last statement, once a step has returned `Need::nothing`.
   [[nodiscard]] ResultHandle result() noexcept { return std::move(last_); }
 
  private:
-  void take(ResultHandle result) {
-    switch (PQresultStatus(result.get())) {
-      case PGRES_TUPLES_OK:
-      case PGRES_COMMAND_OK:
-      case PGRES_EMPTY_QUERY:
-        last_ = std::move(result);
-        return;
-      case PGRES_COPY_IN:
-      case PGRES_COPY_OUT:
-      case PGRES_COPY_BOTH:
-        throw Channel::failed(sql_, "COPY needs its own interface (native()); the connection is given up");
-      default:
-        if (!error_) error_ = channel_.diagnose(result.get(), sql_);
-        if (is_fatal(*error_) || PQstatus(channel_.raw()) != CONNECTION_OK) throw channel_.lost(*std::move(error_));
-    }
-  }
-
-  Channel& channel_;
-  std::string_view sql_;
+  Reply reply_;
   ResultHandle last_;
-  std::optional<Diagnostics> error_;
-  bool waited_ = false;
-  bool complete_ = false;
 };
 
 }  // namespace lido::postgres::detail

@@ -104,13 +104,23 @@ class Words {
   std::size_t at_ = 0;
 };
 
-/// False only if `sql` plainly leaves nothing behind in the session: it reads and writes rows or controls a
+/// What a statement may leave behind in its session.
+enum class Leaves : unsigned char {
+  nothing,     ///< it plainly leaves nothing
+  state,       ///< settings, locks, temporary tables and the like, but no prepared statement
+  statements,  ///< prepared statements, too: it may do anything
+};
+
+/// `nothing` only if `sql` plainly leaves nothing behind in the session: it reads and writes rows or controls a
 /// transaction, and every function that it names is known to change no session state.
-[[nodiscard]] constexpr bool may_leave_state(std::string_view sql) noexcept {
+[[nodiscard]] constexpr Leaves leaves_behind(std::string_view sql) noexcept {
   constexpr std::string_view verbs =
       "select insert update delete merge values with table begin start commit end rollback abort savepoint "
-      "release show explain";
-  constexpr std::string_view never = "temp temporary pg_temp set_config prepare prepared";
+      "release show explain copy notify";
+  constexpr std::string_view plain_verbs =
+      "set reset listen unlisten declare fetch move close lock create alter drop truncate comment grant revoke "
+      "analyze vacuum reindex cluster refresh checkpoint discard deallocate";
+  constexpr std::string_view temporary = "temp temporary pg_temp";
   // Keywords that a parenthesis may follow, and functions without any effect on the session.
   constexpr std::string_view harmless =
       "values in and or not as on using from select where by any some all exists over filter case when then "
@@ -120,29 +130,42 @@ class Words {
       "concat format md5 abs round floor ceil cast extract to_char date_trunc clock_timestamp row_number "
       "rank dense_rank lag lead first_value random generate_series unnest array_agg string_agg json_agg "
       "jsonb_agg to_json to_jsonb json_build_object jsonb_build_object row_to_json gen_random_uuid pg_sleep "
-      "pg_backend_pid current_setting txid_current pg_advisory_xact_lock";
+      "pg_backend_pid current_setting txid_current pg_advisory_xact_lock pg_notify repeat copy stdin stdout "
+      "force_quote force_null force_not_null";
+  // Functions that change the session, but prepare nothing.
+  constexpr std::string_view plain_functions =
+      "set_config nextval setval currval lastval pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock "
+      "pg_try_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all";
   Words words{sql};
+  Leaves found = Leaves::nothing;
   bool first = true;       // of its statement
-  bool table = false;      // after INTO: the parenthesis opens a list of columns
+  bool table = false;      // after INTO and COPY: the parenthesis opens a list of columns
   bool qualified = false;  // after a dot: a name of the user's, whatever it looks like
   for (;;) {
     switch (words.next()) {
       case Words::Kind::end:
-        return false;
+        return found;
       case Words::Kind::semicolon:
         first = true;
         break;
       case Words::Kind::quoted:
-        if (words.following() == '(' && !table) return true;
+        if (words.following() == '(' && !table) return Leaves::statements;
         if (words.following() != '.') table = false;
         first = false;
         break;
       case Words::Kind::word:
-        if (first && !words.is_one_of(verbs)) return true;
-        if (words.is_one_of(never)) return true;
-        if (words.following() == '(' && !table && (qualified || !words.is_one_of(harmless))) return true;
-        if (words.is("into")) {
-          table = true;
+        if (first && !words.is_one_of(verbs)) {
+          if (!words.is_one_of(plain_verbs)) return Leaves::statements;
+          found = Leaves::state;
+        }
+        if (words.is("prepare") || words.is("prepared")) return Leaves::statements;
+        if (words.is_one_of(temporary)) found = Leaves::state;
+        if (words.following() == '(' && !table && (qualified || !words.is_one_of(harmless))) {
+          if (qualified || !words.is_one_of(plain_functions)) return Leaves::statements;
+          found = Leaves::state;
+        }
+        if (words.is("into") || (first && words.is("copy"))) {
+          table = words.following() != '(';
         } else if (words.following() != '.') {
           table = false;
         }
@@ -157,6 +180,10 @@ class Words {
         break;
     }
   }
+}
+
+[[nodiscard]] constexpr bool may_leave_state(std::string_view sql) noexcept {
+  return leaves_behind(sql) != Leaves::nothing;
 }
 
 }  // namespace lido::postgres::detail

@@ -37,6 +37,27 @@ namespace lido::postgres::detail {
   return text.size();
 }
 
+/// The length of the literal that `text` begins with, in whichever of SQL's ways it is written; 0 where it is none.
+[[nodiscard]] constexpr std::size_t literal_length(std::string_view text) noexcept {
+  if (text.starts_with('\'')) return quoted_length(text, false);
+  if (text.size() > 1 && lower(text[0]) == 'e' && text[1] == '\'') return 1 + quoted_length(text.substr(1), true);
+  if (text.size() > 2 && lower(text[0]) == 'u' && text[1] == '&' && text[2] == '\'')
+    return 2 + quoted_length(text.substr(2), false);
+  const std::size_t second = text.starts_with('$') ? text.find('$', 1) : std::string_view::npos;
+  if (second == std::string_view::npos || is_digit(text[1])) return 0;
+  const std::string_view tag = text.substr(0, second + 1);
+  if (!std::ranges::all_of(tag, is_word)) return 0;
+  const std::size_t close = text.find(tag, tag.size());
+  return close == std::string_view::npos ? text.size() : close + tag.size();
+}
+
+/// `name` as an identifier of SQL, whatever characters it has.
+[[nodiscard]] inline std::string quoted_name(std::string_view name) {
+  std::string quoted = "\"";
+  for (const char c : name) quoted.append(c == '"' ? 2 : 1, c);
+  return quoted += '"';
+}
+
 /// `text` with the value behind each `password` (a literal, or whatever follows a `=`) replaced by `***`.
 [[nodiscard]] inline std::string without_passwords(std::string_view text) {
   static constexpr std::string_view word = "password";
@@ -49,10 +70,8 @@ namespace lido::postgres::detail {
     for (; at < text.size() && (is_space(text[at]) || text[at] == '='); ++at) assigned = assigned || text[at] == '=';
     shown.append(text.substr(0, at));
     text.remove_prefix(at);
-    const bool escapes = text.size() > 1 && lower(text[0]) == 'e' && text[1] == '\'';
-    if (escapes) text.remove_prefix(1);
-    if (text.starts_with('\'')) {
-      text.remove_prefix(quoted_length(text, escapes));
+    if (const std::size_t literal = literal_length(text); literal > 0) {
+      text.remove_prefix(literal);
       shown += "'***'";
     } else if (assigned && !text.empty() && !text.starts_with('$')) {
       const auto ends = [](char c) { return is_space(c) || c == '\'' || c == '&' || c == ';' || c == ')'; };

@@ -66,14 +66,23 @@ template <class Operation>
 }
 
 /// Takes the steps of `operation` and waits between them. Blocks until it is done; throws what its steps and its
-/// `give_up` throw.
+/// `give_up` throw. After a `give_up` that does not throw, the operation is done at its next step.
 template <class Operation>
 void complete(Operation& operation, const Until& until) {
+  bool late = false;  // else a peer that always has something more to say would outlast every deadline
   for (Need need = operation.step(); need != Need::nothing; need = operation.step()) {
     // The socket of a connection that is being opened changes from one address to the next: it is asked for each time.
-    const Wake wake = wait_between_steps(operation, need, until);
+    const Wake wake = late ? Wake::timed_out : wait_between_steps(operation, need, until);
     if (wake != Wake::ready) operation.give_up(wake);
+    late = until.deadline != TimePoint::max() && Clock::now() >= until.deadline;
   }
+}
+
+/// Lets `operation` give up when it is too late already: for one that finds so much at hand that it never waits.
+template <class Operation>
+void check_in_time(Operation& operation, const Until& until) {
+  if (until.stop.stop_requested()) operation.give_up(Wake::stopped);
+  if (until.deadline != TimePoint::max() && Clock::now() >= until.deadline) operation.give_up(Wake::timed_out);
 }
 
 /// Blocks until `deadline`.

@@ -1,0 +1,155 @@
+// Arrays: `std::vector` of what a column can be read as or a parameter can be.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <lido/postgres/bytea.hpp>
+#include <lido/postgres/converter.hpp>
+#include <lido/postgres/detail/array_text.hpp>
+
+namespace lido::postgres {
+
+namespace detail {
+
+// Bytes are one value.
+template <class T>
+inline constexpr bool is_array = false;
+template <class T>
+inline constexpr bool is_array<std::vector<T>> = !std::same_as<T, std::byte>;
+
+template <class T>
+struct Unwrapped {
+  using Type = T;
+};
+template <class T>
+  requires(!is_array<T>)  // the server knows no array that is NULL in an array
+struct Unwrapped<std::optional<T>> {
+  using Type = T;
+};
+template <class T>
+using unwrapped = typename Unwrapped<T>::Type;
+
+template <class T>
+[[nodiscard]] constexpr Oid element_type() noexcept {
+  if constexpr (requires { Converter<T>::element; }) {
+    return Converter<T>::element;
+  } else if constexpr (requires { Converter<T>::type; }) {
+    return Converter<T>::type;
+  } else {
+    return 0;
+  }
+}
+
+template <class T>
+[[nodiscard]] bool read_array(ArrayText& text, std::vector<T>& values) {
+  if (!text.take('{')) return false;
+  if (text.take('}')) return true;
+  do {
+    if constexpr (is_array<T>) {
+      if (!read_array(text, values.emplace_back())) return false;
+    } else {
+      const std::optional<ArrayText::Item> item = text.item();
+      if (!item || (item->null && !is_optional<T>)) return false;
+      if (item->null) {
+        values.emplace_back();
+        continue;
+      }
+      auto value = Converter<unwrapped<T>>::read(item->text);
+      if (!value) return false;
+      if constexpr (is_optional<T>) {
+        values.push_back(std::move(value));
+      } else {
+        values.push_back(*std::move(value));
+      }
+    }
+  } while (text.take(','));
+  return text.take('}');
+}
+
+// False when a value cannot be passed.
+template <class T>
+[[nodiscard]] bool write_array(std::string& text, const std::vector<T>& values) {
+  char before = '{';
+  for (const auto& value : values) {
+    text += std::exchange(before, ',');
+    if constexpr (is_array<T>) {
+      if (!write_array(text, value)) return false;
+    } else if constexpr (is_optional<T>) {
+      if (!value) {
+        text += "NULL";
+        continue;
+      }
+      const std::optional<std::string> item = Converter<unwrapped<T>>::write(*value);
+      if (!item) return false;
+      append_array_item(text, *item);
+    } else {
+      const std::optional<std::string> item = Converter<T>::write(value);
+      if (!item) return false;
+      append_array_item(text, *item);
+    }
+  }
+  if (before == '{') text += '{';
+  text += '}';
+  return true;
+}
+
+template <class T>
+inline constexpr auto array_name = [] {
+  constexpr std::string_view start = is_optional<T> ? "std::vector<std::optional<" : "std::vector<";
+  constexpr std::string_view element = Converter<unwrapped<T>>::name;
+  constexpr std::string_view end = is_optional<T> ? ">>" : ">";
+  std::array<char, start.size() + element.size() + end.size()> name{};
+  std::ranges::copy(end, std::ranges::copy(element, std::ranges::copy(start, name.begin()).out).out);
+  return name;
+}();
+
+}  // namespace detail
+
+/// Arrays: of one dimension, or of more as vectors of vectors; with elements that may be NULL as `std::optional`. Lower
+/// bounds are not kept: the first element is at 0. A parameter of numbers, bools, times, UUIDs or bytes has the type of
+/// its elements; the server infers that of other ones.
+template <class T>
+  requires Readable<detail::unwrapped<T>> || Writable<detail::unwrapped<T>>
+struct Converter<std::vector<T>> {
+  static constexpr std::string_view name{detail::array_name<T>.data(), detail::array_name<T>.size()};
+  static constexpr Oid element = detail::element_type<detail::unwrapped<T>>();
+  static constexpr Oid type = detail::array_of(element);
+  static bool accepts(Oid column) {
+    using Element = Converter<detail::unwrapped<T>>;
+    // One type for any number of dimensions.
+    const Oid wanted = detail::is_array<T> ? column : detail::element_of(column);
+    if constexpr (requires { Element::accepts(wanted); }) {
+      return wanted != 0 && Element::accepts(wanted);
+    } else {
+      return wanted != 0;
+    }
+  }
+  static std::optional<std::vector<T>> read(std::string_view text)
+    requires Readable<detail::unwrapped<T>>
+  {
+    std::optional<std::vector<T>> values{std::in_place};
+    detail::ArrayText array{text};
+    if (!detail::read_array(array, *values) || !array.done()) return std::nullopt;
+    return values;
+  }
+  static std::string_view reason(std::string_view) noexcept {
+    return "other dimensions, a NULL, or an element that does not fit";
+  }
+  static std::optional<std::string> write(const std::vector<T>& values)
+    requires Writable<detail::unwrapped<T>>
+  {
+    std::string text;
+    if (!detail::write_array(text, values)) return std::nullopt;
+    return text;
+  }
+};
+
+}  // namespace lido::postgres

@@ -1,0 +1,75 @@
+// What becomes of an answer that nobody wants to the end.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include <lido/facts.hpp>
+#include <lido/postgres/detail/cancelling.hpp>
+#include <lido/postgres/detail/channel.hpp>
+#include <lido/postgres/detail/reply.hpp>
+#include <lido/postgres/detail/wait.hpp>
+
+namespace lido::postgres::detail {
+
+/// Cancels a statement on the server and reads what is left of its answer, so that the connection can be used again.
+/// When that does not work out, the connection is given up. Its steps throw `ConnectionLost`.
+class Abandoning {
+ public:
+  explicit Abandoning(Reply& reply) noexcept : reply_{reply} {}
+
+  [[nodiscard]] int socket() const noexcept { return asking() ? cancel_->socket() : reply_.socket(); }
+  [[nodiscard]] Need step() {
+    // An answer that has come already costs nothing to read: twice, as only the second time looks at the socket.
+    if (!cancel_ && (finished() || finished())) return Need::nothing;
+    while (!given_up_ && !reply_.complete()) {
+      if (!cancel_) cancel_.emplace(reply_.channel().raw());
+      if (asking()) {
+        if (const Need need = cancel_->step(); need != Need::nothing) return need;
+        asked_ = true;
+        if (!cancel_->delivered()) give_up(Wake::timed_out);
+      } else if (const Need need = drain(); need != Need::nothing) {
+        return need;
+      } else if (!reply_.complete()) {  // it was asked before it had begun
+        cancel_.reset();
+        asked_ = false;
+      }
+    }
+    return Need::nothing;
+  }
+  void give_up(Wake) noexcept {
+    reply_.channel().give_up();
+    given_up_ = true;
+  }
+
+ private:
+  [[nodiscard]] bool asking() const noexcept { return cancel_ && !asked_; }
+  [[nodiscard]] bool finished() { return drain() == Need::nothing && reply_.complete(); }
+  // `Need::nothing`: complete, or enough is read to tell that nobody has heard of a cancel.
+  [[nodiscard]] Need drain() {
+    constexpr int most = 100'000;
+    for (int i = 0; i < most && !reply_.complete(); ++i) {
+      if (const Need need = reply_.step(); need != Need::nothing) return need;
+      static_cast<void>(reply_.result());
+    }
+    return Need::nothing;
+  }
+
+  Reply& reply_;
+  std::optional<Cancelling> cancel_;
+  bool asked_ = false;
+  bool given_up_ = false;
+};
+
+/// Abandons `operation`, a `Streaming` or `CopyingOut`. Blocks for at most two seconds.
+template <class Operation>
+void abandon_within_bound(Channel& channel, Operation& operation) noexcept {
+  if (operation.complete() || !channel.usable()) return;
+  try {
+    operation.abandon();
+    complete(operation, saturating_add(Clock::now(), std::chrono::seconds{2}));
+  } catch (...) {  // not complete, and so given up
+  }
+}
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,92 @@
+// Dates of the proleptic Gregorian calendar for all years that the server knows, which are more than std::chrono's; and
+// counting in microseconds without overflow.
+//
+// The two conversions are those of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": eras of 400 years,
+// and years that begin with March.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <ratio>
+#include <utility>
+
+namespace lido::postgres::detail {
+
+inline constexpr std::int64_t microseconds_a_day = 86'400'000'000;
+
+struct Civil {
+  std::int64_t year;  // 0 is 1 BC
+  std::int64_t month;
+  std::int64_t day;
+
+  friend bool operator==(const Civil&, const Civil&) = default;
+};
+
+[[nodiscard]] constexpr std::int64_t floor_divide(std::int64_t value, std::int64_t by) noexcept {
+  return value / by - (value % by < 0 ? 1 : 0);
+}
+
+/// Days since 1970-01-01.
+[[nodiscard]] constexpr std::int64_t days_of(const Civil& date) noexcept {
+  const std::int64_t year = date.year - (date.month <= 2 ? 1 : 0);
+  const std::int64_t era = floor_divide(year, 400);
+  const std::int64_t year_of_era = year - era * 400;
+  const std::int64_t day_of_year = (153 * (date.month + (date.month > 2 ? -3 : 9)) + 2) / 5 + date.day - 1;
+  return era * 146'097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719'468;
+}
+
+[[nodiscard]] constexpr Civil civil_of(std::int64_t days) noexcept {
+  days += 719'468;
+  const std::int64_t era = floor_divide(days, 146'097);
+  const std::int64_t day_of_era = days - era * 146'097;
+  const std::int64_t year_of_era = (day_of_era - day_of_era / 1'460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+  const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const std::int64_t month = (5 * day_of_year + 2) / 153;
+  return {.year = year_of_era + era * 400 + (month >= 10 ? 1 : 0),
+          .month = month + (month < 10 ? 3 : -9),
+          .day = day_of_year - (153 * month + 2) / 5 + 1};
+}
+
+[[nodiscard]] constexpr bool multiply(std::int64_t& value, std::int64_t by) noexcept {
+  if (value > std::numeric_limits<std::int64_t>::max() / by || value < std::numeric_limits<std::int64_t>::min() / by)
+    return false;
+  value *= by;
+  return true;
+}
+
+[[nodiscard]] constexpr bool add(std::int64_t& value, std::int64_t more) noexcept {
+  if (more > 0 ? value > std::numeric_limits<std::int64_t>::max() - more
+               : value < std::numeric_limits<std::int64_t>::min() - more)
+    return false;
+  value += more;
+  return true;
+}
+
+/// A duration that counts, as opposed to measures.
+template <class T>
+concept Counting = std::integral<typename T::rep> && sizeof(typename T::rep) <= sizeof(std::int64_t);
+
+/// That many microseconds as a `Duration`; nothing when that cannot hold them exactly.
+template <Counting Duration>
+[[nodiscard]] constexpr std::optional<Duration> from_microseconds(std::int64_t count) noexcept {
+  using Factor = std::ratio_divide<std::micro, typename Duration::period>;
+  if (count % Factor::den != 0) return std::nullopt;
+  count /= Factor::den;
+  if (!multiply(count, Factor::num) || !std::in_range<typename Duration::rep>(count)) return std::nullopt;
+  return Duration{static_cast<typename Duration::rep>(count)};
+}
+
+/// A duration in microseconds, rounded down; nothing when they are too many.
+template <Counting Duration>
+[[nodiscard]] constexpr std::optional<std::int64_t> to_microseconds(Duration duration) noexcept {
+  using Factor = std::ratio_divide<typename Duration::period, std::micro>;
+  if (!std::in_range<std::int64_t>(duration.count())) return std::nullopt;
+  auto count = static_cast<std::int64_t>(duration.count());
+  if (!multiply(count, Factor::num)) return std::nullopt;
+  return floor_divide(count, Factor::den);
+}
+
+}  // namespace lido::postgres::detail

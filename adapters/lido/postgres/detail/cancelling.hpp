@@ -1,0 +1,91 @@
+// Asking the server to cancel what a session is at.
+#pragma once
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <exception>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/wait.hpp>
+
+namespace lido::postgres::detail {
+
+/// A request to cancel on its way. PQcancel connects anew and may block for as long as the network likes, so it gets a
+/// thread of its own. Who has to know waits for its end; who closes the connection anyway need not. The thread owns all
+/// that it touches but one number, which is never destroyed: it may be left behind, also when the process ends.
+class Cancelling {
+ public:
+  explicit Cancelling(PGconn* connection) noexcept {
+    try {
+      auto request = std::make_shared<Request>(connection);
+      if (!request->handle || request->ends[0] < 0) return;
+      // A server that hangs lets them pile up; it would not hear them anyway.
+      if (live_.fetch_add(1, std::memory_order_relaxed) >= most) {
+        live_.fetch_sub(1, std::memory_order_relaxed);
+        return;
+      }
+      try {
+        std::thread{[request] {
+          request->run();
+          live_.fetch_sub(1, std::memory_order_relaxed);
+        }}.detach();
+      } catch (...) {
+        live_.fetch_sub(1, std::memory_order_relaxed);
+        throw;
+      }
+      request_ = std::move(request);
+    } catch (const std::exception&) {  // no thread: the server finds out by itself
+    }
+  }
+
+  /// Once it is readable, the request has ended.
+  [[nodiscard]] int socket() const noexcept { return request_ ? request_->ends[0] : -1; }
+  [[nodiscard]] Need step() noexcept {
+    char delivered = 0;
+    if (!request_) return Need::nothing;
+    const ssize_t count = ::read(request_->ends[0], &delivered, 1);
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return Need::readable;
+    delivered_ = count == 1 && delivered != 0;
+    request_.reset();
+    return Need::nothing;
+  }
+  void give_up(Wake) noexcept { request_.reset(); }
+  /// The server has got it and has signalled the session: it hits no statement that is sent from now on.
+  [[nodiscard]] bool delivered() const noexcept { return delivered_; }
+
+ private:
+  struct Request {
+    explicit Request(PGconn* connection) : handle{PQgetCancel(connection)} {
+      if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) ends = {-1, -1};
+    }
+    Request(const Request&) = delete;
+    Request& operator=(const Request&) = delete;
+    ~Request() {
+      for (const int end : ends)
+        if (end >= 0) ::close(end);
+    }
+    void run() const noexcept {
+      char reason[256];
+      const char delivered = PQcancel(handle.get(), reason, sizeof reason) != 0 ? 1 : 0;
+      static_cast<void>(!::write(ends[1], &delivered, 1));
+    }
+
+    CancelHandle handle;
+    std::array<int, 2> ends{-1, -1};
+  };
+
+  static constexpr int most = 64;
+  static inline std::atomic<int> live_{0};
+
+  std::shared_ptr<Request> request_;
+  bool delivered_ = false;
+};
+
+}  // namespace lido::postgres::detail

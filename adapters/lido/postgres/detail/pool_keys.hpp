@@ -1,0 +1,128 @@
+// What a connection string says to the pool, taken out of what it says to libpq.
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <lido/postgres/detail/statement.hpp>
+
+namespace lido::postgres::detail {
+
+[[nodiscard]] inline bool is_uri(std::string_view text) noexcept {
+  return text.starts_with("postgresql://") || text.starts_with("postgres://");
+}
+
+/// A connection string in two parts. What is malformed stays in `rest`, for libpq to refuse.
+class SplitString {
+ public:
+  explicit SplitString(std::string_view text) { is_uri(text) ? split_uri(text) : split_pairs(text); }
+
+  /// What libpq is to see.
+  std::string rest;
+  /// The keys that begin with `pool_`, and their values, in their order.
+  std::vector<std::pair<std::string, std::string>> pool;
+
+ private:
+  [[nodiscard]] static bool is_pool_key(std::string_view key) noexcept { return key.starts_with("pool_"); }
+
+  void split_uri(std::string_view uri) {
+    // Where libpq sees the query begin: a '?' before the '@' belongs to the password.
+    std::size_t start = uri.find("//") + 2;
+    const std::size_t at = uri.find_first_of("@/", start);
+    if (at != std::string_view::npos && uri[at] == '@') start = at + 1;
+    const std::size_t query = uri.find('?', start);
+    rest = uri.substr(0, query);
+    if (query == std::string_view::npos) return;
+    char separator = '?';
+    for (std::size_t begin = query + 1; begin <= uri.size();) {
+      const std::size_t end = std::min(uri.find('&', begin), uri.size());
+      const std::string_view pair = uri.substr(begin, end - begin);
+      if (!take_pair(pair)) {
+        (rest += separator) += pair;
+        separator = '&';
+      }
+      begin = end + 1;
+    }
+  }
+
+  [[nodiscard]] bool take_pair(std::string_view pair) {
+    const std::size_t equals = pair.find('=');
+    // With an '@' it is the rest of a password that should have been escaped, and is not to be named in an error.
+    if (equals == std::string_view::npos || pair.find('@') != std::string_view::npos) return false;
+    std::optional<std::string> key = decoded(pair.substr(0, equals));
+    std::optional<std::string> value = decoded(pair.substr(equals + 1));
+    if (!key || !value || !is_pool_key(*key)) return false;
+    pool.emplace_back(std::move(*key), std::move(*value));
+    return true;
+  }
+
+  // Nothing where a '%' is not followed by two hexadecimal digits.
+  [[nodiscard]] static std::optional<std::string> decoded(std::string_view text) {
+    std::string plain;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+      if (text[at] != '%') {
+        plain += text[at];
+        continue;
+      }
+      unsigned char byte = 0;
+      const std::string_view digits = text.substr(at + 1, 2);
+      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+      if (digits.size() != 2 || error != std::errc{} || end != digits.data() + 2) return std::nullopt;
+      plain += static_cast<char>(byte);
+      at += 2;
+    }
+    return plain;
+  }
+
+  // `key = value`, `key='it\'s'`, with any space between.
+  void split_pairs(std::string_view text) {
+    std::size_t at = 0;
+    const auto skip_space = [&] {
+      while (at < text.size() && is_space(text[at])) ++at;
+    };
+    for (skip_space(); at < text.size(); skip_space()) {
+      const std::size_t begin = at;
+      while (at < text.size() && text[at] != '=' && !is_space(text[at])) ++at;
+      const std::string_view key = text.substr(begin, at - begin);
+      skip_space();
+      std::optional<std::string> value;
+      if (at < text.size() && text[at] == '=') {
+        ++at;
+        skip_space();
+        value = take_value(text, at);
+      } else {
+        at = text.size();
+      }
+      if (value && is_pool_key(key)) {
+        pool.emplace_back(key, std::move(*value));
+      } else {
+        if (!rest.empty()) rest += ' ';
+        rest += text.substr(begin, at - begin);
+      }
+    }
+  }
+
+  // Moves `at` behind the value; nothing where its closing quote is missing.
+  [[nodiscard]] static std::optional<std::string> take_value(std::string_view text, std::size_t& at) {
+    const bool quoted = at < text.size() && text[at] == '\'';
+    if (quoted) ++at;
+    std::string value;
+    while (at < text.size() && (quoted ? text[at] != '\'' : !is_space(text[at]))) {
+      if (text[at] == '\\' && ++at == text.size()) break;
+      value += text[at++];
+    }
+    if (!quoted) return value;
+    if (at == text.size()) return std::nullopt;
+    ++at;
+    return value;
+  }
+};
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,163 @@
+// Reading typed values out of a libpq result. What holds for a column is checked by `check_columns`, once for as many
+// rows as are read; what holds for a value by `read_value`.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <libpq-fe.h>
+
+#include <lido/postgres/converter.hpp>
+#include <lido/postgres/detail/aggregate.hpp>
+#include <lido/postgres/detail/catalog.hpp>
+#include <lido/postgres/error.hpp>
+
+namespace lido::postgres::detail {
+
+[[nodiscard]] inline std::size_t rows_of(const PGresult* result) noexcept {
+  return static_cast<std::size_t>(PQntuples(result));
+}
+[[nodiscard]] inline std::size_t columns_of(const PGresult* result) noexcept {
+  return static_cast<std::size_t>(PQnfields(result));
+}
+
+[[noreturn]] inline void throw_mismatch(const PGresult* result, int row, int column, std::string_view wanted,
+                                        const std::string& actual) {
+  const char* name = PQfname(result, column);
+  throw ResultError{static_cast<std::size_t>(row),
+                    name == nullptr || *name == '\0' ? std::to_string(column) : std::string{name}, std::string{wanted},
+                    actual};
+}
+
+template <class T>
+struct WithoutOptional {
+  using Type = T;
+};
+template <class T>
+struct WithoutOptional<std::optional<T>> {
+  using Type = T;
+};
+template <class T>
+using without_optional = typename WithoutOptional<T>::Type;
+
+/// What a column may be read as, NULL as an empty optional.
+template <class T>
+concept ReadableColumn = Readable<without_optional<T>> || std::same_as<without_optional<T>, std::string_view>;
+
+template <class T>
+void check_column(const PGresult* result, int row, int column) {
+  using Value = Converter<without_optional<T>>;
+  const Oid type = PQftype(result, column);
+  if constexpr (requires { Value::accepts(type); }) {
+    if (!Value::accepts(type)) throw_mismatch(result, row, column, Value::name, type_name(type));
+  }
+}
+
+template <class T>
+[[noreturn]] void throw_unfit(const PGresult* result, int row, int column, std::string_view text) {
+  std::string actual = type_name(PQftype(result, column)) + " with ";
+  if constexpr (requires { Converter<T>::reason(text); }) {
+    actual += Converter<T>::reason(text);
+  } else {
+    actual += "a value that does not fit";
+  }
+  throw_mismatch(result, row, column, Converter<T>::name, actual);
+}
+
+template <class T>
+[[nodiscard]] T read_value(const PGresult* result, int row, int column) {
+  const std::string_view text{PQgetvalue(result, row, column),
+                              static_cast<std::size_t>(PQgetlength(result, row, column))};
+  if (text.empty() && PQgetisnull(result, row, column) != 0) {
+    if constexpr (is_optional<T>) {
+      return std::nullopt;
+    } else {
+      throw_mismatch(result, row, column, Converter<T>::name, "NULL");
+    }
+  }
+  using Value = without_optional<T>;
+  if constexpr (std::same_as<Value, std::string> || std::same_as<Value, std::string_view>) {
+    return Value{text};  // every text is one
+  } else {
+    std::optional<Value> value = Converter<Value>::read(text);
+    if (!value) throw_unfit<Value>(result, row, column, text);
+    if constexpr (is_optional<T>) {
+      return value;
+    } else {
+      return *std::move(value);
+    }
+  }
+}
+
+/// What a row is read as: `Value`, made of values of the types `Columns`, in their order.
+template <class... T>
+struct RowShape {  // several columns
+  using Value = std::tuple<T...>;
+  using Columns = TypeList<T...>;
+};
+template <ReadableColumn T>
+struct RowShape<T> {  // one column
+  using Value = T;
+  using Columns = TypeList<T>;
+};
+template <class T>
+  requires(!ReadableColumn<T> && std::is_aggregate_v<T> && std::is_class_v<T>)
+struct RowShape<T> {  // a struct of the user's
+  using Value = T;
+  using Columns = decltype(members_of(std::declval<T&>()));
+  static_assert(Columns::size > 0,
+                "lido: a row is read as an aggregate that has at least one member and at most 16, or else a "
+                "lido::postgres::Converter has to be specialised for the type");
+};
+
+template <class T>
+[[nodiscard]] consteval bool check_readable() {
+  static_assert(ReadableColumn<T>,
+                "lido: no column can be read as this type: specialise lido::postgres::Converter for it, with name and "
+                "read (see lido/postgres/converter.hpp)");
+  return ReadableColumn<T>;
+}
+
+template <class... T>
+using RowValue = typename RowShape<T...>::Value;
+template <class... T>
+using RowColumns = typename RowShape<T...>::Columns;
+
+/// Whether something of it points into the result.
+template <class... C>
+[[nodiscard]] consteval bool holds_view(TypeList<C...>) {
+  return (std::same_as<without_optional<C>, std::string_view> || ...);
+}
+
+/// Throws `ResultError` when the result, of so many `columns`, has not that many or not of such types.
+template <class... C>
+void check_columns(const PGresult* result, std::size_t columns, std::size_t row, TypeList<C...>) {
+  if constexpr ((check_readable<C>() && ...)) {
+    if (columns != sizeof...(C))
+      throw ResultError{row, "*", std::to_string(sizeof...(C)) + (sizeof...(C) == 1 ? " column" : " columns"),
+                        std::to_string(columns)};
+    int column = 0;
+    (check_column<C>(result, static_cast<int>(row), column++), ...);
+  }
+}
+
+/// Reads a row whose columns were checked.
+template <class Value, class... C>
+[[nodiscard]] Value read_row(const PGresult* result, std::size_t row, TypeList<C...>) {
+  const int number = static_cast<int>(row);
+  if constexpr (std::same_as<TypeList<Value>, TypeList<C...>>) {
+    return read_value<Value>(result, number, 0);
+  } else {
+    return [&]<int... I>(std::integer_sequence<int, I...>) {
+      return Value{read_value<C>(result, number, I)...};  // braces: from the left to the right
+    }(std::make_integer_sequence<int, sizeof...(C)>{});
+  }
+}
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,211 @@
+// What the server answers, one result at a time. All operations on statements read their answers with it.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <lido/facts.hpp>
+#include <lido/postgres/detail/bound.hpp>
+#include <lido/postgres/detail/channel.hpp>
+#include <lido/postgres/detail/diagnose.hpp>
+#include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/wait.hpp>
+#include <lido/postgres/error.hpp>
+
+namespace lido::postgres::detail {
+
+/// The answer to what was sent. Ended before it is complete, it gives the connection up: a reply on its way must not
+/// reach the next statement. `sql` has to outlive it; so has the channel.
+class Reply {
+ public:
+  Reply(Channel& channel, std::string_view sql)
+      : channel_{channel}, sql_{sql}, start_{channel.settings().echo ? Clock::now() : TimePoint{}} {
+    channel.require_quiet(sql);
+  }
+  Reply(const Reply&) = delete;
+  Reply& operator=(const Reply&) = delete;
+  ~Reply() {
+    if (!complete_) channel_.give_up();
+    report();
+  }
+
+  /// Sends with `send`, which calls one of `PQsend*`. Throws `QueryError` or `ConnectionLost`.
+  template <class Send>
+  void send(Send send) {
+    sent_ = true;
+    if (send(channel_.raw()) != 0) return void(complete_ = false);
+    const std::string message = one_line(PQerrorMessage(channel_.raw()));
+    if (PQstatus(channel_.raw()) == CONNECTION_OK && channel_.transaction() != PQTRANS_ACTIVE && syncs_ == 0)
+      throw Channel::failed(sql_, message);
+    throw channel_.lost(sql_, message);
+  }
+  /// From here on statements are sent as a pipeline, whose answers end with that many synchronisations. Errors before
+  /// the last but one of these are nobody's concern.
+  void begin_pipeline(std::size_t syncs) {
+    if (PQenterPipelineMode(channel_.raw()) == 0) throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+    syncs_ = syncs;
+    statement_ = 0;
+    error_.reset();
+    complete_ = false;
+  }
+
+  [[nodiscard]] int socket() const noexcept { return channel_.socket(); }
+
+  /// `Need::nothing`: there is a `result()` or a `chunk()`, or the answer is complete. Throws `ConnectionLost`.
+  [[nodiscard]] Need step() {
+    // Before the first wait nothing has come: looking would be a system call for nothing.
+    if (std::exchange(waited_, false) && !channel_.consume()) ended_ = true;
+    while (!complete_) {
+      if (!ended_) {
+        if (const Need need = channel_.pending(); need != Need::nothing) {
+          waited_ = true;
+          return need;
+        }
+      }
+      if (copying_ && !copy_ended()) {
+        if (chunk_) return Need::nothing;
+        waited_ = true;
+        return Need::readable;
+      }
+      ResultHandle result{PQgetResult(channel_.raw())};
+      if (!result) {
+        end_of_statement();
+      } else if (take(std::move(result))) {
+        return Need::nothing;
+      }
+    }
+    return Need::nothing;
+  }
+
+  /// Throws `QueryTimeout` or `QueryCancelled`.
+  [[noreturn]] void give_up(Wake why) { channel_.give_up(why, sql_); }
+
+  /// Nothing is on its way any more.
+  [[nodiscard]] bool complete() const noexcept { return complete_; }
+  /// What the last step found; null when it found none.
+  [[nodiscard]] ResultHandle result() noexcept { return std::move(result_); }
+  /// A piece of a COPY OUT, as the last step found it. Valid until the next one.
+  [[nodiscard]] std::string_view chunk() const noexcept { return {chunk_.get(), chunk_size_}; }
+  /// The first error of the answer, which is the cause of others.
+  [[nodiscard]] std::optional<Diagnostics>& error() noexcept { return error_; }
+  /// Which statement of a pipeline it was, and which function of the server's raised it.
+  [[nodiscard]] std::size_t failed_statement() const noexcept { return failed_statement_; }
+  [[nodiscard]] const std::string& raised_by() const noexcept { return raised_by_; }
+  /// In a pipeline: the number of the statement whose answer is being read, counted from 0.
+  [[nodiscard]] std::size_t statement() const noexcept { return statement_; }
+  /// In a pipeline: how many synchronisations are to come.
+  [[nodiscard]] std::size_t syncs() const noexcept { return syncs_; }
+  [[nodiscard]] Channel& channel() noexcept { return channel_; }
+  [[nodiscard]] std::string_view sql() const noexcept { return sql_; }
+  /// From now on it is about this statement of a pipeline.
+  void about(std::string_view sql) noexcept {
+    if (sql.data() == sql_.data()) return;
+    report();
+    sql_ = sql;
+  }
+
+  /// Once it is complete: throws `QueryError` when the answer is an error.
+  void check() {
+    if (!error_) return;
+    const std::string message = error_->message;
+    throw QueryError{message, *std::move(error_)};
+  }
+
+ private:
+  // True: it is for the caller.
+  bool take(ResultHandle result) {
+    switch (PQresultStatus(result.get())) {
+      case PGRES_COMMAND_OK:
+        note_command(PQcmdStatus(result.get()));
+        break;
+      case PGRES_COPY_OUT:
+        copying_ = true;
+        break;
+      case PGRES_PIPELINE_SYNC:
+        if (--syncs_ > 0) return false;
+        if (PQexitPipelineMode(channel_.raw()) == 0)
+          throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+        complete_ = true;
+        return false;
+      case PGRES_PIPELINE_ABORTED:
+        return false;
+      case PGRES_BAD_RESPONSE:
+      case PGRES_NONFATAL_ERROR:
+      case PGRES_FATAL_ERROR:
+        fail(result.get());
+        return false;
+      default:  // rows, an empty query, COPY IN
+        break;
+    }
+    result_ = std::move(result);
+    return true;
+  }
+
+  void fail(const PGresult* result) {
+    Diagnostics error = channel_.diagnose(result, sql_);
+    if (is_fatal(error) || PQstatus(channel_.raw()) != CONNECTION_OK)
+      throw channel_.lost(error_ ? *std::move(error_) : std::move(error));
+    if (error_ || syncs_ > 1) return;
+    error_ = std::move(error);
+    failed_statement_ = statement_;
+    raised_by_ = field(result, PG_DIAG_SOURCE_FUNCTION);
+  }
+
+  void end_of_statement() {
+    if (PQstatus(channel_.raw()) != CONNECTION_OK) throw channel_.gone(sql_, one_line(PQerrorMessage(channel_.raw())));
+    ++statement_;
+    if (syncs_ == 0) complete_ = true;
+  }
+
+  // False: there is a chunk, or one has to be waited for.
+  bool copy_ended() {
+    char* data = nullptr;
+    const int size = PQgetCopyData(channel_.raw(), &data, 1);
+    chunk_.reset(data);
+    chunk_size_ = size > 0 ? static_cast<std::size_t>(size) : 0;
+    if (size >= 0 && !ended_) return false;
+    if (size > 0) return false;
+    copying_ = false;  // what PQgetResult says next is how it ended
+    return true;
+  }
+
+  void report() const noexcept {
+    const Echo& echo = channel_.settings().echo;
+    if (!echo || sql_.empty() || !sent_) return;
+    try {
+      echo(without_passwords(sql_), Clock::now() - start_);
+    } catch (...) {  // a log that fails must not undo a statement that did not
+    }
+  }
+
+  void note_command(std::string_view tag) noexcept {
+    if (tag == "DISCARD ALL" || tag == "DEALLOCATE ALL") channel_.statements().forget();
+  }
+
+  Channel& channel_;
+  std::string_view sql_;
+  ResultHandle result_;
+  LibpqMemory<char> chunk_;
+  std::size_t chunk_size_ = 0;
+  std::optional<Diagnostics> error_;
+  std::string raised_by_;
+  TimePoint start_;
+  std::size_t syncs_ = 0;
+  std::size_t statement_ = 0;
+  std::size_t failed_statement_ = 0;
+  bool sent_ = false;
+  bool waited_ = false;   // the next step looks what has come
+  bool ended_ = false;    // nothing more will come
+  bool copying_ = false;  // in the middle of a COPY OUT
+  bool complete_ = true;
+};
+
+/// `PQsendQueryParams` with what is bound.
+[[nodiscard]] inline int send_params(PGconn* raw, const char* sql, const Bound& bound) noexcept {
+  return PQsendQueryParams(raw, sql, bound.count, bound.types, bound.values, bound.lengths, bound.formats, 0);
+}
+
+}  // namespace lido::postgres::detail

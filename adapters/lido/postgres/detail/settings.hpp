@@ -1,0 +1,138 @@
+// The settings of options.hpp as text.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <variant>
+
+#include <lido/facts.hpp>
+#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/options.hpp>
+
+namespace lido::postgres::detail {
+
+struct Unit {
+  std::string_view name;
+  Duration span;
+};
+// As PostgreSQL spells them, and nanoseconds; the greatest first.
+inline constexpr std::array units{Unit{"d", std::chrono::hours{24}},        Unit{"h", std::chrono::hours{1}},
+                                  Unit{"min", std::chrono::minutes{1}},     Unit{"s", std::chrono::seconds{1}},
+                                  Unit{"ms", std::chrono::milliseconds{1}}, Unit{"us", std::chrono::microseconds{1}},
+                                  Unit{"ns", std::chrono::nanoseconds{1}}};
+
+/// The whole of `text` as a number, without a sign unless that is `-`.
+template <class Number>
+[[nodiscard]] std::optional<Number> whole_number(std::string_view text) noexcept {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+/// A duration of zero or more: a whole number and a unit, a number of seconds without one, or `never`.
+[[nodiscard]] inline std::optional<Duration> parse_duration(std::string_view text) noexcept {
+  if (text == "never") return Duration::max();
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const auto count = whole_number<std::int64_t>(text.substr(0, digits));
+  const std::string_view name = digits == text.size() ? std::string_view{"s"} : text.substr(digits);
+  for (const Unit& unit : units)
+    if (count && unit.name == name) {
+      // Below the greatest duration, which would mean something else.
+      if (*count > (Duration::max() - Duration{1}) / unit.span) return std::nullopt;
+      return *count * unit.span;
+    }
+  return std::nullopt;
+}
+
+[[nodiscard]] inline std::string print_duration(Duration span) {
+  if (span == Duration::max()) return "never";
+  if (span == Duration::zero()) return "0";
+  for (const Unit& unit : units)
+    if (span % unit.span == Duration::zero()) return std::to_string(span / unit.span).append(unit.name);
+  return "";
+}
+
+[[nodiscard]] inline std::optional<bool> parse_flag(std::string_view text) {
+  std::string word;
+  for (const char c : text) word += lower(c);
+  for (const std::string_view yes : {"true", "1", "yes", "on"})
+    if (word == yes) return true;
+  for (const std::string_view no : {"false", "0", "no", "off"})
+    if (word == no) return false;
+  return std::nullopt;
+}
+
+[[nodiscard]] inline std::optional<ResetLevel> parse_reset_level(std::string_view text) noexcept {
+  for (std::uint8_t value = 0; to_string(ResetLevel{value}) != "unknown"; ++value)
+    if (to_string(ResetLevel{value}) == text) return ResetLevel{value};
+  return std::nullopt;
+}
+
+/// What the text of `setting` has to be, for errors.
+[[nodiscard]] inline std::string expected_of(const Setting& setting) {
+  const auto expected = [&]<class T>(T Options::*) -> std::string {
+    if constexpr (std::is_same_v<T, std::size_t>) return "a whole number from 0 to " + std::to_string(setting.most);
+    if constexpr (std::is_same_v<T, Duration>)
+      return std::string{setting.zero ? "a duration of zero or more" : "a duration above zero"} +
+             ": 500ms, 30s, 5min, 2h, 1d, a whole number of seconds, or never" + (setting.zero ? "" : " (-1)");
+    if constexpr (std::is_same_v<T, bool>) return "true, 1, yes or on, or false, 0, no or off";
+    if constexpr (std::is_same_v<T, ResetLevel>) {
+      std::string names = "one of";
+      for (std::uint8_t value = 0; to_string(ResetLevel{value}) != "unknown"; ++value)
+        names.append(value == 0 ? " " : ", ").append(to_string(ResetLevel{value}));
+      return names;
+    }
+    return "text";
+  };
+  return std::visit(expected, setting.member);
+}
+
+/// Sets an option to what `text` says; false, and nothing is changed, where that is not as `expected_of` says.
+[[nodiscard]] inline bool assign(Options& options, const Setting& setting, std::string_view text) {
+  const auto set = [&]<class T>(T Options::* member) {
+    const auto parsed = [&]() -> std::optional<T> {
+      if constexpr (std::is_same_v<T, std::size_t>) {
+        const std::optional<std::size_t> number = whole_number<std::size_t>(text);
+        return number && *number <= setting.most ? number : std::nullopt;
+      } else if constexpr (std::is_same_v<T, Duration>) {
+        if (text == "-1" && !setting.zero) return Duration::max();
+        const std::optional<Duration> span = parse_duration(text);
+        return span && (setting.zero || *span > Duration::zero()) ? span : std::nullopt;
+      } else if constexpr (std::is_same_v<T, bool>) {
+        return parse_flag(text);
+      } else if constexpr (std::is_same_v<T, ResetLevel>) {
+        return parse_reset_level(text);
+      } else {
+        return std::string{text};
+      }
+    }();
+    if (parsed) options.*member = *parsed;
+    return parsed.has_value();
+  };
+  return std::visit(set, setting.member);
+}
+
+/// The value of an option, as `assign` reads it.
+[[nodiscard]] inline std::string print(const Options& options, const Setting& setting) {
+  const auto text = [&]<class T>(T Options::* member) -> std::string {
+    if constexpr (std::is_same_v<T, Duration>) return print_duration(options.*member);
+    if constexpr (std::is_same_v<T, bool>) return options.*member ? "true" : "false";
+    if constexpr (std::is_same_v<T, ResetLevel>) return std::string{to_string(options.*member)};
+    if constexpr (std::is_same_v<T, std::size_t>) return std::to_string(options.*member);
+    if constexpr (std::is_same_v<T, std::string>) return options.*member;
+  };
+  return std::visit(text, setting.member);
+}
+
+}  // namespace lido::postgres::detail

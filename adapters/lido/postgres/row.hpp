@@ -1,0 +1,121 @@
+// One row of a result, and one value of it.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <libpq-fe.h>
+
+#include <lido/postgres/converter.hpp>
+#include <lido/postgres/detail/read.hpp>
+#include <lido/postgres/error.hpp>
+
+namespace lido::postgres {
+
+namespace detail {
+
+// What Row and Field look at. A part of a temporary result keeps it alive (`exec(...)[0][0]` may be stored); a part of
+// a named one does not and is free.
+struct ResultView {
+  ResultView(const PGresult* of, std::shared_ptr<const PGresult> kept) noexcept
+      : result{of}, columns{columns_of(of)}, owner{std::move(kept)} {}
+
+  [[nodiscard]] ResultView without_owner() const noexcept { return {result, columns}; }
+
+  const PGresult* result;
+  std::size_t columns;
+  std::shared_ptr<const PGresult> owner;
+
+ private:
+  ResultView(const PGresult* of, std::size_t so_many) noexcept : result{of}, columns{so_many} {}
+};
+
+}  // namespace detail
+
+/// One value. Valid while the `Result` lives, or the `Row` if it keeps a result that was a temporary, or on its own if
+/// both were temporaries.
+class Field {
+ public:
+  Field(detail::ResultView view, std::size_t row, std::size_t column) noexcept
+      : view_{std::move(view)}, row_{static_cast<int>(row)}, column_{static_cast<int>(column)} {}
+
+  [[nodiscard]] bool is_null() const noexcept { return PQgetisnull(view_.result, row_, column_) != 0; }
+  /// As the server wrote it; empty for NULL. Valid as long as the `Result`.
+  [[nodiscard]] std::string_view text() const noexcept {
+    return {PQgetvalue(view_.result, row_, column_),
+            static_cast<std::size_t>(PQgetlength(view_.result, row_, column_))};
+  }
+
+  /// The value as `T`; NULL only as a `std::optional`. A `std::string_view` is valid as long as the `Result`. Throws
+  /// `ResultError` when the column has another type, when the value does not fit, and for an unexpected NULL.
+  template <class T>
+  [[nodiscard]] T as() const {
+    if constexpr (detail::check_readable<T>()) {
+      detail::check_column<T>(view_.result, row_, column_);
+      return detail::read_value<T>(view_.result, row_, column_);
+    }
+  }
+
+ private:
+  detail::ResultView view_;
+  int row_;
+  int column_;
+};
+
+/// One row. Valid while the `Result` that it was taken from lives, or on its own if that was a temporary.
+class Row {
+ public:
+  Row(detail::ResultView view, std::size_t row) noexcept : view_{std::move(view)}, row_{row} {}
+
+  [[nodiscard]] std::size_t size() const noexcept { return view_.columns; }
+  /// The column with that number, counted from 0; throws `ResultError` beyond the last.
+  template <std::integral Index>  // deduced, as a literal zero is a null pointer too
+  [[nodiscard]] Field operator[](Index index) const& {
+    return {view_.without_owner(), row_, checked(index)};
+  }
+  template <std::integral Index>
+  [[nodiscard]] Field operator[](Index index) && {
+    const std::size_t column = checked(index);
+    return {std::move(view_), row_, column};
+  }
+  /// The first column with exactly that name; throws `ResultError` when there is none.
+  [[nodiscard]] Field operator[](std::string_view name) const& { return {view_.without_owner(), row_, find(name)}; }
+  [[nodiscard]] Field operator[](std::string_view name) && {
+    const std::size_t column = find(name);
+    return {std::move(view_), row_, column};
+  }
+
+  /// All columns at once, in their order. One type is that of the only column; several give a tuple, as in
+  /// `auto [id, name] = row.as<int, std::string>();`; an aggregate (a struct without constructors, of at most 16
+  /// members that can be read) has its members filled. Throws as `Field::as` does, also when the number of columns is
+  /// another.
+  template <class... T>
+  [[nodiscard]] detail::RowValue<T...> as() const {
+    using Columns = detail::RowColumns<T...>;
+    detail::check_columns(view_.result, view_.columns, row_, Columns{});
+    return detail::read_row<detail::RowValue<T...>>(view_.result, row_, Columns{});
+  }
+
+ private:
+  template <class Index>
+  [[nodiscard]] std::size_t checked(Index index) const {
+    const auto column = static_cast<std::size_t>(index);
+    if (column >= size())
+      throw ResultError{row_, std::to_string(index), "a column", std::to_string(size()) + " columns"};
+    return column;
+  }
+  [[nodiscard]] std::size_t find(std::string_view name) const {
+    for (std::size_t column = 0; column < size(); ++column)
+      if (name == PQfname(view_.result, static_cast<int>(column))) return column;
+    throw ResultError{row_, std::string{name}, "a column of that name", "none"};
+  }
+
+  detail::ResultView view_;
+  std::size_t row_;
+};
+
+}  // namespace lido::postgres

@@ -1,0 +1,55 @@
+// All rows of a result, read as C++ types while one walks over them.
+#pragma once
+
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <ranges>
+#include <utility>
+
+#include <libpq-fe.h>
+
+#include <lido/postgres/detail/read.hpp>
+
+namespace lido::postgres {
+
+/// The rows of a result as what `Row::as<T...>()` makes of each; a view in the sense of std::ranges, which shares the
+/// result. Get one from `Result::rows_as`. An iterator throws `ResultError` for a value that cannot be read; what holds
+/// for whole columns has been checked before.
+template <class... T>
+class TypedRows : public std::ranges::view_interface<TypedRows<T...>> {
+ public:
+  class Iterator {
+   public:
+    using value_type = detail::RowValue<T...>;
+    using difference_type = std::ptrdiff_t;
+    using iterator_concept = std::forward_iterator_tag;
+
+    Iterator() = default;
+    Iterator(const PGresult* result, std::size_t row) noexcept : result_{result}, row_{row} {}
+    [[nodiscard]] value_type operator*() const {
+      return detail::read_row<value_type>(result_, row_, detail::RowColumns<T...>{});
+    }
+    Iterator& operator++() noexcept { return ++row_, *this; }
+    Iterator operator++(int) noexcept { return {result_, row_++}; }
+    friend bool operator==(const Iterator&, const Iterator&) = default;
+
+   private:
+    const PGresult* result_ = nullptr;
+    std::size_t row_ = 0;
+  };
+
+  /// Throws `ResultError` when the columns are not such.
+  explicit TypedRows(std::shared_ptr<const PGresult> result) : result_{std::move(result)} {
+    detail::check_columns(result_.get(), detail::columns_of(result_.get()), 0, detail::RowColumns<T...>{});
+  }
+
+  [[nodiscard]] Iterator begin() const noexcept { return {result_.get(), 0}; }
+  [[nodiscard]] Iterator end() const noexcept { return {result_.get(), size()}; }
+  [[nodiscard]] std::size_t size() const noexcept { return detail::rows_of(result_.get()); }
+
+ private:
+  std::shared_ptr<const PGresult> result_;
+};
+
+}  // namespace lido::postgres

@@ -1,0 +1,216 @@
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/postgres/connection.hpp>
+#include <lido/postgres/detail/statement_cache.hpp>
+#include <postgres/server.hpp>
+
+using namespace lido;
+using namespace lido::postgres;
+using namespace lido::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// What the library has prepared in the session; asked with a script, which is never prepared.
+int prepared(Connection& connection) {
+  return connection.exec_script("select count(*) from pg_prepared_statements where not from_sql").one<int>();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(statement_cache)
+
+BOOST_AUTO_TEST_CASE(a_statement_is_prepared_when_it_comes_a_second_time) {
+  Connection connection = lido::test::connect();
+  BOOST_TEST(connection.exec("select $1::int + 1", 1).one<int>() == 2);
+  BOOST_TEST(prepared(connection) == 0);
+  BOOST_TEST(connection.exec("select $1::int + 1", 2).one<int>() == 3);
+  BOOST_TEST(prepared(connection) == 1);
+  for (int i = 0; i < 10; ++i) BOOST_TEST(connection.exec("select $1::int + 1", i).one<int>() == i + 1);
+  BOOST_TEST(prepared(connection) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(size_zero_prepares_nothing) {
+  Connection connection = lido::test::connect({.statement_cache = 0});
+  for (int i = 0; i < 5; ++i) BOOST_TEST(connection.exec("select $1::int", i).one<int>() == i);
+  BOOST_TEST(prepared(connection) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_least_recently_used_statement_goes_from_the_server_too) {
+  Connection connection = lido::test::connect({.statement_cache = 2});
+  const auto twice = [&](const std::string& sql) {
+    connection.exec(sql);
+    connection.exec(sql);
+  };
+  twice("select 1");
+  twice("select 2");
+  connection.exec("select 1");  // so that 2 is the oldest
+  twice("select 3");
+  BOOST_TEST(prepared(connection) == 2);
+  BOOST_TEST(connection.exec_script("select string_agg(statement, ',' order by statement) from pg_prepared_statements")
+                 .one<std::string>() == "select 1,select 3");
+}
+
+BOOST_AUTO_TEST_CASE(evicted_in_a_transaction_a_statement_goes_after_it) {
+  Connection connection = lido::test::connect({.statement_cache = 1});
+  connection.exec_script("begin");
+  for (const char* sql : {"select 1", "select 2"}) {
+    connection.exec(sql);
+    connection.exec(sql);
+  }
+  BOOST_TEST(prepared(connection) == 2);
+  connection.exec_script("commit");
+  connection.exec("select 3");
+  connection.exec("select 3");
+  BOOST_TEST(prepared(connection) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(survives_that_all_prepared_statements_are_dropped) {
+  for (const char* drop : {"discard all", "deallocate all", "do $$ begin execute 'deallocate all'; end $$"}) {
+    BOOST_TEST_CONTEXT(drop) {
+      Connection connection = lido::test::connect();
+      for (int i = 0; i < 3; ++i) connection.exec("select $1::int", i);
+      connection.exec_script(std::string{"select 1; "}.substr(drop[1] == 'i' ? 10 : 0) + drop);
+      BOOST_TEST(prepared(connection) == 0);
+      BOOST_TEST(connection.exec("select $1::int", 7).one<int>() == 7);
+      BOOST_TEST(connection.exec("select $1::int", 8).one<int>() == 8);
+      BOOST_TEST(prepared(connection) == 1);
+      connection.exec(drop);
+      connection.exec(drop);  // prepared, and drops itself
+      BOOST_TEST(connection.exec("select $1::int", 9).one<int>() == 9);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_dropped_statement_fails_once_in_a_transaction_and_then_no_more) {
+  Connection connection = lido::test::connect();
+  for (int i = 0; i < 3; ++i) connection.exec("select $1::int", i);
+  connection.exec_script("do $$ begin execute 'deallocate all'; end $$; begin");
+  BOOST_TEST(caught<QueryError>([&] { connection.exec("select $1::int", 4); }).sqlstate() == "26000");
+  BOOST_TEST(connection.in_failed_transaction());
+  connection.exec_script("rollback; begin");
+  BOOST_TEST(connection.exec("select $1::int", 5).one<int>() == 5);
+  connection.exec_script("commit");
+}
+
+BOOST_AUTO_TEST_CASE(a_changed_result_is_prepared_anew) {
+  Connection connection = lido::test::connect();
+  connection.exec_script("create temp table shape(a int); insert into shape values (1)");
+  for (int i = 0; i < 3; ++i) BOOST_TEST(connection.exec("select * from shape where a = $1", 1).columns() == 1U);
+  connection.exec_script("alter table shape add b text");
+  BOOST_TEST(connection.exec("select * from shape where a = $1", 1).columns() == 2U);
+  BOOST_TEST(connection.exec("select * from shape where a = $1", 1).columns() == 2U);
+  BOOST_TEST(prepared(connection) == 1);
+  connection.exec_script("alter table shape add c text");
+  connection.exec_script("begin");
+  BOOST_TEST(caught<QueryError>([&] { connection.exec("select * from shape where a = $1", 1); }).sqlstate() == "0A000");
+  connection.exec_script("rollback; begin");
+  BOOST_TEST(connection.exec("select * from shape where a = $1", 1).columns() == 3U);
+  connection.exec_script("commit");
+}
+
+BOOST_AUTO_TEST_CASE(errors_of_a_prepared_statement_are_those_of_the_statement) {
+  Connection connection = lido::test::connect();
+  for (int i = 0; i < 3; ++i) {
+    const auto error = caught<QueryError>([&] { connection.exec("select 1 / $1::int", 0); });
+    BOOST_TEST(error.sqlstate() == "22012");
+    BOOST_TEST(error.statement() == "select 1 / $1::int");
+    const auto wrong = caught<QueryError>([&] { connection.exec("select nonsense($1::int)", 0); });
+    BOOST_TEST(wrong.sqlstate() == "42883");
+    BOOST_TEST(caught<QueryError>([&] { connection.exec("select 1", 5); }).sqlstate() == "08P01");
+  }
+  BOOST_TEST(connection.exec("select 1 / $1::int", 1).one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(statements_of_every_kind_can_come_again) {
+  Connection connection = lido::test::connect();
+  connection.exec_script("create table if not exists swept(id int)");
+  for (int i = 0; i < 3; ++i) {
+    for (const char* sql :
+         {"", "vacuum swept", "create temp table t(id int)", "insert into t values (1)", "drop table t",
+          "set work_mem = '5MB'", "begin", "declare c cursor for select 1", "fetch c", "commit"})
+      connection.exec(sql);
+  }
+  BOOST_TEST(connection.reset(soon()));
+}
+
+BOOST_AUTO_TEST_CASE(the_types_of_the_parameters_are_part_of_the_statement) {
+  Connection connection = lido::test::connect();
+  const auto type_of = [&](Oid type, const char* value) {
+    const postgres::detail::Bound bound{.count = 1, .values = &value, .types = &type};
+    postgres::detail::Execution execution{connection.channel(), "select pg_typeof($1)::text", bound};
+    postgres::detail::complete(execution, soon());
+    return Result{execution.result()}.one<std::string>();
+  };
+  for (int i = 0; i < 3; ++i) {
+    BOOST_TEST(type_of(23, "1") == "integer");
+    BOOST_TEST(type_of(25, "1") == "text");
+  }
+  for (int i = 0; i < 3; ++i) BOOST_TEST(type_of(25, "1") == "text");
+  BOOST_TEST(prepared(connection) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_transaction_can_be_ended_with_a_statement_that_was_prepared) {
+  Connection connection = lido::test::connect();
+  for (int i = 0; i < 4; ++i) {
+    connection.exec("begin");
+    BOOST_CHECK_THROW(connection.exec("select 1/0"), QueryError);
+    connection.exec("rollback");
+    BOOST_TEST(!connection.in_transaction());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_reset_keeps_what_the_library_prepared_but_nothing_of_the_user) {
+  Connection connection = lido::test::connect();
+  for (int i = 0; i < 3; ++i) connection.exec("select $1::int", i);
+  connection.exec_script("set search_path = pg_catalog; listen news; create temp table t as select 1");
+  BOOST_TEST(connection.reset(soon()));
+  BOOST_TEST(prepared(connection) == 1);
+  BOOST_TEST(connection.exec_script("show search_path").one<std::string>() == "\"$user\", public");
+  BOOST_TEST(connection.exec_script("select count(*) from pg_listening_channels()").one<int>() == 0);
+  BOOST_TEST(connection.exec("select $1::int", 3).one<int>() == 3);
+
+  connection.exec_script("prepare mine as select 1");
+  BOOST_TEST(connection.reset(soon()));
+  BOOST_TEST(connection.exec_script("select count(*) from pg_prepared_statements").one<int>() == 0);
+  BOOST_TEST(connection.exec("select $1::int", 4).one<int>() == 4);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_done_with_the_native_handle_cannot_break_it) {
+  Connection connection = lido::test::connect();
+  for (int i = 0; i < 3; ++i) connection.exec("select $1::int", i);
+  PQclear(PQexec(connection.native(), "discard all"));
+  connection.exec_script("begin");
+  BOOST_TEST(connection.exec("select $1::int", 4).one<int>() == 4);
+  connection.exec_script("commit");
+}
+
+BOOST_AUTO_TEST_CASE(gives_up_while_it_prepares) {
+  Connection connection = lido::test::connect();
+  connection.exec("select pg_sleep($1)", 0);
+  const auto error =
+      caught<QueryTimeout>([&] { connection.exec_until(Clock::now() + 30ms, "select pg_sleep($1)", 60); });
+  BOOST_TEST(error.statement() == "select pg_sleep($1)");
+  BOOST_TEST(!connection.is_usable());
+  BOOST_TEST(!connection.reset(soon()));
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_ends_while_it_prepares_is_lost) {
+  Connection connection = lido::test::connect();
+  connection.exec("select 1 from pg_sleep(0)");
+  terminate(connection);
+  BOOST_TEST(caught<ConnectionLost>([&] { connection.exec("select 1 from pg_sleep(0)"); }).sqlstate() == "57P01");
+}
+
+BOOST_AUTO_TEST_CASE(names_are_those_of_one_session_alone) {
+  postgres::detail::StatementCache one{10};
+  postgres::detail::StatementCache other{10};
+  BOOST_TEST(one.new_name() != other.new_name());
+  BOOST_TEST((one.use(std::string(20'000, 'x')) == nullptr));  // too long to be kept
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,166 @@
+// Of the headers bytea.hpp, uuid.hpp, numeric.hpp, json.hpp and enumeration.hpp.
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/postgres/connection.hpp>
+#include <lido/postgres/values.hpp>
+#include <postgres/server.hpp>
+
+using namespace lido::postgres;
+using namespace lido::test;
+
+namespace {
+
+enum class Unnamed { one };
+
+}  // namespace
+
+// [mood]
+enum class Mood { sad, content, happy };
+
+template <>
+inline constexpr auto lido::postgres::enum_names<Mood> = std::to_array<std::string_view>({"sad", "content", "happy"});
+// [/mood]
+
+namespace {
+
+// One member of every kind, which must not confuse how members are counted.
+struct Everything {
+  int number;
+  double measure;
+  bool flag;
+  std::string text;
+  std::string_view view;
+  std::vector<std::byte> bytes;
+  std::optional<int> perhaps_number;
+  std::optional<std::string> perhaps_text;
+  std::vector<std::optional<std::string>> texts;
+  std::optional<std::vector<std::vector<int>>> matrix;
+  Uuid uuid;
+  Numeric numeric;
+  Json json;
+  Mood mood;
+  std::chrono::sys_time<std::chrono::microseconds> moment;
+  std::optional<std::chrono::year_month_day> day;
+};
+
+}  // namespace
+
+static_assert(Readable<Mood> && Writable<Mood> && !Readable<Unnamed> && !Writable<Unnamed>);
+static_assert(Writable<std::span<const std::byte>> && !Readable<std::span<const std::byte>>);
+
+BOOST_AUTO_TEST_SUITE(values)
+
+BOOST_AUTO_TEST_CASE(sends_bytes_as_they_are) {
+  Connection connection = connect();
+  std::vector<std::byte> bytes(1 << 20);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 31);
+  const Result result = connection.exec("select $1, length($1), md5($1)", bytes);
+  BOOST_TEST((result[0][0].as<std::vector<std::byte>>() == bytes));
+  BOOST_TEST(result[0][1].as<std::size_t>() == bytes.size());
+  BOOST_TEST(connection.exec("select md5($1)", std::span<const std::byte>{bytes}).one<std::string>() ==
+             result[0][2].as<std::string>());
+  const std::vector<std::byte> empty;
+  BOOST_TEST((connection.exec("select $1", empty).one<std::vector<std::byte>>() == empty));
+  const std::optional<std::vector<std::byte>> none;
+  BOOST_TEST(connection.exec("select $1", none)[0][0].is_null());
+  BOOST_CHECK_THROW(static_cast<void>(connection.exec("select '\\x00'::text").one<std::vector<std::byte>>()),
+                    ResultError);
+}
+
+BOOST_AUTO_TEST_CASE(says_how_bytes_have_to_be_written) {
+  Connection connection = connect();
+  connection.exec("set bytea_output = 'escape'");
+  const auto error = caught<ResultError>(
+      [&] { static_cast<void>(connection.exec("select 'abc'::bytea").one<std::vector<std::byte>>()); });
+  BOOST_TEST(error.actual() == "bytea with an escaped value (bytea_output must be hex)");
+}
+
+BOOST_AUTO_TEST_CASE(passes_uuids_there_and_back) {
+  Connection connection = connect();
+  const std::string_view text = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+  const std::optional<Uuid> uuid = Uuid::parse("F81D4FAE-7DEC-11D0-A765-00a0c91e6bf6");
+  BOOST_REQUIRE(uuid.has_value());
+  BOOST_TEST(uuid->to_string() == text);
+  BOOST_TEST((connection.exec("select $1", *uuid).one<Uuid>() == *uuid));
+  BOOST_TEST(connection.exec("select $1::text", *uuid).one<std::string>() == text);
+  BOOST_TEST((Uuid{} < *uuid));
+  for (const char* wrong : {"", "f81d4fae7dec11d0a76500a0c91e6bf6", "f81d4fae-7dec-11d0-a765-00a0c91e6bfg",
+                            "f81d4fae-7dec-11d0-a765-00a0c91e6bf", "f81d4fae-7dec-11d0-a76500-a0c91e6bf6"})
+    BOOST_TEST_CONTEXT(wrong) BOOST_TEST(!Uuid::parse(wrong).has_value());
+  BOOST_CHECK_THROW(static_cast<void>(connection.exec("select $1::text", *uuid).one<Uuid>()), ResultError);
+}
+
+BOOST_AUTO_TEST_CASE(keeps_all_digits_of_a_numeric) {
+  Connection connection = connect();
+  const std::string long_one = "-" + std::string(200, '9') + "." + std::string(100, '1');
+  for (const std::string& digits : {long_one, std::string{"0.00"}, std::string{"NaN"}, std::string{"-Infinity"}})
+    BOOST_TEST(connection.exec("select $1", Numeric{digits}).one<Numeric>().digits == digits);
+  BOOST_TEST(connection.exec("select 12::int8").one<Numeric>().digits == "12");
+  for (const char* wrong : {"", "-", ".", "1.", ".5", "1e5", "+1", "0x1", "1 ", "nan", "--1", "1.5.2"})
+    BOOST_TEST_CONTEXT(wrong) BOOST_TEST(!Converter<Numeric>::read(wrong).has_value());
+  BOOST_CHECK_THROW(static_cast<void>(connection.exec("select 1.5::float8").one<Numeric>()), ResultError);
+  BOOST_CHECK_THROW(connection.exec("select $1", Numeric{"1; drop"}), QueryError);
+}
+
+BOOST_AUTO_TEST_CASE(passes_json_to_either_of_its_types) {
+  Connection connection = connect();
+  const Json document{R"({"a": [1, "\"\\"]})"};
+  BOOST_TEST((connection.exec("select $1::json", document).one<Json>() == document));
+  BOOST_TEST((connection.exec("select $1::jsonb", document).one<Json>() == document));
+  BOOST_TEST(connection.exec("select '{\"a\": 1, \"b\": 2}'::jsonb @> $1", Json{"{\"a\":1}"}).one<bool>());
+  BOOST_CHECK_THROW(static_cast<void>(connection.exec("select '{}'::text").one<Json>()), ResultError);
+  BOOST_CHECK_THROW(connection.exec("select $1::json", Json{"{"}), QueryError);
+}
+
+BOOST_AUTO_TEST_CASE(passes_enumerations_by_their_names) {
+  Connection connection = connect();
+  connection.exec_script("create schema moods; create type moods.mood as enum ('sad', 'content', 'happy', 'new')");
+  BOOST_TEST((connection.exec("select $1::moods.mood", Mood::happy).one<Mood>() == Mood::happy));
+  BOOST_TEST((connection.exec("select 'sad'::text").one<Mood>() == Mood::sad));
+  const std::vector<std::optional<Mood>> some{Mood::content, std::nullopt};
+  BOOST_TEST((connection.exec("select $1::moods.mood[]", some).one<std::vector<std::optional<Mood>>>() == some));
+  const auto error =
+      caught<ResultError>([&] { static_cast<void>(connection.exec("select 'new'::moods.mood").one<Mood>()); });
+  BOOST_TEST(error.wanted().ends_with("Mood"));
+  BOOST_TEST(error.actual().ends_with("a name that is not among its enum_names"));
+  BOOST_CHECK_THROW(static_cast<void>(connection.exec("select 1").one<Mood>()), ResultError);
+  const auto unnamed =
+      caught<QueryError>([&] { connection.exec("select $1::int, $2::text", 1, static_cast<Mood>(7)); });
+  BOOST_TEST(std::string_view{unnamed.what()}.starts_with("parameter $2: a value of "));
+  connection.exec_script("drop schema moods cascade");
+}
+
+BOOST_AUTO_TEST_CASE(fills_an_aggregate_of_all_kinds) {
+  Connection connection = connect();
+  const Result result = connection.exec(
+      "select 1, 2.5, true, 'text', 'view', '\\x01'::bytea, null::int, 'perhaps', array['a', null], array[[1], [2]], "
+      "'f81d4fae-7dec-11d0-a765-00a0c91e6bf6'::uuid, 1.50, '{}'::json, 'happy', timestamptz 'epoch', null::date");
+  const auto all = result.one<Everything>();
+  BOOST_TEST(all.number == 1);
+  BOOST_TEST(all.measure == 2.5);
+  BOOST_TEST(all.flag);
+  BOOST_TEST(all.text == "text");
+  BOOST_TEST(all.view == "view");
+  BOOST_TEST(all.bytes.size() == 1U);
+  BOOST_TEST(!all.perhaps_number.has_value());
+  BOOST_TEST(all.perhaps_text.value() == "perhaps");
+  BOOST_TEST((all.texts == std::vector<std::optional<std::string>>{"a", std::nullopt}));
+  BOOST_TEST(all.matrix.value().size() == 2U);
+  BOOST_TEST((all.uuid != Uuid{}));
+  BOOST_TEST(all.numeric.digits == "1.50");
+  BOOST_TEST(all.json.text == "{}");
+  BOOST_TEST((all.mood == Mood::happy));
+  BOOST_TEST((all.moment == std::chrono::sys_days{}));
+  BOOST_TEST(!all.day.has_value());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
