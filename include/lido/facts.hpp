@@ -27,13 +27,15 @@ using TimePoint = Clock::time_point;
 enum class Moment : std::uint8_t {
   acquire,  ///< it is about to be lent
   release,  ///< it has just been given back
+  discard,  ///< its borrower discards it: it is closed whatever is said; not asked where that would hold up a coroutine
   sweep,    ///< it is idle and the background looks at it
 };
 
 /// What a health or recycle policy says of a connection.
 enum class Verdict : std::uint8_t {
-  keep,     ///< lend it, or put it back
-  discard,  ///< close it; the pool replaces it when it is needed
+  keep,        ///< lend it, or put it back
+  discard,     ///< close it; the pool replaces it when it is needed
+  invalidate,  ///< close it, and with it all others that are open now, as `Pool::invalidate` does
 };
 
 /// What a policy or a listener is told of one connection.
@@ -41,8 +43,8 @@ struct ConnectionInfo {
   std::uint64_t id = 0;                   ///< unique within the pool, counted from 1 in the order of opening
   Duration age{};                         ///< since it was opened
   Duration idle{};                        ///< since it was last given back or opened; zero while it is lent
-  Duration held{};                        ///< how long the borrower had it; zero unless the moment is `release`
-  std::uint64_t uses = 0;                 ///< loans so far; at release and to listeners the present one counts
+  Duration held{};                        ///< how long the borrower had it, at `release` and `discard`; else zero
+  std::uint64_t uses = 0;                 ///< loans so far; when it comes back and to listeners the present one counts
   Moment moment = Moment::sweep;          ///< why the question is asked
   double spread = 0;                      ///< drawn once a connection, uniform in [0, 1): what jitter is made of
   TimePoint deadline = TimePoint::max();  ///< a hook that blocks returns by then

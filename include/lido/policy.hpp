@@ -32,7 +32,8 @@ concept GrowthPolicy = std::copyable<Policy> && requires(const Policy policy, co
 /// | `p.check(x, i)` | `Verdict` | at acquire and in a sweep   | until `i.deadline` | as `Verdict::discard` |
 ///
 /// `p` is a const policy, `x` a `Connection&`, `i` a `const ConnectionInfo&`. No lock is held, and `x` is the hook's
-/// alone. Not asked about a connection that was opened for the caller. Smallest model: `AssumeHealthy` in health.hpp.
+/// alone. Not asked about a connection that was opened for the caller. One that is not fit makes suspects of the others
+/// anyway, so that `Verdict::invalidate` is as `discard` here. Smallest model: `AssumeHealthy` in health.hpp.
 template <class Policy, class Connection>
 concept HealthPolicyFor =
     std::copyable<Policy> && requires(const Policy policy, Connection& connection, const ConnectionInfo& info) {
@@ -41,13 +42,14 @@ concept HealthPolicyFor =
 
 /// Keep it or discard it? (And put it back in order.)
 ///
-/// | expression        | result    | asked                              | may block          | when it throws        |
-/// |-------------------|-----------|------------------------------------|--------------------|-----------------------|
-/// | `p.recycle(x, i)` | `Verdict` | at acquire, release and in a sweep | until `i.deadline` | as `Verdict::discard` |
+/// | expression        | result    | asked            | may block          | when it throws        |
+/// |-------------------|-----------|------------------|--------------------|-----------------------|
+/// | `p.recycle(x, i)` | `Verdict` | at each `Moment` | until `i.deadline` | as `Verdict::discard` |
 ///
 /// `p` is a const policy, `x` a `Connection&`, `i` a `const ConnectionInfo&`, whose `moment` says which it is. No lock
 /// is held, and `x` is the hook's alone. A sweep asks about an `age` a little ahead of the clock, so that a connection
-/// is replaced before it is worn. Smallest model: `KeepAlways` in recycle.hpp.
+/// is replaced before it is worn. `Verdict::invalidate` says that what is wrong with `x` is wrong with all that are
+/// open: a new generation begins, unless that of `x` has ended before. Smallest model: `KeepAlways` in recycle.hpp.
 template <class Policy, class Connection>
 concept RecyclePolicyFor =
     std::copyable<Policy> && requires(const Policy policy, Connection& connection, const ConnectionInfo& info) {

@@ -2,7 +2,7 @@
 //   KeepAlways     keeps it as it is                                     - stateless connections
 //   RetireAfter    closes it after an age, an idle time or some uses     - behind load balancers, fail-overs, leaks
 //   ResetOnReturn  asks it to clear its session when it comes back       - connections with session state
-//   AllOf          several of these, in order; the first discard decides
+//   AllOf          several of these, in order; the first that does not keep it decides
 #pragma once
 
 #include <concepts>
@@ -65,7 +65,8 @@ struct ResetOnReturn {
   }
 };
 
-/// Asks each of `Policies` in order until one says discard. Put the cheap ones first.
+/// Asks each of `Policies` in order until one says something else than keep, which is the answer. Put the cheap ones
+/// first.
 template <class... Policies>
 struct AllOf {
   std::tuple<Policies...> policies{};
@@ -76,9 +77,13 @@ struct AllOf {
   template <class Connection>
     requires(RecyclePolicyFor<Policies, Connection> && ...)
   Verdict recycle(Connection& connection, const ConnectionInfo& info) const {
-    const auto keeps = [&](const auto& policy) { return policy.recycle(connection, info) == Verdict::keep; };
-    const bool all = std::apply([&](const auto&... each) { return (keeps(each) && ...); }, policies);
-    return all ? Verdict::keep : Verdict::discard;
+    Verdict verdict = Verdict::keep;
+    const auto keeps = [&](const auto& policy) {
+      verdict = policy.recycle(connection, info);
+      return verdict == Verdict::keep;
+    };
+    std::apply([&](const auto&... each) { static_cast<void>((keeps(each) && ...)); }, policies);
+    return verdict;
   }
 };
 

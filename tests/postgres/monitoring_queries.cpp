@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include <boost/test/unit_test.hpp>
 
@@ -52,6 +53,56 @@ where datname = current_database() and state <> 'idle' and pid <> pg_backend_pid
   and now() - coalesce(xact_start, query_start) > interval '30 seconds'
 order by coalesce(xact_start, query_start);
 -- [/long_running]
+)";
+
+constexpr std::string_view connection_budget = R"(
+-- [connection_budget]
+-- How many of the connections that the server allows each application has, and how many are left for all.
+select coalesce(nullif(application_name, ''), usename, '?') as application_name, count(*) as connections,
+       count(*) filter (where state = 'active') as active,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as allowed,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+         - sum(count(*)) over () as still_free
+from pg_stat_activity
+where backend_type = 'client backend'
+group by 1
+order by connections desc;
+-- [/connection_budget]
+)";
+
+constexpr std::string_view lock_waits = R"(
+-- [lock_waits]
+-- Who waits for whom, the longest wait first. A blocker that is `idle in transaction` has forgotten to commit.
+select waiting.pid, waiting.application_name, now() - waiting.query_start as since, left(waiting.query, 60) as query,
+       blocker.pid as blocked_by, blocker.application_name as blocked_by_application, blocker.state as blocker_state,
+       now() - blocker.xact_start as blocker_in_transaction, left(blocker.query, 60) as blocker_query
+from pg_stat_activity waiting
+cross join lateral unnest(pg_blocking_pids(waiting.pid)) as blocking(pid)
+join pg_stat_activity blocker on blocker.pid = blocking.pid
+where waiting.datname = current_database()
+order by since desc;
+-- [/lock_waits]
+)";
+
+constexpr std::string_view vacuum_held_back = R"(
+-- [vacuum_held_back]
+-- Who keeps autovacuum from removing dead rows: the oldest snapshots, by how many transactions ago they were taken.
+select pid, application_name, state, age(backend_xmin) as transactions_ago, now() - xact_start as in_transaction,
+       left(query, 60) as query
+from pg_stat_activity
+where backend_xmin is not null and pid <> pg_backend_pid()
+order by transactions_ago desc;
+-- [/vacuum_held_back]
+)";
+
+constexpr std::string_view autovacuum = R"(
+-- [autovacuum]
+-- Where autovacuum does not keep up: dead rows against live ones, and when it was there last.
+select schemaname, relname, n_live_tup, n_dead_tup, last_autovacuum, last_autoanalyze
+from pg_stat_user_tables
+where n_dead_tup > 1000 and n_dead_tup > n_live_tup / 5
+order by n_dead_tup desc;
+-- [/autovacuum]
 )";
 
 // The rows of one application: the other tests' connections are there too.
@@ -118,6 +169,74 @@ BOOST_AUTO_TEST_CASE(long_running_shows_a_transaction_beyond_its_limit_and_none_
   BOOST_TEST(*query == "select 'the culprit'");
   open.commit();
   BOOST_TEST(!find(operations.exec_script(at_once), "long", "query"));
+}
+
+BOOST_AUTO_TEST_CASE(connection_budget_counts_what_an_application_has_and_what_is_left) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 3, .max_overflow = 0, .application_name = "budget"}};
+  Connection operations = connect();
+  std::optional<long> free;
+  for (long connections = 1; connections <= 3; ++connections) {
+    std::vector<postgres::Pool::Lease> leases;
+    for (long i = 0; i < connections; ++i) leases.push_back(pool.acquire());
+    const Result rows = operations.exec_script(connection_budget);
+    BOOST_TEST(find(rows, "budget", "connections").value_or("none") == std::to_string(connections));
+    BOOST_TEST(find(rows, "budget", "active").value_or("none") == "0");
+    BOOST_TEST(find(rows, "budget", "allowed").value_or("none") == "197");
+    // Sessions of other tests may still be about to end.
+    const long left = std::stol(find(rows, "budget", "still_free").value_or("0"));
+    BOOST_TEST(left <= 197 - connections - 1);
+    BOOST_TEST(left > 100);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(lock_waits_names_the_waiter_and_the_one_in_its_way) {
+  postgres::Pool blockers{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .application_name = "blocker"}};
+  postgres::Pool waiters{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .application_name = "waiter"}};
+  Connection operations = connect();
+  Session lock{blockers};
+  lock.exec("select pg_advisory_xact_lock(4712)");
+  BOOST_TEST(!find(operations.exec_script(lock_waits), "waiter", "query"));
+  std::jthread blocked{[&] { Session{waiters}.exec("select pg_advisory_xact_lock(4712)"); }};
+  std::optional<std::string> state, blocker;
+  for (const lido::TimePoint deadline = soon(); !blocker && lido::Clock::now() < deadline;) {
+    const Result rows = operations.exec_script(lock_waits);
+    blocker = find(rows, "waiter", "blocked_by_application");
+    state = find(rows, "waiter", "blocker_state");
+  }
+  lock.commit();
+  blocked.join();
+  BOOST_TEST(blocker.value_or("nobody") == "blocker");
+  BOOST_TEST(state.value_or("none") == "idle in transaction");
+}
+
+BOOST_AUTO_TEST_CASE(vacuum_held_back_shows_an_old_snapshot) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .application_name = "snapshot"}};
+  Connection operations = connect();
+  Session old{pool, {.isolation = Isolation::repeatable_read}};
+  old.exec("select 'the snapshot'");
+  server().ask("select txid_current()");
+  const Result rows = operations.exec_script(vacuum_held_back);
+  BOOST_TEST(std::stol(find(rows, "snapshot", "transactions_ago").value_or("0")) >= 1);
+  BOOST_TEST(find(rows, "snapshot", "state").value_or("none") == "idle in transaction");
+  old.commit();
+  BOOST_TEST(!find(operations.exec_script(vacuum_held_back), "snapshot", "state"));
+}
+
+BOOST_AUTO_TEST_CASE(autovacuum_shows_a_table_full_of_dead_rows) {
+  Connection operations = connect();
+  operations.exec_script(
+      "drop table if exists dead_rows; create table dead_rows(id int) with (autovacuum_enabled = off)");
+  const auto shown = [&] {
+    for (const Row row : operations.exec_script(autovacuum))
+      if (row["relname"].text() == "dead_rows") return true;
+    return false;
+  };
+  operations.exec("insert into dead_rows select generate_series(1, 3000)");
+  BOOST_TEST(!shown());
+  operations.exec("delete from dead_rows");
+  // A session tells the statistics when it is idle, and not at once.
+  PostgresServer::wait_until("the statistics are there", shown);
+  operations.exec("drop table dead_rows");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -39,6 +39,8 @@ Options unusual() {
           .statement_cache = 7,
           .keep_alive = 59s,
           .leak_after = 61min,
+          .load_balance_hosts = true,
+          .max_lag = 3s,
           .name = "it's a \\ name & more=50%, @home"};
 }
 

@@ -45,8 +45,21 @@ class PostgresServer {
     try {
       run({programs_ / "initdb", "--pgdata=" + data(), "--username=postgres", "--auth=trust", "--no-sync",
            "--encoding=UTF8", "--locale=C"});
-      std::ofstream{data() + "/pg_hba.conf"} << "local all with_password scram-sha-256\nlocal all all trust\n";
+      std::ofstream{data() + "/pg_hba.conf"} << "local all with_password scram-sha-256\nlocal all all trust\n"
+                                             << "local replication all trust\n";
       start();
+    } catch (...) {
+      destroy();
+      throw;
+    }
+  }
+  /// A standby of `primary`, a copy of it that follows it under `name`, ready for reading.
+  PostgresServer(const PostgresServer& primary, const std::string& name, std::vector<std::string> settings = {})
+      : programs_{primary.programs_}, directory_{make_directory()}, settings_{std::move(settings)} {
+    try {
+      run({programs_ / "pg_basebackup", "--pgdata=" + data(), "--host=" + primary.directory_, "--username=postgres",
+           "--checkpoint=fast", "--wal-method=stream", "--no-sync"});
+      follow(primary, name);
     } catch (...) {
       destroy();
       throw;
@@ -116,6 +129,20 @@ class PostgresServer {
     start();
   }
 
+  /// Starts it, stopped before, as a standby of `primary`, which it must not be ahead of.
+  void follow(const PostgresServer& primary, const std::string& name) {
+    run({"/usr/bin/touch", data() + "/standby.signal"});  // by whoever owns the directory
+    std::erase_if(settings_, [](const std::string& setting) { return setting.starts_with("primary_conninfo="); });
+    settings_.push_back("primary_conninfo=host=" + primary.directory_ + " user=postgres application_name=" + name);
+    start();
+    wait_until("the standby follows", [&] {
+      return primary.ask("select count(*) from pg_stat_replication where state = 'streaming' and application_name = '" +
+                         name + "'") == "1";
+    });
+  }
+  /// Makes a standby a primary; returns when it takes writes.
+  void promote() { ask("select pg_promote(true, 10)"); }
+
   /// Stops all its processes where they are, as a machine that hangs: connections stay, nothing answers. They are set
   /// going again when this process dies meanwhile, so that they can end, too.
   void sigstop() {
@@ -166,6 +193,34 @@ class PostgresServer {
     return answer;
   }
 
+  /// Starts another program as the server's user, with its log; it ends with this thread, and the caller waits for it.
+  pid_t spawn(const std::vector<std::string>& command) const {
+    const passwd* const user = other_user();
+    std::vector<char*> arguments;
+    for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    const std::string log_file = directory_ + "/log";
+    const pid_t parent = ::getpid();
+    const pid_t child = ::fork();
+    if (child < 0) throw std::runtime_error{"fork failed"};
+    if (child > 0) return child;
+    // Nothing but system calls from here: other threads may have held locks when the fork came.
+    if (user != nullptr && (::setgroups(0, nullptr) != 0 || ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0))
+      ::_exit(126);
+    ::prctl(PR_SET_PDEATHSIG, SIGQUIT);  // after setuid, which clears it
+    if (::getppid() != parent) ::_exit(125);
+    const int output = ::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    const int input = ::open("/dev/null", O_RDONLY);
+    ::dup2(input, 0);
+    ::dup2(output, 1);
+    ::dup2(output, 2);
+    if (::chdir("/") != 0) ::_exit(124);
+    // What the tests have open (sockets above all) must not stay open in the server.
+    for (int file = 3; file < 1024; ++file) ::close(file);
+    ::execv(arguments[0], arguments.data());
+    ::_exit(127);
+  }
+
   /// Looks at `condition` again and again, for ten seconds at most.
   template <class Condition>
   static void wait_until(const char* what, Condition condition) {
@@ -210,32 +265,6 @@ class PostgresServer {
     return text.str();
   }
 
-  pid_t spawn(const std::vector<std::string>& command) const {
-    const passwd* const user = other_user();
-    std::vector<char*> arguments;
-    for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-    arguments.push_back(nullptr);
-    const std::string log_file = directory_ + "/log";
-    const pid_t parent = ::getpid();
-    const pid_t child = ::fork();
-    if (child < 0) throw std::runtime_error{"fork failed"};
-    if (child > 0) return child;
-    // Nothing but system calls from here: other threads may have held locks when the fork came.
-    if (user != nullptr && (::setgroups(0, nullptr) != 0 || ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0))
-      ::_exit(126);
-    ::prctl(PR_SET_PDEATHSIG, SIGQUIT);  // after setuid, which clears it
-    if (::getppid() != parent) ::_exit(125);
-    const int output = ::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    const int input = ::open("/dev/null", O_RDONLY);
-    ::dup2(input, 0);
-    ::dup2(output, 1);
-    ::dup2(output, 2);
-    if (::chdir("/") != 0) ::_exit(124);
-    // What the tests have open (sockets above all) must not stay open in the server.
-    for (int file = 3; file < 1024; ++file) ::close(file);
-    ::execv(arguments[0], arguments.data());
-    ::_exit(127);
-  }
   void run(const std::vector<std::string>& command) const {
     const pid_t child = spawn(command);
     int status = 0;

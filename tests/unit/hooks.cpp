@@ -163,6 +163,108 @@ BOOST_AUTO_TEST_CASE(pings_inside_the_bypass_window_never_and_beyond_it_always) 
   });
 }
 
+// Connections below a number are bad: their recycle policy says so at one moment.
+struct EndsGenerations {
+  Moment moment = Moment::release;
+  const std::size_t* bad_below = nullptr;
+  Verdict recycle(Resource& resource, const ConnectionInfo& info) const {
+    const bool bad = info.moment == moment && resource.number < *bad_below;
+    return bad ? Verdict::invalidate : Verdict::keep;
+  }
+};
+using GenerationsPool = SimulatedPool<Elastic, AssumeHealthy, EndsGenerations>;
+
+BOOST_AUTO_TEST_CASE(a_policy_that_invalidates_ends_the_generation_of_its_connection) {
+  for (const std::size_t workers : {0U, 3U})
+    for (const Moment moment : {Moment::release, Moment::discard})
+      on_many_schedules([&] {
+        Ledger ledger;
+        std::size_t bad_below = 0;
+        GenerationsPool pool{
+            connector(ledger), Elastic{.min_idle = 0, .max_size = 4}, {}, {moment, &bad_below}, {.workers = workers}};
+        auto lent = pool.acquire();
+        auto bad = pool.acquire();
+        {
+          auto idle = pool.acquire();
+          idle->use();
+        }
+        bad_below = 4;
+        moment == Moment::release ? bad.release() : bad.discard();
+        if (workers == 0) pool.maintain();
+        until([&] { return ledger.live == 1; });  // the one that is lent stays with its borrower
+        lent->use();
+        lent.release();
+        until([&] { return ledger.live == 0; });
+        BOOST_TEST(pool.acquire()->number == 4U);
+        const Statistics figures = pool.statistics();
+        BOOST_TEST(figures.invalidated == 2U);
+        BOOST_TEST(figures.recycled == (moment == Moment::release ? 2U : 0U));  // the one that was lent finds it, too
+        BOOST_TEST(figures.discarded == (moment == Moment::discard ? 1U : 0U));
+      });
+}
+
+BOOST_AUTO_TEST_CASE(what_was_opened_since_outlives_the_late_finding_of_a_former_generation) {
+  on_many_schedules([] {
+    Ledger ledger;
+    std::size_t bad_below = 0;
+    GenerationsPool pool{
+        connector(ledger), Elastic{.min_idle = 0, .max_size = 4}, {}, {Moment::release, &bad_below}, {}};
+    auto first = pool.acquire();
+    auto second = pool.acquire();
+    bad_below = 3;
+    first.release();
+    auto good = pool.acquire();
+    BOOST_TEST(good->number == 3U);
+    second.release();  // finds the same, and it is known
+    good.release();
+    BOOST_TEST(pool.acquire()->number == 3U);
+    until([&] { return ledger.live == 1; });
+    BOOST_TEST(pool.statistics().invalidated == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_generation_that_ends_while_others_wait_serves_them_with_a_new_one) {
+  for (const std::size_t workers : {0U, 3U})
+    on_many_schedules([&] {
+      Ledger ledger;
+      std::size_t bad_below = 3;
+      {
+        GenerationsPool pool{connector(ledger),
+                             Elastic{.min_idle = 0, .max_size = 2},
+                             {},
+                             {Moment::release, &bad_below},
+                             {.workers = workers}};
+        Threads threads;
+        for (int t = 0; t < 4; ++t)
+          threads.start([&] {
+            for (int i = 0; i < 5; ++i) pool.acquire(Duration::max())->use();
+          });
+        threads.join();
+        BOOST_TEST(pool.statistics().acquired == 20U);
+        BOOST_TEST(ledger.peak <= 2U);
+      }
+      BOOST_TEST(ledger.live == 0U);
+      BOOST_TEST(ledger.opened == ledger.closed);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_sweep_or_an_acquire_may_end_a_generation) {
+  for (const Moment moment : {Moment::sweep, Moment::acquire})
+    calmly([&] {
+      Ledger ledger;
+      std::size_t bad_below = 0;
+      GenerationsPool pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 4}, {}, {moment, &bad_below}, {}};
+      {
+        auto one = pool.acquire();
+        auto other = pool.acquire();
+      }
+      bad_below = 3;
+      if (moment == Moment::sweep) sim::sleep_for(3s);
+      BOOST_TEST(pool.acquire()->number == 3U);
+      until([&] { return ledger.live == 1; });
+    });
+}
+
 BOOST_AUTO_TEST_CASE(others_acquire_and_release_while_one_is_checked) {
   calmly([] {
     Ledger ledger;

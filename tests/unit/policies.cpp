@@ -105,10 +105,25 @@ BOOST_AUTO_TEST_CASE(retire_after_looks_at_age_idle_time_and_uses) {
 
 BOOST_AUTO_TEST_CASE(reset_on_return_resets_at_release_only) {
   Full full;
-  for (const Moment moment : {Moment::acquire, Moment::sweep}) (void)ResetOnReturn{}.recycle(full, {.moment = moment});
+  for (const Moment moment : {Moment::acquire, Moment::discard, Moment::sweep})
+    (void)ResetOnReturn{}.recycle(full, {.moment = moment});
   BOOST_TEST(full.resets == 0);
   BOOST_TEST((ResetOnReturn{}.recycle(full, {.moment = Moment::release}) == Verdict::keep));
   BOOST_TEST(full.resets == 1);
+}
+
+struct Invalidates {
+  template <class Connection>
+  Verdict recycle(Connection&, const ConnectionInfo&) const {
+    return Verdict::invalidate;
+  }
+};
+
+BOOST_AUTO_TEST_CASE(all_of_says_what_the_first_says_that_does_not_keep) {
+  Full full;
+  const AllOf policy{KeepAlways{}, Invalidates{}, ResetOnReturn{}};
+  BOOST_TEST((policy.recycle(full, {.moment = Moment::release}) == Verdict::invalidate));
+  BOOST_TEST(full.resets == 0);
 }
 
 BOOST_AUTO_TEST_CASE(all_of_stops_at_the_first_discard) {

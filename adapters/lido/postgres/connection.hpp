@@ -16,14 +16,16 @@
 #include <lido/postgres/detail/begin.hpp>
 #include <lido/postgres/detail/bound.hpp>
 #include <lido/postgres/detail/channel.hpp>
-#include <lido/postgres/detail/connecting.hpp>
+#include <lido/postgres/detail/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/execution.hpp>
+#include <lido/postgres/detail/failover.hpp>
 #include <lido/postgres/detail/listening.hpp>
 #include <lido/postgres/detail/parameters.hpp>
 #include <lido/postgres/detail/password.hpp>
 #include <lido/postgres/detail/pipelining.hpp>
+#include <lido/postgres/detail/replication.hpp>
 #include <lido/postgres/detail/resetting.hpp>
 #include <lido/postgres/detail/session_state.hpp>
 #include <lido/postgres/error.hpp>
@@ -167,6 +169,44 @@ class Connection {
     return succeeds([&] { perform(until, "ROLLBACK", "ROLLBACK"); }) && channel_->transaction() == PQTRANS_IDLE;
   }
 
+  /// Whether what this session met speaks against its server and so against all sessions there: it was shut down, has
+  /// crashed or is out of reach, or it refuses writes (25006) by itself, and `target_session_attrs` wants one that
+  /// takes them. Blocks until `deadline` where a write was refused, to ask why; an open transaction is then rolled
+  /// back.
+  [[nodiscard]] bool has_lost_server(TimePoint deadline) {
+    if (!channel_->server_lost() && channel_->take_write_refused() && detail::is_meant_to_write(channel_->raw()) &&
+        roll_back(deadline)) {
+      const std::optional<Result> read_only = ask(deadline, detail::is_server_read_only);
+      if (read_only && read_only->one<bool>()) return true;
+    }
+    return channel_->server_lost();
+  }
+
+  /// Whether `has_lost_server` has something to ask the server for; false where it is free.
+  [[nodiscard]] bool has_lost_server_may_block() const noexcept {
+    return !channel_->server_lost() && channel_->write_refused();
+  }
+
+  /// Whether the server, if it is a standby, is no further behind its primary than `max_lag` of the settings; free
+  /// where that is `Duration::max()`. What was measured counts for as long as the lag cannot have grown beyond it
+  /// since. Blocks until `deadline`.
+  [[nodiscard]] bool keeps_up(TimePoint deadline) {
+    const Duration most = settings().max_lag;
+    if (!keeps_up_may_block()) return true;
+    const TimePoint now = Clock::now();
+    const std::optional<Result> measured = ask(deadline, detail::measure_lag);
+    if (!measured) return false;
+    const Duration lag = detail::lag_of(*measured);
+    if (lag > most) return false;
+    keeps_up_until_ = saturating_add(now, most - lag);
+    return true;
+  }
+
+  /// Whether `keeps_up` has to measure; false where it is free.
+  [[nodiscard]] bool keeps_up_may_block() const noexcept {
+    return settings().max_lag != Duration::max() && Clock::now() > keeps_up_until_;
+  }
+
   /// A transaction is open, failed ones included.
   [[nodiscard]] bool in_transaction() const noexcept {
     const PGTransactionStatusType status = channel_->transaction();
@@ -203,8 +243,12 @@ class Connection {
                                           const std::stop_token& stop,
                                           std::shared_ptr<const ConnectionSettings> settings) {
     const Until until{deadline, stop};
-    return Connection{detail::open_connection(detail::with_password(target, settings->password, until), until),
-                      std::move(settings)};
+    const detail::ConnectionString full = detail::with_password(target, settings->password, until);
+    Connection made{detail::open_connection(full, until, settings->load_balance_hosts), std::move(settings)};
+    if (!made.keeps_up(deadline))
+      throw ConnectError{full.redacted(detail::whereabouts(made.channel_->raw())) +
+                         " failed: too far behind its primary"};
+    return made;
   }
 
   /// Throws `PermanentConnectError` when `connection_string` is malformed.
@@ -242,8 +286,14 @@ class Connection {
       return false;
     }
   }
+  [[nodiscard]] std::optional<Result> ask(TimePoint deadline, const char* sql) {
+    std::optional<Result> answer;
+    static_cast<void>(succeeds([&] { answer.emplace(perform(deadline, sql, sql)); }));
+    return answer;
+  }
 
   std::unique_ptr<detail::Channel> channel_;
+  TimePoint keeps_up_until_ = TimePoint::min();  // by what was measured last
 };
 
 }  // namespace lido::postgres

@@ -83,6 +83,8 @@ struct ConnectionSettings {
   ResetLevel reset = ResetLevel::targeted;       ///< see `Options::reset`
   std::size_t statement_cache = 128;             ///< see `Options::statement_cache`
   Echo echo{};                                   ///< see `Options::echo`
+  bool load_balance_hosts = false;               ///< see `Options::load_balance_hosts`
+  Duration max_lag = Duration::max();            ///< see `Options::max_lag`
   PasswordSource password{};                     ///< see `Options::password`
 };
 
@@ -147,6 +149,15 @@ struct Options {
   /// more than 0.
   Duration leak_after = std::chrono::minutes{5};
 
+  /// Of several hosts in the connection string try them in a random order each time, so that connections spread over
+  /// them. False: in the order in which they stand there.
+  bool load_balance_hosts = false;
+
+  /// A standby that is further behind its primary is not used: its connections are closed, and opening one there fails.
+  /// Measured before a loan, at most once in the time that is left of it. `Duration::max()`: whatever it lags. Range:
+  /// more than 0.
+  Duration max_lag = Duration::max();
+
   /// Told of every statement, for instance `echo_to(std::clog)`; empty for silence.
   Echo echo{};
 
@@ -209,6 +220,8 @@ inline constexpr std::array settings{
     OptionSetting{.option = "statement_cache", .member = &Options::statement_cache, .most = 65'536},
     OptionSetting{.option = "keep_alive", .member = &Options::keep_alive},
     OptionSetting{.option = "leak_after", .member = &Options::leak_after},
+    OptionSetting{.option = "load_balance_hosts", .member = &Options::load_balance_hosts},
+    OptionSetting{.option = "max_lag", .member = &Options::max_lag},
     OptionSetting{.option = "name", .member = &Options::name},
 };
 

@@ -1,7 +1,8 @@
 // The policies of the PostgreSQL pool; they serve any `lido::Pool` of `Connection`.
-//   Growth        Overflow, or no pooling, as a setting says     - one type for both, so that the environment may
-//   decide CheckSession  looks at the socket, pings what lay idle       - before every loan and in a sweep Recycle
-//   RetireAfter, then ResetOnReturn
+//   Growth                Overflow, or no pooling, as a setting says  - one type for both: the environment may decide
+//   CheckSession          looks at the socket, pings what lay idle    - before every loan and in a sweep
+//   InvalidateOnFailover  ends the generation with its server         - several servers, restarts
+//   Recycle               InvalidateOnFailover, RetireAfter, ResetOnReturn
 #pragma once
 
 #include <chrono>
@@ -26,7 +27,8 @@ struct Growth {
   }
 };
 
-/// Discards a session that the server ended, which is free to see, and pings one that was idle for `after` or longer.
+/// Discards a session that the server ended, which is free to see, pings one that was idle for `after` or longer, and
+/// discards one on a standby that lags (`ConnectionSettings::max_lag`).
 struct CheckSession {
   bool ping = true;                          ///< false: only looks at the socket
   Duration after = std::chrono::seconds{1};  ///< the bypass window; zero pings always. Range: 0 and more.
@@ -34,15 +36,29 @@ struct CheckSession {
   Verdict check(Connection& connection, const ConnectionInfo& info) const {
     const bool asked = ping && info.idle >= after;
     const bool fit = asked ? connection.ping(info.deadline) : connection.is_alive();
-    return fit ? Verdict::keep : Verdict::discard;
+    return fit && connection.keeps_up(info.deadline) ? Verdict::keep : Verdict::discard;
   }
 };
 
-/// Retires by age; puts the session in order when it comes back, as `ConnectionSettings::reset` says.
-using Recycle = AllOf<RetireAfter, ResetOnReturn>;
+/// Ends the generation of a connection that comes back from a server that is lost, so that what is lent next is opened
+/// anew, at the server which is there now. See `Connection::has_lost_server`.
+struct InvalidateOnFailover {
+  Verdict recycle(Connection& connection, const ConnectionInfo& info) const {
+    const bool back = info.moment == Moment::release || info.moment == Moment::discard;
+    return back && connection.has_lost_server(info.deadline) ? Verdict::invalidate : Verdict::keep;
+  }
+};
 
-constexpr bool may_block(const CheckSession& policy, const ConnectionInfo& info) noexcept {
-  return policy.ping && info.idle >= policy.after;
+inline bool may_block(const InvalidateOnFailover&, const Connection& connection, const ConnectionInfo&) noexcept {
+  return connection.has_lost_server_may_block();
+}
+
+/// Notices a lost server; retires by age; puts the session in order when it comes back, as `ConnectionSettings::reset`
+/// says.
+using Recycle = AllOf<InvalidateOnFailover, RetireAfter, ResetOnReturn>;
+
+inline bool may_block(const CheckSession& policy, const Connection& connection, const ConnectionInfo& info) noexcept {
+  return (policy.ping && info.idle >= policy.after) || connection.keeps_up_may_block();
 }
 
 inline void validate(const Growth& policy) { lido::validate(policy.overflow); }

@@ -57,7 +57,7 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
             {.overflow = {from.options.pool_size, from.options.max_overflow, from.options.linger},
              .pooling = from.options.pooling},
             {.ping = from.options.pre_ping, .after = from.options.pre_ping_after},
-            Recycle{RetireAfter{.age = from.options.pool_recycle}, ResetOnReturn{}},
+            Recycle{InvalidateOnFailover{}, RetireAfter{.age = from.options.pool_recycle}, ResetOnReturn{}},
             pool_options_of(from.options)} {}
 
   [[nodiscard]] static ConnectionSettings settings_of(const Options& options) {
@@ -66,6 +66,8 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
             .reset = options.reset,
             .statement_cache = options.statement_cache,
             .echo = options.echo,
+            .load_balance_hosts = options.load_balance_hosts,
+            .max_lag = options.max_lag,
             .password = options.password};
   }
   [[nodiscard]] static PoolOptions pool_options_of(const Options& options) {

@@ -167,13 +167,15 @@ class Chores : public Shared {
     return slot.info(moment, now, saturating_add(now, allowed));
   }
 
-  // Whether the recycle policy keeps a connection that the caller has.
-  [[nodiscard]] bool recycles(Slot& slot, const ConnectionInfo& facts) const noexcept {
+  // Whether the recycle policy keeps a connection that the caller has. Ends its generation if the policy says so.
+  [[nodiscard]] bool recycles(Slot& slot, const ConnectionInfo& facts) noexcept {
+    Verdict verdict = Verdict::discard;
     try {
-      return recycle_.recycle(slot.connection, facts) == Verdict::keep;
-    } catch (...) {
-      return false;
+      verdict = recycle_.recycle(slot.connection, facts);
+    } catch (...) {  // as discard
     }
+    if (verdict == Verdict::invalidate) end_generation(slot);
+    return verdict == Verdict::keep;
   }
   [[nodiscard]] bool healthy(Slot& slot, const ConnectionInfo& facts) const noexcept {
     try {
@@ -264,6 +266,14 @@ class Chores : public Shared {
   Statistics totals_;
   std::minstd_rand random_;
   std::uint64_t last_id_ = 0;
+
+  // Of the connection that the caller has and is about to close.
+  void end_generation(const Slot& slot) noexcept {
+    Turn lock = turn();
+    if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
+    totals_.invalidated += market_.invalidate(lock) - 1;  // the caller counts this one
+    market_.match(lock);
+  }
 
   // False when the destructor threw.
   static bool destroy(Slot& slot) noexcept {

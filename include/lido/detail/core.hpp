@@ -63,6 +63,11 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
 
   void discard(Slot& slot) noexcept {
     if (!is_ours()) return disown(slot);
+    if constexpr (!always_keeps<Recycle>) {  // what it is closed for may be true of others, too
+      const ConnectionInfo facts = this->info(slot, Moment::discard, Platform::now(), options_.reset_timeout);
+      if (!slot.hurried || !may_block(this->recycle_, std::as_const(slot.connection), facts))
+        static_cast<void>(this->recycles(slot, facts));
+    }
     this->give_back(slot, &Statistics::discarded);
   }
 

@@ -98,12 +98,13 @@ struct alignas(64) Slot {
   }
   [[nodiscard]] ConnectionInfo info(Moment moment, TimePoint now, TimePoint deadline) const noexcept {
     const auto relaxed = std::memory_order_relaxed;
+    const bool back = moment == Moment::release || moment == Moment::discard;
     const TimePoint start = since.load(relaxed);
     const Duration span = start == TimePoint{} || now < start ? Duration::zero() : now - start;
     return {.id = id.load(relaxed),
             .age = now - opened_at.load(relaxed),
-            .idle = moment == Moment::release ? Duration::zero() : span,
-            .held = moment == Moment::release ? span : Duration::zero(),
+            .idle = back ? Duration::zero() : span,
+            .held = back ? span : Duration::zero(),
             .uses = uses.load(relaxed),
             .moment = moment,
             .spread = spread.load(relaxed),

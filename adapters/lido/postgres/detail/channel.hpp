@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -19,6 +20,7 @@
 #include <lido/detail/platform.hpp>
 #include <lido/postgres/detail/cancelling.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
+#include <lido/postgres/detail/failover.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/session_state.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
@@ -51,6 +53,8 @@ class Channel {
       if (nowhere < 0 || ::dup2(nowhere, socket) < 0) static_cast<void>(connection_.release());
       if (nowhere >= 0) ::close(nowhere);
     } else if (!usable()) {
+      // A pooler between here and the server forgets whom to cancel as soon as this connection ends.
+      if (cancelling_) wait_for_cancel();
       ::shutdown(socket, SHUT_RDWR);  // so that the goodbye cannot wait for a peer that is gone
     }
   }
@@ -135,13 +139,28 @@ class Channel {
   }
   [[nodiscard]] ConnectionLost lost(Diagnostics diagnostics) {
     broken_ = true;
+    // Not where nothing was heard and it was this side that gave the connection up.
+    if (!diagnostics.sqlstate.empty() || PQstatus(raw()) != CONNECTION_OK) heard_end(diagnostics.sqlstate);
     const std::string message = "connection lost: " + diagnostics.message;
     return {message, std::move(diagnostics)};
   }
+  /// What the server says in an error, which may concern more than this session.
+  [[nodiscard]] Diagnostics diagnose(const PGresult* error, std::string_view sql) {
+    Diagnostics diagnostics = diagnostics_of(error, sql);
+    write_refused_ = write_refused_ || diagnostics.sqlstate == read_only_transaction;
+    if (is_fatal(diagnostics)) heard_end(diagnostics.sqlstate);
+    return diagnostics;
+  }
+  /// Not just this session has ended, but all of its server have.
+  [[nodiscard]] bool server_lost() const noexcept { return server_lost_; }
+  /// A write came upon something read-only since `take_write_refused` was asked last.
+  [[nodiscard]] bool write_refused() const noexcept { return write_refused_; }
+  [[nodiscard]] bool take_write_refused() noexcept { return std::exchange(write_refused_, false); }
+
   /// Has the server asked to cancel what it is at, gives the connection up, and throws.
   [[noreturn]] void give_up(Wake why, std::string_view sql) {
     broken_ = true;
-    static_cast<void>(Cancelling{raw()});  // closed whatever comes of it
+    cancelling_.emplace(raw());  // closed whatever comes of it
     if (why == Wake::stopped) {
       const std::string message = "a stop was requested; the statement has been cancelled";
       throw QueryCancelled{message, plain(sql, message)};
@@ -155,6 +174,14 @@ class Channel {
     return {.message = message, .statement = without_passwords(sql)};
   }
 
+  void wait_for_cancel() noexcept {
+    try {
+      const Until soon{saturating_add(Clock::now(), std::chrono::milliseconds{100})};
+      static_cast<void>(wait_for(cancelling_->socket(), Need::readable, soon));
+    } catch (const std::exception&) {  // no poll(2), no patience
+    }
+  }
+
   // Keeps notices off stderr, and hears the farewell of a session that ended while it was idle.
   static void take_notice(void* self, const PGresult* notice) noexcept {
     const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
@@ -162,11 +189,14 @@ class Channel {
     if (level != "FATAL" && level != "PANIC") return;
     auto& channel = *static_cast<Channel*>(self);
     channel.broken_ = true;
+    const char* const sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+    channel.heard_end(sqlstate == nullptr ? "" : sqlstate);
     try {
       channel.farewell_ = diagnostics_of(notice, {});
     } catch (const std::exception&) {  // out of memory: the session is gone all the same
     }
   }
+  void heard_end(std::string_view sqlstate) noexcept { server_lost_ = server_lost_ || ends_all_sessions(sqlstate); }
 
   ConnectionHandle connection_;
   std::shared_ptr<const ConnectionSettings> settings_;
@@ -176,7 +206,10 @@ class Channel {
   lido::detail::ProcessMark mark_;
   PQnoticeProcessor notice_processor_;  // libpq's own
   pid_t owner_;
+  std::optional<Cancelling> cancelling_;
   bool broken_ = false;
+  bool server_lost_ = false;
+  bool write_refused_ = false;
 };
 
 }  // namespace lido::postgres::detail

@@ -1,21 +1,17 @@
-// Connecting without blocking beyond a deadline.
+// Connecting to one host without blocking.
 #pragma once
 
-#include <algorithm>
 #include <new>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include <lido/facts.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/remote.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
-#include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
 
@@ -102,15 +98,5 @@ class Connecting {
   PostgresPollingStatusType wanted_ = PGRES_POLLING_WRITING;
   bool started_ = false;
 };
-
-/// Opens a connection. Blocks until `until`, except that libpq resolves host names without a time limit of its own.
-/// Throws `ConnectError` (also at the deadline and when stopped) or `PermanentConnectError`.
-[[nodiscard]] inline ConnectionHandle open_connection(const ConnectionString& target, Until until) {
-  if (const std::optional<Duration> limit = target.connect_timeout())
-    until.deadline = std::min(until.deadline, saturating_add(Clock::now(), *limit));
-  Connecting connecting{target};
-  complete(connecting, until);
-  return connecting.take();
-}
 
 }  // namespace lido::postgres::detail

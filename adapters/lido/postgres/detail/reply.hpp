@@ -145,7 +145,7 @@ class Reply {
   }
 
   void fail(const PGresult* result) {
-    Diagnostics error = diagnostics_of(result, sql_);
+    Diagnostics error = channel_.diagnose(result, sql_);
     if (is_fatal(error) || PQstatus(channel_.raw()) != CONNECTION_OK)
       throw channel_.lost(error_ ? *std::move(error_) : std::move(error));
     if (error_ || syncs_ > 1) return;

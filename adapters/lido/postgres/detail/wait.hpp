@@ -52,6 +52,19 @@ enum class Wake : unsigned char { ready, timed_out, stopped };
   }
 }
 
+/// Waits for what `operation` needs for its next step. One that has a `due()` takes it then at the latest: `ready` does
+/// not mean that its socket is.
+template <class Operation>
+[[nodiscard]] Wake wait_between_steps(const Operation& operation, Need need, const Until& until) {
+  if constexpr (requires { operation.due(); }) {
+    const Until sooner{std::min(until.deadline, operation.due()), until.stop};
+    const Wake wake = wait_for(operation.socket(), need, sooner);
+    return wake == Wake::timed_out && sooner.deadline < until.deadline ? Wake::ready : wake;
+  } else {
+    return wait_for(operation.socket(), need, until);
+  }
+}
+
 /// Takes the steps of `operation` and waits between them. Blocks until it is done; throws what its steps and its
 /// `give_up` throw. After a `give_up` that does not throw, the operation is done at its next step.
 template <class Operation>
@@ -59,7 +72,7 @@ void complete(Operation& operation, const Until& until) {
   bool late = false;  // else a peer that always has something more to say would outlast every deadline
   for (Need need = operation.step(); need != Need::nothing; need = operation.step()) {
     // The socket of a connection that is being opened changes from one address to the next: it is asked for each time.
-    const Wake wake = late ? Wake::timed_out : wait_for(operation.socket(), need, until);
+    const Wake wake = late ? Wake::timed_out : wait_between_steps(operation, need, until);
     if (wake != Wake::ready) operation.give_up(wake);
     late = until.deadline != TimePoint::max() && Clock::now() >= until.deadline;
   }

@@ -1,0 +1,112 @@
+// A primary and its standbys: writes here, reads there.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <source_location>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include <lido/error.hpp>
+#include <lido/facts.hpp>
+#include <lido/postgres/options.hpp>
+#include <lido/postgres/pool.hpp>
+
+namespace lido::postgres {
+
+/// Settings of `ReadWritePools`; whatever is left out has the default given here.
+struct ReadWriteOptions {
+  Options writes{.name = "writes"};
+  /// Its `max_lag` bounds how old what is read may be; one that is `Duration::max()` stands for a second.
+  Options reads{.load_balance_hosts = true, .name = "reads"};
+  /// How long a read waits for a standby's connection, where there are any, before it goes to the primary. Range: 0 and
+  /// more.
+  Duration patience = std::chrono::milliseconds{500};
+};
+
+/// A pool on the primary and one on the standbys. Thread-safe as its pools are. There is no promise that a read sees
+/// what the same caller wrote just now: read that through `writes()`.
+class ReadWritePools {
+ public:
+  using Lease = Pool::Lease;
+
+  /// Both strings may name the same hosts, with `target_session_attrs=read-write` in the first and `standby` or
+  /// `prefer-standby` in the second; then both pools find their servers again after a fail-over. Throws as the
+  /// constructor of `Pool` does, and `InvalidOption`.
+  ReadWritePools(const std::string& primary, const std::string& standbys, const ReadWriteOptions& options = {})
+      : patience_{checked(options).patience},
+        writes_{primary, options.writes},
+        reads_{standbys, bounded(options.reads)} {}
+
+  /// The pool on the primary.
+  [[nodiscard]] Pool& writes() noexcept { return writes_; }
+  /// The pool on the standbys, for statistics, listeners and administration; `reads()` is what to read from.
+  [[nodiscard]] Pool& standbys() noexcept { return reads_; }
+
+  /// Where to read from: acquires as a pool does, for `BasicSession` and `transact`, too.
+  class Reads {
+   public:
+    using Lease = Pool::Lease;
+    explicit Reads(ReadWritePools& pools) noexcept : pools_{pools} {}
+
+    /// A connection to a standby that lags no more than it may, else one to the primary. Blocks and throws as
+    /// `Pool::acquire` of the primary's pool.
+    Lease acquire(std::source_location where = std::source_location::current()) {
+      return acquire(options().acquire_timeout, {}, where);
+    }
+    /// The same within `timeout`, and given up as soon as `stop` is requested.
+    Lease acquire(Duration timeout, std::source_location where = std::source_location::current()) {
+      return acquire(timeout, {}, where);
+    }
+    Lease acquire(Duration timeout, const std::stop_token& stop,
+                  std::source_location where = std::source_location::current()) {
+      // Also where there is none: it asks for one, so that standbys that come back are found.
+      if (std::optional<Lease> idle = pools_.reads_.try_acquire(where)) return std::move(*idle);
+      const TimePoint begun = Clock::now();
+      if (pools_.has_standbys()) {
+        try {
+          return pools_.reads_.acquire(std::min(timeout, pools_.patience_), stop, where);
+        } catch (const PoolClosed&) {
+          throw;
+        } catch (const AcquireCancelled&) {
+          throw;
+        } catch (const PoolError&) {  // used up, or gone just now
+        } catch (const ConnectError&) {
+        }
+      }
+      if (timeout != Duration::max()) timeout = std::max(timeout - (Clock::now() - begun), Duration::zero());
+      return pools_.writes_.acquire(timeout, stop, where);
+    }
+    /// Those of the primary's pool.
+    [[nodiscard]] const PoolOptions& options() const noexcept { return pools_.writes_.options(); }
+
+   private:
+    ReadWritePools& pools_;
+  };
+  [[nodiscard]] Reads reads() noexcept { return Reads{*this}; }
+
+ private:
+  [[nodiscard]] static const ReadWriteOptions& checked(const ReadWriteOptions& options) {
+    if (options.patience < Duration::zero())
+      throw InvalidOption{"ReadWriteOptions::patience", "a duration of zero or more"};
+    return options;
+  }
+  [[nodiscard]] static Options bounded(Options options) {
+    if (options.max_lag == Duration::max()) options.max_lag = std::chrono::seconds{1};
+    return options;
+  }
+
+  // Whether it makes sense to wait for a standby: one is there, or nobody knows yet that none is.
+  [[nodiscard]] bool has_standbys() const {
+    const Statistics figures = reads_.statistics();
+    return figures.now.idle + figures.now.leased + figures.now.checking > 0 || figures.open_failures == 0;
+  }
+
+  Duration patience_;
+  Pool writes_;
+  Pool reads_;
+};
+
+}  // namespace lido::postgres

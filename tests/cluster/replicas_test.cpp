@@ -1,0 +1,175 @@
+// Reads on standbys that keep up, and on the primary where none does.
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include <boost/test/unit_test.hpp>
+
+#include <cluster/cluster.hpp>
+#include <lido/postgres/connection.hpp>
+#include <lido/postgres/replicas.hpp>
+#include <lido/postgres/session.hpp>
+#include <lido/postgres/transact.hpp>
+
+using namespace lido::test;
+using lido::Clock;
+using lido::Duration;
+using lido::postgres::BasicSession;
+using lido::postgres::Connection;
+using lido::postgres::ReadWriteOptions;
+using lido::postgres::ReadWritePools;
+
+BOOST_AUTO_TEST_SUITE(replicas)
+
+namespace {
+
+// The tests of this file one after the other use, and change, one cluster.
+Cluster& cluster() {
+  static Cluster instance;
+  return instance;
+}
+
+ReadWriteOptions options() {
+  ReadWriteOptions options;
+  options.writes.pool_timeout = 5s;
+  options.reads.pool_timeout = 5s;
+  options.reads.max_lag = 300ms;
+  return options;
+}
+
+ReadWritePools pools(const ReadWriteOptions& with = options()) {
+  return {cluster().conninfo("read-write"), cluster().conninfo("standby"), with};
+}
+
+// A standby that is sent everything and replays nothing.
+class Pause {
+ public:
+  Pause() { cluster().second.ask("select pg_wal_replay_pause()"); }
+  Pause(const Pause&) = delete;
+  Pause& operator=(const Pause&) = delete;
+  ~Pause() { cluster().second.ask("select pg_wal_replay_resume()"); }
+};
+
+bool on_standby(Connection& connection) { return connection.exec("select pg_is_in_recovery()").one<bool>(); }
+bool reads_on_standby(ReadWritePools& pools) {
+  auto lease = pools.reads().acquire();
+  return on_standby(*lease);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(reads_go_to_a_standby_and_writes_to_the_primary) {
+  auto both = pools();
+  BOOST_TEST(reads_on_standby(both));
+  auto lease = both.writes().acquire();
+  BOOST_TEST(!on_standby(*lease));
+  lease.release();
+  auto reads = both.reads();
+  BasicSession session{reads, {.read_only = true}};
+  BOOST_TEST(session.exec("select count(*) from notes where id > 0").one<long>() == 0);
+  session.commit();
+  BOOST_TEST(lido::postgres::transact(reads, [](auto& work) { return on_standby(work.connection()); }));
+  BOOST_TEST(both.standbys().statistics().acquired == 3U);
+}
+
+BOOST_AUTO_TEST_CASE(what_the_readme_shows_works) {
+  const std::string primary = cluster().conninfo("read-write"), standbys = cluster().conninfo("standby");
+  // [read_write]
+  // The strings are "host=db1,db2 dbname=app target_session_attrs=read-write", and the same with `standby`.
+  ReadWriteOptions options;
+  options.reads.max_lag = 300ms;
+  ReadWritePools pools{primary, standbys, options};
+
+  pools.writes().acquire()->exec("insert into notes values (-2, 0)");
+  auto reads = pools.reads();
+  const long notes = reads.acquire()->exec("select count(*) from notes").one<long>();
+  BasicSession session{reads, {.read_only = true}};
+  // [/read_write]
+  BOOST_TEST(notes >= 0);
+  BOOST_TEST(on_standby(session.connection()));
+}
+
+BOOST_AUTO_TEST_CASE(a_standby_without_anything_to_replay_does_not_lag_however_long_that_lasts) {
+  auto both = pools();
+  BOOST_TEST(reads_on_standby(both));
+  std::this_thread::sleep_for(2 * options().reads.max_lag);  // the lag is a matter of the servers' clocks
+  BOOST_TEST(reads_on_standby(both));
+  BOOST_TEST(both.standbys().statistics().opened == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_standby_that_lags_is_left_until_it_has_caught_up) {
+  auto both = pools();
+  BOOST_TEST(reads_on_standby(both));
+  {
+    const Pause pause;
+    cluster().first.ask("insert into notes values (-1, 0)");
+    PostgresServer::wait_until("reads leave the standby", [&] { return !reads_on_standby(both); });
+    BOOST_TEST(both.standbys().statistics().now.idle == 0U);
+    const auto begun = Clock::now();
+    for (int i = 0; i < 10; ++i) BOOST_TEST(!reads_on_standby(both));
+    BOOST_TEST((Clock::now() - begun < 10 * options().patience));  // nobody waits for it any more
+  }
+  PostgresServer::wait_until("reads return to the standby", [&] { return reads_on_standby(both); });
+}
+
+BOOST_AUTO_TEST_CASE(what_is_read_is_no_older_than_the_bound) {
+  auto both = pools();
+  cluster().first.ask(
+      "create table if not exists clock(at timestamptz); truncate clock; insert into clock values (now())");
+  std::jthread ticking{[](const std::stop_token& stop) {
+    auto primary = Connection::connect(cluster().first.conninfo(), soon());
+    while (!stop.stop_requested()) primary.exec("update clock set at = clock_timestamp()");
+  }};
+  PostgresServer::wait_until("the standby has the clock", [] {
+    return cluster().second.ask("select count(*) from pg_class where relname = 'clock'") == "1" &&
+           cluster().second.ask("select count(*) from clock") == "1";
+  });
+  int standby = 0, primary = 0;
+  double oldest = 0;
+  for (int pauses = 0; pauses < 2; ++pauses) {
+    const auto read_for = [&](Duration span) {
+      for (const auto end = Clock::now() + span; Clock::now() < end;) {
+        // As of the statement's begin: what comes before is the time that this thread was kept waiting.
+        auto lease = both.reads().acquire();
+        const auto row =
+            lease->exec("select extract(epoch from now() - at)::float8, pg_is_in_recovery() from clock")[0];
+        oldest = std::max(oldest, row[0].as<double>());
+        ++(row[1].as<bool>() ? standby : primary);
+      }
+    };
+    read_for(300ms);
+    const Pause pause;
+    read_for(700ms);
+  }
+  std::cout << "| reads while a standby stands still at times: " << standby << " on it, " << primary
+            << " on the primary, the oldest " << static_cast<int>(oldest * 1000) << " ms old; the bound is 300 ms\n";
+  BOOST_TEST(standby > 0);
+  BOOST_TEST(primary > 0);
+  BOOST_TEST(oldest < 1.3);  // a second for a machine that lends no processor between the check and the query
+}
+
+BOOST_AUTO_TEST_CASE(reads_go_to_the_primary_where_there_is_no_standby) {
+  cluster().second.stop();
+  // It has the only copy of what is acknowledged.
+  cluster().first.ask("alter system reset synchronous_standby_names");
+  cluster().first.ask("select pg_reload_conf()");
+  auto both = pools();
+  BOOST_TEST(!reads_on_standby(both));
+  BOOST_TEST(both.standbys().statistics().open_failures > 0U);
+  cluster().second.follow(cluster().first, "second");
+  PostgresServer::wait_until("reads go to the standby", [&] { return reads_on_standby(both); });
+}
+
+BOOST_AUTO_TEST_CASE(settings_out_of_their_range_are_named) {
+  ReadWriteOptions wrong;
+  wrong.patience = -1s;
+  BOOST_CHECK_EXCEPTION(pools(wrong), lido::InvalidOption, [](const lido::InvalidOption& error) {
+    return std::string_view{error.what()}.find("ReadWriteOptions::patience") != std::string_view::npos;
+  });
+  wrong = {};
+  wrong.reads.max_lag = 0s;
+  BOOST_CHECK_THROW(pools(wrong), lido::InvalidOption);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,149 @@
+#include <chrono>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/postgres/connection.hpp>
+#include <lido/postgres/detail/hosts.hpp>
+#include <lido/postgres/pool.hpp>
+#include <postgres/server.hpp>
+#include <support/fault_proxy.hpp>
+
+using namespace lido::postgres;
+using namespace lido::test;
+using namespace std::chrono_literals;
+
+BOOST_AUTO_TEST_SUITE(hosts)
+
+namespace {
+
+std::vector<std::string> tried(const std::string& connection_string, const std::string& key, bool shuffled = false) {
+  std::vector<std::string> values;
+  for (const auto& one : postgres::detail::one_by_one(postgres::detail::ConnectionString{connection_string}, shuffled))
+    values.emplace_back(one.value(key));
+  return values;
+}
+
+using Strings = std::vector<std::string>;
+
+const std::string rest = " user=postgres dbname=postgres sslmode=disable gssencmode=disable";
+
+std::string port_of(const FaultProxy& proxy) {
+  const std::string text = proxy.conninfo("postgres");
+  const std::size_t at = text.find("port=") + 5;
+  return text.substr(at, text.find(' ', at) - at);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(takes_the_lists_of_a_connection_string_apart) {
+  const std::string uri = "postgresql://a:1,b:2,c:3/app?target_session_attrs=read-write";
+  BOOST_TEST(tried(uri, "host") == (Strings{"a", "b", "c"}), boost::test_tools::per_element());
+  BOOST_TEST(tried(uri, "port") == (Strings{"1", "2", "3"}), boost::test_tools::per_element());
+  BOOST_TEST(tried(uri, "target_session_attrs") == (Strings(3, "read-write")), boost::test_tools::per_element());
+  BOOST_TEST(tried("host=a,b port=7", "port") == (Strings{"7", "7"}), boost::test_tools::per_element());
+  BOOST_TEST(tried("host=a, hostaddr=1.1.1.1,2.2.2.2", "host") == (Strings{"a", ""}), boost::test_tools::per_element());
+  BOOST_TEST(tried("hostaddr=1.1.1.1,2.2.2.2", "hostaddr") == (Strings{"1.1.1.1", "2.2.2.2"}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(leaves_alone_what_names_one_host_or_lists_that_do_not_match) {
+  BOOST_TEST(tried("dbname=app", "host").size() == 1U);
+  BOOST_TEST(tried("host=a target_session_attrs=prefer-standby", "host").size() == 1U);
+  BOOST_TEST(tried("host=a,b port=1,2,3", "host") == (Strings{"a,b"}), boost::test_tools::per_element());
+  BOOST_TEST(tried("host=a,b,c hostaddr=1.1.1.1,2.2.2.2", "host") == (Strings{"a,b,c"}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(looks_twice_at_the_list_for_a_preferred_standby) {
+  const std::string text = "host=a,b target_session_attrs=prefer-standby";
+  BOOST_TEST(tried(text, "host") == (Strings{"a", "b", "a", "b"}), boost::test_tools::per_element());
+  BOOST_TEST(tried(text, "target_session_attrs") == (Strings{"standby", "standby", "any", "any"}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(tries_hosts_in_a_random_order_where_that_is_asked_for) {
+  std::set<Strings> orders;
+  for (int i = 0; i < 200 && orders.size() < 6; ++i) orders.insert(tried("host=a,b,c port=1,2,3", "port", true));
+  BOOST_TEST(orders.size() == 6U);
+}
+
+BOOST_AUTO_TEST_CASE(a_host_that_never_answers_leaves_time_for_the_next) {
+  FaultProxy silent{server().socket()}, good{server().socket()};
+  silent.stay_silent();
+  const std::string text = "host=127.0.0.1,127.0.0.1 port=" + port_of(silent) + "," + port_of(good) + rest;
+  const lido::TimePoint begun = lido::Clock::now();
+  Connection connection = Connection::connect(text, begun + 2s);
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+  const lido::Duration took = lido::Clock::now() - begun;
+  BOOST_TEST((took >= 900ms));
+  BOOST_TEST((took < 2s));
+}
+
+BOOST_AUTO_TEST_CASE(connect_timeout_is_for_each_host) {
+  FaultProxy silent{server().socket()}, good{server().socket()};
+  silent.stay_silent();
+  const std::string ports = " port=" + port_of(silent) + "," + port_of(good);
+  const lido::TimePoint begun = lido::Clock::now();
+  static_cast<void>(Connection::connect("host=127.0.0.1,127.0.0.1 connect_timeout=1" + ports + rest, begun + 30s));
+  BOOST_TEST((lido::Clock::now() - begun < 10s));
+}
+
+BOOST_AUTO_TEST_CASE(hosts_that_all_stay_silent_are_given_up_at_the_deadline) {
+  FaultProxy silent{server().socket()};
+  silent.stay_silent();
+  const std::string port = port_of(silent);
+  const lido::TimePoint begun = lido::Clock::now();
+  const auto error = caught<ConnectError>([&] {
+    static_cast<void>(Connection::connect("host=127.0.0.1,localhost port=" + port + "," + port + rest, begun + 300ms));
+  });
+  BOOST_TEST((lido::Clock::now() - begun >= 300ms));
+  BOOST_TEST((lido::Clock::now() - begun < 5s));
+  const std::string_view said = error.what();
+  BOOST_TEST(said.find("no host will do: connection to 127.0.0.1") == 0U);
+  BOOST_TEST(said.find("; connection to localhost") != std::string_view::npos);
+}
+
+BOOST_AUTO_TEST_CASE(hosts_fail_for_good_only_if_each_does) {
+  const std::string here = server().host();
+  const std::string nowhere = " user=postgres dbname=nowhere";
+  const auto both = caught<PermanentConnectError>(
+      [&] { static_cast<void>(Connection::connect("host=" + here + "," + here + nowhere, soon())); });
+  BOOST_TEST(both.sqlstate() == "3D000");
+  const auto one = caught<ConnectError>(
+      [&] { static_cast<void>(Connection::connect("host=/nonexistent," + here + nowhere, soon())); });
+  BOOST_TEST(one.sqlstate() == "3D000");
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_ends_the_whole_list) {
+  FaultProxy silent{server().socket()};
+  silent.stay_silent();
+  std::stop_source stop;
+  stop.request_stop();
+  const std::string ports = " port=" + port_of(silent) + "," + port_of(silent);
+  const auto error = caught<ConnectError>([&] {
+    static_cast<void>(Connection::connect("host=127.0.0.1,127.0.0.1" + ports + rest, soon(), stop.get_token()));
+  });
+  BOOST_TEST(std::string_view{error.what()}.find("was given up") != std::string_view::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_balanced_pool_spreads_over_its_hosts) {
+  FaultProxy one{server().socket()}, other{server().socket()};
+  const std::string text = "host=127.0.0.1,127.0.0.1 port=" + port_of(one) + "," + port_of(other) + rest;
+  for (const bool balanced : {false, true}) {
+    postgres::Pool pool{text, {.pool_size = 20, .max_overflow = 0, .load_balance_hosts = balanced}};
+    std::vector<postgres::Pool::Lease> leases;
+    std::set<std::string> ports;
+    for (int i = 0; i < 20; ++i) {
+      leases.push_back(pool.acquire());
+      ports.insert(PQport(leases.back()->native()));
+    }
+    BOOST_TEST(ports.size() == (balanced ? 2U : 1U));  // by chance with one in half a million
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
