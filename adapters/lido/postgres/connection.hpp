@@ -53,7 +53,7 @@ class Connection {
   /// `PermanentConnectError` where trying again cannot help, also for a malformed string, else `ConnectError`.
   [[nodiscard]] static Connection connect(const std::string& connection_string, TimePoint deadline,
                                           const std::stop_token& stop = {}, ConnectionSettings settings = {}) {
-    const detail::ConnectionString target = prepare(connection_string, settings.application_name);
+    const detail::ConnectionString target = detail::session_target(connection_string, settings.application_name);
     return connect(target, deadline, stop, std::make_shared<const ConnectionSettings>(std::move(settings)));
   }
 
@@ -250,18 +250,10 @@ class Connection {
                          " failed: too far behind its primary"};
     return made;
   }
-
-  /// Throws `PermanentConnectError` when `connection_string` is malformed.
-  [[nodiscard]] static detail::ConnectionString prepare(const std::string& connection_string,
-                                                        const std::string& application_name) {
-    detail::ConnectionString target{connection_string};
-    if (!application_name.empty()) target.set("application_name", application_name);
-    // Either alone misses a network that swallows everything: keep-alives wait while data is unacknowledged.
-    target.set_default("keepalives_idle", "30");
-    target.set_default("keepalives_interval", "10");
-    target.set_default("keepalives_count", "3");
-    target.set_default("tcp_user_timeout", "60000");
-    return target;
+  /// For what opens connections in another way.
+  [[nodiscard]] static Connection adopt(detail::ConnectionHandle connection,
+                                        std::shared_ptr<const ConnectionSettings> settings) {
+    return Connection{std::move(connection), std::move(settings)};
   }
 
  private:

@@ -21,7 +21,7 @@ class Connector {
   /// Throws `PermanentConnectError` when `connection_string` is malformed.
   explicit Connector(const std::string& connection_string, ConnectionSettings settings = {})
       : target_{std::make_shared<const detail::ConnectionString>(
-            Connection::prepare(connection_string, settings.application_name))},
+            detail::session_target(connection_string, settings.application_name))},
         settings_{std::make_shared<const ConnectionSettings>(std::move(settings))} {}
 
   /// Connects. Blocks until `info.deadline` or until `info.stop` is requested; throws `ConnectError`.

@@ -54,6 +54,19 @@ namespace lido::postgres::detail {
   throw ConnectError{message, std::move(diagnostics)};
 }
 
+/// Throws `PermanentConnectError` when `connection_string` is malformed.
+[[nodiscard]] inline ConnectionString session_target(const std::string& connection_string,
+                                                     const std::string& application_name) {
+  ConnectionString target{connection_string};
+  if (!application_name.empty()) target.set("application_name", application_name);
+  // Either alone misses a network that swallows everything: keep-alives wait while data is unacknowledged.
+  target.set_default("keepalives_idle", "30");
+  target.set_default("keepalives_interval", "10");
+  target.set_default("keepalives_count", "3");
+  target.set_default("tcp_user_timeout", "60000");
+  return target;
+}
+
 /// A connection that is being opened.
 class Connecting {
  public:

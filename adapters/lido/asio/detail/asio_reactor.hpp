@@ -1,0 +1,131 @@
+// The reactor of Boost.Asio: it waits on behalf of one operation.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <boost/system/error_code.hpp>
+#include <boost/system/system_error.hpp>
+#include <lido/facts.hpp>
+#include <lido/postgres/reactor.hpp>
+
+namespace lido::asio::detail {
+
+// `State` owns this, and is owned by the handlers of what it waits for: if the loop ends they are destroyed, and it
+// with them. It has `executor()` and `complete(std::shared_ptr<State>)`, and `ended()` says when to call that. The
+// handlers may run in several threads, as the loop's; whoever is the last to come wakes the operation.
+template <class State>
+class AsioReactor {
+ public:
+  explicit AsioReactor(State& state)
+      : state_{state}, descriptor_{io_executor(state.executor())}, timer_{io_executor(state.executor())} {}
+  AsioReactor(const AsioReactor&) = delete;
+  AsioReactor& operator=(const AsioReactor&) = delete;
+  ~AsioReactor() { stand_back(); }
+
+  void wait(postgres::Waiter& waiter, int socket, postgres::Need need, TimePoint deadline) {
+    using Wait = boost::asio::posix::stream_descriptor::wait_type;
+    const std::lock_guard lock{mutex_};
+    if (socket >= 0) {
+      // Registered for as long as it waits: in between libpq may close it.
+      descriptor_.assign(socket);
+      if (need != postgres::Need::writable) descriptor_.async_wait(Wait::wait_read, on(postgres::Wake::ready));
+      if (need != postgres::Need::readable) descriptor_.async_wait(Wait::wait_write, on(postgres::Wake::ready));
+    }
+    if (deadline != TimePoint::max()) {
+      timer_.expires_at(deadline);
+      timer_.async_wait(on(postgres::Wake::timed_out));
+    }
+    waiter_ = &waiter;
+    if (std::exchange(stopped_, false)) settle(postgres::Wake::stopped);
+  }
+
+  void cancel(postgres::Waiter& /*waiter*/) noexcept {
+    const std::lock_guard lock{mutex_};
+    waiter_ = nullptr;
+    how_.reset();
+    stopped_ = false;
+    stand_back();
+  }
+
+  void post(postgres::Waiter& /*waiter*/) noexcept {
+    auto state = state_.weak_from_this().lock();
+    if (state == nullptr) return;
+    const auto executor = state->executor();
+    boost::asio::post(executor, [this, state = std::move(state)] {
+      const std::lock_guard lock{mutex_};
+      // Where it waits, one handler at least waits for it, which comes now.
+      if (waiter_ != nullptr)
+        settle(postgres::Wake::stopped);
+      else
+        stopped_ = true;
+    });
+  }
+
+ private:
+  // Where the sockets and timers belong to: to the handler's loop. The executor of `use_future` has none.
+  template <class Executor>
+  static boost::asio::any_io_executor io_executor(const Executor& executor) {
+    if constexpr (std::is_convertible_v<Executor, boost::asio::any_io_executor>)
+      return executor;
+    else
+      return boost::asio::system_executor{};
+  }
+
+  auto on(postgres::Wake how) {
+    ++pending_;
+    return boost::asio::bind_executor(
+        state_.executor(), [this, how, state = state_.shared_from_this()](boost::system::error_code error) mutable {
+          heard(how, error, std::move(state));
+        });
+  }
+
+  void heard(postgres::Wake how, boost::system::error_code error, std::shared_ptr<State> state) {
+    postgres::Waiter* waiter = nullptr;
+    {
+      const std::lock_guard lock{mutex_};
+      --pending_;
+      // Any other error is for libpq to find.
+      if (error != boost::asio::error::operation_aborted) settle(how);
+      if (pending_ > 0) return;
+      waiter = std::exchange(waiter_, nullptr);
+    }
+    if (waiter != nullptr) waiter->wake(*std::exchange(how_, std::nullopt));
+    if (state->ended()) State::complete(std::move(state));
+  }
+
+  // The first that happens counts; the others are called off.
+  void settle(postgres::Wake how) noexcept {
+    if (how_) return;
+    how_ = how;
+    stand_back();
+  }
+  void stand_back() noexcept {
+    try {
+      if (descriptor_.is_open()) descriptor_.release();
+      timer_.cancel();
+    } catch (const boost::system::system_error&) {  // neither has any
+    }
+  }
+
+  State& state_;
+  std::mutex mutex_;
+  boost::asio::posix::stream_descriptor descriptor_;
+  boost::asio::steady_timer timer_;
+  postgres::Waiter* waiter_ = nullptr;
+  std::optional<postgres::Wake> how_;
+  bool stopped_ = false;  // between two waits
+  int pending_ = 0;
+};
+
+}  // namespace lido::asio::detail

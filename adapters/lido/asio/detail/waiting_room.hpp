@@ -1,0 +1,107 @@
+// What waits outside of Asio, and has to end when its event loop does.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <stop_token>
+#include <utility>
+
+#include <boost/asio/execution_context.hpp>
+
+namespace lido::asio::detail {
+
+// One of these belongs to each execution context. A handler that waits at a pool is in no queue of Asio's: if the
+// context is destroyed, it is cancelled and destroyed by this, as Asio does with what waits in its own queues.
+class WaitingRoom : public boost::asio::execution_context::service {
+ public:
+  inline static boost::asio::execution_context::id id{};
+
+  class Guest {
+   public:
+    Guest(const Guest&) = delete;
+    Guest& operator=(const Guest&) = delete;
+
+   protected:
+    Guest() = default;
+    ~Guest() = default;
+    // Takes it out of whatever it waits for, which has it settled in this thread or another.
+    std::stop_source stop_;
+
+   private:
+    friend WaitingRoom;
+    // Its context lives: hands it over to the executor. Not to run it here.
+    virtual void deliver() noexcept = 0;
+    // Its context ends: destroys it, and with it what it holds.
+    virtual void destroy() noexcept = 0;
+
+    Guest* previous_ = nullptr;
+    Guest* next_ = nullptr;
+    bool stopped_ = false;
+    bool settled_ = false;
+  };
+
+  explicit WaitingRoom(boost::asio::execution_context& context) : boost::asio::execution_context::service{context} {}
+
+  // False: the context is being destroyed.
+  [[nodiscard]] bool enter(Guest& guest) noexcept {
+    const std::lock_guard lock{mutex_};
+    if (closed_) return false;
+    guest.next_ = first_;
+    if (first_ != nullptr) first_->previous_ = &guest;
+    first_ = &guest;
+    return true;
+  }
+
+  // A guest that waits no more, in any thread; it may be gone afterwards.
+  void settle(Guest& guest) noexcept {
+    const std::lock_guard lock{mutex_};
+    if (closed_) {  // this thread may be nobody's to destroy a handler in
+      guest.settled_ = true;
+      settled_.notify_all();
+      return;
+    }
+    remove(guest);
+    guest.deliver();  // under the lock: the context cannot be gone by now
+  }
+
+ private:
+  void shutdown() noexcept override {
+    std::unique_lock lock{mutex_};
+    closed_ = true;
+    while (first_ != nullptr) {
+      if (Guest* const guest = find(&Guest::settled_, true)) {
+        remove(*guest);
+        lock.unlock();
+        guest->destroy();
+        lock.lock();
+      } else if (Guest* const waits = find(&Guest::stopped_, false)) {
+        waits->stopped_ = true;
+        std::stop_source stop = waits->stop_;  // it may be settled meanwhile, but not destroyed
+        lock.unlock();
+        stop.request_stop();
+        lock.lock();
+      } else {
+        // A worker is at its connection. Bounded, as some C libraries lose wake-ups.
+        settled_.wait_for(lock, std::chrono::milliseconds{10});
+      }
+    }
+  }
+
+  [[nodiscard]] Guest* find(bool Guest::* what, bool value) const noexcept {
+    Guest* guest = first_;
+    while (guest != nullptr && guest->*what != value) guest = guest->next_;
+    return guest;
+  }
+  void remove(Guest& guest) noexcept {
+    (guest.previous_ != nullptr ? guest.previous_->next_ : first_) = guest.next_;
+    if (guest.next_ != nullptr) guest.next_->previous_ = guest.previous_;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable settled_;
+  Guest* first_ = nullptr;
+  bool closed_ = false;
+};
+
+}  // namespace lido::asio::detail

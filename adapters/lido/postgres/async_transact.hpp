@@ -1,0 +1,116 @@
+// A transaction as a coroutine: commits on return, rolls back on a throw, tries again where that may help.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+#include <lido/facts.hpp>
+#include <lido/postgres/async_session.hpp>
+#include <lido/postgres/detail/drive.hpp>
+#include <lido/postgres/detail/retry.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/transact.hpp>
+#include <lido/postgres/transaction.hpp>
+#include <lido/postgres/until.hpp>
+
+namespace lido::postgres {
+
+namespace detail {
+
+// What awaiting a `Coroutine` gives.
+template <class Coroutine>
+struct Awaiting {
+  static auto result(Coroutine& coroutine) -> decltype(coroutine.await_resume());
+};
+template <class Coroutine>
+  requires requires(Coroutine& coroutine) { std::move(coroutine).operator co_await(); }
+struct Awaiting<Coroutine> {
+  static auto result(Coroutine& coroutine) -> decltype(std::move(coroutine).operator co_await().await_resume());
+};
+
+// When an attempt that ended with `failure` is followed by another one; rethrows where by none.
+template <class Options>
+TimePoint next_attempt(const std::exception_ptr& failure, bool committed, Attempts<Options>& attempts,
+                       const Until& until) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    if (committed || !attempts.may_follow(error)) throw;
+    const TimePoint next = attempts.next(until);
+    if (next == TimePoint::max()) throw;
+    return next;
+  }
+}
+
+}  // namespace detail
+
+/// As `transact`, for coroutines: `body(session)` is a coroutine that takes an `AsyncSession&`, and so is this, of the
+/// same type, which it must be possible to await. Blocks no thread. Throws what `transact` throws. Cancelled or
+/// destroyed in the middle, it commits nothing: the pool's workers roll back, and a connection with a statement under
+/// way is discarded. `pool` and what `body` refers to have to outlive it; `body` itself is kept.
+template <class AnyPool, class Runner, class Body,
+          class Coroutine = std::invoke_result_t<Body&, AsyncSession<typename AnyPool::Lease, Runner>&>>
+Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOptions options,
+                         std::source_location where = std::source_location::current()) {
+  using OwnSession = AsyncSession<typename AnyPool::Lease, Runner>;
+  constexpr bool returns_nothing =
+      std::is_void_v<decltype(detail::Awaiting<Coroutine>::result(std::declval<Coroutine&>()))>;
+  validate(options);
+  TransactionOptions transaction = options.transaction;
+  transaction.until = transaction.until.within(options.timeout);
+  const Until& until = transaction.until;
+  const Duration patience = transaction.acquire_timeout.value_or(pool.options().acquire_timeout);
+  detail::Attempts attempts{options};
+  for (;;) {
+    std::optional<OwnSession> session;
+    std::exception_ptr failure;
+    try {
+      for (bool again = true; !session; again = false) {
+        auto lease = co_await runner.acquire(pool, std::min(patience, until.left()), until.stop, where);
+        session.emplace(std::move(lease), runner, transaction);
+        try {
+          co_await session->begin();
+        } catch (const ConnectionLost&) {  // it was, without anybody having seen it
+          if (!again) throw;
+          session.reset();
+        }
+      }
+      if constexpr (returns_nothing) {
+        co_await std::invoke(body, *session);
+        if (session->is_open()) co_await session->commit();
+        co_return;
+      } else {
+        auto value = co_await std::invoke(body, *session);
+        if (session->is_open()) co_await session->commit();
+        co_return value;
+      }
+    } catch (...) {
+      failure = std::current_exception();  // in a handler nothing can be awaited
+    }
+    const bool committed = session && session->is_committed();
+    if (session) {
+      try {
+        co_await session->rollback();
+      } catch (...) {  // a coroutine that is cancelled awaits nothing any more
+      }
+      session.reset();
+    }
+    const TimePoint next = detail::next_attempt(failure, committed, attempts, until);
+    co_await runner.run(Until{next, until.stop}, [] { return detail::Pausing{}; });
+  }
+}
+
+// No default argument: GCC 12 mistreats one that is an aggregate where the call is awaited.
+template <class AnyPool, class Runner, class Body>
+auto async_transact(AnyPool& pool, Runner runner, Body body,
+                    std::source_location where = std::source_location::current()) {
+  return async_transact(pool, std::move(runner), std::move(body), TransactOptions{}, where);
+}
+
+}  // namespace lido::postgres

@@ -1,0 +1,130 @@
+// Running an operation to its end in an event loop.
+#pragma once
+
+#include <exception>
+#include <optional>
+#include <stop_token>
+#include <utility>
+
+#include <lido/facts.hpp>
+#include <lido/postgres/detail/wait.hpp>
+#include <lido/postgres/reactor.hpp>
+#include <lido/postgres/until.hpp>
+
+namespace lido::postgres::detail {
+
+/// Waits for the deadline and nothing else.
+class Pausing {
+ public:
+  static constexpr bool pauses = true;
+  [[nodiscard]] int socket() const noexcept { return -1; }
+  [[nodiscard]] Need step() const noexcept { return over_ ? Need::nothing : Need::either; }
+  void give_up(Wake) noexcept { over_ = true; }
+  void outcome() const noexcept {}
+
+ private:
+  bool over_ = false;
+};
+
+/// Drives the operation that `Make` makes, of which it is a part that stays where it is: `begin`, then `done` is
+/// called, then `take`. Destroyed before that, it gives the operation up. For the thread of the loop.
+template <class Make, Reactor R>
+class Drive : private Waiter {
+  using Operation = std::invoke_result_t<Make&>;
+
+ public:
+  using Result = decltype(std::declval<Operation&>().outcome());
+  using Done = void (*)(Drive&) noexcept;
+
+  Drive(R& reactor, Until until, Make make, Done done)
+      : reactor_{reactor}, until_{std::move(until)}, make_{std::move(make)}, done_{done} {}
+  ~Drive() {
+    if (!waits_) return;
+    finish();
+    try {
+      operation_->give_up(Wake::stopped);  // the server may stop working on it
+    } catch (...) {                        // nobody wants to know
+    }
+  }
+
+  /// True: it waits, and `done` will be called. False: it has ended.
+  [[nodiscard]] bool begin() noexcept {
+    waits_ = true;  // once it does, another thread of the loop may end it
+    try {
+      if (until_.stop.stop_possible()) on_stop_.emplace(until_.stop, Stop{*this});
+      operation_.emplace(InPlace{make_});
+      if (go_on(Wake::ready)) return true;
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    finish();
+    return false;
+  }
+
+  /// Has the operation give up, soon. From any thread while it waits.
+  void stop() noexcept { reactor_.post(*this); }
+
+  /// What came of it; throws what the operation threw. Once.
+  [[nodiscard]] Result take() {
+    if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
+    return operation_->outcome();
+  }
+
+ private:
+  struct InPlace {
+    // NOLINTNEXTLINE(google-explicit-constructor): an operation stays where it is made
+    operator Operation() const { return make(); }
+    Make& make;
+  };
+  struct Stop {
+    void operator()() const noexcept { drive.stop(); }
+    Drive& drive;
+  };
+
+  void wake(Wake how) noexcept override {
+    try {
+      if (how == Wake::stopped) reactor_.cancel(*this);
+      if (go_on(how)) return;
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    finish();
+    done_(*this);
+  }
+
+  // True: it waits.
+  bool go_on(Wake how) {
+    for (;;) {
+      if (how != Wake::ready) operation_->give_up(how);
+      const Need need = operation_->step();
+      if (need == Need::nothing) return false;
+      const int socket = operation_->socket();
+      how = Wake::ready;
+      if (socket < 0 && !is_pause) continue;  // it is closed: whoever looks at it finds out
+      if (until_.deadline == TimePoint::max() || Clock::now() < until_.deadline) {
+        reactor_.wait(*this, socket, need, until_.deadline);
+        return true;
+      }
+      how = Wake::timed_out;
+    }
+  }
+
+  void finish() noexcept {
+    on_stop_.reset();
+    reactor_.cancel(*this);
+    waits_ = false;
+  }
+
+  static constexpr bool is_pause = requires { Operation::pauses; };
+
+  R& reactor_;
+  const Until until_;
+  Make make_;
+  const Done done_;
+  std::exception_ptr error_;
+  std::optional<Operation> operation_;
+  std::optional<std::stop_callback<Stop>> on_stop_;
+  bool waits_ = false;
+};
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,49 @@
+// What an event loop has to offer so that operations on connections wait in it.
+#pragma once
+
+#include <lido/facts.hpp>
+#include <lido/postgres/detail/wait.hpp>
+
+namespace lido::postgres {
+
+/// What a socket is waited for: `readable`, `writable` or `either`.
+using Need = detail::Need;
+/// How a wait ended: `ready`, `timed_out`, or `stopped` by `post`.
+using Wake = detail::Wake;
+
+/// Whoever waits at a reactor; made by this library.
+class Waiter {
+ public:
+  Waiter() = default;
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+  /// For the reactor, in the thread of its loop. May wait again at once, and may be gone afterwards.
+  virtual void wake(Wake how) noexcept = 0;
+
+ protected:
+  ~Waiter() = default;
+};
+
+/// An event loop, as far as an operation needs one. Each waiter waits for one thing at a time.
+///
+/// | call                                    | what it does |
+/// |-----------------------------------------|-------------------------------------------------------------------------|
+/// | `wait(waiter, socket, need, deadline)`  | has `waiter.wake` called once: `ready` when the socket has what is | |
+/// | needed, an error or an end, else `timed_out` at the deadline            | | | (`TimePoint::max()`: never). A
+/// socket of -1: the deadline alone. Never  | |                                         | within this call. May throw,
+/// and then does not wake.                    | | `cancel(waiter)`                        | no wake any more, neither
+/// of `wait` nor of `post`; harmless if there is | |                                         | none to come.
+/// `noexcept`.                                               | | `post(waiter)`                          | has
+/// `waiter.wake(stopped)` called once, soon, whether it waits or not.  | |                                         |
+/// From any thread. `noexcept`.                                            |
+///
+/// Between two waits the socket belongs to libpq, which may close it: a loop that keeps sockets registered must not
+/// keep this one. Its smallest model is the `PollReactor` of tests/asio, on poll(2).
+template <class R>
+concept Reactor = requires(R& reactor, Waiter& waiter, int socket, Need need, TimePoint deadline) {
+  reactor.wait(waiter, socket, need, deadline);
+  { reactor.cancel(waiter) } noexcept;
+  { reactor.post(waiter) } noexcept;
+};
+
+}  // namespace lido::postgres

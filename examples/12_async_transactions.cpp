@@ -1,0 +1,62 @@
+// Transactions in coroutines: many background tasks share a few connections, and no thread waits for any of them.
+// Needs PostgreSQL: DATABASE_URL says where.
+#include <chrono>
+#include <exception>
+#include <iostream>
+#include <utility>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <lido/asio/postgres.hpp>
+#include <lido/postgres/pool.hpp>
+
+using namespace std::chrono_literals;
+using boost::asio::awaitable;
+using lido::asio::Session;
+
+namespace {
+
+// [async_transact]
+awaitable<int> transfer(lido::postgres::Pool& pool, int amount) {
+  // Committed when the inner coroutine returns, rolled back when it throws, tried again after a serialization failure.
+  co_return co_await lido::asio::async_transact(
+      pool,
+      [amount](Session& session) -> awaitable<int> {
+        co_await session.exec("update lido_async_accounts set balance = balance - $1 where name = 'alice'", amount);
+        const auto left = co_await session.exec(
+            "update lido_async_accounts set balance = balance + $1 where name = 'bob' returning balance", amount);
+        co_return left.one<int>();
+      },
+      {.timeout = 10s});
+}
+// [/async_transact]
+
+}  // namespace
+
+int main() try {
+  lido::postgres::Options options;
+  options.pool_size = 4;
+  options.max_overflow = 0;
+  lido::postgres::Pool pool{lido::postgres::options_from_environment().connection_string, options};
+  pool.acquire()->exec_script(
+      "drop table if exists lido_async_accounts; "
+      "create table lido_async_accounts(name text primary key, balance int not null);"
+      "insert into lido_async_accounts values ('alice', 1000), ('bob', 0)");
+
+  boost::asio::io_context loop;
+  int done = 0, failed = 0;
+  for (int task = 0; task < 100; ++task)
+    boost::asio::co_spawn(loop, transfer(pool, 10),
+                          [&](const std::exception_ptr& error, int) { ++(error == nullptr ? done : failed); });
+  loop.run();  // until the last task has ended
+
+  auto lease = pool.acquire();
+  const int bob = lease->exec("select balance from lido_async_accounts where name = 'bob'").one<int>();
+  lease->exec_script("drop table lido_async_accounts");
+  std::cout << done << " transfers by " << pool.statistics().opened << " connections; bob has " << bob << '\n';
+  return done == 100 && failed == 0 && bob == 1000 ? 0 : 1;
+} catch (const std::exception& error) {
+  std::cerr << error.what() << '\n';
+  return 1;
+}

@@ -1,0 +1,324 @@
+// Every completion token waits at the pool.
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <stdexcept>
+#include <stop_token>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/test/unit_test.hpp>
+#include <lido/asio/async_acquire.hpp>
+
+#include "thing.hpp"
+
+using namespace lido;
+using namespace lido::test;
+namespace net = boost::asio;
+
+BOOST_AUTO_TEST_SUITE(asio_acquire)
+
+namespace {
+
+using ThingLease = ThingPool::Lease;
+
+template <class Error>
+bool is(const std::exception_ptr& error) {
+  try {
+    if (error != nullptr) std::rethrow_exception(error);
+  } catch (const Error&) {
+    return true;
+  } catch (...) {
+  }
+  return false;
+}
+
+// Counts what it hands out.
+template <class T>
+struct Counting {
+  using value_type = T;
+  explicit Counting(std::ptrdiff_t& bytes) : live{&bytes} {}
+  template <class U>
+  Counting(const Counting<U>& other) : live{other.live} {}  // NOLINT(google-explicit-constructor): as allocators do
+  T* allocate(std::size_t count) {
+    *live += static_cast<std::ptrdiff_t>(count * sizeof(T));
+    ++*peak();
+    return std::allocator<T>{}.allocate(count);
+  }
+  void deallocate(T* memory, std::size_t count) {
+    *live -= static_cast<std::ptrdiff_t>(count * sizeof(T));
+    std::allocator<T>{}.deallocate(memory, count);
+  }
+  static std::ptrdiff_t* peak() {
+    static std::ptrdiff_t calls = 0;
+    return &calls;
+  }
+  friend bool operator==(const Counting&, const Counting&) = default;
+  std::ptrdiff_t* live;
+};
+
+// A handler with an executor and an allocator of its own.
+struct Handler {
+  using executor_type = net::io_context::executor_type;
+  using allocator_type = Counting<int>;
+  [[nodiscard]] executor_type get_executor() const noexcept { return executor; }
+  [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator; }
+  void operator()(const std::exception_ptr& error, ThingLease lease) { call(error, std::move(lease)); }
+
+  executor_type executor;
+  allocator_type allocator;
+  std::function<void(std::exception_ptr, ThingLease)> call;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_coroutine_gets_a_lease_and_the_errors_of_acquire) {
+  ThingPool pool = things();
+  net::io_context loop;
+  int steps = 0;
+  const auto body = [&]() -> net::awaitable<void> {
+    auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+    BOOST_TEST(pool.statistics().now.leased == 1U);
+    ++lease->uses;
+    ++steps;
+    bool late = false;
+    try {
+      auto second = co_await lido::asio::async_acquire(pool, 10ms, net::use_awaitable);
+    } catch (const AcquireTimeout& error) {
+      late = error.holders().size() == 1;
+    }
+    BOOST_TEST(late);
+    ++steps;
+  };
+  net::co_spawn(loop, body, net::detached);
+  loop.run();
+  BOOST_TEST(steps == 2);
+  BOOST_TEST(pool.statistics().now.idle == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_future_gets_a_lease_and_the_errors_of_acquire) {
+  ThingPool pool = things();
+  auto first = lido::asio::async_acquire(pool, net::use_future);
+  ThingLease lease = first.get();
+  BOOST_TEST(static_cast<bool>(lease));
+  auto second = lido::asio::async_acquire(pool, 10ms, net::use_future);
+  BOOST_CHECK_THROW(static_cast<void>(second.get()), AcquireTimeout);
+  auto third = lido::asio::async_acquire(pool, 10s, net::use_future);
+  lease.release();
+  BOOST_TEST(static_cast<bool>(third.get()));
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_runs_on_its_executor_and_neither_within_the_call_nor_in_the_thread_that_gives_back) {
+  ThingPool pool = things();
+  net::io_context loop;
+  std::ptrdiff_t live = 0;
+  std::vector<std::thread::id> threads;
+  std::ptrdiff_t live_in_handler = -1;
+  const auto ask = [&] {
+    lido::asio::async_acquire(
+        pool, 10s, Handler{loop.get_executor(), Counting<int>{live}, [&](std::exception_ptr error, ThingLease) {
+                             BOOST_TEST((error == nullptr));
+                             threads.push_back(std::this_thread::get_id());
+                             live_in_handler = live;
+                           }});
+  };
+  ask();  // idle: it could be served at once
+  BOOST_TEST(threads.empty());
+  loop.run();
+  BOOST_TEST(threads.size() == 1U);
+
+  ThingLease lent = pool.acquire();
+  ask();
+  BOOST_TEST(live > 0);
+  std::jthread{[&] { lent.release(); }}.join();
+  BOOST_TEST(threads.size() == 1U);
+  loop.restart();
+  loop.run();  // it had work as long as somebody waited
+  BOOST_TEST(threads.size() == 2U);
+  BOOST_TEST((threads.back() == std::this_thread::get_id()));
+  BOOST_TEST(live_in_handler == 0);  // all memory was given back before the call
+  BOOST_TEST(live == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_loop_runs_as_long_as_somebody_waits) {
+  ThingPool pool = things();
+  net::io_context loop;
+  ThingLease lent = pool.acquire();
+  bool served = false;
+  lido::asio::async_acquire(pool, 10s,
+                            net::bind_executor(loop, [&](std::exception_ptr, ThingLease) { served = true; }));
+  std::jthread later{[&] {
+    BOOST_TEST(eventually([&] { return pool.statistics().now.waiting == 1; }));
+    lent.release();
+  }};
+  loop.run();
+  BOOST_TEST(served);
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_token_cancels_and_loses_nothing) {
+  ThingPool pool = things();
+  net::io_context loop;
+  std::stop_source source;
+  ThingLease lent = pool.acquire();
+  std::vector<int> ends;
+  const auto ask = [&](int number) {
+    lido::asio::async_acquire(pool, 10s, source.get_token(),
+                              net::bind_executor(loop, [&ends, number](const std::exception_ptr& error, ThingLease) {
+                                ends.push_back(is<AcquireCancelled>(error) ? -number : number);
+                              }));
+  };
+  ask(1);
+  std::jthread{[&] { source.request_stop(); }}.join();
+  ask(2);  // requested already
+  loop.run();
+  BOOST_TEST(ends == (std::vector<int>{-1, -2}));
+  BOOST_TEST(pool.statistics().cancelled == 2U);
+  BOOST_TEST(pool.statistics().now.waiting == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(those_who_wait_when_the_pool_is_destroyed_get_pool_closed) {
+  net::io_context loop;
+  std::optional<ThingPool> pool{things()};
+  std::optional<ThingLease> lent{pool->acquire()};
+  int closed = 0;
+  for (int i = 0; i < 3; ++i)
+    lido::asio::async_acquire(*pool, 10s, net::bind_executor(loop, [&](const std::exception_ptr& error, ThingLease) {
+      closed += is<PoolClosed>(error) ? 1 : 0;
+    }));
+  pool.reset();
+  loop.run();
+  BOOST_TEST(closed == 3);
+  lent.reset();
+}
+
+BOOST_AUTO_TEST_CASE(an_event_loop_that_ends_with_waiters_destroys_their_handlers_and_leaves_the_queue) {
+  ThingPool pool = things();
+  ThingLease lent = pool.acquire();
+  const auto alive = std::make_shared<int>();
+  {
+    net::io_context loop;
+    lido::asio::async_acquire(pool, 10s, net::bind_executor(loop, [alive](const std::exception_ptr&, ThingLease) {
+                                BOOST_ERROR("nobody runs the loop");
+                              }));
+    const auto body = [&pool, alive]() -> net::awaitable<void> {
+      auto lease = co_await lido::asio::async_acquire(pool, Duration::max(), net::use_awaitable);
+      BOOST_ERROR("nobody runs the loop");
+    };
+    net::co_spawn(loop, body, net::detached);
+    loop.poll();
+    BOOST_TEST(pool.statistics().now.waiting == 2U);
+    BOOST_TEST(alive.use_count() > 1);
+  }
+  BOOST_TEST(pool.statistics().now.waiting == 0U);
+  BOOST_TEST(alive.use_count() == 1);
+  lent.release();
+  BOOST_TEST(pool.statistics().now.idle == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_loop_that_has_stopped_gives_back_what_was_granted_when_it_is_destroyed) {
+  ThingPool pool = things();
+  {
+    net::io_context loop;
+    ThingLease lent = pool.acquire();
+    lido::asio::async_acquire(pool, 10s, net::bind_executor(loop, [](const std::exception_ptr&, ThingLease) {
+                                BOOST_ERROR("the loop has stopped");
+                              }));
+    loop.stop();
+    lent.release();
+    BOOST_TEST(pool.statistics().now.idle == 0U);  // on its way to the handler
+    loop.run();
+  }
+  BOOST_TEST(pool.statistics().now.idle == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(loops_that_end_amid_grants_lose_nothing) {
+  ThingPool pool = things(2);
+  std::atomic<bool> end{false};
+  std::jthread borrower{[&] {
+    while (!end.load()) {
+      auto lease = pool.acquire(10s);
+      std::this_thread::yield();
+    }
+  }};
+  for (int i = 0; i < 200; ++i) {
+    net::thread_pool loop{1};
+    for (int k = 0; k < 5; ++k)
+      lido::asio::async_acquire(pool, 10s, net::bind_executor(loop, [](const std::exception_ptr&, ThingLease) {}));
+    loop.stop();
+  }
+  end = true;
+  borrower.join();
+  BOOST_TEST(pool.statistics().now.waiting == 0U);
+  auto first = pool.acquire(10s);
+  auto second = pool.acquire(10s);
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_that_throws_throws_out_of_the_loop_and_its_connection_goes_back) {
+  ThingPool pool = things();
+  net::io_context loop;
+  const auto ask = [&] {
+    lido::asio::async_acquire(pool, 10s, net::bind_executor(loop, [](const std::exception_ptr&, ThingLease lease) {
+                                ++lease->uses;
+                                throw std::runtime_error{"from the handler"};
+                              }));
+  };
+  {
+    ThingLease lent = pool.acquire();
+    ask();
+  }
+  ask();
+  BOOST_CHECK_THROW(loop.run(), std::runtime_error);
+  BOOST_CHECK_THROW(loop.run(), std::runtime_error);
+  BOOST_TEST(pool.statistics().now.idle == 1U);
+  BOOST_TEST(pool.acquire()->uses == 2);
+}
+
+BOOST_AUTO_TEST_CASE(bad_arguments_reach_the_handler) {
+  ThingPool pool = things();
+  auto future = lido::asio::async_acquire(pool, -1ms, net::use_future);
+  BOOST_CHECK_THROW(static_cast<void>(future.get()), InvalidOption);
+}
+
+BOOST_AUTO_TEST_CASE(cancellations_at_random_points_lose_nothing) {
+  constexpr std::size_t size = 3;
+  ThingPool pool = things(size);
+  net::thread_pool loop{2};
+  std::atomic<int> ended{0};
+  constexpr int tries = 100'000;
+  std::minstd_rand random{7};
+  for (int i = 0; i < tries; ++i) {
+    std::stop_source source;
+    const auto action = random() % 4;
+    lido::asio::async_acquire(
+        pool, action == 3 ? 1us : 10'000'000us, source.get_token(),
+        net::bind_executor(net::make_strand(loop), [&, action](const std::exception_ptr&, ThingLease lease) {
+          if (lease && action == 2) lease.discard();
+          ++ended;
+        }));
+    if (action == 1) source.request_stop();
+    if (i % 64 == 0) BOOST_REQUIRE(eventually([&] { return ended.load() + 200 > i; }));
+  }
+  BOOST_TEST(eventually([&] { return ended.load() == tries; }));
+  loop.join();
+  const Statistics figures = pool.statistics();
+  BOOST_TEST(figures.now.waiting == 0U);
+  BOOST_TEST(figures.now.leased == 0U);
+  std::vector<ThingLease> all;
+  for (std::size_t i = 0; i < size; ++i) all.push_back(pool.acquire(10s));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,275 @@
+// Statements that block no thread, with Asio's loop and with one of our own.
+#include <atomic>
+#include <chrono>
+#include <coroutine>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/test/unit_test.hpp>
+#include <lido/asio/postgres.hpp>
+#include <lido/postgres/pool.hpp>
+#include <postgres/server.hpp>
+#include <support/task.hpp>
+
+#include "in_loop.hpp"
+#include "poll_reactor.hpp"
+
+using namespace lido;
+using namespace lido::test;
+using namespace std::chrono_literals;
+using lido::asio::async;
+namespace net = boost::asio;
+
+BOOST_AUTO_TEST_SUITE(asio_connection)
+
+namespace {
+
+int sessions_that_sleep() {
+  return std::stoi(
+      server().ask("select count(*) from pg_stat_activity where query like '%pg_sleep%' and pid <> "
+                   "pg_backend_pid() and state = 'active'"));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_coroutine_runs_statements) {
+  postgres::Connection connection = connect();
+  in_loop([&]() -> net::awaitable<void> {
+    const std::string text = "some text";
+    const auto result = co_await async(connection).exec("select $1::int + 1, $2::text, $3::text", 41, text, nullptr);
+    BOOST_TEST(result[0][0].template as<int>() == 42);
+    BOOST_TEST(result[0][1].text() == text);
+    BOOST_TEST(result[0][2].is_null());
+    const auto script = co_await async(connection).exec_script("create temp table t (i int); insert into t values (1)");
+    BOOST_TEST(script.affected_rows() == 1U);
+    BOOST_TEST(co_await async(connection).ping(soon()));
+  });
+  BOOST_TEST(connection.is_usable());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_refused_reaches_the_coroutine_and_the_connection_stays_usable) {
+  postgres::Connection connection = connect();
+  in_loop([&]() -> net::awaitable<void> {
+    BOOST_TEST(co_await fails_with<postgres::QueryError>(async(connection).exec("select 1 / $1::int", 0)));
+    BOOST_CHECK_THROW(async(connection).exec("select $1", std::string(3, '\0')), postgres::QueryError);  // at once
+    BOOST_TEST((co_await async(connection).exec("select 7"))[0][0].template as<int>() == 7);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_large_statement_and_a_large_answer_pass_through_a_full_socket) {
+  postgres::Connection connection = connect();
+  in_loop([&]() -> net::awaitable<void> {
+    const std::string large(8'000'000, 'x');
+    const auto result = co_await async(connection).exec("select $1::text", large);
+    BOOST_TEST(result[0][0].text().size() == large.size());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_cancels_the_statement_on_the_server_and_gives_the_connection_up) {
+  postgres::Connection connection = connect();
+  in_loop([&]() -> net::awaitable<void> {
+    BOOST_TEST(co_await fails_with<postgres::QueryTimeout>(
+        async(connection).exec_until(Clock::now() + 30ms, "select pg_sleep(60)")));
+  });
+  BOOST_TEST(!connection.is_usable());
+  PostgresServer::wait_until("nobody sleeps", [] { return sessions_that_sleep() == 0; });
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_token_cancels_the_statement_from_another_thread) {
+  postgres::Connection connection = connect();
+  std::stop_source source;
+  std::jthread other{[&] {
+    PostgresServer::wait_until("somebody sleeps", [] { return sessions_that_sleep() == 1; });
+    source.request_stop();
+  }};
+  in_loop([&]() -> net::awaitable<void> {
+    BOOST_TEST(co_await fails_with<postgres::QueryCancelled>(
+        async(connection).exec_until(postgres::Until{source.get_token()}, "select pg_sleep(60)")));
+    BOOST_TEST(co_await fails_with<postgres::ConnectionLost>(async(connection).exec("select 1")));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_the_server_ends_is_lost_at_once) {
+  postgres::Connection connection = connect();
+  std::jthread other;
+  in_loop([&]() -> net::awaitable<void> {
+    other = std::jthread{[&] {
+      PostgresServer::wait_until("somebody sleeps", [] { return sessions_that_sleep() == 1; });
+      terminate(connection);
+    }};
+    BOOST_TEST(co_await fails_with<postgres::ConnectionLost>(async(connection).exec("select pg_sleep(60)")));
+    BOOST_TEST(!co_await async(connection).ping(soon()));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_is_opened_and_put_in_order_without_blocking) {
+  in_loop([]() -> net::awaitable<void> {
+    const auto connection = co_await lido::asio::async_connect(server().conninfo(), soon());
+    co_await async(*connection).exec_script("set work_mem = '1MB'; begin");
+    BOOST_TEST(co_await async(*connection).reset(soon()));
+    BOOST_TEST(!connection->in_transaction());
+    BOOST_TEST((co_await async(*connection).exec("show work_mem")).template one<std::string>() != "1MB");
+    BOOST_TEST(co_await fails_with<postgres::PermanentConnectError>(
+        lido::asio::async_connect(server().conninfo("nobody_of_that_name"), soon())));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_pipeline_and_notifications_are_awaited) {
+  postgres::Connection connection = connect();
+  in_loop([&]() -> net::awaitable<void> {
+    postgres::Pipeline pipeline;
+    pipeline.add("select 1").add("select $1::int", 2);
+    const auto results = co_await async(connection).run(pipeline);
+    BOOST_TEST(results.size() == 2U);
+    BOOST_TEST(results[1].template one<int>() == 2);
+    co_await async(connection).listen("news of the day");
+    BOOST_TEST((co_await async(connection).wait_for_notification(Clock::now() + 5ms)).has_value() == false);
+    server().ask("notify \"news of the day\", 'all is well'");
+    const auto heard = co_await async(connection).wait_for_notification(soon());
+    BOOST_REQUIRE(heard.has_value());
+    BOOST_TEST(heard->payload == "all is well");
+    BOOST_TEST((co_await async(connection).exec("select 1")).template one<int>() == 1);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_future_and_a_callback_take_results) {
+  postgres::Connection connection = connect();
+  BOOST_TEST(async(connection, net::use_future).exec("select 1").get().one<int>() == 1);
+  auto failing = async(connection, net::use_future).exec("select nothing");
+  BOOST_CHECK_THROW(failing.get(), postgres::QueryError);
+  net::io_context loop;
+  int answer = 0;
+  async(connection, net::bind_executor(loop,
+                                       [&](const std::exception_ptr& error, const postgres::Result& result) {
+                                         if (error == nullptr) answer = result.one<int>();
+                                       }))
+      .exec("select $1::int", 5);
+  BOOST_TEST(answer == 0);
+  loop.run();
+  BOOST_TEST(answer == 5);
+}
+
+BOOST_AUTO_TEST_CASE(statements_on_a_loop_of_several_threads_need_no_strand) {
+  net::thread_pool loop{3};
+  std::vector<postgres::Connection> connections;
+  for (int i = 0; i < 4; ++i) connections.push_back(connect());
+  std::atomic<int> done{0};
+  std::mutex mutex;
+  std::string failures;
+  for (postgres::Connection& connection : connections)
+    net::co_spawn(
+        loop,
+        [&]() -> net::awaitable<void> {
+          for (int i = 0; i < 50; ++i)  // with a deadline: two things are waited for
+            co_await async(connection).exec_until(Clock::now() + 1min, "select $1::int", i);
+          ++done;
+        },
+        [&](const std::exception_ptr& error) {
+          try {
+            if (error != nullptr) std::rethrow_exception(error);
+          } catch (const std::exception& failure) {
+            const std::lock_guard lock{mutex};
+            failures += failure.what();
+          }
+        });
+  loop.join();
+  BOOST_TEST(failures == "");
+  BOOST_TEST(done.load() == 4);
+}
+
+BOOST_AUTO_TEST_CASE(a_loop_that_ends_amid_a_statement_gives_the_connection_up_and_closes_nothing_twice) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  {
+    net::io_context loop;
+    net::co_spawn(
+        loop,
+        [&]() -> net::awaitable<void> {
+          auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+          co_await async(*lease).exec_until(Clock::now() + 1h, "select pg_sleep(60)");
+          BOOST_ERROR("the loop has ended");
+        },
+        net::detached);
+    while (sessions_that_sleep() == 0) loop.run_for(5ms);
+  }
+  PostgresServer::wait_until("nobody sleeps", [] { return sessions_that_sleep() == 0; });
+  BOOST_TEST(pool.acquire(10s)->exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(an_operation_needs_no_more_of_a_loop_than_a_reactor_has) {
+  postgres::Connection connection = connect();
+  PollReactor loop;
+  const auto body = [&]() -> Task {
+    const auto session = postgres::async(connection, loop);
+    const auto result = co_await session.exec("select $1::int + 1", 41);
+    BOOST_TEST(result.template one<int>() == 42);
+    bool refused = false, late = false;
+    try {
+      co_await session.exec("select 1 / 0");
+    } catch (const postgres::QueryError&) {
+      refused = true;
+    }
+    BOOST_TEST(refused);
+    const std::string large(4'000'000, 'x');
+    BOOST_TEST((co_await session.exec("select length($1::text)", large)).template one<int>() == 4'000'000);
+    try {
+      co_await session.exec_until(Clock::now() + 20ms, "select pg_sleep(60)");
+    } catch (const postgres::QueryTimeout&) {
+      late = true;
+    }
+    BOOST_TEST(late);
+  };
+  const Task task = body();
+  loop.run_until([&] { return task.done(); });
+  task.check();
+  BOOST_TEST(loop.idle());
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_that_is_destroyed_amid_a_statement_leaves_the_loop_and_the_server) {
+  postgres::Connection connection = connect();
+  PollReactor loop;
+  {
+    const auto body = [&]() -> Task { co_await postgres::async(connection, loop).exec("select pg_sleep(60)"); };
+    const Task task = body();
+    BOOST_TEST(!loop.idle());
+    PostgresServer::wait_until("it sleeps", [] { return sessions_that_sleep() == 1; });
+  }
+  BOOST_TEST(loop.idle());
+  BOOST_TEST(!connection.is_usable());
+  PostgresServer::wait_until("nobody sleeps", [] { return sessions_that_sleep() == 0; });
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_reaches_a_loop_of_our_own_from_another_thread) {
+  postgres::Connection connection = connect();
+  PollReactor loop;
+  std::stop_source source;
+  bool stopped = false;
+  const auto body = [&]() -> Task {
+    try {
+      co_await postgres::async(connection, loop).exec_until(postgres::Until{source.get_token()}, "select pg_sleep(60)");
+    } catch (const postgres::QueryCancelled&) {
+      stopped = true;
+    }
+  };
+  const Task task = body();
+  std::jthread other{[&] { source.request_stop(); }};
+  loop.run_until([&] { return task.done(); });
+  BOOST_TEST(stopped);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,232 @@
+// Transactions that block no thread.
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/test/unit_test.hpp>
+#include <lido/asio/postgres.hpp>
+#include <postgres/server.hpp>
+#include <support/fault_proxy.hpp>
+
+#include "in_loop.hpp"
+#include "poll_reactor.hpp"
+#include "task.hpp"
+
+using namespace lido;
+using namespace lido::test;
+using namespace std::chrono_literals;
+using lido::asio::async_transact;
+namespace net = boost::asio;
+
+BOOST_AUTO_TEST_SUITE(asio_transact)
+
+namespace {
+
+using Session = lido::asio::Session;
+
+struct Table {
+  Table() { server().ask("create table kept (i int)"); }
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+  ~Table() { server().ask("drop table kept"); }
+  static int count() { return std::stoi(server().ask("select count(*) from kept")); }
+};
+
+const postgres::Options two{.pool_size = 2, .max_overflow = 0};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(commits_on_return_and_rolls_back_on_a_throw) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), two};
+  in_loop([&]() -> net::awaitable<void> {
+    const int answer = co_await async_transact(pool, [](Session& session) -> net::awaitable<int> {
+      co_await session.exec("insert into kept values ($1)", 1);
+      co_return 42;
+    });
+    BOOST_TEST(answer == 42);
+    BOOST_TEST(
+        co_await fails_with<std::runtime_error>(async_transact(pool, [](Session& session) -> net::awaitable<void> {
+          co_await session.exec("insert into kept values ($1)", 2);
+          throw std::runtime_error{"no"};
+        })));
+  });
+  BOOST_TEST(Table::count() == 1);
+  BOOST_TEST(pool.statistics().now.leased == 0U);
+  BOOST_TEST(pool.statistics().opened == 1U);  // the connection survived both
+}
+
+BOOST_AUTO_TEST_CASE(what_lost_against_another_is_tried_again) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), two};
+  int calls = 0;
+  in_loop([&]() -> net::awaitable<void> {
+    co_await async_transact(pool, [&](Session& session) -> net::awaitable<void> {
+      co_await session.exec("insert into kept values (1)");
+      if (++calls < 3) co_await session.exec_until({}, "do $$ begin raise sqlstate '40001'; end $$");
+    });
+  });
+  BOOST_TEST(calls == 3);
+  BOOST_TEST(Table::count() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_that_was_lost_unseen_is_replaced_once) {
+  postgres::Pool pool{server().conninfo(), two};
+  int calls = 0;
+  pool.events().on_acquire([&](postgres::Connection& connection, const ConnectionInfo&) {
+    if (++calls == 1) terminate(connection);
+  });
+  in_loop([&]() -> net::awaitable<void> {
+    const int one = co_await async_transact(pool, [](Session& session) -> net::awaitable<int> {
+      co_return (co_await session.exec("select 1")).one<int>();
+    });
+    BOOST_TEST(one == 1);
+  });
+  BOOST_TEST(calls == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_session_ends_by_itself_and_says_how) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), two};
+  in_loop([&]() -> net::awaitable<void> {
+    co_await async_transact(pool, [](Session& session) -> net::awaitable<void> {
+      co_await session.exec("insert into kept values (1)");
+      co_await session.rollback();
+      BOOST_TEST(!session.is_open());
+      BOOST_CHECK_THROW(static_cast<void>(session.connection()), postgres::Error);
+    });
+    // A statement failed and nobody heeded it.
+    BOOST_TEST(
+        co_await fails_with<postgres::QueryError>(async_transact(pool, [](Session& session) -> net::awaitable<void> {
+          BOOST_TEST(co_await fails_with<postgres::QueryError>(session.exec("select 1 / 0")));
+        })));
+    auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+    Session session{std::move(lease), lido::asio::OnAsio<>{}, {.track_commit = true}};
+    co_await session.begin();
+    co_await session.exec("insert into kept values (2)");
+    co_await session.commit();
+    BOOST_TEST(session.is_committed());
+    BOOST_TEST(session.transaction_id().has_value());
+  });
+  BOOST_TEST(Table::count() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_without_an_answer_is_unknown_and_not_tried_again) {
+  const Table table;
+  FaultProxy proxy{server().socket()};
+  postgres::Pool pool{proxy.conninfo("postgres"), two};
+  int calls = 0;
+  in_loop([&]() -> net::awaitable<void> {
+    postgres::TransactOptions options;
+    options.transaction.until = postgres::Until{Clock::now() + 10s};
+    options.retry_lost = true;
+    BOOST_TEST(co_await fails_with<postgres::CommitUnknown>(async_transact(
+        pool,
+        [&](Session& session) -> net::awaitable<void> {
+          ++calls;
+          co_await session.exec("insert into kept values (1)");
+          proxy.cut_after(1);  // the first byte of COMMIT goes through
+        },
+        options)));
+  });
+  proxy.pass();
+  BOOST_TEST(calls == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_or_a_stop_ends_it_in_the_middle_and_nothing_is_kept) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), two};
+  std::stop_source source;
+  in_loop([&]() -> net::awaitable<void> {
+    const auto body = [](Session& session) -> net::awaitable<void> {
+      co_await session.exec("insert into kept values (1)");
+      co_await session.exec("select pg_sleep(2)");  // a cancel that comes before it does nothing
+    };
+    postgres::TransactOptions late;
+    late.timeout = 50ms;
+    BOOST_TEST(co_await fails_with<postgres::QueryTimeout>(async_transact(pool, body, late)));
+    postgres::TransactOptions stopped;
+    stopped.transaction.until = postgres::Until{source.get_token()};
+    std::jthread other{[&] { source.request_stop(); }};
+    bool ended = false;
+    try {
+      co_await async_transact(pool, body, stopped);
+    } catch (const postgres::QueryCancelled&) {
+      ended = true;
+    } catch (const AcquireCancelled&) {
+      ended = true;
+    }
+    BOOST_TEST(ended);
+  });
+  BOOST_TEST(Table::count() == 0);
+  BOOST_TEST(pool.statistics().now.leased == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_loop_that_ends_in_the_middle_keeps_nothing) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), two};
+  {
+    net::io_context loop;
+    bool inserted = false;
+    net::co_spawn(
+        loop,
+        [&]() -> net::awaitable<void> {
+          co_await async_transact(pool, [&](Session& session) -> net::awaitable<void> {
+            co_await session.exec("insert into kept values (1)");
+            inserted = true;
+            net::steady_timer never{loop, 1h};
+            co_await never.async_wait(net::use_awaitable);
+          });
+        },
+        net::detached);
+    while (!inserted) loop.run_one();
+  }
+  PostgresServer::wait_until("it is back", [&] { return pool.statistics().now.leased == 0; });
+  auto first = pool.acquire(10s);
+  auto second = pool.acquire(10s);
+  BOOST_TEST(!first->in_transaction());
+  BOOST_TEST(!second->in_transaction());
+  BOOST_TEST(Table::count() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(any_coroutine_and_any_loop_will_do) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), two};
+  PollReactor loop;
+  const postgres::OnReactor on_loop{loop};
+  int calls = 0;
+  const auto task = postgres::async_transact(pool, on_loop, [&](auto& session) -> Awaitable<int> {
+    co_await session.exec("insert into kept values (1)");
+    if (++calls == 1) co_await session.exec("do $$ begin raise sqlstate '40P01'; end $$");
+    co_return 7;
+  });
+  loop.run_until([&] { return task.done(); });
+  BOOST_TEST(task.get() == 7);
+  BOOST_TEST(calls == 2);
+  BOOST_TEST(Table::count() == 1);
+  {
+    bool inserted = false;
+    const auto abandoned = postgres::async_transact(pool, on_loop, [&](auto& session) -> Awaitable<int> {
+      co_await session.exec("insert into kept values (2)");
+      inserted = true;
+      co_await session.exec("select pg_sleep(2)");  // a cancel that comes before it does nothing
+      co_return 0;
+    });
+    loop.run_until([&] { return inserted; });
+  }
+  BOOST_TEST(loop.idle());
+  BOOST_TEST(Table::count() == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
