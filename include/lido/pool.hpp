@@ -33,6 +33,8 @@ concept ConnectorType =
     std::copy_constructible<Connector>;
 
 namespace detail {
+struct Inspection;  // the tests', which look at what must hold inside
+
 template <class Connector>
 struct Connects {
   using type = std::invoke_result_t<const Connector&>;
@@ -186,6 +188,8 @@ class Pool {
   }
 
  private:
+  friend struct detail::Inspection;
+
   struct Abandon {
     void operator()(Core* core) const noexcept { core->abandon(); }
   };

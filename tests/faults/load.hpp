@@ -21,6 +21,9 @@
 
 namespace lido::test {
 
+/// What `postgres::Pool` is made of, for tests that need a setting or a connector of their own.
+using CorePool = lido::Pool<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle>;
+
 /// Nobody may be later than this, whatever happens to the server.
 inline constexpr Duration most_late = std::chrono::milliseconds{50};
 
@@ -68,7 +71,7 @@ struct Tally {
 /// Threads that acquire, ask the server something small, and give back, for as long as this lives.
 class Load {
  public:
-  Load(postgres::Pool& pool, std::size_t threads) : pool_{pool}, pool_size_{pool.statistics().pool_size} {
+  Load(CorePool& pool, std::size_t threads) : pool_{pool}, pool_size_{pool.statistics().pool_size} {
     for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this](const std::stop_token& stop) { run(stop); });
   }
   Load(const Load&) = delete;
@@ -135,7 +138,7 @@ class Load {
     return true;
   }
 
-  void use(postgres::Pool::Lease& lease, Tally& mine) {
+  void use(CorePool::Lease& lease, Tally& mine) {
     try {
       // Long enough to leave the processors some rest, so that times mean something.
       lease->exec("select 1 from pg_sleep(0.005)");
@@ -159,7 +162,7 @@ class Load {
     if (answered_.size() >= pool_size_) full_ = Clock::now();
   }
 
-  postgres::Pool& pool_;
+  CorePool& pool_;
   const std::size_t pool_size_;
   mutable std::mutex mutex_;
   TimePoint since_ = Clock::now();

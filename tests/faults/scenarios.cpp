@@ -1,11 +1,7 @@
 // Behaviour 58: a real server that is terminated, restarted, stopped, full and cut off, while 32 threads work.
-#include <algorithm>
 #include <chrono>
-#include <cstdint>
-#include <iostream>
 #include <memory>
 #include <mutex>
-#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -15,11 +11,13 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <faults/deck.hpp>
 #include <faults/scenario.hpp>
-#include <support/seeds.hpp>
 
 using namespace lido;
 using namespace lido::test;
+
+BOOST_AUTO_TEST_SUITE(scenarios)
 
 namespace {
 
@@ -27,11 +25,6 @@ void end_sessions_of_the_pool() {
   server().ask("select pg_terminate_backend(pid) from pg_stat_activity where application_name = '" +
                std::string{application} + "'");
 }
-
-struct PrintsTheTable {
-  ~PrintsTheTable() { table().print(std::cout); }
-};
-BOOST_TEST_GLOBAL_FIXTURE(PrintsTheTable);
 
 // Sessions of others that take what the server has, until the pool is left with a few.
 class Crowd {
@@ -85,7 +78,6 @@ Scenario stopped() {
           .harm = Harm::outage,
           .begin = [=](FaultProxy&) { *frozen = std::make_unique<Frozen>(); },
           .end = [=](FaultProxy&) { frozen->reset(); },
-          .answers = false,
           .lasts = 1500ms};
 }
 Scenario full() {
@@ -127,13 +119,11 @@ Scenario refused() {
           .end = pass};
 }
 
-// LIDO_SOAK, in seconds.
-std::chrono::seconds soak_span() { return std::chrono::seconds{number_from_environment("LIDO_SOAK", 0)}; }
-boost::test_tools::assertion_result soak_is_wanted(boost::unit_test::test_unit_id) { return soak_span() > 0s; }
+const InDeck cards{[] { run(terminated()); }, [] { run(restarted()); }, [] { run(stopped()); }, [] { run(full()); },
+                   [] { run(delayed()); },    [] { run(swallowed()); }, [] { run(reset()); },   [] { run(deaf()); },
+                   [] { run(silent()); },     [] { run(refused()); }};
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(scenarios)
 
 BOOST_AUTO_TEST_CASE(all_sessions_are_terminated) { run(terminated()); }
 BOOST_AUTO_TEST_CASE(the_server_crashes_and_starts_again) { run(restarted()); }
@@ -147,35 +137,3 @@ BOOST_AUTO_TEST_CASE(connections_are_accepted_and_never_answered) { run(silent()
 BOOST_AUTO_TEST_CASE(connections_are_refused) { run(refused()); }
 
 BOOST_AUTO_TEST_SUITE_END()
-
-// All of the above in random order for so long; only where that was asked for, as they have been covered.
-BOOST_AUTO_TEST_CASE(soak, *boost::unit_test::precondition(soak_is_wanted)) {
-  const std::chrono::seconds span = soak_span();
-  std::mt19937 random{seed()};
-  std::vector<Scenario> deck;
-  const TimePoint start = Clock::now();
-  TimePoint next_word = start;
-  const auto say = [&] {
-    const auto gone = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - start);
-    const Row sum = table().sum();
-    std::cout << "soak: " << gone.count() << " of " << span.count() << " s, seed " << seed() << ": " << sum.runs
-              << " runs, " << sum.tally.cycles << " cycles, " << sum.leaks() << " leaks, " << sum.over
-              << " over the bound, " << sum.tally.late << " late, slowest to recover " << milliseconds(sum.full)
-              << " ms\n"
-              << std::flush;
-  };
-  while (Clock::now() - start < span) {
-    if (Clock::now() >= next_word) {
-      say();
-      next_word = Clock::now() + 10s;
-    }
-    if (deck.empty()) {
-      deck = {terminated(), restarted(), stopped(), full(),   delayed(),
-              swallowed(),  reset(),     deaf(),    silent(), refused()};
-      std::ranges::shuffle(deck, random);
-    }
-    run(deck.back());
-    deck.pop_back();
-  }
-  say();
-}

@@ -62,42 +62,56 @@ inline std::size_t backends() {
 /// the pool itself does.
 class Watch {
  public:
-  Watch(postgres::Pool& pool, bool asks) : pool_{pool}, asks_{asks} {}
+  explicit Watch(postgres::Pool& pool) : pool_{pool} {}
 
   /// The most at once. A session that its client has closed takes a moment to end, longer where the server is short of
-  /// processors; the pool's own are counted exactly by the proxy.
+  /// processors.
   [[nodiscard]] std::size_t peak() const { return peak_; }
-  /// Whether the pool ever said that it had more than its maximum.
-  [[nodiscard]] bool pool_exceeded() const { return exceeded_; }
+  /// How often there were more than the pool's maximum: as the pool said, or as the server said of sessions that had
+  /// been there for half a second, so that those on their way out are not counted with those that took their places.
+  [[nodiscard]] std::size_t over() const { return over_; }
+  /// How often the server answered, and for how long it did.
   [[nodiscard]] std::size_t samples() const { return samples_; }
+  [[nodiscard]] Duration answered() const { return answered_.load(); }
 
  private:
   void run(const std::stop_token& stop) {
-    for (auto next = Clock::now(); !stop.stop_requested(); std::this_thread::sleep_until(next)) {
-      next += 20ms;
+    TimePoint before = Clock::now();
+    for (auto next = before; !stop.stop_requested(); std::this_thread::sleep_until(next)) {
+      next = std::max(next + 20ms, Clock::now());
       const Statistics now = pool_.statistics();
-      if (now.now.total() > now.max_size) exceeded_ = true;
-      if (asks_) sample();
+      if (now.now.total() > now.max_size) ++over_;
+      const bool asked = sample(now.max_size);
+      const TimePoint after = Clock::now();
+      if (asked) answered_ = answered_.load() + (after - before);
+      before = after;
     }
   }
 
-  void sample() {
+  // False when the time that it took says nothing about how often it is done.
+  bool sample(std::size_t maximum) {
+    const bool connected = connection_.has_value();
     try {
-      if (!connection_) connection_ = postgres::Connection::connect(server().conninfo(), Clock::now() + 1s);
+      if (!connected) connection_ = postgres::Connection::connect(server().conninfo(), Clock::now() + 1s);
       const auto rows = connection_->exec_until(
-          Clock::now() + 1s, "select count(*) from pg_stat_activity where application_name = $1", application);
-      peak_ = std::max(peak_.load(), static_cast<std::size_t>(rows.one<long>()));
-      ++samples_;
+          Clock::now() + 1s,
+          "select count(*), count(*) filter (where backend_start < clock_timestamp() - interval '500 ms') "
+          "from pg_stat_activity where application_name = $1",
+          application);
+      peak_ = std::max(peak_.load(), static_cast<std::size_t>(rows[0][0].as<long>()));
+      if (static_cast<std::size_t>(rows[0][1].as<long>()) > maximum) ++over_;
+      if (connected) ++samples_;
+      return connected;
     } catch (const postgres::Error&) {  // it is the server that has trouble, or this session was ended, too
       connection_.reset();
+      return false;
     }
   }
 
   postgres::Pool& pool_;
-  const bool asks_;
   std::optional<postgres::Connection> connection_;
-  std::atomic<std::size_t> peak_{0}, samples_{0};
-  std::atomic<bool> exceeded_{false};
+  std::atomic<std::size_t> peak_{0}, over_{0}, samples_{0};
+  std::atomic<Duration> answered_{Duration{}};
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
 };
 

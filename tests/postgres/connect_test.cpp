@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(gives_up_a_silent_server_at_the_deadline) {
       caught<ConnectError>([&] { static_cast<void>(Connection::connect(silent.conninfo(), start + 150ms)); });
   const auto took = Clock::now() - start;
   BOOST_TEST((took >= 150ms));
-  BOOST_TEST((took < 400ms));
+  BOOST_TEST((took < 8s));  // which only a failure reaches
   BOOST_TEST(holds(error, "no answer in time"));
   BOOST_TEST(holds(error, "127.0.0.1"));
   BOOST_TEST(!holds(error, "hunter2"));
@@ -176,11 +176,11 @@ BOOST_AUTO_TEST_CASE(gives_up_a_silent_server_at_the_deadline) {
 BOOST_AUTO_TEST_CASE(heeds_the_connect_timeout_of_the_connection_string) {
   const SilentServer silent;
   const auto start = Clock::now();
-  BOOST_CHECK_THROW(static_cast<void>(Connection::connect(silent.conninfo() + " connect_timeout=1", start + 8s)),
+  BOOST_CHECK_THROW(static_cast<void>(Connection::connect(silent.conninfo() + " connect_timeout=1", start + 30s)),
                     ConnectError);
   const auto took = Clock::now() - start;
   BOOST_TEST((took >= 1s));
-  BOOST_TEST((took < 2s));
+  BOOST_TEST((took < 20s));  // which only a failure reaches
 }
 
 BOOST_AUTO_TEST_CASE(gives_up_soon_when_stopped) {
@@ -189,8 +189,8 @@ BOOST_AUTO_TEST_CASE(gives_up_soon_when_stopped) {
   std::jthread stopper{[&] { postgres::detail::pause_until(Clock::now() + 30ms), stop.request_stop(); }};
   const auto start = Clock::now();
   const auto error = caught<ConnectError>(
-      [&] { static_cast<void>(Connection::connect(silent.conninfo(), start + 8s, stop.get_token())); });
-  BOOST_TEST((Clock::now() - start < 1s));
+      [&] { static_cast<void>(Connection::connect(silent.conninfo(), start + 30s, stop.get_token())); });
+  BOOST_TEST((Clock::now() - start < 20s));  // which only a failure reaches
   BOOST_TEST(holds(error, "given up"));
 }
 

@@ -1,11 +1,13 @@
 // Small programs, two connections and three threads with two operations each, on every schedule with at most so many
 // preemptions and detours (see SearchBounds): LIDO_PREEMPTIONS and LIDO_DETOURS, by default two, and one under a
-// sanitizer or where a program says so because it has too many schedules. LIDO_SCHEDULE replays one.
+// sanitizer or where a program says so because it has too many schedules. Every invariant is checked after every step.
+// LIDO_SCHEDULE replays one.
 #include <boost/test/unit_test.hpp>
 #include <cstdio>
 #include <functional>
 #include <string>
 #include <support/forms.hpp>
+#include <support/invariants.hpp>
 #include <support/one_processor.hpp>
 #include <support/replay_note.hpp>
 #include <support/schedule_search.hpp>
@@ -30,6 +32,7 @@ struct Stage {
   P& pool;
   sim::StopSource stop;
   std::vector<Resource> detached;
+  std::size_t detaching = 0;  // those, and those that are about to be
 };
 
 template <class Growth, class Health = AssumeHealthy>
@@ -55,7 +58,11 @@ const auto work = [](auto& stage) { stage.pool.acquire(Duration::max())->use(1ms
 const auto keep_for_an_hour = [](auto& stage) { stage.pool.acquire(Duration::max())->use(1h); };
 const auto borrow_within_a_minute = [](auto& stage) { stage.pool.acquire(1min)->use(); };
 const auto discard = [](auto& stage) { stage.pool.acquire(Duration::max()).discard(); };
-const auto detach = [](auto& stage) { stage.detached.push_back(stage.pool.acquire(Duration::max()).detach()); };
+const auto detach = [](auto& stage) {
+  auto lease = stage.pool.acquire(Duration::max());
+  ++stage.detaching;
+  stage.detached.push_back(lease.detach());
+};
 const auto try_borrow = [](auto& stage) { (void)stage.pool.try_acquire(); };
 const auto invalidate = [](auto& stage) { stage.pool.invalidate(); };
 const auto maintain = [](auto& stage) { stage.pool.maintain(); };
@@ -126,7 +133,8 @@ std::string play(const Program<Growth, Health>& program, ScheduleSearch& search)
   world.run([&] {
     Ledger ledger;
     SimulatedPool<Growth, Health> pool{connector(ledger), program.growth, {}, {}, program.options};
-    Stage<Growth, Health> stage{ledger, pool, {}, {}};
+    Stage<Growth, Health> stage{.ledger = ledger, .pool = pool, .stop = {}, .detached = {}};
+    const Invariants<SimulatedPool<Growth, Health>> invariants{world, pool, ledger, stage.detaching};
     {
       std::vector<typename SimulatedPool<Growth, Health>::Lease> first;
       while (first.size() < program.warm) first.push_back(pool.acquire());

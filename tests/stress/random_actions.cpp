@@ -80,11 +80,18 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
       std::atomic<int> served{0};
       std::atomic<int> running{0};
       std::atomic<unsigned> started{0};
-      std::atomic<int> crowded{0};  // the test framework is not for several threads
+      // The test framework is not for several threads.
+      std::atomic<int> crowded{0}, over{0};
+      const auto look = [&] {
+        const PoolCounts now = pool.statistics().now;
+        if (now.waiting > 8U + started) ++crowded;
+        if (now.total() > static_cast<std::size_t>(bound)) ++over;
+      };
       for (unsigned t = 0; t < 8; ++t)
         threads.emplace_back([&, t] {
           std::minstd_rand random{seed + t};
           for (int i = 0; i < 400; ++i) {
+            if (i % 8 == 0) look();
             try {
               std::stop_source stop;
               const Duration patience = random() % 4 == 0 ? Duration{random() % 200'000} : Duration{1s};
@@ -119,7 +126,7 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
                   pool.resume();
                   break;
                 case 6:
-                  crowded += pool.statistics().now.waiting > 8U + started ? 1 : 0;
+                  look();
                   break;
                 case 7:
                   (void)pool.try_acquire();
@@ -145,6 +152,7 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
       BOOST_TEST(figures.now.waiting == 0U);
       BOOST_TEST(served > 0);
       BOOST_TEST(crowded == 0);
+      BOOST_TEST(over == 0);
       BOOST_TEST(pool.close(10s).complete);
     }
     BOOST_TEST(census.live == 0);

@@ -15,9 +15,9 @@ BOOST_AUTO_TEST_SUITE(reference)
 
 namespace {
 
-using Program = std::vector<std::uint8_t>;
+using Sequence = std::vector<std::uint8_t>;
 
-void agree_on(const Program& program, const std::string& replay) {
+void agree_on(const Sequence& program, const std::string& replay) {
   const ReplayNote note{replay};
   try {
     play_on_pool_and_reference(program);
@@ -26,9 +26,9 @@ void agree_on(const Program& program, const std::string& replay) {
   }
 }
 
-Program random_program(std::uint64_t seed) {
+Sequence random_sequence(std::uint64_t seed) {
   std::mt19937_64 random{seed};
-  Program program(8 + random() % 120);
+  Sequence program(8 + random() % 120);
   for (std::uint8_t& byte : program) byte = static_cast<std::uint8_t>(random());
   return program;
 }
@@ -36,19 +36,17 @@ Program random_program(std::uint64_t seed) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(the_pool_and_the_reference_agree_on_random_programs) {
-  const std::uint64_t only = number_from_environment("LIDO_SEED", 0);
-  const std::uint64_t first = only != 0 ? only : 1;
-  const std::uint64_t count = only != 0 ? 1 : number_from_environment("LIDO_SEEDS", 1000);
+  const SeedRange seeds = seed_range(1000);
   const OneProcessor pinned;
-  for (std::uint64_t seed = first; seed < first + count; ++seed)
-    agree_on(random_program(seed), "replay with tests/run --seed " + std::to_string(seed));
+  for (std::uint64_t seed = seeds.first; seed < seeds.end; ++seed)
+    agree_on(random_sequence(seed), "replay with tests/run --seed " + std::to_string(seed));
 }
 
 BOOST_AUTO_TEST_CASE(the_pool_and_the_reference_agree_on_the_fuzzers_corpus) {
   std::size_t played = 0;
   for (const auto& file : std::filesystem::directory_iterator{LIDO_CORPUS}) {
     std::ifstream stream{file.path(), std::ios::binary};
-    const Program program{std::istreambuf_iterator{stream}, {}};
+    const Sequence program{std::istreambuf_iterator{stream}, {}};
     agree_on(program, "replay " + file.path().string() + " with --run_test=reference");
     ++played;
   }

@@ -221,10 +221,10 @@ class PostgresServer {
     ::_exit(127);
   }
 
-  /// Looks at `condition` again and again, for ten seconds at most.
+  /// Looks at `condition` again and again, for a minute at most.
   template <class Condition>
   static void wait_until(const char* what, Condition condition) {
-    const auto deadline = Clock::now() + std::chrono::seconds{10};
+    const auto deadline = Clock::now() + std::chrono::seconds{60};
     while (!condition()) {
       if (Clock::now() > deadline) throw std::runtime_error{std::string{"waited in vain until "} + what};
       ::poll(nullptr, 0, 2);

@@ -88,11 +88,14 @@ class Simulation {
   void decided_by(Chooser* chooser) noexcept { chooser_ = chooser; }
   // The steps after which the program is taken to run in circles.
   std::uint64_t step_limit = 20'000'000;
+  // Looks at what the step before this one did; takes no step itself.
+  std::function<void()> after_each_step;
 
   // A point where another thread may run.
   void yield() {
     ++steps_;
     if (steps_ > step_limit) give_up("runs in circles");
+    if (after_each_step) look();
     if (chooser_ != nullptr) return offer(*self);
     if (seed_ == 0) return;
     const std::uint64_t draw = random_() % 64;
@@ -129,6 +132,12 @@ class Simulation {
   }
 
  private:
+  void look() {
+    Task* const me = std::exchange(self, nullptr);
+    after_each_step();
+    self = me;
+  }
+
   // How far time may jump although somebody can run: as if all who can were so slow.
   static constexpr Duration slowness = std::chrono::milliseconds{20};
 
@@ -263,6 +272,7 @@ class Mutex {
     waiters_.clear();
     yield();
   }
+  [[nodiscard]] bool is_locked() const noexcept { return owner_ != nullptr; }
 
  private:
   Task* owner_ = nullptr;

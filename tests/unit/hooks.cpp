@@ -14,7 +14,9 @@ enum class Behaviour { ok, refuses, throws, slow };
 // Does as it is told once, and well ever after.
 struct Once {
   Behaviour behaviour = Behaviour::ok;
+  int calls = 0;
   bool operator()() {
+    ++calls;
     switch (std::exchange(behaviour, Behaviour::ok)) {
       case Behaviour::ok:
         return true;
@@ -31,59 +33,111 @@ struct Once {
 };
 
 struct Hooks {
-  Once open, check, recycle_at_acquire, recycle_at_release, recycle_in_sweep, connect, acquire, release, close;
+  Once open, check, check_in_sweep, recycle_at_acquire, recycle_at_release, recycle_in_sweep;
+  Once connect, acquire, release, close, timeout, open_failed, leak, destroy;
+  // Each of them asks the pool something, for which it needs the lock: were it held, the simulation would stop.
+  std::function<void()> ask_pool = [] {};
+
+  bool call(Once& once) {
+    ask_pool();
+    return once();
+  }
+};
+
+// A resource whose destructor may throw.
+struct Fragile : Resource {
+  Fragile(Ledger& ledger, std::size_t nth, Hooks& its_hooks) : Resource{ledger, nth}, hooks{its_hooks} {}
+  Fragile(const Fragile&) = delete;
+  Fragile& operator=(const Fragile&) = delete;
+  ~Fragile() noexcept(false) { (void)hooks.call(hooks.destroy); }
+  Hooks& hooks;
 };
 
 struct Check {
   Hooks* hooks;
-  Verdict check(Resource&, const ConnectionInfo& info) const {
-    return info.moment == Moment::sweep || hooks->check() ? Verdict::keep : Verdict::discard;
+  Verdict check(Fragile&, const ConnectionInfo& info) const {
+    Once& once = info.moment == Moment::sweep ? hooks->check_in_sweep : hooks->check;
+    return hooks->call(once) ? Verdict::keep : Verdict::discard;
   }
 };
 
 struct Recycle {
   Hooks* hooks;
-  Verdict recycle(Resource&, const ConnectionInfo& info) const {
+  Verdict recycle(Fragile&, const ConnectionInfo& info) const {
     Once& once = info.moment == Moment::acquire   ? hooks->recycle_at_acquire
                  : info.moment == Moment::release ? hooks->recycle_at_release
                                                   : hooks->recycle_in_sweep;
-    return once() ? Verdict::keep : Verdict::discard;
+    return hooks->call(once) ? Verdict::keep : Verdict::discard;
   }
 };
 
-// The pool serves three threads ten times each whatever one hook does once; nothing is lost or left.
+using HookedPool = Pool<Fragile, Elastic, Check, Recycle, sim::Platform>;
+
+void listen(HookedPool& pool, Hooks& hooks) {
+  pool.events()
+      .on_connect([&](Fragile&, const ConnectionInfo&) { (void)hooks.call(hooks.connect); })
+      .on_acquire([&](Fragile&, const ConnectionInfo&) { (void)hooks.call(hooks.acquire); })
+      .on_release([&](Fragile&, const ConnectionInfo&) { (void)hooks.call(hooks.release); })
+      .on_close([&](Fragile&, const ConnectionInfo&) { (void)hooks.call(hooks.close); })
+      .on_timeout([&](const AcquireTimeout&) { (void)hooks.call(hooks.timeout); })
+      .on_open_failed([&](const std::exception_ptr&) { (void)hooks.call(hooks.open_failed); })
+      .on_leak([&](const LeakReport&) { (void)hooks.call(hooks.leak); });
+}
+
+// Comes by every hook.
+void use(HookedPool& pool) {
+  Threads threads;
+  for (int t = 0; t < 3; ++t)
+    threads.start([&] {
+      for (int i = 0; i < 10; ++i) pool.acquire(Duration::max())->use();
+    });
+  threads.join();
+  {
+    const auto first = pool.acquire(Duration::max());
+    const auto second = pool.acquire(Duration::max());
+    BOOST_CHECK_THROW((void)pool.acquire(1ms), AcquireTimeout);
+    sim::sleep_for(20ms);
+    pool.maintain();  // takes them for leaks
+  }
+  sim::sleep_for(20ms);
+  pool.maintain();  // asks the idle ones whether they live
+}
+
+// The pool serves whatever one hook does once; nothing is lost or left, and it costs one connection at most.
 void survives(Once Hooks::* hook, Behaviour behaviour, std::size_t workers) {
   on_many_schedules([&] {
     Ledger ledger;
     Hooks hooks;
     (hooks.*hook).behaviour = behaviour;
-    ledger.on_open = [&](const OpenInfo&) {
-      if (!hooks.open()) throw std::runtime_error{"refused"};
-    };
     {
-      Pool<Resource, Elastic, Check, Recycle, sim::Platform> pool{connector(ledger),
-                                                                  Elastic{.min_idle = 0, .max_size = 2},
-                                                                  Check{&hooks},
-                                                                  Recycle{&hooks},
-                                                                  {.workers = workers}};
-      pool.events()
-          .on_connect([&](Resource&, const ConnectionInfo&) { (void)hooks.connect(); })
-          .on_acquire([&](Resource&, const ConnectionInfo&) { (void)hooks.acquire(); })
-          .on_release([&](Resource&, const ConnectionInfo&) { (void)hooks.release(); })
-          .on_close([&](Resource&, const ConnectionInfo&) { (void)hooks.close(); });
-      Threads threads;
-      for (int t = 0; t < 3; ++t)
-        threads.start([&] {
-          for (int i = 0; i < 10; ++i) pool.acquire(Duration::max())->use();
-        });
-      threads.join();
-      pool.maintain();
+      HookedPool pool{[&](const OpenInfo&) {
+                        // The very first fails, so that there is something to hear of.
+                        if (++ledger.attempts == 1 || !hooks.call(hooks.open)) throw std::runtime_error{"refused"};
+                        return Fragile{ledger, ledger.attempts, hooks};
+                      },
+                      Elastic{.min_idle = 0, .max_size = 2},
+                      Check{&hooks},
+                      Recycle{&hooks},
+                      {.workers = workers, .keep_alive = 10ms, .leak_after = 10ms}};
+      listen(pool, hooks);
+      hooks.ask_pool = [&] { (void)pool.statistics(); };
+      use(pool);
       const Statistics figures = pool.statistics();
-      BOOST_TEST(figures.acquired == 30U);
+      BOOST_TEST(figures.acquired == 32U);
       BOOST_TEST(figures.now.leased == 0U);
-      BOOST_TEST(figures.timeouts == 0U);
+      BOOST_TEST(figures.timeouts == 1U);
+      BOOST_TEST(figures.leaks == 2U);
       BOOST_TEST(ledger.peak <= 2U);
+      // A dead connection speaks against the others, which a pool without workers closes rather than checks.
+      const bool suspects = workers == 0 && (hook == &Hooks::check || hook == &Hooks::check_in_sweep);
+      BOOST_TEST(ledger.opened <= (suspects ? 4U : 3U));
+      BOOST_TEST(pool.close(1h).complete);
+      const bool harmless = hook == &Hooks::acquire || hook == &Hooks::release || hook == &Hooks::close ||
+                            hook == &Hooks::timeout || hook == &Hooks::open_failed || hook == &Hooks::leak ||
+                            hook == &Hooks::destroy;
+      BOOST_TEST(pool.statistics().listener_errors == (harmless && behaviour == Behaviour::throws ? 1U : 0U));
     }
+    BOOST_TEST((hooks.*hook).calls > 0);
     BOOST_TEST(ledger.live == 0U);
     BOOST_TEST(ledger.opened == ledger.closed);
   });
@@ -91,19 +145,35 @@ void survives(Once Hooks::* hook, Behaviour behaviour, std::size_t workers) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(no_hook_costs_more_than_its_connection) {
-  const std::vector<Once Hooks::*> all{&Hooks::open,
-                                       &Hooks::check,
-                                       &Hooks::recycle_at_acquire,
-                                       &Hooks::recycle_at_release,
-                                       &Hooks::recycle_in_sweep,
-                                       &Hooks::connect,
-                                       &Hooks::acquire,
-                                       &Hooks::release,
-                                       &Hooks::close};
-  for (const auto hook : all)
-    for (const Behaviour behaviour : {Behaviour::ok, Behaviour::refuses, Behaviour::throws, Behaviour::slow})
-      for (const std::size_t workers : {0U, 3U}) survives(hook, behaviour, workers);
+BOOST_AUTO_TEST_CASE(no_hook_costs_more_than_its_connection_and_none_is_called_under_the_lock) {
+  struct Row {
+    const char* name;
+    Once Hooks::* hook;
+    bool answers;  // and may refuse
+  };
+  const std::vector<Row> rows{{"open", &Hooks::open, true},
+                              {"check", &Hooks::check, true},
+                              {"check in a sweep", &Hooks::check_in_sweep, true},
+                              {"recycle at acquire", &Hooks::recycle_at_acquire, true},
+                              {"recycle at release", &Hooks::recycle_at_release, true},
+                              {"recycle in a sweep", &Hooks::recycle_in_sweep, true},
+                              {"connect", &Hooks::connect, false},
+                              {"acquire", &Hooks::acquire, false},
+                              {"release", &Hooks::release, false},
+                              {"close", &Hooks::close, false},
+                              {"timeout", &Hooks::timeout, false},
+                              {"open failed", &Hooks::open_failed, false},
+                              {"leak", &Hooks::leak, false},
+                              {"destructor", &Hooks::destroy, false}};
+  for (const std::size_t workers : {0U, 3U}) {
+    survives(&Hooks::open, Behaviour::ok, workers);
+    for (const auto& [name, hook, answers] : rows)
+      for (const Behaviour behaviour : {Behaviour::refuses, Behaviour::throws, Behaviour::slow})
+        if (answers || behaviour != Behaviour::refuses)
+          BOOST_TEST_CONTEXT(name << ", behaviour " << static_cast<int>(behaviour) << ", " << workers << " workers") {
+            survives(hook, behaviour, workers);
+          }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_dead_idle_connection_is_replaced_and_the_caller_never_sees_it) {
@@ -511,7 +581,7 @@ BOOST_AUTO_TEST_CASE(after_an_outage_several_are_opened_at_a_time_again) {
 }
 
 BOOST_AUTO_TEST_CASE(a_spike_is_served_by_what_is_there_and_a_few_more) {
-  calmly([] {
+  on_many_schedules([] {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 5, .max_size = 50}};
     pool.wait_until_ready(1s);
@@ -520,14 +590,15 @@ BOOST_AUTO_TEST_CASE(a_spike_is_served_by_what_is_there_and_a_few_more) {
     Threads threads;
     for (int t = 0; t < 50; ++t) threads.start([&] { pool.acquire()->use(2ms); });
     threads.join();
-    BOOST_TEST((sim::Platform::now() - start <= 26ms));
+    // 1.3 times the ideal, where threads are not slow by themselves.
+    if (sim::self->world->seed() == 0) BOOST_TEST((sim::Platform::now() - start <= 26ms));
     sim::sleep_for(1s);
     BOOST_TEST(ledger.opened <= 10U);
   });
 }
 
 BOOST_AUTO_TEST_CASE(a_burst_on_an_empty_pool_opens_several_at_a_time) {
-  calmly([] {
+  on_many_schedules([] {
     Ledger ledger;
     std::size_t at_once = 0;
     std::size_t most = 0;
@@ -540,7 +611,8 @@ BOOST_AUTO_TEST_CASE(a_burst_on_an_empty_pool_opens_several_at_a_time) {
     Threads threads;
     for (int t = 0; t < 20; ++t) threads.start([&] { pool.acquire()->use(1s); });
     threads.join();
-    BOOST_TEST(most == 4U);
+    BOOST_TEST(most <= 4U);
+    BOOST_TEST(most >= (sim::self->world->seed() == 0 ? 4U : 2U));  // where threads are slow there is less to do
   });
 }
 

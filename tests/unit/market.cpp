@@ -72,7 +72,24 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     BOOST_TEST((state() == SlotState::recalled));
     market.supply(slot, turn);
     BOOST_TEST((state() == SlotState::idle));
-    BOOST_TEST((Slots<TestSlot, sim::Platform>::claim(slot, SlotState::idle, SlotState::checking)));
+    using Table = Slots<TestSlot, sim::Platform>;
+    BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));  // by the sweep
+    BOOST_TEST(!Table::claim(slot, SlotState::idle, SlotState::checking));
+    BOOST_TEST(market.counts().idle == 1U);
+    BOOST_TEST(market.slots().claim_idle() == &slot);
+    BOOST_TEST((state() == SlotState::leased));
+    BOOST_TEST(TestMarket::recall(slot));
+    BOOST_TEST((state() == SlotState::recalled));
+    BOOST_TEST(TestMarket::recall(slot));  // it is already
+    market.supply(slot, turn);
+    BOOST_TEST((state() == SlotState::idle));
+    BOOST_TEST(!TestMarket::recall(slot));
+    BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));
+    BOOST_TEST(market.slots().claim_idle_or_recall() == &slot);
+    BOOST_TEST((state() == SlotState::leased));
+    market.supply(slot, turn);
+    BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));
+    BOOST_TEST(Table::claim(slot, SlotState::resting, SlotState::checking));
     BOOST_TEST(market.slots().claim_idle() == nullptr);
     market.retire(slot, turn);
     BOOST_TEST((state() == SlotState::closing));

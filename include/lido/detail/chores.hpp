@@ -163,6 +163,8 @@ class Chores : public Shared {
   }
 
  protected:
+  friend struct Inspection;
+
   [[nodiscard]] ConnectionInfo info(const Slot& slot, Moment moment, TimePoint now, Duration allowed) const noexcept {
     return slot.info(moment, now, saturating_add(now, allowed));
   }

@@ -237,6 +237,7 @@ class Market : public Stock<Slot, Growth, Platform> {
   }
 
  private:
+  friend struct Inspection;
   // Gives the caller's slot to the head of the queue, or publishes it and wakes the head to compete for it. Handing it
   // over keeps the order; publishing it keeps it busy while the head wakes up. At most one wake is in flight. The head
   // is the first who is not at work on a connection of its own, which may hang.

@@ -119,6 +119,8 @@ class Stock {
   }
 
  protected:
+  friend struct Inspection;
+
   // Begins the opens that the growth policy wants for so many waiting callers and the back-off allows.
   void begin_opens(std::size_t waiting, Turn& turn) noexcept {
     retry_ = false;

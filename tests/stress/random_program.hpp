@@ -1,0 +1,309 @@
+// A random program on the simulated machine, decided by a seed: its threads, what they do, what goes wrong and in which
+// order things happen.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <boost/test/unit_test.hpp>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <random>
+#include <stdexcept>
+#include <support/forms.hpp>
+#include <support/invariants.hpp>
+#include <support/simulated_pool.hpp>
+#include <vector>
+
+namespace lido::test::random_program {
+
+struct Dice {
+  std::mt19937_64 random;
+  std::uint64_t operator()(std::uint64_t sides) { return random() % sides; }
+};
+
+struct Fatal : std::runtime_error, PermanentFailure {
+  Fatal() : std::runtime_error{"for good"} {}
+};
+
+inline constexpr std::size_t most = 3;  // connections of the pool at once
+
+// The policies of a kind of program.
+struct ElasticProgram {
+  using Pool = SimulatedPool<Elastic, PingOnAcquire, ResetOnReturn>;
+  static Elastic growth(std::size_t size) {
+    return {.min_idle = size > 1 ? 1U : 0U, .max_size = size, .linger = Duration{3ms}};
+  }
+  static PingOnAcquire health() { return {}; }
+  static ResetOnReturn recycle() { return {}; }
+};
+struct OverflowProgram {
+  using Pool = SimulatedPool<Overflow, PingIfIdle, AllOf<RetireAfter, ResetOnReturn>>;
+  static Overflow growth(std::size_t size) {
+    return {.pool_size = 1, .max_overflow = size - 1, .linger = Duration{2ms}};
+  }
+  static PingIfIdle health() { return {.after = Duration{2ms}}; }
+  static AllOf<RetireAfter, ResetOnReturn> recycle() {
+    return {RetireAfter{.age = Duration{20ms}, .idle = Duration{9ms}, .uses = 5}, ResetOnReturn{}};
+  }
+};
+struct FixedProgram {
+  using Pool = SimulatedPool<FixedSize>;
+  static FixedSize growth(std::size_t size) { return {size}; }
+  static AssumeHealthy health() { return {}; }
+  static KeepAlways recycle() { return {}; }
+};
+struct NullProgram {
+  using Pool = SimulatedPool<NullPool>;
+  static NullPool growth(std::size_t size) { return {.max_size = size}; }
+  static AssumeHealthy health() { return {}; }
+  static KeepAlways recycle() { return {}; }
+};
+
+// An event loop: resumes later, in the thread that turns it.
+struct Loop {
+  std::deque<std::coroutine_handle<>> ready;
+  auto executor() {
+    return [this](std::coroutine_handle<> handle) { ready.push_back(handle); };
+  }
+  void turn() {
+    while (!ready.empty()) {
+      const auto handle = ready.front();
+      ready.pop_front();
+      handle.resume();
+    }
+  }
+};
+
+// What the threads of a program share.
+template <class Kind>
+struct Stage {
+  typename Kind::Pool& pool;
+  Dice& dice;
+  Loop loop{};
+  std::size_t running = 0;  // coroutines that nobody waits for
+  std::vector<Resource> detached{};
+  std::size_t detaching = 0;  // those, and those that are about to be
+};
+
+template <class P, class Executor>
+Detached wander(P& pool, Duration patience, sim::StopToken stop, Executor executor, Dice& dice, std::size_t& running) {
+  try {
+    auto lease = co_await pool.async_acquire(patience, stop, executor);
+    lease->use();
+    if (dice(8) == 0) lease.discard();
+    if (dice(4) == 0) auto second = co_await pool.async_acquire(1ms * static_cast<int>(dice(5)), stop, executor);
+  } catch (const std::runtime_error&) {
+  }
+  --running;
+}
+
+template <class P>
+Task wait_in_vain(P& pool, Duration patience, Loop& loop) {
+  try {
+    auto lease = co_await pool.async_acquire(patience, {}, loop.executor());
+    lease->use();
+  } catch (const std::runtime_error&) {
+  }
+}
+
+// An acquire whose result this thread does not wait for.
+template <class Kind>
+void act_aside(Stage<Kind>& stage, Duration patience, const sim::StopToken& stop) {
+  auto& pool = stage.pool;
+  Dice& dice = stage.dice;
+  switch (dice(4)) {
+    case 0:
+      ++stage.running;
+      wander(pool, patience, stop, InLine{}, dice, stage.running);
+      break;
+    case 1:
+      ++stage.running;
+      wander(pool, patience, stop, stage.loop.executor(), dice, stage.running);
+      break;
+    case 2: {  // a coroutine that is destroyed while it waits, or whose loop has stopped
+      Loop loop;
+      const Task task = wait_in_vain(pool, patience, loop);
+      sim::sleep_for(1ms * static_cast<int>(dice(4)));
+      if (dice(2) == 0) loop.turn();
+      break;
+    }
+    default: {  // an operation that is cancelled, or destroyed
+      Outcome<typename Kind::Pool::Lease> outcome;
+      auto operation = pool.async_acquire(patience, stop).connect([&](auto error, auto lease) {
+        outcome.settle(std::move(error), std::move(lease));
+      });
+      operation.start();
+      sim::sleep_for(1ms * static_cast<int>(dice(4)));
+      operation.cancel();
+      (void)outcome.get(pool, saturating_add(sim::Platform::now(), patience));
+    }
+  }
+}
+
+template <class Lease, class Kind>
+void end_loan(Lease& lease, Stage<Kind>& stage) {
+  switch (stage.dice(16)) {
+    case 0:
+      lease.discard();
+      break;
+    case 1:
+      ++stage.detaching;
+      stage.detached.push_back(lease.detach());
+      break;
+    case 2:
+      stage.pool.invalidate();
+      break;
+    case 3:
+      stage.pool.maintain();
+      break;
+    case 4:
+      (void)stage.pool.try_acquire();
+      break;
+    case 5:
+      (void)stage.pool.holders();
+      break;
+    default:
+      break;
+  }
+}
+
+template <class Kind>
+void administer(Stage<Kind>& stage) {
+  switch (stage.dice(24)) {
+    case 0:
+      stage.pool.suspend();
+      sim::sleep_for(2ms);
+      stage.pool.resume();
+      break;
+    case 1:
+      stage.pool.resize(Kind::growth(1 + stage.dice(most)));
+      break;
+    case 2:
+      if (stage.dice(8) == 0) stage.pool.close(1ms * static_cast<int>(stage.dice(5)));
+      break;
+    default:
+      break;
+  }
+}
+
+// One thread's part of a program.
+template <class Kind>
+void act(Stage<Kind>& stage) {
+  Dice& dice = stage.dice;
+  for (int i = 0; i < 6; ++i) {
+    sim::StopSource stop;
+    Threads canceller;
+    try {
+      const Duration patience = dice(3) == 0 ? Duration::max() : Duration{1ms} * static_cast<int>(dice(30));
+      if (dice(8) == 0) canceller.start([stop]() mutable { stop.request_stop(); });
+      if (dice(3) == 0) act_aside(stage, patience, stop.get_token());
+      auto lease = acquire(static_cast<Form>(dice(3)), stage.pool, patience, stop.get_token());
+      dice(2) == 0 ? lease->use() : lease->use(1ms * static_cast<int>(1 + dice(5)));
+      end_loan(lease, stage);
+    } catch (const PoolError&) {
+    } catch (const std::runtime_error&) {  // a permanent failure to open
+    }
+    administer(stage);
+  }
+}
+
+// Opens, checks and resets that succeed, fail, throw, are slow or hang until their deadline.
+inline void misbehave(Ledger& ledger, Dice& dice) {
+  ledger.on_open = [&dice](const OpenInfo& info) {
+    switch (dice(10)) {
+      case 0:
+        throw std::runtime_error{"refused"};
+      case 1:
+        sim::self->world->block(info.deadline);
+        throw std::runtime_error{"timed out"};
+      case 2:
+        dice(4) == 0 ? throw Fatal{} : sim::sleep_for(1ms);
+        break;
+      case 3:
+        break;
+      default:
+        sim::sleep_for(1ms * static_cast<int>(dice(8)));
+    }
+  };
+  ledger.on_ping = ledger.on_reset = [&dice](TimePoint deadline) {
+    switch (dice(20)) {
+      case 0:
+        throw std::runtime_error{"broken"};
+      case 1:
+        sim::self->world->block(std::min(deadline, sim::Platform::now() + 20ms));
+        return false;
+      case 2:
+        sim::sleep_for(1ms * static_cast<int>(dice(8)));
+        return true;
+      default:
+        return dice(14) != 0;
+    }
+  };
+}
+
+template <class Kind>
+std::size_t run(std::uint64_t seed) {
+  sim::Simulation world{seed};
+  world.step_limit = 2'000'000;
+  std::size_t checks = 0;
+  world.run([&] {
+    Dice dice{std::mt19937_64{seed * 7919}};
+    Ledger ledger;
+    misbehave(ledger, dice);
+    std::vector<Resource> detached;
+    std::size_t leaks_begun = 0, leaks_ended = 0;
+    {
+      typename Kind::Pool pool{connector(ledger),
+                               Kind::growth(1 + dice(most)),
+                               Kind::health(),
+                               Kind::recycle(),
+                               {.open_timeout = 10ms,
+                                .barging_limit = std::array{0ms, 1ms, 20ms}[dice(3)],
+                                .workers = dice(4),
+                                .sweep_interval = 5ms,
+                                .keep_alive = 7ms,
+                                .leak_after = 4ms}};
+      pool.events().on_leak([&](const LeakReport& leak) { ++(leak.returned ? leaks_ended : leaks_begun); });
+      Stage<Kind> stage{pool, dice};
+      const Invariants<typename Kind::Pool> invariants{world, pool, ledger, stage.detaching};
+      Threads threads;
+      for (std::size_t t = 0; t < 2 + dice(3); ++t) threads.start([&] { act(stage); });
+      bool joined = false;
+      sim::Thread loop{[&] {
+        while (!joined || stage.running > 0) {
+          stage.loop.turn();
+          if (pool.options().workers == 0U) pool.maintain();
+          sim::sleep_for(1ms);
+        }
+      }};
+      threads.join();
+      joined = true;
+      loop.join();
+      pool.resume();
+      while (pool.statistics().now.leased > 0) sim::sleep_for(1ms);  // a worker resets it
+      const Statistics figures = pool.statistics();
+      BOOST_TEST(figures.acquired == figures.released);
+      BOOST_TEST(figures.now.leased == 0U);
+      BOOST_TEST(figures.now.waiting == 0U);
+      BOOST_TEST(figures.now.total() <= most);
+      BOOST_TEST(ledger.peak <= most + stage.detached.size());
+      BOOST_TEST(pool.close(1h).complete);
+      BOOST_TEST(pool.statistics().opened == pool.statistics().closed);
+      checks = invariants.checks();
+      detached = std::move(stage.detached);
+    }
+    BOOST_TEST(leaks_begun == leaks_ended);
+    BOOST_TEST(ledger.live == detached.size());
+  });
+  return checks;
+}
+
+// Plays the program of a seed, of whichever kind. How often the invariants were checked.
+inline std::size_t play(std::uint64_t seed) {
+  constexpr std::array kinds{run<ElasticProgram>, run<OverflowProgram>, run<FixedProgram>, run<NullProgram>};
+  return kinds[seed % kinds.size()](seed);
+}
+
+}  // namespace lido::test::random_program
