@@ -20,7 +20,9 @@ struct PoolOptions {
   /// `Duration::max()` waits without limit. Range: 0 and more.
   Duration acquire_timeout = std::chrono::seconds{30};
 
-  /// How long one attempt to open may take; handed to the connector as `OpenInfo::deadline`. Range: more than 0.
+  /// How long one attempt to open may take; handed to the connector as `OpenInfo::deadline`. Once a connection has gone
+  /// attempts that begin beside others have a part of it, so that openers which begin to hang together do not all do so
+  /// to the end. Range: more than 0.
   Duration open_timeout = std::chrono::seconds{10};
 
   /// How long one health check may take; handed to the policy as `ConnectionInfo::deadline`, cut to the caller's own

@@ -16,6 +16,7 @@ class Fault:
 
 SLOTS = "detail/slots.hpp"
 MARKET = "detail/market.hpp"
+DEMAND = "detail/demand.hpp"
 STOCK = "detail/stock.hpp"
 CORE = "detail/core.hpp"
 LENDING = "detail/lending.hpp"
@@ -58,10 +59,10 @@ FAULTS = [
           "match(turn);  // others may be idle: the next one is woken", ""),
     Fault("leaving_waiter_swallows_the_wake", MARKET,
           "    if (before != Fate::waiting || kept_time) match(turn);\n    return true;", "    return true;"),
-    Fault("settled_wake_stays_in_flight", MARKET,
+    Fault("settled_wake_stays_in_flight", DEMAND,
           "    if (before == Fate::woken) wake_in_flight_ = false;\n    if (before == Fate::waiting)",
           "    if (before == Fate::waiting)"),
-    Fault("waiter_is_not_told", MARKET,
+    Fault("waiter_is_not_told", DEMAND,
           "if (before == Fate::waiting) turn.notify_later(waiter);", ""),
     Fault("last_of_several_waiters_is_not_told", TURN,
           "    waiter.next_notified = nullptr;\n    *last_waiter_ = &waiter;",
@@ -71,7 +72,7 @@ FAULTS = [
     Fault("two_wakes_in_flight", MARKET,
           "    if (wake_in_flight_) return;  // whoever was woken looks at the slots after this\n", ""),
     # --- order
-    Fault("head_is_overtaken_for_ever", MARKET,
+    Fault("head_is_overtaken_for_ever", DEMAND,
           "Platform::now() - head.since >= rules_.barging_limit;", "false;"),
     Fault("queue_is_last_come_first_served", MARKET,
           "in_front ? queue_.push_front(waiter) : queue_.push_back(waiter);", "queue_.push_front(waiter);"),
@@ -95,7 +96,7 @@ FAULTS = [
           "market_.queue().size() >= options_.max_waiting", "market_.queue().size() > options_.max_waiting"),
     # --- slots and connections that get lost
     Fault("failed_open_keeps_its_slot", MARKET, "    this->empty(slot, turn);\n    if (permanent", "    if (permanent"),
-    Fault("opening_is_counted_for_ever", MARKET, "    --opening_;\n    turn", "    turn"),
+    Fault("opening_is_counted_for_ever", MARKET, "    --opening_;\n    doubtful_", "    doubtful_"),
     Fault("vacant_slot_still_counts", STOCK, "    --total_;\n", ""),
     Fault("mark_of_the_last_connection_stays", STOCK, "    slot.retire = false;\n    slot.expiring", "    slot.expiring"),
     Fault("retired_connection_is_not_closed", STOCK, "    closes_.push(slot);\n", ""),
@@ -209,11 +210,15 @@ FAULTS = [
           "    if (line.last == this) line.last = before;\n", "", ("unit/async",)),
     # --- attempts that hang, and callers that open for themselves
     Fault("hung_attempt_holds_up_all", STOCK, "    if (backoff_.failing()) now.opening = 0;", "    //"),
-    Fault("hung_attempts_take_every_opener", STOCK, "rules_.open_timeout / share)", "rules_.open_timeout / 1000)"),
+    Fault("hung_attempts_take_every_opener", STOCK, "std::max(rules_.backoff_max, share_of_openers())", "rules_.backoff_max"),
+    Fault("openers_hang_in_step", STOCK, "    return std::max(left, std::min(whole, rules_.backoff_max));",
+          "    return whole;"),
+    Fault("first_opens_are_cut_short", STOCK, "if (!doubtful_ || backoff_.failing()", "if (backoff_.failing()"),
+    Fault("newcomer_sleeps_behind_those_at_work", MARKET, "next_in_line() == &waiter ? match", "&waiter == queue_.front() ? match"),
     Fault("first_attempt_is_waited_for", STOCK, "    if (opening_ == 0) return backoff_.until();\n", ""),
-    Fault("who_opens_is_handed_a_connection", MARKET,
+    Fault("who_opens_is_handed_a_connection", DEMAND,
           "    while (waiter != nullptr && waiter->busy) waiter = waiter->next;\n", ""),
-    Fault("one_opens_for_all", MARKET, "      if (call(*waiter, turn)) --missing;", "      if (call(*waiter, turn)) break;"),
+    Fault("one_opens_for_all", DEMAND, "      if (call(*waiter, turn)) --missing;", "      if (call(*waiter, turn)) break;"),
     Fault("hopeless_pool_is_waited_for", MARKET, "return hopeless ? backoff_.cause() : nullptr;", "return nullptr;"),
     Fault("failures_of_others_count", MARKET, "    turn.drop_later(backoff_.note(error));",
           "    turn.drop_later(backoff_.failed(error, false, Platform::now()));"),

@@ -19,9 +19,9 @@ struct lido::detail::Inspection {
   static auto& market_of(Chores<Connection, Growth, Health, Recycle, Platform>& chores) {
     return chores.market_;
   }
-  template <class Market>
-  static bool wake_in_flight(const Market& market) {
-    return market.wake_in_flight_;
+  template <class Slot, class Growth, class Platform>
+  static bool wake_in_flight(const Demand<Slot, Growth, Platform>& demand) {
+    return demand.wake_in_flight_;
   }
   template <class Slot, class Growth, class Platform>
   static std::size_t opening(const Stock<Slot, Growth, Platform>& stock) {

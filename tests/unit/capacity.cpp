@@ -231,8 +231,8 @@ BOOST_AUTO_TEST_CASE(a_hanging_open_blocks_nobody_else) {
         throw std::runtime_error{"timed out"};
       };
       SimulatedPool<decltype(growth)> pool{connector(ledger), growth, {}, {}, PoolOptions{.workers = workers}};
-      Threads threads;
       int served = 0;
+      Threads threads;
       for (int t = 0; t < 3; ++t) {
         threads.start([&] {
           pool.acquire(1min)->use();

@@ -617,6 +617,48 @@ BOOST_AUTO_TEST_CASE(a_prober_that_hangs_does_not_keep_a_server_that_is_back_fro
   });
 }
 
+BOOST_AUTO_TEST_CASE(openers_that_begin_to_hang_together_do_not_do_so_until_the_same_moment) {
+  calmly([] {
+    Ledger ledger;
+    bool away = false;
+    ledger.on_open = [&](const OpenInfo& info) {
+      if (!away) return;
+      sim::self->world->block(info.deadline);
+      throw std::runtime_error{"no answer"};
+    };
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 8}};
+    pool.wait_until_ready(1s);
+    std::vector<SimulatedPool<FixedSize>::Lease> leases;
+    for (int i = 0; i < 8; ++i) leases.push_back(pool.acquire());
+    away = true;
+    const TimePoint begun = sim::Platform::now();
+    for (auto& lease : leases) lease.discard();  // the server stopped to answer, and all of them were lost
+    Threads threads;
+    threads.start([&] { (void)pool.acquire(1min); });
+    sim::sleep_for(3500ms);
+    BOOST_TEST(pool.statistics().now.opening == 4U);
+    away = false;
+    threads.join();
+    // Four may open at a time, each for a quarter of ten seconds longer than the one before.
+    BOOST_TEST((sim::Platform::now() - begun <= 5001ms));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_first_opens_have_the_whole_time) {
+  calmly([] {
+    Ledger ledger;
+    std::vector<Duration> allowed;
+    ledger.on_open = [&](const OpenInfo& info) {
+      allowed.push_back(info.deadline - sim::Platform::now());
+      sim::sleep_for(9s);
+    };
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 8}};
+    pool.wait_until_ready(1min);
+    BOOST_TEST(pool.statistics().open_failures == 0U);
+    BOOST_TEST((allowed == std::vector<Duration>(8, 10s)));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_thread_that_would_wait_for_itself_can_be_refused_at_once) {
   calmly([] {
     Ledger ledger;

@@ -76,15 +76,17 @@ class Chores : public Shared {
     std::exception_ptr failure;
     bool permanent = false;
     bool made = false;
+    Duration allowed{};
     {
       const Turn lock = turn();
+      allowed = market_.time_to_open();
       slot.id.store(++last_id_, std::memory_order_relaxed);
       slot.spread.store(std::uniform_real_distribution<double>{}(random_), std::memory_order_relaxed);
     }
     try {
       std::optional<EitherStop> either;
       if (asker.stop != nullptr && asker.stop->stop_possible()) either.emplace(closing_.get_token(), *asker.stop);
-      const OpenInfo info{.deadline = std::min(asker.deadline, saturating_add(begun, options_.open_timeout)),
+      const OpenInfo info{.deadline = std::min(asker.deadline, saturating_add(begun, allowed)),
                           .id = slot.id.load(std::memory_order_relaxed),
                           .stop = either ? either->source.get_token() : closing_.get_token()};
       connector_(slot, info);

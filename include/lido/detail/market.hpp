@@ -6,42 +6,36 @@
 #include <exception>
 #include <utility>
 
-#include <lido/detail/stock.hpp>
-#include <lido/detail/wait_queue.hpp>
+#include <lido/detail/demand.hpp>
 
 namespace lido::detail {
 
-// The invariant, true whenever the lock is free: nobody waits, or the market is suspended or closed, or one waiter has
-// been woken and has yet to look, or else no slot is idle and every lent slot is recalled. So no waiter sleeps beside
-// an idle connection, and whoever gives one back comes by here.
+// The invariant, true whenever the lock is free: nobody waits but those at work on a connection of their own, or the
+// market is suspended or closed, or one waiter has been woken and has yet to look, or else no slot is idle and every
+// lent slot is recalled. So no waiter sleeps beside an idle connection, and whoever gives one back comes by here.
 template <class Slot, GrowthPolicy Growth, class Platform>
-class Market : public Stock<Slot, Growth, Platform> {
-  using Base = Stock<Slot, Growth, Platform>;
+class Market : public Demand<Slot, Growth, Platform> {
+  using Base = Demand<Slot, Growth, Platform>;
 
  public:
-  using typename Base::Turn;
-  using Waiter = detail::Waiter<Slot>;
   using Base::Base;
   using Base::inline_work;
   using Base::invalidate;
   using Base::retire;
-  using Base::retry_at;
   using Base::wake_watchers;
+  using Base::watch;
+  using typename Base::Turn;
+  using typename Base::Waiter;
 
   [[nodiscard]] typename Platform::Mutex& mutex() noexcept { return mutex_; }
 
   // Everything below needs the lock.
-  [[nodiscard]] const WaitQueue<Slot>& queue() const noexcept { return queue_; }
   [[nodiscard]] PoolCounts counts() noexcept {
     PoolCounts counts = count_slots(slots_);
     counts.waiting = queue_.size();
     return counts;
   }
-  // Without workers: until when this waiter may sleep before it has to look at the back-off.
-  [[nodiscard]] TimePoint keeps_time_until(const Waiter& waiter) const noexcept {
-    return timekeeper_ == &waiter ? retry_at() : TimePoint::max();
-  }
-  // Without workers: the waiter slept until then.
+  // Without workers: the waiter slept for as long as it keeps time.
   void try_again(const Waiter& waiter, Turn& turn) noexcept {
     if (timekeeper_ == &waiter) timekeeper_ = nullptr;
     grow(turn);
@@ -50,11 +44,10 @@ class Market : public Stock<Slot, Growth, Platform> {
   // --- demand -----------------------------------------------------------------------------------------------------
 
   void line_up(Waiter& waiter, bool in_front, Turn& turn) noexcept {
-    const bool first = queue_.empty();
     in_front ? queue_.push_front(waiter) : queue_.push_back(waiter);
     watch(waiter, turn);
-    // Behind others the invariant holds already, and no pass over the slots is due.
-    first ? match(turn) : grow(turn);
+    // Behind others that are not at work the invariant holds already, and no pass over the slots is due.
+    next_in_line() == &waiter ? match(turn) : grow(turn);
   }
 
   // The waiter that was woken looks for a slot. False: it stays where it stood, and every lent slot is recalled.
@@ -71,30 +64,16 @@ class Market : public Stock<Slot, Growth, Platform> {
     return true;
   }
 
-  // Has an eye on the deadline of one that is not a thread, until it is dequeued or `unwatch`.
-  void watch(Waiter& waiter, Turn& turn) noexcept {
-    if (waiter.at == TimePoint::max()) return;
-    deadlines_.add(waiter);
-    if (waiter.at < alarm_due_)
-      if (Sleeper<Platform>* const alarm = alarm_.pop()) turn.wake_later(*alarm);
-  }
-  void unwatch(Waiter& waiter) noexcept { deadlines_.remove(waiter); }
   // Lets those go whose time is over. The first of them that waits elsewhere than in the queue is returned instead, and
   // there may be more.
   Waiter* expire(TimePoint now, Turn& turn) noexcept {
     while (deadlines_.first() != nullptr && deadlines_.next() <= now) {
-      Waiter& late = static_cast<Waiter&>(*deadlines_.first());
+      auto& late = static_cast<Waiter&>(*deadlines_.first());
       if (!late.queued) return &late;
       leave(late, Fate::abandoned, false, turn);
     }
     return nullptr;
   }
-  // Whoever calls `expire` rests until then, or until an earlier deadline comes.
-  TimePoint set_alarm(Sleeper<Platform>& sleeper) noexcept {
-    alarm_.push(sleeper);
-    return alarm_due_ = deadlines_.next();
-  }
-  [[nodiscard]] Sleepers<Platform>& alarm() noexcept { return alarm_; }
 
   // Takes a waiter out of the queue unless its fate is settled. `by_itself`: it is not told, since it knows.
   bool leave(Waiter& waiter, Fate fate, bool by_itself, Turn& turn) noexcept {
@@ -131,11 +110,12 @@ class Market : public Stock<Slot, Growth, Platform> {
 
   void opened(Slot& slot, Turn& turn) noexcept {
     --opening_;
+    doubtful_ = false;
     turn.drop_later(backoff_.succeeded());
     // While the pool is suspended it may lie idle for as long as a server takes to restart.
     slot.fresh.store(!queue_.empty() && !suspended_, std::memory_order_relaxed);
     supply(slot, turn);
-    grow(turn);
+    match(turn);  // whoever opened it looks for another now, if this one is to go already
     wake_watchers(turn);
   }
 
@@ -195,19 +175,6 @@ class Market : public Stock<Slot, Growth, Platform> {
       timekeeper_ = call_one(turn);
   }
 
-  // Without workers: a waiter is about to do a job. False: its fate is settled, so that it has no need to.
-  bool begin_work(Waiter& waiter) noexcept {
-    waiter.busy = waiter.fate.load(std::memory_order_relaxed) == Fate::waiting;
-    return waiter.busy;
-  }
-
-  // Without workers: a thread that does not wait for a connection does what is queued until `end_help`.
-  void begin_help() noexcept { ++helpers_; }
-  void end_help(Turn& turn) noexcept {
-    --helpers_;
-    if (nobody_opens()) this->drop_queued_opens(turn);
-  }
-
   // --- administration ---------------------------------------------------------------------------------------------
 
   // The slots that `growth` needs must have been added (`slots().grow_to`).
@@ -237,7 +204,6 @@ class Market : public Stock<Slot, Growth, Platform> {
   }
 
  private:
-  friend struct Inspection;
   // Gives the caller's slot to the head of the queue, or publishes it and wakes the head to compete for it. Handing it
   // over keeps the order; publishing it keeps it busy while the head wakes up. At most one wake is in flight. The head
   // is the first who is not at work on a connection of its own, which may hang.
@@ -264,13 +230,6 @@ class Market : public Stock<Slot, Growth, Platform> {
     settle(head, Fate::woken, turn);
   }
 
-  // The oldest waiter who is not at work, or null.
-  [[nodiscard]] Waiter* next_in_line() const noexcept {
-    Waiter* waiter = queue_.front();
-    while (waiter != nullptr && waiter->busy) waiter = waiter->next;
-    return waiter;
-  }
-
   void take(Waiter& waiter, Slot& slot) noexcept {
     waiter.slot = &slot;
     // While others wait this slot has to come back by the lock. Relaxed: the notification orders it for the new owner.
@@ -281,67 +240,29 @@ class Market : public Stock<Slot, Growth, Platform> {
   // Release: whoever claims it by compare-exchange sees what was done to the connection.
   static void publish(Slot& slot) noexcept { slot.state.store(SlotState::idle, std::memory_order_release); }
 
-  // Changes a fate, and tells the waiter unless a call is on its way to it already.
-  void settle(Waiter& waiter, Fate fate, Turn& turn) noexcept {
-    const Fate before = waiter.fate.load(std::memory_order_relaxed);
-    waiter.fate.store(fate, std::memory_order_release);
-    if (before == Fate::woken) wake_in_flight_ = false;
-    if (before == Fate::waiting) turn.notify_later(waiter);
-  }
-
-  [[nodiscard]] bool overdue(const Waiter& head) const noexcept {
-    return rules_.barging_limit == Duration::zero() || Platform::now() - head.since >= rules_.barging_limit;
-  }
-
-  // Without workers waiting threads open for themselves: one is called for each open that is queued, so that none waits
-  // for another's.
-  void call_openers(Turn& turn) noexcept {
-    std::size_t missing = this->opens().size();
-    for (Waiter* waiter = queue_.front(); waiter != nullptr && missing > 0; waiter = waiter->next)
-      if (call(*waiter, turn)) --missing;
-  }
-  // One of them keeps time for the back-off: who was called.
-  Waiter* call_one(Turn& turn) noexcept {
-    Waiter* waiter = queue_.front();
-    while (waiter != nullptr && !call(*waiter, turn)) waiter = waiter->next;
-    return waiter;
-  }
-  // Whether it is called now, or was before.
-  bool call(Waiter& waiter, Turn& turn) noexcept {
-    if (waiter.fate.load(std::memory_order_relaxed) == Fate::called) return true;
-    if (!waiter.thread || waiter.busy) return false;
-    settle(waiter, Fate::called, turn);
-    return true;
-  }
-
-  // Without workers an open that is queued while nobody waits or helps would stay queued, and count.
-  [[nodiscard]] bool nobody_opens() const noexcept { return inline_work() && queue_.empty() && helpers_ == 0; }
-
-  void dequeue(Waiter& waiter, Turn& turn) noexcept {
-    queue_.remove(waiter);
-    deadlines_.remove(waiter);
-    if (timekeeper_ == &waiter) timekeeper_ = nullptr;
-    if (nobody_opens()) this->drop_queued_opens(turn);
-  }
+  using Base::call_one;
+  using Base::call_openers;
+  using Base::dequeue;
+  using Base::next_in_line;
+  using Base::nobody_opens;
+  using Base::overdue;
+  using Base::settle;
 
   using Base::backoff_;
   using Base::closed_;
+  using Base::deadlines_;
+  using Base::doubtful_;
   using Base::growth_;
   using Base::opening_;
   using Base::plan_;
+  using Base::queue_;
   using Base::retry_;
-  using Base::rules_;
   using Base::slots_;
   using Base::suspended_;
+  using Base::timekeeper_;
+  using Base::wake_in_flight_;
 
   typename Platform::Mutex mutex_;
-  WaitQueue<Slot> queue_;
-  Deadlines deadlines_;           // of those that wait and are not threads
-  Sleepers<Platform> alarm_;      // who calls `expire`, if it is asleep
-  TimePoint alarm_due_{};         // and until when
-  Waiter* timekeeper_ = nullptr;  // without workers: who tries again after the back-off
-  std::size_t helpers_ = 0;
-  bool wake_in_flight_ = false;
 };
 
 }  // namespace lido::detail

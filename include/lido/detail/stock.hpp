@@ -56,6 +56,17 @@ class Stock {
   [[nodiscard]] Sleepers<Platform>& workers() noexcept { return workers_; }
   [[nodiscard]] Sleepers<Platform>& watchers() noexcept { return watchers_; }
 
+  // How long the open that begins now may take. Since a connection has gone the server may be away without saying so:
+  // then those that begin beside others end sooner, each at another time, so that they do not all hang until the last
+  // moment. While opening fails they begin one by one instead.
+  [[nodiscard]] Duration time_to_open() const noexcept {
+    const Duration whole = rules_.open_timeout;
+    if (!doubtful_ || backoff_.failing() || inline_work()) return whole;
+    const std::size_t others = std::min(opening_ - opens_.size(), rules_.openers) - 1;
+    const Duration left = whole - share_of_openers() * static_cast<Duration::rep>(others);
+    return std::max(left, std::min(whole, rules_.backoff_max));
+  }
+
   // Whether there is a connection, and the growth policy misses none but for callers.
   [[nodiscard]] bool satisfied() noexcept {
     PoolCounts open = count_slots(slots_);
@@ -70,6 +81,7 @@ class Stock {
   // The connection in the caller's slot is to be closed.
   void retire(Slot& slot, Turn& turn) noexcept {
     slot.state.store(SlotState::closing, std::memory_order_relaxed);  // the lock orders it for whoever closes
+    doubtful_ = true;
     ++closing_;
     closes_.push(slot);
     wake_worker(turn);
@@ -157,9 +169,10 @@ class Stock {
   // that the server is back; but it leaves time for as many as there are openers to hang, so that one is always free.
   [[nodiscard]] TimePoint next_attempt() const noexcept {
     if (opening_ == 0) return backoff_.until();
-    const auto share = static_cast<Duration::rep>(std::max<std::size_t>(rules_.openers, 1));
-    return std::max(backoff_.until(),
-                    saturating_add(last_attempt_, std::max(rules_.backoff_max, rules_.open_timeout / share)));
+    return std::max(backoff_.until(), saturating_add(last_attempt_, std::max(rules_.backoff_max, share_of_openers())));
+  }
+  [[nodiscard]] Duration share_of_openers() const noexcept {
+    return rules_.open_timeout / static_cast<Duration::rep>(std::max<std::size_t>(rules_.openers, 1));
   }
 
   // The caller's slot has no connection any more.
@@ -203,6 +216,7 @@ class Stock {
   Backoff backoff_;
   std::size_t opening_ = 0;
   TimePoint last_attempt_{};  // when the last open was begun
+  bool doubtful_ = false;     // a connection has gone since the last open that succeeded
   bool retry_ = false;        // growth is wanted and held back by the back-off
   bool suspended_ = false;
   bool closed_ = false;
