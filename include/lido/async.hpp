@@ -80,7 +80,7 @@ class AcquireOperation : private Core::Request, private detail::Resumption {
     self.call(std::move(failure), std::move(lease));
   }
   // Out of the operation, which may end meanwhile.
-  void call(std::exception_ptr failure, Lease lease) noexcept {
+  void call(std::exception_ptr&& failure, Lease&& lease) noexcept {
     Callback callback = std::move(callback_);
     std::invoke(std::move(callback), std::move(failure), std::move(lease));
   }

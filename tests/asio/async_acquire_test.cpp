@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_handler_runs_on_its_executor_and_neither_within_the_call_
   std::ptrdiff_t live_in_handler = -1;
   const auto ask = [&] {
     lido::asio::async_acquire(
-        pool, 10s, Handler{loop.get_executor(), Counting<int>{live}, [&](std::exception_ptr error, ThingLease) {
+        pool, 10s, Handler{loop.get_executor(), Counting<int>{live}, [&](const std::exception_ptr& error, ThingLease) {
                              BOOST_TEST((error == nullptr));
                              threads.push_back(std::this_thread::get_id());
                              live_in_handler = live;
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(a_loop_runs_as_long_as_somebody_waits) {
   ThingLease lent = pool.acquire();
   bool served = false;
   lido::asio::async_acquire(pool, 10s,
-                            net::bind_executor(loop, [&](std::exception_ptr, ThingLease) { served = true; }));
+                            net::bind_executor(loop, [&](const std::exception_ptr&, ThingLease) { served = true; }));
   std::jthread later{[&] {
     BOOST_TEST(eventually([&] { return pool.statistics().now.waiting == 1; }));
     lent.release();

@@ -1,10 +1,9 @@
 // Many coroutines in one thread: what it costs, what goes wrong around them, and that nothing holds up their loop.
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
+#include <ctime>
 #include <exception>
 #include <filesystem>
 #include <iterator>

@@ -2,7 +2,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -59,8 +59,12 @@ class Service {
     const std::string command = "curl -s -m 8 -w '\\n%{http_code}' http://127.0.0.1:" + port_ + page;
     std::FILE* const pipe = ::popen(command.c_str(), "r");
     std::string text;
-    for (std::array<char, 4096> buffer; const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe);)
+    std::array<char, 4096> buffer;
+    std::size_t count = 0;
+    do {
+      count = std::fread(buffer.data(), 1, buffer.size(), pipe);
       text.append(buffer.data(), count);
+    } while (count > 0);
     ::pclose(pipe);
     return text;
   }

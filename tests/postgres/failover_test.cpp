@@ -10,6 +10,7 @@
 #include <lido/postgres/session.hpp>
 #include <postgres/server.hpp>
 
+using namespace lido;
 using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;

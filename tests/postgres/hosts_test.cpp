@@ -13,6 +13,7 @@
 #include <postgres/server.hpp>
 #include <support/fault_proxy.hpp>
 
+using namespace lido;
 using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;

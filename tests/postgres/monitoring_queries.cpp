@@ -12,6 +12,7 @@
 #include <lido/postgres/session.hpp>
 #include <postgres/server.hpp>
 
+using namespace lido;
 using namespace lido::postgres;
 using namespace lido::test;
 using namespace std::chrono_literals;
@@ -174,7 +175,6 @@ BOOST_AUTO_TEST_CASE(long_running_shows_a_transaction_beyond_its_limit_and_none_
 BOOST_AUTO_TEST_CASE(connection_budget_counts_what_an_application_has_and_what_is_left) {
   postgres::Pool pool{server().conninfo(), {.pool_size = 3, .max_overflow = 0, .application_name = "budget"}};
   Connection operations = connect();
-  std::optional<long> free;
   for (long connections = 1; connections <= 3; ++connections) {
     std::vector<postgres::Pool::Lease> leases;
     for (long i = 0; i < connections; ++i) leases.push_back(pool.acquire());

@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(an_executor_or_a_callback_that_throws_ends_the_program) {
   BOOST_TEST(terminates([] {
                Pool pool{[] { return Mute{}; }, FixedSize{.size = 1}};
                pool.wait_until_ready(10s);
-               auto operation = pool.async_acquire(10s).connect([](auto, auto) { throw std::runtime_error{"no"}; });
+               auto operation = pool.async_acquire(10s).connect([](auto&&...) { throw std::runtime_error{"no"}; });
                operation.start();
              }) == 7);
 }

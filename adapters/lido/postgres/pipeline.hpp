@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,7 +49,7 @@ class PipelineError : public QueryError {
       : QueryError{"statement [" + std::to_string(index) + "] of a pipeline of " + std::to_string(size) + " (" +
                        diagnostics.statement + "): " + diagnostics.message + "; " +
                        std::to_string(index < size ? size - index - 1 : 0) + " behind it were not run",
-                   diagnostics},
+                   std::move(diagnostics)},
         index_{index},
         before_{std::make_shared<const std::vector<Result>>(std::move(before))} {}
 
@@ -66,16 +67,15 @@ namespace detail {
 
 /// The results of a pipeline that has run. Throws `PipelineError`.
 [[nodiscard]] inline std::vector<Result> results_of(Pipelining& pipelining, Pipeline& pipeline) {
-  const bool failed = pipelining.error().has_value();
-  const std::size_t count = failed ? pipelining.failed_statement() : pipeline.size();
+  std::optional<Diagnostics>& error = pipelining.error();
+  const std::size_t count = error ? pipelining.failed_statement() : pipeline.size();
   std::vector<Result> results;
   results.reserve(count);
   for (std::size_t i = 0; i < count; ++i) results.emplace_back(std::move(pipelining.results()[i]));
-  if (!failed) return results;
-  Diagnostics error = *std::move(pipelining.error());
+  if (!error) return results;
   // An error at the very end, as of a deferred constraint, is that of the implicit COMMIT.
-  error.statement = count < pipeline.size() ? without_passwords(pipeline.statements()[count].sql) : "COMMIT";
-  throw PipelineError{count, std::move(results), pipeline.size(), std::move(error)};
+  error->statement = count < pipeline.size() ? without_passwords(pipeline.statements()[count].sql) : "COMMIT";
+  throw PipelineError{count, std::move(results), pipeline.size(), *std::move(error)};
 }
 
 }  // namespace detail

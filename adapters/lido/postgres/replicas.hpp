@@ -36,7 +36,7 @@ class ReadWritePools {
   /// `prefer-standby` in the second; then both pools find their servers again after a fail-over. Throws as the
   /// constructor of `Pool` does, and `InvalidOption`.
   ReadWritePools(const std::string& primary, const std::string& standbys, const ReadWriteOptions& options = {})
-      : patience_{checked(options).patience},
+      : patience_{checked(options.patience)},
         writes_{primary, options.writes},
         reads_{standbys, bounded(options.reads)} {}
 
@@ -88,10 +88,9 @@ class ReadWritePools {
   [[nodiscard]] Reads reads() noexcept { return Reads{*this}; }
 
  private:
-  [[nodiscard]] static const ReadWriteOptions& checked(const ReadWriteOptions& options) {
-    if (options.patience < Duration::zero())
-      throw InvalidOption{"ReadWriteOptions::patience", "a duration of zero or more"};
-    return options;
+  [[nodiscard]] static Duration checked(Duration patience) {
+    if (patience < Duration::zero()) throw InvalidOption{"ReadWriteOptions::patience", "a duration of zero or more"};
+    return patience;
   }
   [[nodiscard]] static Options bounded(Options options) {
     if (options.max_lag == Duration::max()) options.max_lag = std::chrono::seconds{1};

@@ -65,7 +65,7 @@ class Stream {
 
   /// The present row, as `*begin()`.
   [[nodiscard]] auto value() const {
-    const Row row{{rows_.get(), nullptr}, at_};
+    Row row{{rows_.get(), nullptr}, at_};
     if constexpr (sizeof...(T) == 0) {
       return row;
     } else {

@@ -107,9 +107,9 @@ class Acquiring final : public WaitingRoom::Guest {
   static void complete(Owned<Acquiring> self) {
     std::exception_ptr error = std::move(self->error_);
     Lease lease = std::move(self->lease_);
-    if (error == nullptr && !lease) {
+    if (std::optional<Awaiter>& awaiter = self->awaiter_; awaiter && error == nullptr && !lease) {
       try {
-        lease = self->awaiter_->await_resume();
+        lease = awaiter->await_resume();
       } catch (...) {
         error = std::current_exception();
       }

@@ -56,7 +56,7 @@ auto initiate(Initiation initiation, Token&& token) {
 }
 
 template <class Handler, class... T>
-void invoke_handler(Handler&& handler, std::exception_ptr error, T... value) {
+void invoke_handler(Handler&& handler, std::exception_ptr&& error, T... value) {
   if constexpr (std::is_invocable_v<Handler, std::exception_ptr, T...>)
     std::forward<Handler>(handler)(std::move(error), std::move(value)...);
   else if constexpr (sizeof...(T) == 0)

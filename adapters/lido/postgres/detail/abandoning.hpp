@@ -18,13 +18,13 @@ class Abandoning {
  public:
   explicit Abandoning(Reply& reply) noexcept : reply_{reply} {}
 
-  [[nodiscard]] int socket() const noexcept { return asking() ? cancel_->socket() : reply_.socket(); }
+  [[nodiscard]] int socket() const noexcept { return cancel_ && !asked_ ? cancel_->socket() : reply_.socket(); }
   [[nodiscard]] Need step() {
     // An answer that has come already costs nothing to read: twice, as only the second time looks at the socket.
     if (!cancel_ && (finished() || finished())) return Need::nothing;
     while (!given_up_ && !reply_.complete()) {
       if (!cancel_) cancel_.emplace(reply_.channel().raw());
-      if (asking()) {
+      if (!asked_) {
         if (const Need need = cancel_->step(); need != Need::nothing) return need;
         asked_ = true;
         if (!cancel_->delivered()) give_up(Wake::timed_out);
@@ -43,7 +43,6 @@ class Abandoning {
   }
 
  private:
-  [[nodiscard]] bool asking() const noexcept { return cancel_ && !asked_; }
   [[nodiscard]] bool finished() { return drain() == Need::nothing && reply_.complete(); }
   // `Need::nothing`: complete, or enough is read to tell that nobody has heard of a cancel.
   [[nodiscard]] Need drain() {

@@ -43,7 +43,7 @@ class Committing {
     within([&] { script_.emplace(connection.channel(), "COMMIT"); });
   }
 
-  [[nodiscard]] int socket() const noexcept { return script_->socket(); }
+  [[nodiscard]] int socket() const noexcept { return socket_of(script_); }
   [[nodiscard]] Need step() {
     Need need = Need::nothing;
     within([&] {
@@ -101,7 +101,7 @@ class RollingBack {
       within([&] { script_.emplace(connection.channel(), "ROLLBACK"); });
   }
 
-  [[nodiscard]] int socket() const noexcept { return script_->socket(); }
+  [[nodiscard]] int socket() const noexcept { return socket_of(script_); }
   [[nodiscard]] Need step() noexcept {
     Need need = Need::nothing;
     within([&] {

@@ -80,9 +80,11 @@ class Running {
     if (!pipeline_.empty()) pipelining_.emplace(channel, pipeline_.statements());
   }
 
-  [[nodiscard]] int socket() const noexcept { return pipelining_->socket(); }
+  [[nodiscard]] int socket() const noexcept { return socket_of(pipelining_); }
   [[nodiscard]] Need step() { return pipelining_ ? pipelining_->step() : Need::nothing; }
-  [[noreturn]] void give_up(Wake why) { pipelining_->give_up(why); }
+  void give_up(Wake why) {
+    if (pipelining_) pipelining_->give_up(why);
+  }
   [[nodiscard]] std::vector<Result> outcome() {
     return pipelining_ ? results_of(*pipelining_, pipeline_) : std::vector<Result>{};
   }
@@ -128,7 +130,7 @@ class Trying {
     within([&] { return make(operation_), Need::nothing; });
   }
 
-  [[nodiscard]] int socket() const noexcept { return operation_->socket(); }
+  [[nodiscard]] int socket() const noexcept { return socket_of(operation_); }
   [[nodiscard]] Need step() {
     return within([&] { return operation_ ? operation_->step() : Need::nothing; });
   }

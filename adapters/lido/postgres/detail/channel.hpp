@@ -54,7 +54,7 @@ class Channel {
       if (nowhere >= 0) ::close(nowhere);
     } else if (!usable()) {
       // A pooler between here and the server forgets whom to cancel as soon as this connection ends.
-      if (cancelling_) wait_for_cancel();
+      if (cancelling_) wait_for_end(*cancelling_);
       ::shutdown(socket, SHUT_RDWR);  // so that the goodbye cannot wait for a peer that is gone
     }
   }
@@ -174,10 +174,10 @@ class Channel {
     return {.message = message, .statement = without_passwords(sql)};
   }
 
-  void wait_for_cancel() noexcept {
+  static void wait_for_end(const Cancelling& request) noexcept {
     try {
       const Until soon{saturating_add(Clock::now(), std::chrono::milliseconds{100})};
-      static_cast<void>(wait_for(cancelling_->socket(), Need::readable, soon));
+      static_cast<void>(wait_for(request.socket(), Need::readable, soon));
     } catch (const std::exception&) {  // no poll(2), no patience
     }
   }

@@ -30,7 +30,7 @@ class ConnectingInTurn {
   ConnectingInTurn(const ConnectingInTurn&) = delete;
   ConnectingInTurn& operator=(const ConnectingInTurn&) = delete;
 
-  [[nodiscard]] int socket() const noexcept { return attempt_->socket(); }
+  [[nodiscard]] int socket() const noexcept { return socket_of(attempt_); }
   /// When the present host has had its share.
   [[nodiscard]] TimePoint due() const noexcept { return due_; }
 
@@ -38,9 +38,11 @@ class ConnectingInTurn {
   [[nodiscard]] Need step() {
     for (;;) {
       try {
-        if (!attempt_) begin();
-        if (due_ < deadline_ && Clock::now() >= due_) attempt_->give_up(Wake::timed_out);
-        return attempt_->step();
+        Connecting& attempt = present();
+        if (due_ < deadline_ && Clock::now() >= due_) attempt.give_up(Wake::timed_out);
+        const Need need = attempt.step();
+        if (need == Need::nothing) connection_ = attempt.take();
+        return need;
       } catch (const PermanentConnectError& error) {
         note(error);
         if (next_ == hosts_.size()) fail();
@@ -54,7 +56,7 @@ class ConnectingInTurn {
 
   [[noreturn]] void give_up(Wake why) {
     try {
-      attempt_->give_up(why);
+      present().give_up(why);
     } catch (const ConnectError& error) {
       note(error);
       for_good_ = false;
@@ -63,10 +65,12 @@ class ConnectingInTurn {
   }
 
   /// The connection, once a step has returned `Need::nothing`.
-  [[nodiscard]] ConnectionHandle take() noexcept { return attempt_->take(); }
+  [[nodiscard]] ConnectionHandle take() noexcept { return std::move(connection_); }
 
  private:
-  void begin() {
+  // The attempt at the present host, or else, begun here, at the next.
+  Connecting& present() {
+    if (attempt_) return *attempt_;
     const TimePoint now = Clock::now();
     const auto left = static_cast<Duration::rep>(hosts_.size() - next_);
     due_ = deadline_ == TimePoint::max() ? deadline_ : now + std::max((deadline_ - now) / left, Duration::zero());
@@ -74,7 +78,7 @@ class ConnectingInTurn {
     // As libpq has it where it blocks: for each host.
     if (const std::optional<Duration> limit = host.connect_timeout())
       due_ = std::min(due_, saturating_add(now, *limit));
-    attempt_.emplace(host);
+    return attempt_.emplace(host);
   }
 
   // The present host will not do.
@@ -96,6 +100,7 @@ class ConnectingInTurn {
   const std::vector<ConnectionString> hosts_;
   const TimePoint deadline_;
   std::optional<Connecting> attempt_;
+  ConnectionHandle connection_;
   std::size_t next_ = 0;
   TimePoint due_ = TimePoint::max();
   Diagnostics said_;

@@ -39,21 +39,22 @@ class Drive : private Waiter {
   Drive(R& reactor, Until until, Make make, Done done)
       : reactor_{reactor}, until_{std::move(until)}, make_{std::move(make)}, done_{done} {}
   ~Drive() {
-    if (!waits_) return;
+    if (under_way_ == nullptr) return;
+    Operation& operation = *under_way_;
     finish();
     try {
-      operation_->give_up(Wake::stopped);  // the server may stop working on it
-    } catch (...) {                        // nobody wants to know
+      operation.give_up(Wake::stopped);  // the server may stop working on it
+    } catch (...) {                      // nobody wants to know
     }
   }
 
   /// True: it waits, and `done` will be called. False: it has ended.
   [[nodiscard]] bool begin() noexcept {
-    waits_ = true;  // once it does, another thread of the loop may end it
     try {
       if (until_.stop.stop_possible()) on_stop_.emplace(until_.stop, Stop{*this});
-      operation_.emplace(InPlace{make_});
-      if (go_on(Wake::ready)) return true;
+      under_way_ = &operation_.emplace(InPlace{make_});
+      // Once it waits, another thread of the loop may end it.
+      if (go_on(*under_way_, Wake::ready)) return true;
     } catch (...) {
       error_ = std::current_exception();
     }
@@ -66,7 +67,8 @@ class Drive : private Waiter {
 
   /// What came of it; throws what the operation threw. Once.
   [[nodiscard]] Result take() {
-    if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
+    // Without an operation there is an error: what making it threw.
+    if (!operation_ || error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
     return operation_->outcome();
   }
 
@@ -84,7 +86,7 @@ class Drive : private Waiter {
   void wake(Wake how) noexcept override {
     try {
       if (how == Wake::stopped) reactor_.cancel(*this);
-      if (go_on(how)) return;
+      if (go_on(*under_way_, how)) return;
     } catch (...) {
       error_ = std::current_exception();
     }
@@ -93,12 +95,12 @@ class Drive : private Waiter {
   }
 
   // True: it waits.
-  bool go_on(Wake how) {
+  bool go_on(Operation& operation, Wake how) {
     for (;;) {
-      if (how != Wake::ready) operation_->give_up(how);
-      const Need need = operation_->step();
+      if (how != Wake::ready) operation.give_up(how);
+      const Need need = operation.step();
       if (need == Need::nothing) return false;
-      const int socket = operation_->socket();
+      const int socket = operation.socket();
       how = Wake::ready;
       if (socket < 0 && !is_pause) continue;  // it is closed: whoever looks at it finds out
       if (until_.deadline == TimePoint::max() || Clock::now() < until_.deadline) {
@@ -112,7 +114,7 @@ class Drive : private Waiter {
   void finish() noexcept {
     on_stop_.reset();
     reactor_.cancel(*this);
-    waits_ = false;
+    under_way_ = nullptr;
   }
 
   static constexpr bool is_pause = requires { Operation::pauses; };
@@ -124,7 +126,7 @@ class Drive : private Waiter {
   std::exception_ptr error_;
   std::optional<Operation> operation_;
   std::optional<std::stop_callback<Stop>> on_stop_;
-  bool waits_ = false;
+  Operation* under_way_ = nullptr;  // null before it begins and when it is over
 };
 
 }  // namespace lido::postgres::detail

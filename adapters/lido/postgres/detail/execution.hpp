@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,7 @@
 #include <lido/postgres/detail/reply.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/detail/wait.hpp>
+#include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
 
@@ -111,8 +113,9 @@ class Execution {
 
   // The server refused to run what was prepared: it has done nothing.
   [[nodiscard]] bool is_stale() {
-    if (!reply_.error()) return false;
-    const std::string& state = reply_.error()->sqlstate;
+    const std::optional<Diagnostics>& error = reply_.error();
+    if (!error) return false;
+    const std::string& state = error->sqlstate;
     if (state != "26000" && !(state == "0A000" && reply_.raised_by() == "RevalidateCachedQuery")) return false;
     reply_.channel().statements().retire(*entry_);
     return reply_.channel().transaction() == PQTRANS_IDLE;

@@ -115,8 +115,8 @@ class SplitString {
     if (quoted) ++at;
     std::string value;
     while (at < text.size() && (quoted ? text[at] != '\'' : !is_space(text[at]))) {
-      if (text[at] == '\\' && ++at == text.size()) break;
-      value += text[at++];
+      if (text[at] == '\\') ++at;
+      if (at < text.size()) value += text[at++];
     }
     if (!quoted) return value;
     if (at == text.size()) return std::nullopt;

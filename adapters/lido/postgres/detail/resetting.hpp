@@ -30,7 +30,10 @@ class Resetting {
       if (!go_on()) return Need::nothing;
     }
   }
-  [[noreturn]] void give_up(Wake why) { exchange_->give_up(why); }
+  void give_up(Wake why) {
+    stage_ = Stage::refused;
+    if (exchange_) exchange_->give_up(why);
+  }
 
   /// Before the first step: whether there is something to ask the server for.
   [[nodiscard]] bool asks_server() const noexcept {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <limits>
+#include <optional>
 #include <system_error>
 
 #include <lido/facts.hpp>
@@ -24,6 +25,12 @@ enum class Need : unsigned char {
 };
 
 enum class Wake : unsigned char { ready, timed_out, stopped };
+
+/// The socket of an operation that is there as long as there is something to wait for; -1, as if closed, without it.
+template <class Operation>
+[[nodiscard]] int socket_of(const std::optional<Operation>& operation) noexcept {
+  return operation ? operation->socket() : -1;
+}
 
 /// Milliseconds until `deadline` for poll(2), rounded up so that a wait never ends early; -1 for no deadline.
 [[nodiscard]] inline int milliseconds_until(TimePoint deadline, TimePoint now) noexcept {
