@@ -100,14 +100,16 @@ Statistics named(std::string name) {
 }
 
 BOOST_AUTO_TEST_CASE(shows_the_figures_of_its_pools_to_a_scraper) {
-  const auto collector = std::make_shared<Collector>();
-  ::prometheus::Exposer exposer{"127.0.0.1:0", 1};
-  exposer.RegisterCollectable(collector);
-
   TokenPool orders{[] { return Token{}; }, FixedSize{2}, {}, {}, {.name = "orders"}};
   TokenPool users{[] { return Token{}; }, FixedSize{3}, {}, {}, {.name = "users"}};
-  const auto orders_registration = collector->add(orders);
+  // [metrics]
+  ::prometheus::Exposer exposer{"127.0.0.1:0", 1};  // serves /metrics
+  const auto collector = std::make_shared<lido::prometheus::Collector>();
+  exposer.RegisterCollectable(collector);
+
+  const auto orders_registration = collector->add(orders);  // shown for as long as this lives
   const auto users_registration = collector->add(users);
+  // [/metrics]
   orders.wait_until_ready(10s);
   users.wait_until_ready(10s);
   const auto one = orders.acquire();

@@ -26,16 +26,11 @@ class Waiter {
 
 /// An event loop, as far as an operation needs one. Each waiter waits for one thing at a time.
 ///
-/// | call                                    | what it does |
-/// |-----------------------------------------|-------------------------------------------------------------------------|
-/// | `wait(waiter, socket, need, deadline)`  | has `waiter.wake` called once: `ready` when the socket has what is | |
-/// | needed, an error or an end, else `timed_out` at the deadline            | | | (`TimePoint::max()`: never). A
-/// socket of -1: the deadline alone. Never  | |                                         | within this call. May throw,
-/// and then does not wake.                    | | `cancel(waiter)`                        | no wake any more, neither
-/// of `wait` nor of `post`; harmless if there is | |                                         | none to come.
-/// `noexcept`.                                               | | `post(waiter)`                          | has
-/// `waiter.wake(stopped)` called once, soon, whether it waits or not.  | |                                         |
-/// From any thread. `noexcept`.                                            |
+/// - `wait(waiter, socket, need, deadline)` has `waiter.wake` called once, and never within this call: with `ready` as
+///   soon as the socket has what is needed, an error or an end, else with `timed_out` at the deadline
+///   (`TimePoint::max()`: never). A socket of -1: the deadline alone. May throw, and then does not wake.
+/// - `cancel(waiter)`: no wake any more, neither of `wait` nor of `post`; harmless where none is to come. `noexcept`.
+/// - `post(waiter)` has `waiter.wake(stopped)` called once, soon, whether it waits or not. From any thread. `noexcept`.
 ///
 /// Between two waits the socket belongs to libpq, which may close it: a loop that keeps sockets registered must not
 /// keep this one. Its smallest model is the `PollReactor` of tests/asio, on poll(2).
