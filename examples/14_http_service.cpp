@@ -147,7 +147,7 @@ int main(int argc, char** argv) try {
 
   const auto port = static_cast<unsigned short>(argc > 1 ? std::atoi(argv[1]) : 0);
   service.acceptor = tcp::acceptor{service.loop, {boost::asio::ip::address_v4::loopback(), port}};
-  std::cout << "listening on " << service.acceptor.local_endpoint().port() << std::endl;
+  std::cout << "listening on " << service.acceptor.local_endpoint().port() << '\n' << std::flush;
   boost::asio::signal_set signals{service.loop, SIGTERM, SIGINT};
   signals.async_wait([&](const boost::system::error_code& error, int) {
     if (!error) drain(service);
@@ -155,7 +155,7 @@ int main(int argc, char** argv) try {
   boost::asio::co_spawn(service.loop, accept(service), boost::asio::detached);
   service.loop.run();  // until nothing is left to be done
   const bool complete = service.pool.close(5s).complete;
-  std::cout << "drained" << std::endl;
+  std::cout << "drained\n" << std::flush;
   return complete ? 0 : 1;
 } catch (const std::exception& error) {
   std::cerr << error.what() << '\n';
