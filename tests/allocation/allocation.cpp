@@ -23,7 +23,7 @@ void use_alone(Stage<Platform>& stage) {
   try_to([&] { (void)pool.holders(); });
   try_to([&] { (void)pool.try_acquire(); });
   if (!stage.leases.empty()) try_to([&] { stage.leases.back().discard(); });
-  if (!stage.leases.empty()) try_to([&] { (void)stage.leases.front().detach(); });
+  if (stage.leases.size() > 1) try_to([&] { (void)stage.leases.front().detach(); });
   stage.leases.clear();
   try_to([&] { (void)to_json(check_health(pool, 1ms)); });
   stage.borrow();

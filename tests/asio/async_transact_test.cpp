@@ -147,6 +147,7 @@ BOOST_AUTO_TEST_CASE(a_commit_without_an_answer_is_unknown_and_not_tried_again) 
 BOOST_AUTO_TEST_CASE(a_deadline_or_a_stop_ends_it_in_the_middle_and_nothing_is_kept) {
   const Table table;
   postgres::Pool pool{server().conninfo(), two};
+  pool.wait_until_ready(10s);
   std::stop_source source;
   in_loop([&]() -> net::awaitable<void> {
     const auto body = [](Session& session) -> net::awaitable<void> {
