@@ -15,7 +15,6 @@
 #include <faults/deck.hpp>
 #include <faults/scenario.hpp>
 #include <stress/random_program.hpp>
-#include <support/one_processor.hpp>
 #include <support/replay_note.hpp>
 #include <support/seeds.hpp>
 
@@ -39,7 +38,6 @@ std::uint64_t simulated = 0, checks = 0;
 
 // A thousand seeds that no run has played before.
 void simulate() {
-  const OneProcessor pinned;
   // Far from those of `tests/run`, and told apart by the soak's own seed.
   const std::uint64_t first = (std::uint64_t{seed()} + 1) * 1'000'000'000 + simulated;
   for (std::uint64_t each = first; each < first + 1000; ++each) {

@@ -8,7 +8,6 @@
 #include <string>
 #include <support/forms.hpp>
 #include <support/invariants.hpp>
-#include <support/one_processor.hpp>
 #include <support/replay_note.hpp>
 #include <support/schedule_search.hpp>
 #include <support/seeds.hpp>
@@ -173,7 +172,6 @@ void explore(const Program<Growth, Health>& program) {
   const std::string only = wanted != nullptr ? wanted : "";
   if (!only.empty() && !only.starts_with(name + ':')) return;
   ScheduleSearch search{bounds, only.empty() ? "" : only.substr(name.size() + 1)};
-  const OneProcessor pinned;
   bool more = true;
   for (; more; more = only.empty() && search.advance()) {
     const std::string replay =

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <support/one_processor.hpp>
 #include <support/reference_driver.hpp>
 #include <support/replay_note.hpp>
 #include <support/seeds.hpp>
@@ -37,7 +36,6 @@ Sequence random_sequence(std::uint64_t seed) {
 
 BOOST_AUTO_TEST_CASE(the_pool_and_the_reference_agree_on_random_programs) {
   const SeedRange seeds = seed_range(1000);
-  const OneProcessor pinned;
   for (std::uint64_t seed = seeds.first; seed < seeds.end; ++seed)
     agree_on(random_sequence(seed), "replay with tests/run --seed " + std::to_string(seed));
 }

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <stress/random_program.hpp>
 #include <string>
-#include <support/one_processor.hpp>
 #include <support/replay_note.hpp>
 #include <support/seeds.hpp>
 
@@ -14,7 +13,6 @@ BOOST_AUTO_TEST_SUITE(schedules)
 
 BOOST_AUTO_TEST_CASE(random_programs_keep_every_promise_on_every_schedule) {
   const SeedRange seeds = seed_range(1000);
-  const OneProcessor pinned;
   std::size_t checks = 0;
   for (std::uint64_t seed = seeds.first; seed < seeds.end; ++seed) {
     const std::string replay = "replay with tests/run --seed " + std::to_string(seed);

@@ -22,6 +22,7 @@
 
 #include <lido/detail/platform.hpp>
 #include <lido/facts.hpp>
+#include <support/one_processor.hpp>
 
 namespace lido::sim {
 
@@ -59,6 +60,7 @@ class Simulation {
   // Runs `program` as the first thread, in virtual time, until it and all threads that it started are done. Passes on
   // what it throws. A fresh thread, so that nothing thread-local is left from the schedule before.
   void run(const std::function<void()>& program) {
+    const test::OneProcessor pinned;
     std::exception_ptr thrown;
     std::thread host{[&] {
       Task& main = adopt();
