@@ -105,9 +105,7 @@ BOOST_AUTO_TEST_CASE(waits_for_a_server_that_comes_back) {
 BOOST_AUTO_TEST_CASE(replaces_a_hung_connection_at_the_caller_s_deadline_at_the_latest) {
   postgres::Pool pool{server().conninfo(),
                       {.pool_size = 1, .max_overflow = 0, .pool_timeout = 300ms, .pre_ping_after = 0s}};
-  {
-    auto lease = pool.acquire();
-  }
+  pool.wait_until_ready(10s);
   server().sigstop();
   const auto start = Clock::now();
   BOOST_CHECK_THROW(static_cast<void>(pool.acquire()), AcquireTimeout);
@@ -170,13 +168,13 @@ BOOST_AUTO_TEST_CASE(discards_what_comes_back_in_the_middle_of_a_statement) {
 }
 
 BOOST_AUTO_TEST_CASE(test_pool_connects_anew_each_time_and_still_has_its_limit) {
-  TestPool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 1, .pool_timeout = 50ms}};
+  TestPool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 1}};
   std::set<int> pids;
   for (int i = 0; i < 3; ++i) pids.insert(pool.acquire()->backend_pid());
   BOOST_TEST(pids.size() == 3U);
   BOOST_TEST(pool.statistics().now.total() == 0U);
   auto first = pool.acquire(), second = pool.acquire();
-  BOOST_CHECK_THROW(static_cast<void>(pool.acquire()), AcquireTimeout);
+  BOOST_CHECK_THROW(static_cast<void>(pool.acquire(50ms)), AcquireTimeout);
 }
 
 BOOST_AUTO_TEST_CASE(is_made_as_the_environment_says) {
