@@ -41,7 +41,7 @@ Options for_transaction_mode() {
 }
 // [/transaction_mode]
 
-void quick_start_works(Pool& pool) {
+void quick_start_works(lido::postgres::Pool& pool) {
   pool.acquire()->exec("create table if not exists notes(id serial, note text)");
   pool.acquire()->exec("truncate notes");
   auto connection = pool.acquire();
@@ -68,7 +68,7 @@ void quick_start_works(Pool& pool) {
   BOOST_TEST((lido::check_health(pool, 5s).status == lido::HealthStatus::healthy));
 }
 
-void time_out_cancels(Pool& pool) {
+void time_out_cancels(lido::postgres::Pool& pool) {
   BOOST_CHECK_THROW(pool.acquire()->exec_until(Clock::now() + 100ms, "select pg_sleep(60), 'to be cancelled'"),
                     QueryTimeout);
   PostgresServer::wait_until("the statement is cancelled on the server", [] {
@@ -80,7 +80,7 @@ void time_out_cancels(Pool& pool) {
 }
 
 // Sixteen threads run transactions while PgBouncer is restarted.
-void survives_restarts(PgBouncer& bouncer, Pool& pool, const char* mode) {
+void survives_restarts(PgBouncer& bouncer, lido::postgres::Pool& pool, const char* mode) {
   std::atomic<int> done = 0, failed = 0;
   {
     std::vector<std::jthread> threads;
@@ -114,7 +114,7 @@ void survives_restarts(PgBouncer& bouncer, Pool& pool, const char* mode) {
 
 BOOST_AUTO_TEST_CASE(session_mode_needs_no_other_options) {
   PgBouncer bouncer{server(), "session", 20};
-  Pool pool{bouncer.conninfo(), {.pool_size = 16, .max_overflow = 0, .pre_ping_after = 0s}};
+  lido::postgres::Pool pool{bouncer.conninfo(), {.pool_size = 16, .max_overflow = 0, .pre_ping_after = 0s}};
   quick_start_works(pool);
   time_out_cancels(pool);
   {
@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(session_mode_needs_no_other_options) {
 
 BOOST_AUTO_TEST_CASE(transaction_mode_serves_many_clients_by_few_sessions) {
   PgBouncer bouncer{server(), "transaction", 2};
-  Pool pool{bouncer.conninfo(), for_transaction_mode()};
+  lido::postgres::Pool pool{bouncer.conninfo(), for_transaction_mode()};
   quick_start_works(pool);
   time_out_cancels(pool);
   survives_restarts(bouncer, pool, "transaction");
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(transaction_mode_pings_and_sees_what_pgbouncer_ended) {
   PgBouncer bouncer{server(), "transaction", 2};
   Options options = for_transaction_mode();
   options.pre_ping_after = 0s;
-  Pool pool{bouncer.conninfo(), options};
+  lido::postgres::Pool pool{bouncer.conninfo(), options};
   BOOST_TEST(pool.acquire()->ping(Clock::now() + 5s));
   bouncer.stop();
   bouncer.start();
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(transaction_mode_pings_and_sees_what_pgbouncer_ended) {
 // Why the README tells what to do without.
 BOOST_AUTO_TEST_CASE(transaction_mode_keeps_no_session_state_apart) {
   PgBouncer bouncer{server(), "transaction", 1};
-  Pool pool{bouncer.conninfo(), for_transaction_mode()};
+  lido::postgres::Pool pool{bouncer.conninfo(), for_transaction_mode()};
   auto one = pool.acquire(), other = pool.acquire();
   one->exec("set work_mem = '77MB'");
   BOOST_TEST(other->exec("show work_mem").one<std::string>() == "77MB");
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(transaction_mode_keeps_no_session_state_apart) {
 
 BOOST_AUTO_TEST_CASE(several_servers_behind_pgbouncer_are_told_apart_by_their_attributes) {
   PgBouncer bouncer{server(), "transaction", 2};
-  Pool pool{bouncer.conninfo() + " target_session_attrs=read-write", for_transaction_mode()};
+  lido::postgres::Pool pool{bouncer.conninfo() + " target_session_attrs=read-write", for_transaction_mode()};
   BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1);
 }
 
