@@ -66,8 +66,14 @@ class Drive : private Waiter {
   /// Has the operation give up, soon. From any thread while it waits.
   void stop() noexcept { reactor_.post(*this); }
 
-  /// What came of it; throws what the operation threw. Once.
+  /// What came of it; throws what the operation threw. Once. Nothing is left of the operation: this may be destroyed
+  /// by another thread of the loop, when the connection is gone.
   [[nodiscard]] Result take() {
+    struct End {
+      ~End() { operation.reset(); }
+      std::optional<Operation>& operation;
+    };
+    const End end{operation_};
     // Without an operation there is an error: what making it threw.
     if (!operation_ || error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
     return operation_->outcome();
