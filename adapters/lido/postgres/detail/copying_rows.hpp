@@ -57,12 +57,13 @@ class CopyBuffer {
 };
 
 /// Copies the rows of a range. What the range throws ends the COPY with an error, for which it waits for two seconds at
-/// most. `sql` has to outlive it.
+/// most.
 template <std::ranges::view Rows>
 class CopyingRows {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
-  CopyingRows(Channel& channel, std::string_view sql, Rows rows) : copying_{channel, sql}, rows_{std::move(rows)} {}
+  CopyingRows(Channel& channel, std::string_view sql, Rows rows)
+      : sql_{sql}, copying_{channel, sql_}, rows_{std::move(rows)} {}
 
   [[nodiscard]] int socket() const noexcept { return copying_.socket(); }
   /// When it takes its next step at the latest.
@@ -134,6 +135,7 @@ class CopyingRows {
     }
   }
 
+  std::string sql_;
   CopyingIn copying_;
   Rows rows_;
   std::optional<std::ranges::iterator_t<Rows>> next_;
