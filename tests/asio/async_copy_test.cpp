@@ -210,7 +210,7 @@ BOOST_AUTO_TEST_CASE(a_copy_that_is_dropped_fails_on_the_server_at_once_and_cost
     auto lease = co_await acquire_in(loop, pool);
     {
       auto copy = co_await async_in(loop, *lease).copy_in(into);
-      for (int i = 0; i < 10; ++i) co_await copy.write(std::tuple{i, "x"});
+      for (int i = 0; i < 20'000; ++i) co_await copy.write(std::tuple{i, "x"});
     }
     BOOST_TEST(!lease->is_usable());
     // Also while the connection is still there.
