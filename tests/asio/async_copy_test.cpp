@@ -66,6 +66,11 @@ auto failing_after(int count, const auto& before) {
          });
 }
 constexpr auto nothing_before = [] {};
+std::size_t allocated() {
+  const auto memory = ::mallinfo2();
+  return memory.uordblks + memory.hblkhd;  // and the large pieces
+}
+
 const auto endless = std::views::iota(0) | std::views::transform([](int i) { return std::tuple{i, "x"}; });
 
 postgres::Pool pool_of_one() { return postgres::Pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}}; }
@@ -254,20 +259,21 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_rows_go_through_in_constant_memory) {
     const auto session = async_in(loop, connection);
     co_await session.exec_script("drop table if exists big; create temp table big(data text)");
     const std::string line(500, 'x');
-    const std::size_t before = ::mallinfo2().uordblks;
+    const std::size_t before = allocated();
     std::size_t most = 0;
-    const auto look = [&] { most = std::max(most, ::mallinfo2().uordblks); };
-    auto copy = co_await session.copy_in("copy big from stdin");
-    for (int i = 0; i < 50'000; ++i) {
+    const auto look = [&] { most = std::max(most, allocated()); };
+    // The server is slower than who writes.
+    auto copy = co_await session.copy_in("copy big from stdin where length(repeat(data, 50)) > 0");
+    for (int i = 0; i < 20'000; ++i) {
       co_await copy.write(std::tuple<std::string_view>{line});
       if (i % 500 == 0) look();
     }
-    BOOST_TEST(co_await copy.finish() == 50'000U);
-    const auto lines = std::views::iota(0, 50'000) | std::views::transform([&](int i) {
+    BOOST_TEST(co_await copy.finish() == 20'000U);
+    const auto lines = std::views::iota(0, 80'000) | std::views::transform([&](int i) {
                          if (i % 500 == 0) look();
                          return std::tuple<std::string_view>{line};
                        });
-    BOOST_TEST(co_await session.copy_in("copy big from stdin", lines) == 50'000U);
+    BOOST_TEST(co_await session.copy_in("copy big from stdin", lines) == 80'000U);
     std::size_t bytes = 0;
     auto rows = co_await session.copy_out("copy big to stdout");
     while (const auto row = co_await rows.next()) {
