@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(closed_half_way_it_is_cancelled_and_the_next_answer_is_that
     auto lease = co_await loop.runner.acquire(pool, 10s, {}, std::source_location::current());
     for (int i = 0; i < 5; ++i) {
       auto rows = co_await async_in(loop, *lease).template stream<long>(endless);
-      for (long number = 1; number <= i * 300; ++number) BOOST_TEST(*co_await rows.next() == number);
+      for (long number = 1; number <= i * 300L; ++number) BOOST_TEST(*co_await rows.next() == number);
       co_await rows.close();
       BOOST_TEST(is_end(co_await rows.next()));
       BOOST_TEST(lease->is_usable());

@@ -110,7 +110,8 @@ class AsyncSession {
   [[nodiscard]] const std::optional<TransactionId>& transaction_id() const noexcept { return transaction_.id; }
 
   /// Commits, ends the session and gives the connection back. Throws what `BasicSession::commit` throws, and then the
-  /// session has ended too; given up while it waits for the answer, that is `CommitUnknown`.
+  /// session has ended too, save where a savepoint is open; given up while it waits for the answer, that is
+  /// `CommitUnknown`.
   auto commit() {
     static_cast<void>(connection());
     const Until until = limit();

@@ -1,16 +1,13 @@
 // Rows that come one after the other, as operations of an event loop.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include <lido/facts.hpp>
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/wait.hpp>
-#include <lido/postgres/error.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
