@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <source_location>
 #include <stop_token>
 #include <string>
@@ -10,12 +11,18 @@
 #include <utility>
 
 #include <lido/facts.hpp>
+#include <lido/postgres/async_copy.hpp>
+#include <lido/postgres/async_rows.hpp>
 #include <lido/postgres/connection.hpp>
+#include <lido/postgres/copy.hpp>
+#include <lido/postgres/detail/async_copying.hpp>
 #include <lido/postgres/detail/async_operations.hpp>
 #include <lido/postgres/detail/awaited.hpp>
 #include <lido/postgres/detail/bound.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
+#include <lido/postgres/detail/copying_rows.hpp>
 #include <lido/postgres/detail/drive.hpp>
+#include <lido/postgres/detail/incoming.hpp>
 #include <lido/postgres/detail/parameters.hpp>
 #include <lido/postgres/notification.hpp>
 #include <lido/postgres/options.hpp>
@@ -84,6 +91,51 @@ class AsyncConnection {
                        [channel = channel(), statements = std::move(pipeline)]() mutable {
                          return detail::Running{*channel, std::move(statements)};
                        });
+  }
+  /// As `Connection::stream`, once its first row has come; to be awaited, for an `AsyncStream`:
+  /// `auto rows = co_await async(*lease).stream<int, std::string>("select ...")`.
+  template <class... Columns, detail::Parameter... T>
+  auto stream(std::string_view sql, const T&... parameters) const {
+    return stream_until<Columns...>(connection_->usual(), sql, parameters...);
+  }
+  /// As `Connection::stream_until`: the limit is that of the whole.
+  template <class... Columns, detail::Parameter... T>
+  auto stream_until(const Until& until, std::string_view sql, const T&... parameters) const {
+    const detail::Parameters<sizeof...(T)> values{parameters...};
+    return runner_.run(until, [channel = channel(), runner = runner_, until, text = std::string{sql},
+                               stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
+      return detail::fetching_first<Runner, detail::IncomingRows<Columns...>>(runner, *channel, until, text,
+                                                                              stored.bound());
+    });
+  }
+  /// As `Connection::copy_out`, once its first row has come; to be awaited, for an `AsyncCopyOut`.
+  template <class... Columns>
+  auto copy_out(std::string_view sql, const std::optional<Until>& limit = {}) const {
+    const Until until = limit.value_or(connection_->usual());
+    return runner_.run(until, [channel = channel(), runner = runner_, until, text = std::string{sql}] {
+      return detail::fetching_first<Runner, detail::IncomingLines<Columns...>>(runner, *channel, until, text);
+    });
+  }
+  /// Begins a `COPY ... FROM STDIN`; to be awaited, for an `AsyncCopyIn`, to which the rows are written. The limit is
+  /// that of the whole.
+  auto copy_in(std::string_view sql, const std::optional<Until>& limit = {}) const {
+    using Shared = detail::SharedCopy<Runner>;
+    const Until until = limit.value_or(connection_->usual());
+    return runner_.run(until, [channel = channel(), runner = runner_, until, text = std::string{sql}] {
+      return detail::CopyBeginning<Shared, AsyncCopyIn<Runner>>{
+          std::make_shared<Shared>(runner, *channel, until, text)};
+    });
+  }
+  /// As `Connection::copy_in`, whose rows are made in the loop's thread, a batch at a time. A range that is no
+  /// temporary has to outlive it.
+  template <CopySource Rows>
+    requires std::ranges::viewable_range<Rows>
+  auto copy_in(std::string_view sql, Rows&& rows, const std::optional<Until>& until = {}) const {
+    return runner_.run(
+        until.value_or(connection_->usual()),
+        [channel = channel(), text = std::string{sql}, view = std::views::all(std::forward<Rows>(rows))]() mutable {
+          return detail::CopyingRows{*channel, text, std::move(view)};
+        });
   }
   /// As `Connection::listen`.
   auto listen(std::string_view name, const std::optional<Until>& until = {}) const {

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <lido/facts.hpp>
@@ -14,6 +17,8 @@
 #include <lido/postgres/detail/async_ending.hpp>
 #include <lido/postgres/detail/async_operations.hpp>
 #include <lido/postgres/detail/begin.hpp>
+#include <lido/postgres/detail/coroutine_result.hpp>
+#include <lido/postgres/detail/ending.hpp>
 #include <lido/postgres/detail/parameters.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/transaction.hpp>
@@ -51,6 +56,46 @@ class AsyncSession {
     return async_connection().exec_until({std::min(until.deadline, options_.until.deadline), stop}, sql, parameters...);
   }
 
+  /// A part of the transaction that can be undone alone: `body(*this)` is a coroutine, and so is this, of the same
+  /// type. What it did is a part of what is around it when it returns. When it throws, that is undone, the transaction
+  /// goes on, also one that had failed, and the exception is thrown on. Savepoints nest. Throws also what `exec`
+  /// throws: 25P02, undone too, where `body` has not heeded an error. What cannot be undone within five seconds, or
+  /// because this is cancelled, ends the session: its connection is unusable, and it cannot be committed. Destroyed in
+  /// the middle, it leaves a savepoint open, with which the session cannot be committed either. What `body` refers to
+  /// has to outlive it; `body` itself is kept.
+  template <class Body, class Coroutine = std::invoke_result_t<Body&, AsyncSession&>>
+  Coroutine savepoint(Body body) {
+    detail::Savepoints& savepoints = transaction_.savepoints;
+    const detail::Savepoints::Id id = savepoints.next();
+    co_await async_connection().exec_script(detail::Savepoints::open_script(id), limit());
+    savepoints.opened(id);
+    std::exception_ptr failure;
+    try {
+      if constexpr (detail::gives_nothing<Coroutine>) {
+        co_await std::invoke(body, *this);
+        if (is_open()) co_await release(id);
+        co_return;
+      } else {
+        auto value = co_await std::invoke(body, *this);
+        if (is_open()) co_await release(id);
+        co_return value;
+      }
+    } catch (...) {
+      failure = std::current_exception();  // in a handler nothing can be awaited
+    }
+    if (is_open() && savepoints.is_open(id)) {
+      bool undone = false;
+      try {
+        co_await async_connection().exec_script(detail::Savepoints::undo_script(id),
+                                                saturating_add(Clock::now(), std::chrono::seconds{5}));
+        undone = true;
+      } catch (...) {  // also of a coroutine that is cancelled, which awaits nothing any more
+      }
+      undone ? savepoints.closed(id) : connection().channel().give_up();
+    }
+    std::rethrow_exception(failure);
+  }
+
   /// The connection, for what a session does not offer; throws `Error` when the session has ended.
   [[nodiscard]] Connection& connection() {
     if (!transaction_.lease) throw Error{"the session has ended: it was committed or rolled back"};
@@ -65,7 +110,8 @@ class AsyncSession {
   [[nodiscard]] const std::optional<TransactionId>& transaction_id() const noexcept { return transaction_.id; }
 
   /// Commits, ends the session and gives the connection back. Throws what `BasicSession::commit` throws, and then the
-  /// session has ended too; given up while it waits for the answer, that is `CommitUnknown`.
+  /// session has ended too, save where a savepoint is open; given up while it waits for the answer, that is
+  /// `CommitUnknown`.
   auto commit() {
     static_cast<void>(connection());
     const Until until = limit();
@@ -93,6 +139,23 @@ class AsyncSession {
         : detail::Scripting{connection.channel(), std::move(script.sql), std::move(script.shown)}, session_{session} {}
     AsyncSession& session_;
   };
+
+  class Releasing : public detail::Scripting {
+   public:
+    Releasing(AsyncSession& session, detail::Savepoints::Id id)
+        : detail::Scripting{session.connection().channel(), detail::Savepoints::release_script(id)},
+          savepoints_{session.transaction_.savepoints},
+          id_{id} {}
+    void outcome() noexcept { savepoints_.closed(id_); }
+
+   private:
+    detail::Savepoints& savepoints_;
+    detail::Savepoints::Id id_;
+  };
+  auto release(detail::Savepoints::Id id) {
+    transaction_.savepoints.check_innermost(id);
+    return runner_.run(limit(), [this, id] { return Releasing{*this, id}; });
+  }
 
   [[nodiscard]] Until limit() { return options_.until.within(connection().settings().statement_timeout); }
 

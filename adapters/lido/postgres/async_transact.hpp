@@ -12,6 +12,7 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/async_session.hpp>
+#include <lido/postgres/detail/coroutine_result.hpp>
 #include <lido/postgres/detail/drive.hpp>
 #include <lido/postgres/detail/retry.hpp>
 #include <lido/postgres/error.hpp>
@@ -22,17 +23,6 @@
 namespace lido::postgres {
 
 namespace detail {
-
-// What awaiting a `Coroutine` gives.
-template <class Coroutine>
-struct Awaiting {
-  static auto result(Coroutine& coroutine) -> decltype(coroutine.await_resume());
-};
-template <class Coroutine>
-  requires requires(Coroutine& coroutine) { std::move(coroutine).operator co_await(); }
-struct Awaiting<Coroutine> {
-  static auto result(Coroutine& coroutine) -> decltype(std::move(coroutine).operator co_await().await_resume());
-};
 
 // When an attempt that ended with `failure` is followed by another one; rethrows where by none.
 template <class Options>
@@ -59,8 +49,6 @@ template <class AnyPool, class Runner, class Body,
 Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOptions options,
                          std::source_location where = std::source_location::current()) {
   using OwnSession = AsyncSession<typename AnyPool::Lease, Runner>;
-  constexpr bool returns_nothing =
-      std::is_void_v<decltype(detail::Awaiting<Coroutine>::result(std::declval<Coroutine&>()))>;
   validate(options);
   TransactionOptions transaction = options.transaction;
   transaction.until = transaction.until.within(options.timeout);
@@ -81,7 +69,7 @@ Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOption
           session.reset();
         }
       }
-      if constexpr (returns_nothing) {
+      if constexpr (detail::gives_nothing<Coroutine>) {
         co_await std::invoke(body, *session);
         if (session->is_open()) co_await session->commit();
         co_return;

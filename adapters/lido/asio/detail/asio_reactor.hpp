@@ -22,7 +22,7 @@
 namespace lido::asio::detail {
 
 // `State` owns this, and is owned by the handlers of what it waits for: if the loop ends they are destroyed, and it
-// with them. It has `executor()` and `complete(std::shared_ptr<State>)`, and `ended()` says when to call that. The
+// with them. It has `executor()` and `complete(std::shared_ptr<State>)`, and `take_ended()` says once when to. The
 // handlers may run in several threads, as the loop's; whoever is the last to come wakes the operation.
 template <class State>
 class AsioReactor {
@@ -101,7 +101,8 @@ class AsioReactor {
       waiter = std::exchange(waiter_, nullptr);
     }
     if (waiter != nullptr) waiter->wake(*std::exchange(how_, std::nullopt));
-    if (state->ended()) State::complete(std::move(state));
+    // Where it waits again, it may have ended by now in another thread.
+    if (state->take_ended()) State::complete(std::move(state));
   }
 
   // The first that happens counts; the others are called off.

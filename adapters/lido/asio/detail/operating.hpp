@@ -1,6 +1,7 @@
 // One operation on a connection whose result goes to a completion handler.
 #pragma once
 
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -44,7 +45,7 @@ class Operating : public std::enable_shared_from_this<Operating<Handler, Make>> 
         drive_{reactor_, std::move(until), std::move(make), &Operating::done, *this} {}
 
   [[nodiscard]] const Executor& executor() const noexcept { return executor_; }
-  [[nodiscard]] bool ended() const noexcept { return ended_; }
+  [[nodiscard]] bool take_ended() noexcept { return ended_.exchange(false); }
 
   static void complete(std::shared_ptr<Operating> self) {
     forget_cancel(self->handler_);
@@ -70,7 +71,7 @@ class Operating : public std::enable_shared_from_this<Operating<Handler, Make>> 
   struct Nothing {};
   using Held = std::conditional_t<std::is_void_v<Result>, Nothing, Result>;
 
-  static void done(Drive& drive) noexcept { static_cast<Driven&>(drive).owner.ended_ = true; }
+  static void done(Drive& drive) noexcept { static_cast<Driven&>(drive).owner.ended_.store(true); }
   struct Driven : Drive {
     Driven(AsioReactor<Operating>& reactor, postgres::Until until, Make make, void (*done)(Drive&) noexcept,
            Operating& state)
@@ -81,7 +82,7 @@ class Operating : public std::enable_shared_from_this<Operating<Handler, Make>> 
   // Destroyed in the opposite order: the operation is given up before the handler lets go of the connection.
   Handler handler_;
   Executor executor_;
-  bool ended_ = false;
+  std::atomic<bool> ended_{false};
   AsioReactor<Operating> reactor_;
   Driven drive_;
 };

@@ -20,8 +20,7 @@ class Abandoning {
 
   [[nodiscard]] int socket() const noexcept { return cancel_ && !asked_ ? cancel_->socket() : reply_.socket(); }
   [[nodiscard]] Need step() {
-    // An answer that has come already costs nothing to read: twice, as only the second time looks at the socket.
-    if (!cancel_ && (finished() || finished())) return Need::nothing;
+    if (!cancel_ && finished()) return Need::nothing;
     while (!given_up_ && !reply_.complete()) {
       if (!cancel_) cancel_.emplace(reply_.channel().raw());
       if (!asked_) {
@@ -42,8 +41,11 @@ class Abandoning {
     given_up_ = true;
   }
 
+  /// Reads what has come, which costs nothing; true: that was all.
+  [[nodiscard]] bool finished() { return drained() || drained(); }  // only the second time looks at the socket
+
  private:
-  [[nodiscard]] bool finished() { return drain() == Need::nothing && reply_.complete(); }
+  [[nodiscard]] bool drained() { return drain() == Need::nothing && reply_.complete(); }
   // `Need::nothing`: complete, or enough is read to tell that nobody has heard of a cancel.
   [[nodiscard]] Need drain() {
     constexpr int most = 100'000;
@@ -59,6 +61,16 @@ class Abandoning {
   bool asked_ = false;
   bool given_up_ = false;
 };
+
+/// Abandons what nobody waits for any more, without blocking: unless all of its answer has come, the statement is
+/// cancelled and the connection given up.
+inline void abandon_at_once(Reply& reply) noexcept {
+  if (reply.complete() || !reply.channel().usable()) return;
+  try {
+    if (!Abandoning{reply}.finished()) reply.give_up(Wake::stopped);
+  } catch (...) {  // not complete, and so given up
+  }
+}
 
 /// Abandons `operation`, a `Streaming` or `CopyingOut`. Blocks for at most two seconds.
 template <class Operation>

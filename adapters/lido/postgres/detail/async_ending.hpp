@@ -20,9 +20,10 @@ struct Transaction {
   Lease lease;
   std::optional<TransactionId> id;
   bool committed = false;
+  Savepoints savepoints{};
 };
 
-/// COMMIT. Whatever comes of it, the session has ended.
+/// COMMIT. Whatever comes of it, the session has ended, unless a savepoint is open.
 template <class Lease>
 class Committing {
  public:
@@ -33,6 +34,7 @@ class Committing {
       transaction_.lease.discard();
       throw lost_before_commit();
     }
+    if (connection.in_transaction()) transaction_.savepoints.check_none_open();
     try {
       if (!connection.in_transaction()) throw no_transaction();
       check_time(until);

@@ -141,6 +141,7 @@ class CopyingOut {
   void abandon() noexcept {
     if (!reply_.complete()) abandoning_.emplace(reply_);
   }
+  void abandon_at_once() noexcept { detail::abandon_at_once(reply_); }
 
  private:
   Reply reply_;

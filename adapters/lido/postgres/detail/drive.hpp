@@ -1,6 +1,7 @@
 // Running an operation to its end in an event loop.
 #pragma once
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 #include <stop_token>
@@ -65,8 +66,14 @@ class Drive : private Waiter {
   /// Has the operation give up, soon. From any thread while it waits.
   void stop() noexcept { reactor_.post(*this); }
 
-  /// What came of it; throws what the operation threw. Once.
+  /// What came of it; throws what the operation threw. Once. Nothing is left of the operation: this may be destroyed
+  /// by another thread of the loop, when the connection is gone.
   [[nodiscard]] Result take() {
+    struct End {
+      ~End() { operation.reset(); }
+      std::optional<Operation>& operation;
+    };
+    const End end{operation_};
     // Without an operation there is an error: what making it threw.
     if (!operation_ || error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
     return operation_->outcome();
@@ -86,6 +93,8 @@ class Drive : private Waiter {
   void wake(Wake how) noexcept override {
     try {
       if (how == Wake::stopped) reactor_.cancel(*this);
+      // One that is due takes its step.
+      if (how == Wake::timed_out && due(*under_way_) < until_.deadline) how = Wake::ready;
       if (go_on(*under_way_, how)) return;
     } catch (...) {
       error_ = std::current_exception();
@@ -104,11 +113,19 @@ class Drive : private Waiter {
       how = Wake::ready;
       if (socket < 0 && !is_pause) continue;  // it is closed: whoever looks at it finds out
       if (until_.deadline == TimePoint::max() || Clock::now() < until_.deadline) {
-        reactor_.wait(*this, socket, need, until_.deadline);
+        reactor_.wait(*this, socket, need, std::min(until_.deadline, due(operation)));
         return true;
       }
       how = Wake::timed_out;
     }
+  }
+
+  // When the operation takes its next step at the latest.
+  [[nodiscard]] static TimePoint due(const Operation& operation) noexcept {
+    if constexpr (requires { operation.due(); })
+      return operation.due();
+    else
+      return TimePoint::max();
   }
 
   void finish() noexcept {

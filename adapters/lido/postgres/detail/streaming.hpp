@@ -66,10 +66,12 @@ class Streaming {
   /// What the last step found; null at the end.
   [[nodiscard]] ResultHandle rows() noexcept { return std::move(rows_); }
   [[nodiscard]] bool complete() const noexcept { return reply_.complete(); }
+  [[nodiscard]] std::string_view sql() const noexcept { return reply_.sql(); }
   /// The next steps cancel the rest.
   void abandon() noexcept {
     if (!reply_.complete()) abandoning_.emplace(reply_);
   }
+  void abandon_at_once() noexcept { detail::abandon_at_once(reply_); }
 
  private:
   Reply reply_;

@@ -1,0 +1,328 @@
+// Rows that come one after the other, awaited: in Asio's loop and in one of our own.
+#include <malloc.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/test/unit_test.hpp>
+#include <lido/asio/postgres.hpp>
+#include <lido/postgres/pool.hpp>
+#include <postgres/server.hpp>
+#include <postgres/statements.hpp>
+#include <support/task.hpp>
+
+#include "both_loops.hpp"
+
+using namespace lido;
+using namespace lido::test;
+using namespace std::chrono_literals;
+using lido::asio::async;
+namespace net = boost::asio;
+
+BOOST_AUTO_TEST_SUITE(asio_stream)
+
+namespace {
+
+constexpr const char* endless = "select generate_series(1, 1000000000)::bigint";
+
+std::size_t allocated() {
+  const auto memory = ::mallinfo2();
+  return memory.uordblks + memory.hblkhd;  // and the large pieces
+}
+
+postgres::Pool pool_of_one() { return postgres::Pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}}; }
+
+int sessions_that_count() {
+  return std::stoi(
+      server().ask("select count(*) from pg_stat_activity where query like '%generate_series%' and pid <> "
+                   "pg_backend_pid() and state = 'active'"));
+}
+void wait_until_nobody_counts() {
+  PostgresServer::wait_until("nobody counts", [] { return sessions_that_count() == 0; });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(rows_come_typed_and_untyped_and_the_connection_is_good_afterwards) {
+  postgres::Connection connection = connect();
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    const auto session = async_in(loop, connection);
+    long sum = 0;
+    auto untyped = co_await session.stream("select i from generate_series(1, $1) i", 1000);
+    while (const auto row = co_await untyped.next()) sum += (*row)["i"].template as<long>();
+    BOOST_TEST(sum == 500500);
+    int count = 0;
+    auto typed = co_await session.template stream<int, std::optional<std::string>>(
+        "select i, nullif(i::text, $1) from generate_series(1, 3) i", "2");
+    while (const auto row = co_await typed.next()) {
+      const auto& [number, text] = *row;
+      BOOST_TEST(number == ++count);
+      BOOST_TEST(text.has_value() == (number != 2));
+    }
+    BOOST_TEST(count == 3);
+    BOOST_TEST(is_end(co_await typed.next()));  // and again
+    auto numbers = co_await session.template stream_until<int>(soon(), "select generate_series(1, 3)");
+    for (int i = 1; i <= 3; ++i) BOOST_TEST(*co_await numbers.next() == i);
+    BOOST_TEST(is_end(co_await numbers.next()));
+    auto none = co_await session.stream("select 1 where false");
+    BOOST_TEST(is_end(co_await none.next()));
+    auto no_rows = co_await session.stream("create temp table if not exists nothing()");
+    BOOST_TEST(is_end(co_await no_rows.next()));
+    co_await no_rows.close();  // harmless
+    BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
+    co_return true;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_hundred_thousand_rows_take_constant_memory) {
+  postgres::Connection connection = connect();
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    const std::size_t before = allocated();
+    std::size_t bytes = 0, most = 0, rows = 0;
+    auto stream = co_await async_in(loop, connection)
+                      .template stream<std::string>("select repeat('x', 1000) from generate_series(1, $1)", 100'000);
+    while (const auto row = co_await stream.next()) {
+      bytes += row->size();
+      if (++rows % 1000 == 0) most = std::max(most, allocated());
+    }
+    BOOST_TEST(bytes == 100'000'000U);
+    BOOST_TEST(most < before + 4'000'000);
+    co_return true;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(an_error_comes_where_it_happens_and_the_connection_is_good) {
+  postgres::Connection connection = connect();
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    const auto session = async_in(loop, connection);
+    auto rows = co_await session.template stream<int>("select 10 / (4 - i) from generate_series(1, $1) i", 8);
+    for (int i = 0; i < 3; ++i) BOOST_TEST(!is_end(co_await rows.next()));
+    BOOST_TEST(co_await fails_in<postgres::QueryError>(loop, [&] { return rows.next(); }));
+    BOOST_TEST(is_end(co_await rows.next()));
+    BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
+    // A row that is not as it was asked for: the others are.
+    auto some = co_await session.template stream<int>("select nullif(i, 2) from generate_series(1, 3) i");
+    BOOST_TEST(*co_await some.next() == 1);
+    BOOST_TEST(co_await fails_in<postgres::ResultError>(loop, [&] { return some.next(); }));
+    BOOST_TEST(*co_await some.next() == 3);
+    BOOST_TEST(is_end(co_await some.next()));
+    BOOST_TEST(co_await fails_in<postgres::QueryError>(loop, [&] { return session.stream("nonsense"); }));
+    BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
+    BOOST_CHECK_THROW(static_cast<void>(session.stream("select $1", std::string(3, '\0'))), postgres::QueryError);
+    co_return true;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(closed_half_way_it_is_cancelled_and_the_next_answer_is_that_of_the_next_statement) {
+  postgres::Pool pool = pool_of_one();
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    auto lease = co_await loop.runner.acquire(pool, 10s, {}, std::source_location::current());
+    for (int i = 0; i < 5; ++i) {
+      auto rows = co_await async_in(loop, *lease).template stream<long>(endless);
+      for (long number = 1; number <= i * 300L; ++number) BOOST_TEST(*co_await rows.next() == number);
+      co_await rows.close();
+      BOOST_TEST(is_end(co_await rows.next()));
+      BOOST_TEST(lease->is_usable());
+      BOOST_TEST(number_in(co_await async_in(loop, *lease).exec("select $1::int", -i)) == -i);
+    }
+    co_return true;
+  });
+  BOOST_TEST(pool.statistics().opened == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(dropped_half_way_it_costs_the_connection_and_no_other_gets_its_answer) {
+  postgres::Pool pool = pool_of_one();
+  for (unsigned round = 1; round <= 2; ++round) {
+    in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+      auto lease = co_await loop.runner.acquire(pool, 10s, {}, std::source_location::current());
+      {
+        auto rows = co_await async_in(loop, *lease).template stream<long>(endless);
+        BOOST_TEST(*co_await rows.next() == 1);
+        BOOST_TEST(co_await fails_in<postgres::QueryError>(
+            loop, [&] { return async_in(loop, *lease).exec("select 'another is under way'"); }));
+      }
+      BOOST_TEST(!lease->is_usable());
+      lease.release();
+      lease = co_await loop.runner.acquire(pool, 10s, {}, std::source_location::current());
+      BOOST_TEST(number_in(co_await async_in(loop, *lease).exec("select $1::int", 7)) == 7);
+      co_return true;
+    });
+    BOOST_TEST(pool.statistics().opened == 1U + 2 * round);
+    wait_until_nobody_counts();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(dropped_when_all_has_come_it_costs_nothing) {
+  postgres::Connection connection = connect();
+  connection.exec_script("begin");
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    {
+      auto rows = co_await async_in(loop, connection).template stream<int>("select generate_series(1, 3)");
+      BOOST_TEST(*co_await rows.next() == 1);
+      wait_for_idle(connection);
+    }
+    BOOST_TEST(connection.is_usable());
+    BOOST_TEST(!connection.in_failed_transaction());
+    BOOST_TEST(connection.in_transaction());
+    co_return true;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_and_a_stop_end_it_in_the_middle_and_the_connection_is_discarded) {
+  postgres::Pool pool = pool_of_one();
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    for (const bool by_deadline : {true, false}) {
+      auto lease = co_await loop.runner.acquire(pool, 10s, {}, std::source_location::current());
+      std::stop_source stop;
+      std::atomic<bool> begun{false};
+      std::jthread stopper{[&] {
+        begun.wait(false);
+        if (!by_deadline) stop.request_stop();
+      }};
+      const postgres::Until until{by_deadline ? Clock::now() + 500ms : TimePoint::max(), stop.get_token()};
+      bool late = false, stopped = false;
+      long last = 0;
+      try {  // also when rows never stop coming
+        auto rows = co_await async_in(loop, *lease).template stream_until<long>(until, endless);
+        while (const auto row = co_await rows.next()) {
+          if (*row != ++last) break;
+          begun = true;
+          begun.notify_one();
+        }
+      } catch (const postgres::QueryTimeout&) {
+        late = true;
+      } catch (const postgres::QueryCancelled&) {
+        stopped = true;
+      }
+      begun = true;
+      begun.notify_one();
+      BOOST_TEST(last > 0);
+      BOOST_TEST(late == by_deadline);
+      BOOST_TEST(stopped == !by_deadline);
+      BOOST_TEST(!lease->is_usable());
+    }
+    auto lease = co_await loop.runner.acquire(pool, 10s, {}, std::source_location::current());
+    BOOST_TEST(number_in(co_await async_in(loop, *lease).exec("select 5")) == 5);
+    co_return true;
+  });
+  wait_until_nobody_counts();
+}
+
+BOOST_AUTO_TEST_CASE(after_it_was_given_up_there_is_no_next_row) {
+  postgres::Connection connection = connect();
+  in_loop([&]() -> net::awaitable<void> {
+    auto rows =
+        co_await async(connection)
+            .stream_until<std::string>(Clock::now() + 500ms,
+                                       "select repeat('x', 1000) || pg_sleep(i / 20) from generate_series(1, 100) i");
+    const auto read_all = [&]() -> net::awaitable<void> {
+      while (co_await rows.next()) continue;
+    };
+    BOOST_TEST(co_await fails_with<postgres::QueryTimeout>(read_all()));
+    BOOST_TEST(co_await fails_with<postgres::ConnectionLost>(rows.next()));
+    co_await rows.close();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(closing_it_waits_no_longer_than_its_bound_for_a_server_that_hangs) {
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    postgres::Connection connection = connect();
+    auto rows = co_await async_in(loop, connection).template stream<long>(endless);
+    BOOST_TEST(*co_await rows.next() == 1);
+    server().sigstop();
+    const auto start = Clock::now();
+    co_await rows.close();
+    const auto took = Clock::now() - start;
+    server().sigcont();
+    BOOST_TEST((took < 5s));
+    BOOST_TEST(!connection.is_usable());
+    co_return true;
+  });
+  wait_until_nobody_counts();
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_ends_meanwhile_is_lost) {
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    postgres::Connection connection = connect();
+    auto rows = co_await async_in(loop, connection).template stream<long>(endless);
+    terminate(connection);
+    BOOST_TEST(co_await fails_in<postgres::ConnectionLost>(loop, [&]() -> Body<decltype(loop)> {
+      while (co_await rows.next()) continue;
+      co_return false;
+    }));
+    co_return true;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_that_is_destroyed_while_it_waits_for_a_row_leaves_the_loop_and_the_server) {
+  postgres::Connection connection = connect();
+  PollReactor loop;
+  bool begun = false;
+  {
+    const auto body = [&]() -> Task {
+      auto rows = co_await postgres::async(connection, loop)
+                      .stream<std::string>(
+                          "select repeat('x', 1000) || pg_sleep(case i when 20 then 60 else 0 end) from "
+                          "generate_series(1, 30) i");
+      while (co_await rows.next()) begun = true;
+    };
+    const Task task = body();
+    loop.run_until([&] { return begun; });
+    BOOST_TEST(!task.done());
+  }
+  BOOST_TEST(loop.idle());
+  BOOST_TEST(!connection.is_usable());
+  connection = connect();  // a server that is sending hears of nothing else until the connection ends
+  wait_until_nobody_counts();
+}
+
+BOOST_AUTO_TEST_CASE(a_loop_that_ends_amid_a_stream_gives_the_connection_up) {
+  postgres::Pool pool = pool_of_one();
+  {
+    net::io_context loop;
+    int rows = 0;
+    net::co_spawn(
+        loop,
+        [&]() -> net::awaitable<void> {
+          auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+          auto stream = co_await async(*lease).stream<long>(endless);
+          while (co_await stream.next()) ++rows;
+        },
+        net::detached);
+    while (rows < 10) loop.run_one();
+  }
+  wait_until_nobody_counts();
+  BOOST_TEST(pool.acquire(10s)->exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(another_completion_token_is_that_of_each_row) {
+  postgres::Connection connection = connect();
+  auto rows = async(connection, net::use_future).stream<int, std::string>("select 1, 'one'").get();
+  BOOST_TEST((rows.next().get() == std::tuple{1, std::string{"one"}}));
+  BOOST_TEST(!rows.next().get().has_value());
+  rows = async(connection, net::use_future)
+             .stream<int, std::string>("select i, '' from generate_series(1, 1000000) i")
+             .get();
+  long sum = 0;
+  for (int i = 0; i < 20'000; ++i) sum += std::get<0>(*rows.next().get());
+  BOOST_TEST(sum == 200'010'000);
+  rows.close().get();
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

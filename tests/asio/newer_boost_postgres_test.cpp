@@ -1,0 +1,95 @@
+// Statements, streams, COPY and savepoints that are cancelled by Asio's means, which Boost has since 1.77. With an
+// older Boost this file is empty.
+#if __has_include(<boost/asio/experimental/awaitable_operators.hpp>)
+
+#  include <chrono>
+#  include <exception>
+#  include <stdexcept>
+#  include <string>
+#  include <tuple>
+#  include <utility>
+
+#  include <boost/asio/awaitable.hpp>
+#  include <boost/asio/experimental/awaitable_operators.hpp>
+#  include <boost/asio/steady_timer.hpp>
+#  include <boost/asio/this_coro.hpp>
+#  include <boost/asio/use_awaitable.hpp>
+#  include <boost/test/unit_test.hpp>
+#  include <lido/asio/postgres.hpp>
+#  include <lido/postgres/pool.hpp>
+#  include <postgres/server.hpp>
+
+#  include "in_loop.hpp"
+
+using namespace lido;
+using namespace lido::test;
+using namespace std::chrono_literals;
+using namespace boost::asio::experimental::awaitable_operators;
+using lido::asio::async;
+namespace net = boost::asio;
+
+BOOST_AUTO_TEST_SUITE(asio_newer_boost_postgres)
+
+namespace {
+
+postgres::Pool pool_of_one() { return postgres::Pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}}; }
+
+net::awaitable<void> after(Duration time) {
+  net::steady_timer timer{co_await net::this_coro::executor};
+  timer.expires_after(time);
+  co_await timer.async_wait(net::use_awaitable);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_timer_ends_a_stream_and_a_copy_in_the_middle_and_the_connection_is_discarded) {
+  postgres::Pool pool = pool_of_one();
+  in_loop([&]() -> net::awaitable<void> {
+    const auto reads = [&]() -> net::awaitable<void> {
+      auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+      auto rows = co_await async(*lease).stream<long>("select generate_series(1, 1000000000)::bigint");
+      while (co_await rows.next()) continue;
+    };
+    const auto waits = [&]() -> net::awaitable<void> {
+      auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+      auto rows = co_await async(*lease).copy_out<std::string>("copy (select pg_sleep(60)) to stdout");
+    };
+    const auto writes = [&]() -> net::awaitable<void> {
+      auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+      co_await async(*lease).exec_script("create temp table t(i int)");
+      auto copy = co_await async(*lease).copy_in("copy t from stdin");
+      for (int i = 0;; ++i) co_await copy.write(std::tuple{i});
+    };
+    BOOST_TEST((co_await (reads() || after(300ms))).index() == 1U);
+    BOOST_TEST((co_await (waits() || after(300ms))).index() == 1U);
+    BOOST_TEST((co_await (writes() || after(300ms))).index() == 1U);
+    auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+    BOOST_TEST((co_await async(*lease).exec("select 5")).one<int>() == 5);
+  });
+  BOOST_TEST(pool.statistics().opened == 4U);
+}
+
+BOOST_AUTO_TEST_CASE(a_savepoint_that_is_cancelled_cannot_be_undone_and_so_nothing_is_committed) {
+  server().ask("create table cancelled(i int)");
+  postgres::Pool pool = pool_of_one();
+  in_loop([&]() -> net::awaitable<void> {
+    auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+    lido::asio::Session session{std::move(lease), lido::asio::OnAsio<>{}};
+    co_await session.begin();
+    // It is cancelled while it waits for something else, with nothing under way on the connection.
+    const auto waits = [](lido::asio::Session& within) -> net::awaitable<void> {
+      co_await within.exec("insert into cancelled values (1)");
+      co_await after(1h);
+    };
+    BOOST_TEST((co_await (session.savepoint(waits) || after(50ms))).index() == 1U);
+    BOOST_TEST(session.is_open());
+    BOOST_TEST(!session.connection().is_usable());
+    BOOST_TEST(co_await fails_with<postgres::ConnectionLost>(session.commit()));
+  });
+  BOOST_TEST(server().ask("select count(*) from cancelled") == "0");
+  server().ask("drop table cancelled");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+#endif
