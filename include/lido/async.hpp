@@ -14,8 +14,9 @@
 
 namespace lido {
 
-/// Runs a coroutine that has its result: called with its handle, in any thread, and has to see that it is resumed once.
-/// Must not throw (`std::terminate`). One that has stopped may drop the handle; whoever destroys the coroutine then
+/// Runs a coroutine that has its result: called with its handle, in any thread, and has to see that it is resumed once,
+/// after it has returned: `InLine` is the one that resumes in place, since the pool may have others to tell first. Must
+/// not throw (`std::terminate`). One that has stopped may drop the handle; whoever destroys the coroutine then
 /// gives its connection back. The same holds for a loop that ends: close the pool and turn the loop once more, or
 /// destroy the coroutines that still wait.
 template <class Executor>

@@ -37,7 +37,8 @@ struct PoolOptions {
   /// first come, first served. Range: 0 and more.
   Duration barging_limit = std::chrono::milliseconds{1};
 
-  /// How many callers may wait at once; one more gets `QueueFull` at once. Range: 0 (never wait) and more.
+  /// How many callers may wait at once; one more gets `QueueFull` at once. Range: 0 (never wait) and more; 1 and more
+  /// where callers open for themselves (`workers = 0`, `NullPool`), which they do while they wait.
   std::size_t max_waiting = std::numeric_limits<std::size_t>::max();
 
   /// Threads that open, close and sweep off the callers' threads. At most `workers - 1` of them open at a time (one

@@ -80,6 +80,8 @@ class Pool {
     validate_policy(health);
     validate_policy(recycle);
     validate_growth(growth);
+    if (options.max_waiting == 0 && (!growth.plan({}).reuse || detail::worker_count(options, growth) == 0))
+      throw InvalidOption{"PoolOptions::max_waiting", "at least 1 where callers open for themselves"};
     std::unique_ptr<Core, Abandon> core{new Core{in_place(std::move(connector)), std::move(growth), std::move(health),
                                                  std::move(recycle), std::move(options)}};
     core->start();
@@ -170,9 +172,10 @@ class Pool {
   /// One sweep in this thread: retires idle connections that are worn or too many, opens what the growth policy misses,
   /// closes what waits to be closed. Blocks while it does. For pools with `workers = 0`; harmless in others.
   void maintain() { core().maintain(); }
-  /// Blocks until at least one connection is open and the growth policy wants no more. Throws `AcquireTimeout` with the
-  /// last failure nested, the connector's own exception at once if it is permanent, `PoolClosed`, or `InvalidOption`
-  /// for a negative `timeout`.
+  /// Blocks until at least one connection is open and the growth policy wants no more, or there is room for none;
+  /// returns at once where nothing is kept (`NullPool`). What has failed for good is tried once more. Throws
+  /// `AcquireTimeout` with the last failure nested, or `PoolSuspended`; the connector's own exception at once if it is
+  /// permanent, `PoolClosed`, or `InvalidOption` for a negative `timeout`.
   void wait_until_ready(Duration timeout) {
     if (timeout < Duration::zero()) throw InvalidOption{"wait_until_ready(timeout)", "a duration of zero or more"};
     core().wait_until_ready(timeout);

@@ -659,6 +659,49 @@ BOOST_AUTO_TEST_CASE(the_first_opens_have_the_whole_time) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_pool_in_which_nobody_may_wait_opens_for_the_next_try) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{
+        connector(ledger), Elastic{.min_idle = 0, .max_size = 2}, {}, {}, PoolOptions{.max_waiting = 0}};
+    BOOST_CHECK_THROW((void)pool.acquire(1s), QueueFull);
+    sim::sleep_for(1s);
+    pool.acquire(1s)->use();
+    const PoolOptions nobody{.max_waiting = 0, .workers = 0};
+    BOOST_CHECK_THROW((SimulatedPool<>{connector(ledger), Elastic{}, {}, {}, nobody}), InvalidOption);
+    BOOST_CHECK_THROW((SimulatedPool<NullPool>{connector(ledger), NullPool{}, {}, {}, {.max_waiting = 0}}),
+                      InvalidOption);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(readiness_tries_once_more_what_has_failed_for_good) {
+  calmly([] {
+    struct Refused : PermanentFailure, std::runtime_error {
+      using std::runtime_error::runtime_error;
+    };
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { throw Refused{"wrong password"}; };
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}};
+    BOOST_CHECK_THROW(pool.wait_until_ready(10s), Refused);
+    BOOST_CHECK_THROW(pool.wait_until_ready(10s), Refused);
+    BOOST_TEST(pool.statistics().open_failures == 2U);
+    ledger.on_open = [](const OpenInfo&) {};
+    pool.wait_until_ready(10s);
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_pool_with_all_its_connections_lent_is_ready) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 1, .max_size = 2}};
+    auto first = pool.acquire(1s);
+    auto second = pool.acquire(1s);
+    pool.wait_until_ready(1s);
+    BOOST_TEST(pool.statistics().timeouts == 0U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_thread_that_would_wait_for_itself_can_be_refused_at_once) {
   calmly([] {
     Ledger ledger;

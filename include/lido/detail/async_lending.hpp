@@ -151,6 +151,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       const bool asked_worker = std::exchange(with_worker_, false);
       if (reads_clock && now >= this->at && timeout_ > Duration::zero()) {
         // Too late to be checked: it is passed on, and not condemned for the lack of time.
+        this->slot->fresh.store(false, std::memory_order_relaxed);
         pool_.give_back(*std::exchange(this->slot, nullptr), nullptr);
         return settle_at_once(Fate::abandoned);
       }
@@ -177,14 +178,18 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       const TimePoint now = Platform::now();
       Turn lock = pool_.turn();
       if (pool_.market_.closed()) return !settle_at_once(Fate::closed);
-      // Both have found it with a slot in hand, and do not come again. The lock orders them before this.
-      if (phase_.load(std::memory_order_relaxed) == Phase::withdrawn || cancelled_)
-        return !settle_at_once(Fate::cancelled);
+      if (is_unwanted()) return !settle_at_once(Fate::cancelled);
       if (now >= this->at) return !settle_at_once(Fate::abandoned);
-      lined_up_ = true;
+      if (!std::exchange(lined_up_, true)) ++pool_.totals_.waited;
       this->fate.store(Fate::waiting, std::memory_order_relaxed);
       pool_.market_.line_up(*this, true, lock);
       return true;
+    }
+
+    // Needs the lock, which orders it after `cancel` and `withdraw`: both have found it with a slot in hand, and do not
+    // come again.
+    [[nodiscard]] bool is_unwanted() const noexcept {
+      return cancelled_ || phase_.load(std::memory_order_relaxed) == Phase::withdrawn;
     }
 
     void withdraw() noexcept {
@@ -201,11 +206,13 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       parker_.park();  // it is being told just now, or a worker is at its connection
     }
 
-    // False: no worker will come any more, and it is settled instead.
+    // False: no worker will come any more, or it is not to wait for one, and it is settled instead.
     bool ask_worker() noexcept {
+      bool unwanted = false;
       {
         Turn lock = pool_.turn();
-        if (!pool_.stopping_) {
+        unwanted = is_unwanted();
+        if (!unwanted && !pool_.stopping_) {
           this->fate.store(Fate::granted, std::memory_order_relaxed);
           with_worker_ = true;
           pool_.ask(*this, timeout_ > Duration::zero(), lock);
@@ -213,7 +220,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
         }
       }
       pool_.give_back(*std::exchange(this->slot, nullptr), nullptr);
-      return !settle_at_once(Fate::closed);
+      return !settle_at_once(unwanted ? Fate::cancelled : Fate::closed);
     }
 
     // Without workers the caller's thread opens for itself.

@@ -272,10 +272,12 @@ class Chores : public Shared {
   std::uint64_t last_id_ = 0;
 
   // Of the connection that the caller has and is about to close.
-  void end_generation(const Slot& slot) noexcept {
+  void end_generation(Slot& slot) noexcept {
     Turn lock = turn();
     if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
-    totals_.invalidated += market_.invalidate(lock) - 1;  // the caller counts this one
+    totals_.invalidated += market_.invalidate(lock) - 1;
+    slot.retire = false;  // the caller closes this one, and counts it
+    market_.doubt();
     market_.match(lock);
   }
 

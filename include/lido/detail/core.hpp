@@ -63,6 +63,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
 
   void discard(Slot& slot) noexcept {
     if (!is_ours()) return disown(slot);
+    if constexpr (reads_clock) slot.record_use(info_of(slot).held);
     if constexpr (!always_keeps<Recycle>) {  // what it is closed for may be true of others, too
       const ConnectionInfo facts = this->info(slot, Moment::discard, Platform::now(), options_.reset_timeout);
       if (!slot.hurried || !may_block(this->recycle_, std::as_const(slot.connection), facts))
@@ -74,6 +75,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   // Moves the connection out; its slot is free at once.
   Connection detach(Slot& slot) {
     if (!is_ours()) return std::move(slot.connection);
+    if constexpr (reads_clock) slot.record_use(info_of(slot).held);
     const Reference keep{*this};
     Connection connection = std::move(slot.connection);
     std::optional<LeakReport> leak;
@@ -117,7 +119,10 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
       for (std::size_t i = 0; i < slot.use_counts.size(); ++i)
         figures.use.counts[i] += slot.use_counts[i].load(std::memory_order_relaxed);
     });
-    figures.released = figures.acquired - std::min<std::uint64_t>(figures.acquired, figures.now.leased);
+    // Derived, from two looks at what goes on meanwhile; a counter does not fall for that.
+    const std::uint64_t released = figures.acquired - std::min<std::uint64_t>(figures.acquired, figures.now.leased);
+    const Turn lock = this->turn();
+    figures.released = totals_.released = std::max(totals_.released, released);
     return figures;
   }
 
@@ -136,6 +141,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     {
       Turn lock = this->turn();
       totals_.invalidated += market_.invalidate(lock);
+      market_.doubt();
       market_.match(lock);
     }
     after_turn();
@@ -176,14 +182,21 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   void wait_until_ready(Duration timeout) {
     const TimePoint begun = Platform::now();
     const TimePoint deadline = saturating_add(begun, timeout);
-    this->await(deadline, [&](Turn& lock) { return ready(lock); });
+    std::exception_ptr before;  // what is known to have failed: it is tried once more
+    {
+      const Turn lock = this->turn();
+      before = market_.backoff().cause();
+    }
+    this->await(deadline, [&](Turn& lock) { return ready(lock, before); });
     std::exception_ptr refused;
+    bool closed = false;
     {
       Turn lock = this->turn();
-      if (market_.closed()) throw PoolClosed{closed_message(options_.name)};
-      if (ready(lock) && !failed()) return;
-      if (failed()) refused = market_.backoff().cause();
+      closed = market_.closed();
+      if (!closed && ready(lock, before) && !failed(before)) return;
+      if (failed(before)) refused = market_.backoff().cause();
     }
+    if (closed) throw PoolClosed{closed_message(options_.name)};
     if (refused) std::rethrow_exception(refused);
     this->throw_timeout(begun, false);
   }
@@ -252,9 +265,11 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     if (this->worker_count_ == 0) this->run_closes();
   }
 
-  [[nodiscard]] bool failed() noexcept { return market_.backoff().permanent(); }
-  [[nodiscard]] bool ready(Turn& lock) noexcept {
-    if (market_.closed() || failed() || !market_.plan().reuse) return true;
+  [[nodiscard]] bool failed(const std::exception_ptr& before) noexcept {
+    return market_.backoff().permanent() && market_.backoff().cause() != before;
+  }
+  [[nodiscard]] bool ready(Turn& lock, const std::exception_ptr& before) noexcept {
+    if (market_.closed() || failed(before) || !market_.plan().reuse) return true;
     if (market_.satisfied()) return true;
     market_.grow(lock, market_.total() == 0 ? 1 : 0);  // one at least, also where the policy is lazy
     return false;

@@ -44,7 +44,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, Duration::zero(), where, unfit))
       return slot;
     Turn lock = this->turn();
-    if (!market_.closed() && !market_.inline_work() && market_.plan().reuse) market_.grow(lock, 1);
+    if (!market_.closed()) grow_for_the_next(lock);
     return nullptr;
   }
 
@@ -120,21 +120,24 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     if constexpr (!reads_clock) market_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
     const bool nested = waiter.thread && options_.refuse_nested_wait && this->holds_one();
     bool full = false;
+    bool closed = false;
     std::exception_ptr refused;
     {
       Turn lock = this->turn();
-      if (market_.closed()) throw PoolClosed{closed_message(options_.name)};
+      closed = market_.closed();
       refused = market_.refusal(now);
       full = !again && market_.queue().size() >= options_.max_waiting;
-      if (refused != nullptr) {
+      if (closed || refused != nullptr) {
         // Told below, without the lock.
       } else if (nested || (full && now < deadline)) {
         ++totals_.rejected;
+        if (full) grow_for_the_next(lock);
       } else if (now < deadline) {
         if (!again) ++totals_.waited;
         return market_.line_up(waiter, again, lock);
       }
     }
+    if (closed) throw PoolClosed{closed_message(options_.name)};
     if (refused != nullptr) std::rethrow_exception(refused);
     if (nested) throw SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"};
     if (now < deadline) throw QueueFull{options_.name + ": acquire: max_waiting callers wait already"};
@@ -159,6 +162,11 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     static void wake(Waiter<Slot>& waiter) noexcept { static_cast<ThreadWaiter&>(waiter).parker.unpark(); }
     typename Platform::Parker parker;
   };
+
+  // For a caller that wants a connection and does not wait for it.
+  void grow_for_the_next(Turn& lock) noexcept {
+    if (!market_.inline_work() && market_.plan().reuse) market_.grow(lock, 1);
+  }
 
   // Any idle connection that passes the check. `unfit` tells that one did not.
   Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit) {
@@ -205,6 +213,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       const TimePoint now = Platform::now();
       if (reads_clock && now > deadline) {
         // Granted too late to be checked: it is passed on, and not condemned for the lack of time.
+        waiter.slot->fresh.store(false, std::memory_order_relaxed);
         this->give_back(*waiter.slot, nullptr);
         throw_timeout(waiter.since, unfit);
       }

@@ -55,6 +55,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
       if (why != nullptr) ++(totals_.*why);
       leak = end_of_leak(slot);
       slot.thread.store({}, std::memory_order_relaxed);
+      if (why != nullptr) market_.doubt();
       why != nullptr ? market_.retire(slot, lock) : market_.supply(slot, lock);
       orphan = orphans_;
       do_closes = orphan || market_.inline_work();

@@ -136,7 +136,8 @@ class Market : public Demand<Slot, Growth, Platform> {
 
   // Whoever opened it for itself gave up, which tells little about the server.
   void open_given_up(Slot& slot, const std::exception_ptr& error, Turn& turn) noexcept {
-    turn.drop_later(backoff_.note(error));
+    // Nor does it make what fails for good look as if it might pass.
+    if (!backoff_.permanent()) turn.drop_later(backoff_.note(error));
     vacate(slot, turn);
   }
 

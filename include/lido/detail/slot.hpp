@@ -21,11 +21,13 @@ namespace lido::detail {
 //                          |  v      | v  |       |
 //                    checking resting  recalled --+
 //
-// Without the lock happen idle -> leased and resting -> leased (acquire), leased -> idle (release) and idle -> resting
-// (the sweep), each one compare-exchange. A slot that is `recalled` is lent like a leased one, but its exchange fails,
-// so that it comes back under the lock: that is how a waiter, an invalidation or a close asks for it. A slot that is
-// `resting` is idle like an idle one, but lent only where no other is: so the sweep learns how few would do, also
-// when many threads use many connections in turns (the second chance of Corbató's CLOCK, 1968).
+// Without the lock happen idle -> leased and resting -> leased (acquire), leased -> idle (release), idle -> resting,
+// idle
+// -> checking and resting -> checking (the sweep), each one compare-exchange. A slot that is `recalled` is lent like a
+// leased one, but its exchange fails, so that it comes back under the lock: that is how a waiter, an invalidation or a
+// close asks for it. A slot that is `resting` is idle like an idle one, but lent only where no other is: so the sweep
+// learns how few would do, also when many threads use many connections in turns (the second chance of Corbató's CLOCK,
+// 1968).
 enum class SlotState : std::uint8_t {
   vacant,    // no connection; the lock owns it
   opening,   // whoever opens it owns it

@@ -61,8 +61,8 @@ class Slots {
   // This is where a waiter and a releaser meet, and all that orders them is the state of each slot: its modifications
   // have one order. If the releaser's leased -> idle comes first, this pass finds the slot idle and claims it; if the
   // pass's leased -> recalled comes first, the releaser's exchange fails and it comes by the lock, where it finds the
-  // waiter. No slot that was passed can slip to idle, resting or leased behind the pass: every other state changes
-  // under the lock only. So after a pass that returned null a waiter may sleep.
+  // waiter. No slot that was passed can slip to idle, resting or leased behind the pass: out of every other state it
+  // changes under the lock only. So after a pass that returned null a waiter may sleep.
   Slot* claim_idle_or_recall() noexcept {
     for (Segment* segment = &first_; segment != nullptr; segment = segment->next.load(std::memory_order_acquire)) {
       for (std::size_t index = 0; index < segment->size; ++index) {

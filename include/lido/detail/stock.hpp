@@ -56,9 +56,10 @@ class Stock {
   [[nodiscard]] Sleepers<Platform>& workers() noexcept { return workers_; }
   [[nodiscard]] Sleepers<Platform>& watchers() noexcept { return watchers_; }
 
-  // How long the open that begins now may take. Since a connection has gone the server may be away without saying so:
-  // then those that begin beside others end sooner, each at another time, so that they do not all hang until the last
-  // moment. While opening fails they begin one by one instead.
+  // Until an open succeeds again the server may be away without saying so: a connection was not as it should be.
+  void doubt() noexcept { doubtful_ = true; }
+  // How long the open that begins now may take. In doubt those that begin beside others end sooner, each at another
+  // time, so that they do not all hang until the last moment. While opening fails they begin one by one instead.
   [[nodiscard]] Duration time_to_open() const noexcept {
     const Duration whole = rules_.open_timeout;
     if (!doubtful_ || backoff_.failing() || inline_work()) return whole;
@@ -71,7 +72,8 @@ class Stock {
   [[nodiscard]] bool satisfied() noexcept {
     PoolCounts open = count_slots(slots_);
     open.opening = 0;
-    return any_live() && growth_.plan(open).open == 0;
+    const bool full = total_ - opening_ - closing_ >= plan_.max_size;
+    return any_live() && (full || growth_.plan(open).open == 0);
   }
   [[nodiscard]] bool any_live() noexcept {
     const PoolCounts now = count_slots(slots_);
@@ -81,7 +83,6 @@ class Stock {
   // The connection in the caller's slot is to be closed.
   void retire(Slot& slot, Turn& turn) noexcept {
     slot.state.store(SlotState::closing, std::memory_order_relaxed);  // the lock orders it for whoever closes
-    doubtful_ = true;
     ++closing_;
     closes_.push(slot);
     wake_worker(turn);
@@ -216,7 +217,7 @@ class Stock {
   Backoff backoff_;
   std::size_t opening_ = 0;
   TimePoint last_attempt_{};  // when the last open was begun
-  bool doubtful_ = false;     // a connection has gone since the last open that succeeded
+  bool doubtful_ = false;     // see `doubt`
   bool retry_ = false;        // growth is wanted and held back by the back-off
   bool suspended_ = false;
   bool closed_ = false;
@@ -243,8 +244,10 @@ class Stock {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
       const bool free = slots_.is_free(seen);
       const bool lent = seen == SlotState::leased || seen == SlotState::recalled;
-      // What was idle when others were looked at may be lent by now, and the other way round.
-      const bool wanted = which == SlotState::leased ? free || lent : which == SlotState::idle ? free : seen == which;
+      // What was idle when others were looked at may be lent by the last pass, and the other way round,
+      // or claimed by a sweep.
+      const bool moved = free || lent || seen == SlotState::checking;
+      const bool wanted = which == SlotState::leased ? moved : which == SlotState::idle ? free : seen == which;
       if (!wanted) return false;
       if (free) {
         if (!slots_.claim(slot, seen, SlotState::leased)) continue;

@@ -73,6 +73,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   // an outage costs its callers one failed check, and not one a connection.
   void suspect_others() noexcept {
     Turn lock = this->turn();
+    market_.doubt();
     // Without workers nobody would check them meanwhile: they are closed, and opened anew on demand.
     if (market_.inline_work()) {
       totals_.invalidated += market_.retire_idle(lock);
@@ -123,7 +124,10 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
         sweep_now = free && next_sweep_ <= now;
         if (sweep_now) next_sweep_ = TimePoint::max();  // one sweep at a time, however long its checks take
         if (free && !sweep_now) {
-          due = std::min(next_sweep_, market_.retry_at());
+          // While another sweeps, which may take long, somebody has to be there for the next one.
+          const TimePoint sweep =
+              next_sweep_ == TimePoint::max() ? saturating_add(now, options_.sweep_interval) : next_sweep_;
+          due = std::min(sweep, market_.retry_at());
           market_.workers().push(self);
         }
       }
@@ -200,9 +204,10 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     conclude(suspect, &Statistics::found_dead);
     Turn lock = this->turn();
     while (Slot* const other = suspects_.pop()) {
-      ++totals_.found_dead;
+      if (!other->retire) ++totals_.found_dead;
       market_.retire(*other, lock);
     }
+    market_.grow(lock);
   }
 
   // Looks at a connection that the sweep holds. Asks how old it will be soon, so that it is replaced before it is worn:
@@ -235,7 +240,9 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     slot.fresh.store(false, std::memory_order_relaxed);
     Turn lock = this->turn();
     if (finding != nullptr && !slot.retire) ++(totals_.*finding);
-    finding == nullptr ? market_.supply(slot, lock) : market_.retire(slot, lock);
+    if (finding == nullptr) return market_.supply(slot, lock);
+    market_.retire(slot, lock);
+    market_.grow(lock);  // whoever counted on it need not wait until it is closed
   }
 
   [[nodiscard]] bool surplus() noexcept {
