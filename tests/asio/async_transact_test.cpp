@@ -81,6 +81,23 @@ BOOST_AUTO_TEST_CASE(what_lost_against_another_is_tried_again) {
   BOOST_TEST(Table::count() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_statement_has_committed_is_not_tried_again) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), two};
+  int calls = 0;
+  in_loop([&]() -> net::awaitable<void> {
+    BOOST_TEST(
+        co_await fails_with<postgres::QueryError>(async_transact(pool, [&](Session& session) -> net::awaitable<void> {
+          ++calls;
+          co_await session.exec("insert into kept values (1)");
+          co_await session.exec("commit");
+          co_await session.exec("do $$ begin raise sqlstate '40001'; end $$");
+        })));
+  });
+  BOOST_TEST(calls == 1);
+  BOOST_TEST(Table::count() == 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_connection_that_was_lost_unseen_is_replaced_once) {
   postgres::Pool pool{server().conninfo(), two};
   int calls = 0;

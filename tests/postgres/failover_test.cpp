@@ -98,6 +98,16 @@ BOOST_AUTO_TEST_CASE(a_session_that_loses_its_server_ends_the_generation_and_beg
   BOOST_TEST(three.replaced() >= 1);
 }
 
+BOOST_AUTO_TEST_CASE(a_crash_that_commit_finds_before_it_is_sent_ends_the_generation) {
+  Three three{server().conninfo(), "crashed"};
+  three.lease.release();
+  Session session{three.pool};
+  session.exec("select 1");
+  server().restart(PostgresServer::Mode::immediate);  // says no more than a warning
+  BOOST_CHECK_THROW(session.commit(), ConnectionLost);
+  BOOST_TEST(three.pool.statistics().invalidated == 2U);
+}
+
 BOOST_AUTO_TEST_CASE(what_ends_one_session_alone_costs_one) {
   Three three{server().conninfo(), "alone"};
   three.lease->exec("set idle_in_transaction_session_timeout = '10ms'");

@@ -40,6 +40,7 @@ notice receiver of libpq              | clean  clean    clean    clean       clo
 notice processor of libpq             | clean  clean    clean    clean       closed
 error verbosity of libpq              | clean  clean    clean    clean       closed
 notification not read                 | clean  clean    clean    clean       closed
+notification on its way               | leaks  leaks    clean    clean       closed
 LISTEN                                | leaks  leaks    clean    clean       closed
 SET                                   | leaks  leaks    clean    clean       closed
 SET search_path                       | leaks  leaks    clean    clean       closed
@@ -84,6 +85,11 @@ std::function<std::string(Connection&)> differs(const char* sql) {
   };
 }
 std::string leaks_if(bool found) { return found ? "leaks" : ""; }
+std::string has_notification(Connection& connection) {
+  PQconsumeInput(connection.native());
+  const lido::postgres::detail::LibpqMemory<PGnotify> one{PQnotifies(connection.native())};
+  return leaks_if(one != nullptr);
+}
 std::string in_transaction(Connection& connection) { return leaks_if(connection.in_transaction()); }
 std::string not_usable(Connection& connection) { return leaks_if(!connection.is_usable()); }
 
@@ -126,13 +132,16 @@ std::vector<State> states() {
        [](Connection& c) { return leaks_if(PQsetNoticeProcessor(c.native(), nullptr, nullptr) == count_text); }},
       {"error verbosity of libpq", [](Connection& c) { PQsetErrorVerbosity(c.native(), PQERRORS_TERSE); },
        [](Connection& c) { return leaks_if(PQsetErrorVerbosity(c.native(), PQERRORS_DEFAULT) != PQERRORS_DEFAULT); }},
-      {"notification not read", run("listen news; notify news"),
+      {"notification not read", run("listen news; notify news"), has_notification},
+      {"notification on its way",
        [](Connection& c) {
-         PGnotify* const one = PQnotifies(c.native());
-         const bool found = one != nullptr;
-         PQfreemem(one);
-         return leaks_if(found);
-       }},
+         c.exec("listen news");
+         server().ask("notify news");
+         // It has arrived, and libpq has not looked.
+         BOOST_TEST((lido::postgres::detail::wait_for(c.channel().socket(), lido::postgres::detail::Need::readable,
+                                                      soon()) == lido::postgres::detail::Wake::ready));
+       },
+       has_notification},
       {"LISTEN", run("listen news"), differs("select count(*)::text from pg_listening_channels()")},
       {"SET", run("set work_mem = '5MB'"), differs("show work_mem")},
       {"SET search_path", run("set search_path = pg_catalog"), differs("show search_path")},

@@ -97,6 +97,21 @@ BOOST_AUTO_TEST_CASE(a_dropped_statement_fails_once_in_a_transaction_and_then_no
   connection.exec_script("commit");
 }
 
+BOOST_AUTO_TEST_CASE(what_misses_another_prepared_statement_in_the_middle_is_not_run_again) {
+  server().ask(
+      "drop table if exists payments; create table payments(id int); "
+      "create or replace procedure pay(missing text) language plpgsql as $$ begin "
+      "insert into payments values (1); commit; "
+      "if missing <> '' then execute 'deallocate ' || missing; end if; end $$");
+  Connection connection = lido::test::connect();
+  for (int i = 0; i < 3; ++i) connection.exec("call pay($1)", "");
+  const auto name =
+      connection.exec_script("select name from pg_prepared_statements where not from_sql").one<std::string>();
+  for (const std::string& missing : {std::string{"missing"}, name + "0"})
+    BOOST_TEST(caught<QueryError>([&] { connection.exec("call pay($1)", missing); }).sqlstate() == "26000");
+  BOOST_TEST(server().ask("select count(*) from payments") == "5");
+}
+
 BOOST_AUTO_TEST_CASE(a_changed_result_is_prepared_anew) {
   Connection connection = lido::test::connect();
   connection.exec_script("create temp table shape(a int); insert into shape values (1)");

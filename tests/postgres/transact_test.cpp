@@ -278,4 +278,17 @@ BOOST_AUTO_TEST_CASE(never_tries_again_what_the_body_has_committed_itself) {
   BOOST_TEST(balance(1) == 99);
 }
 
+BOOST_AUTO_TEST_CASE(never_tries_again_what_a_statement_of_the_body_has_committed) {
+  int calls = 0;
+  const auto body = [&](Session& session) {
+    ++calls;
+    session.exec("update accounts set balance = balance - 1 where id = 1");
+    session.exec("commit");
+    raise(session, "40001");
+  };
+  BOOST_TEST(caught<QueryError>([&] { transact(pool, body, {.attempts = 3, .pause = 1ms}); }).sqlstate() == "40001");
+  BOOST_TEST(calls == 1);
+  BOOST_TEST(balance(1) == 99);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -142,4 +142,45 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_or_a_stop_in_good_order_changes_nothing) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(takes_no_promotion_for_a_recovery_that_ended_with_a_checkpoint) {
+  PostgresServer promoted;
+  postgres::Pool there{promoted.conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+  promoted.ask("create table marks(id int, padding text)");
+  promoted.ask("checkpoint");
+  std::optional<TransactionId> committed, undone, lost;
+  {
+    Session forgotten{there, {.track_commit = true}};
+    forgotten.exec("insert into marks values (2)");
+    undone = forgotten.transaction_id();
+    forgotten.rollback();
+    Session session{there, {.track_commit = true}};
+    // Many pages, so that the checkpoint of the promotion is not done at once.
+    session.exec("insert into marks select i, repeat('x', 1000) from generate_series(1, 1000) i");
+    committed = session.transaction_id();
+    session.commit();
+    const Session unwritten{there, {.track_commit = true}};
+    lost = unwritten.transaction_id();
+    promoted.stop(PostgresServer::Mode::immediate);
+  }
+  promoted.start_as_standby();
+  promoted.promote();
+  BOOST_TEST(promoted.ask("select count(*) from marks") == "1000");
+  const auto status = [&](const std::optional<TransactionId>& id) {
+    return transaction_status(there, CommitUnknown{"", {}, id});
+  };
+  BOOST_TEST(status(committed) == TransactionStatus::unknown);
+  BOOST_TEST(status(undone) == TransactionStatus::aborted);
+  while (std::stoll(promoted.ask("select txid_current()")) < lost->number) {
+  }
+  BOOST_TEST(promoted.ask("select txid_status(" + std::to_string(lost->number) + ")") == "committed");
+  BOOST_TEST(status(lost) == TransactionStatus::unknown);
+  // What the promoted server has begun itself it knows.
+  Session session{there, {.track_commit = true}};
+  session.commit();
+  BOOST_TEST(status(session.transaction_id()) == TransactionStatus::committed);
+  promoted.ask("checkpoint");
+  BOOST_TEST(status(committed) == TransactionStatus::committed);
+  BOOST_TEST(status(undone) == TransactionStatus::aborted);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -131,14 +131,18 @@ class PostgresServer {
 
   /// Starts it, stopped before, as a standby of `primary`, which it must not be ahead of.
   void follow(const PostgresServer& primary, const std::string& name) {
-    run({"/usr/bin/touch", data() + "/standby.signal"});  // by whoever owns the directory
     std::erase_if(settings_, [](const std::string& setting) { return setting.starts_with("primary_conninfo="); });
     settings_.push_back("primary_conninfo=host=" + primary.directory_ + " user=postgres application_name=" + name);
-    start();
+    start_as_standby();
     wait_until("the standby follows", [&] {
       return primary.ask("select count(*) from pg_stat_replication where state = 'streaming' and application_name = '" +
                          name + "'") == "1";
     });
+  }
+  /// Starts it, stopped before, as a standby of nobody unless its settings name a primary.
+  void start_as_standby() {
+    run({"/usr/bin/touch", data() + "/standby.signal"});  // by whoever owns the directory
+    start();
   }
   /// Makes a standby a primary; returns when it takes writes.
   void promote() { ask("select pg_promote(true, 10)"); }

@@ -81,7 +81,7 @@ Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOption
     } catch (...) {
       failure = std::current_exception();  // in a handler nothing can be awaited
     }
-    const bool committed = session && session->is_committed();
+    const bool committed = session && detail::may_have_committed(*session);
     if (session) {
       try {
         co_await session->rollback();

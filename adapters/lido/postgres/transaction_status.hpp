@@ -49,12 +49,22 @@ namespace detail {
 /// another one, whose status is none of ours. It is lost if the last checkpoint, which ends a recovery, came after it
 /// and does not know it; a checkpoint's time has no fraction of a second, so that a later start of the server counts,
 /// too. Only a second checkpoint can hide this.
+///
+/// Not so after a promotion, whose checkpoint takes its time: until it is done, the last one is of an older timeline
+/// and says nothing of what was replayed since. A number from before the start may then be that transaction's or
+/// another one's. Either way `aborted` is true of ours, which has not come here if the number is another one's;
+/// anything else is not to be trusted.
 inline constexpr std::string_view status_query =
-    "select case when $1::bigint >= next and $2::bigint < since then 'aborted' else txid_status($1::bigint) end "
+    "select case when $1::bigint < next or $2::bigint >= greatest(checkpointed, started) then txid_status($1::bigint) "
+    "when $2::bigint < checkpointed or not promoted then 'aborted' "
+    "when txid_status($1::bigint) = 'aborted' then 'aborted' end "
     "from (select split_part(next_xid::text, ':', 1)::bigint * 4294967296 + split_part(next_xid::text, ':', "
     "2)::bigint, "
-    "(extract(epoch from greatest(pg_postmaster_start_time(), checkpoint_time)) * 1000000)::bigint "
-    "from pg_control_checkpoint()) as checkpoint(next, since)";
+    "(extract(epoch from checkpoint_time) * 1000000)::bigint, "
+    "(extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint, "
+    "pg_is_in_recovery() or case when not pg_is_in_recovery() then "
+    "('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer <> timeline_id end "
+    "from pg_control_checkpoint()) as checkpoint(next, checkpointed, started, promoted)";
 
 [[nodiscard]] inline TransactionStatus status_of(const Result& answer) {
   const auto text = answer.one<std::optional<std::string>>();
@@ -71,7 +81,9 @@ inline constexpr std::string_view status_query =
 /// beyond that for `patience`; throws what these throw.
 ///
 /// Needs a server that holds transactions of its own (a standby has none). Ask soon: after a crash of the server the
-/// answer is certain until its second checkpoint from then, usually five minutes later.
+/// answer is certain until its second checkpoint from then, usually five minutes later. Where it was started as a
+/// standby and then promoted, only until the first one, and until then it is `unknown` of what had committed before
+/// that start. Whoever is promoted may have given an id that had not reached it to another transaction.
 template <class AnyPool>
 [[nodiscard]] TransactionStatus transaction_status(AnyPool& pool, const CommitUnknown& error,
                                                    Duration patience = Duration::zero(),

@@ -110,6 +110,7 @@ class Channel {
       if (i == 1 && usable()) return true;
     }
     broken_ = true;
+    if (!farewell_) heard_end("");  // no word at all
     return false;
   }
 

@@ -14,6 +14,7 @@
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/reply.hpp>
+#include <lido/postgres/detail/statement.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
@@ -111,14 +112,24 @@ class Execution {
     }
   }
 
-  // The server refused to run what was prepared: it has done nothing.
+  // The server refused to run what was prepared: it has done nothing. A statement that misses another prepared one in
+  // what it runs may have committed before.
   [[nodiscard]] bool is_stale() {
     const std::optional<Diagnostics>& error = reply_.error();
     if (!error) return false;
     const std::string& state = error->sqlstate;
-    if (state != "26000" && !(state == "0A000" && reply_.raised_by() == "RevalidateCachedQuery")) return false;
+    const bool missing = state == "26000" && names_ours(error->message);
+    if (!missing && !(state == "0A000" && reply_.raised_by() == "RevalidateCachedQuery")) return false;
     reply_.channel().statements().retire(*entry_);
     return reply_.channel().transaction() == PQTRANS_IDLE;
+  }
+
+  // In which quotes depends on the server's language.
+  [[nodiscard]] bool names_ours(std::string_view message) const {
+    const std::size_t at = message.find(entry_->name);
+    if (at == std::string_view::npos) return false;
+    const std::string_view rest = message.substr(at + entry_->name.size());
+    return rest.empty() || !is_digit(rest.front());  // else it is a longer name
   }
 
   [[nodiscard]] bool has_types(const StatementCache::Entry& entry) const noexcept {

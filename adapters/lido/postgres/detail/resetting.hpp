@@ -26,6 +26,7 @@ class Resetting {
       if (exchange_) {
         if (const Need need = exchange_->step(); need != Need::nothing) return need;
         exchange_.reset();
+        drain();  // what was on its way has come in with the answer
       }
       if (!go_on()) return Need::nothing;
     }
@@ -58,8 +59,7 @@ class Resetting {
           stage_ = Stage::refused;
           return true;
         }
-        while (const LibpqMemory<PGnotify> notification{PQnotifies(channel_.raw())}) {
-        }
+        drain();
         if (channel_.transaction() == PQTRANS_IDLE) {
           stage_ = Stage::rolled_back;
         } else if (channel_.settings().reset == ResetLevel::none) {
@@ -82,6 +82,12 @@ class Resetting {
         return false;
     }
     return false;
+  }
+
+  // Of notifications, which are the last borrower's.
+  void drain() noexcept {
+    while (const LibpqMemory<PGnotify> notification{PQnotifies(channel_.raw())}) {
+    }
   }
 
   // What DISCARD ALL does but for DEALLOCATE ALL: the statement cache survives where nobody else can have prepared.

@@ -11,6 +11,14 @@
 
 namespace lido::postgres::detail {
 
+/// Whether what `session` did may be there already: it has committed, or a statement of it has ended the transaction,
+/// perhaps with COMMIT. To be asked before it is rolled back.
+template <class AnySession>
+[[nodiscard]] bool may_have_committed(AnySession& session) {
+  if (session.is_committed()) return true;
+  return session.is_open() && session.connection().is_usable() && !session.connection().in_transaction();
+}
+
 /// The attempts of one call. `Options` has `attempts`, `pause`, `longest_pause` and `retry_lost`.
 template <class Options>
 class Attempts {
