@@ -120,8 +120,12 @@ class Pool {
   /// An idle connection, or none; waits for nobody, though a health check that is due takes its time. Where none is
   /// idle and there is room, one is opened in the background for the next try; a `NullPool` never has an idle one.
   std::optional<Lease> try_acquire(std::source_location where = std::source_location::current()) {
+    return try_acquire(Duration::zero(), where);
+  }
+  /// The same, where the checks take no longer than `limit` together. Zero leaves them their time.
+  std::optional<Lease> try_acquire(Duration limit, std::source_location where = std::source_location::current()) {
     Core& core = this->core();
-    if (auto* const slot = core.try_acquire(where)) return Lease{core, *slot};
+    if (auto* const slot = core.try_acquire(limit, where)) return Lease{core, *slot};
     return std::nullopt;
   }
 

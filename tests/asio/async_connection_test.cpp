@@ -3,10 +3,12 @@
 #include <chrono>
 #include <coroutine>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -17,6 +19,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -163,6 +166,27 @@ BOOST_AUTO_TEST_CASE(a_future_and_a_callback_take_results) {
   BOOST_TEST(answer == 0);
   loop.run();
   BOOST_TEST(answer == 5);
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_may_destroy_the_connection_whatever_else_waited_for_the_operation) {
+  for (const bool stopped : {false, true}) {
+    net::io_context loop;
+    bool told = false, handled = false;
+    std::stop_source stop;
+    // The echo is told at the operation's end, which must not be left to whoever lets go of it last.
+    auto connection =
+        std::make_unique<postgres::Connection>(connect({.echo = [&](std::string_view, Duration) { told = true; }}));
+    const auto handler = [&](const std::exception_ptr&, const postgres::Result&) {
+      BOOST_TEST(told);
+      connection.reset();
+      handled = true;
+    };
+    async(*connection, net::bind_executor(loop, handler)).exec_until(postgres::Until{stop.get_token()}, "select 1");
+    std::this_thread::sleep_for(50ms);  // the answer is there, and the loop will find the stop in the queue, too
+    if (stopped) net::post(loop, [&] { stop.request_stop(); });
+    loop.run();
+    BOOST_TEST(handled);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(statements_on_a_loop_of_several_threads_need_no_strand) {

@@ -149,6 +149,26 @@ BOOST_AUTO_TEST_CASE(what_is_read_is_no_older_than_the_bound) {
   BOOST_TEST(oldest < 1.3);  // a second for a machine that lends no processor between the check and the query
 }
 
+BOOST_AUTO_TEST_CASE(a_standby_that_hangs_leaves_a_read_the_time_for_the_primary) {
+  for (const Duration patience : {Duration{0s}, Duration{500ms}}) {
+    ReadWriteOptions with = options();
+    with.patience = patience;
+    with.reads.pre_ping_after = 0s;
+    auto both = pools(with);
+    PostgresServer::wait_until("reads go to the standby", [&] { return reads_on_standby(both); });
+    both.writes().acquire()->exec("select 1");
+    cluster().second.sigstop();
+    const auto begun = Clock::now();
+    auto lease = both.reads().acquire(400ms);
+    const auto took = Clock::now() - begun;
+    BOOST_TEST(!on_standby(*lease));
+    lease.release();
+    cluster().second.sigcont();
+    BOOST_TEST((took < 1s), "it took " << milliseconds(took));
+  }
+  BOOST_CHECK_THROW(pools().reads().acquire(-1s), lido::InvalidOption);
+}
+
 BOOST_AUTO_TEST_CASE(reads_go_to_the_primary_where_there_is_no_standby) {
   cluster().second.stop();
   // It has the only copy of what is acknowledged.

@@ -205,6 +205,10 @@ void statements(Transcript& all) {
       "alter role no_such_role password $tag$" + secret + "$tag$",
       "alter role no_such_role password U&'" + with_doubled(in_sql, "\\", '\\') + "'",
       "create user mapping for no_such_role server no_such_server options (user 'app', password " + literal + ")",
+      "select no_such_function(password => " + literal + ")",
+      "select set_config('app.password', " + literal + ", false), 1 / 0",
+      "select 1 where password = md5(" + literal + ")",
+      "alter role no_such_role password /* */ " + literal,
       "create subscription no_such connection 'host=/nowhere password=" + in_uri + "' publication no_such",
   };
   for (const std::string& sql : statements) {

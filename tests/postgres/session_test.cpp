@@ -322,6 +322,18 @@ BOOST_AUTO_TEST_CASE(gives_up_at_its_own_deadline_whatever_limit_a_call_has) {
   BOOST_TEST((Clock::now() - start < 10s));
 }
 
+BOOST_AUTO_TEST_CASE(a_deadline_that_is_over_leaves_no_time_for_a_check) {
+  postgres::Pool checked{server().conninfo(), {.pre_ping_after = 0s}};
+  static_cast<void>(checked.acquire(10s));
+  PostgresServer::wait_until("it is idle", [&] { return checked.statistics().now.idle == 1; });
+  server().sigstop();
+  const auto start = Clock::now();
+  BOOST_CHECK_THROW(Session(checked, {.until = start - 1s}), AcquireTimeout);
+  const auto took = Clock::now() - start;
+  server().sigcont();
+  BOOST_TEST((took < 1s));
+}
+
 BOOST_AUTO_TEST_CASE(names_the_line_that_holds_it) {
   const Session session{pool};
   BOOST_REQUIRE(pool.holders().size() == 1U);

@@ -26,6 +26,9 @@ BOOST_AUTO_TEST_CASE(plain_reads_and_writes_leave_no_state) {
       "begin; savepoint a; rollback to a; commit",
       "(select 1) union (select 2)",
       "select e'\\'; set role x'",
+      "select'set role x', interval'1 day', n'a', b'1', x'f', u&'a' from users where name in('a')",
+      "select 1 -- set role x",
+      "select 1 -- set role x\r, 2",
       "select count(*) from temperatures",
       "explain (analyze) select 1",
       "copy users(id, name) from stdin (format csv, force_null (name))",
@@ -69,6 +72,11 @@ BOOST_AUTO_TEST_CASE(everything_else_may_leave_state) {
       "insert into users(name) select nextval('x')",
       "select 'a\\'; set role x --'",
       "discard all",
+      "do'begin perform set_config(''a.b'', ''c'', false); end'",
+      "select 1; do'begin end'",
+      "do/**/'begin end'",
+      "-- a comment\rset role x",
+      "select 1 -- a comment\r, set_config('a.b', 'c', false)",
   };
   for (const char* sql : leaves) BOOST_TEST_CONTEXT(sql) BOOST_TEST(may_leave_state(sql));
 }
@@ -77,9 +85,10 @@ BOOST_AUTO_TEST_CASE(what_can_prepare_statements_is_told_from_what_cannot) {
   for (const char* sql : {"set role x", "listen news", "create temp table t as select 1", "select pg_advisory_lock(1)",
                           "declare x cursor with hold for select 1", "select 1; reset all", "unlisten *"})
     BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::state));
-  for (const char* sql : {"prepare x as select 1", "do $$ begin end $$", "call x()", "select my_function()",
-                          "execute x", "set role x; prepare y as select 1", "listen x; select my_schema.count(1)",
-                          "copy (select my_function()) to stdout", "create table t as select \"f\"(1)"})
+  for (const char* sql :
+       {"prepare x as select 1", "do $$ begin end $$", "do'begin end'", "call x()", "select my_function()", "execute x",
+        "set role x; prepare y as select 1", "listen x; select my_schema.count(1)",
+        "copy (select my_function()) to stdout", "create table t as select \"f\"(1)"})
     BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::statements));
 }
 
@@ -102,10 +111,49 @@ BOOST_AUTO_TEST_CASE(blots_out_what_follows_the_word_password) {
   BOOST_TEST(without_passwords("x where password = $1 and y = $2") == "x where password = $1 and y = $2");
   BOOST_TEST(without_passwords("dblink('host=x password=abc user=y')") == "dblink('host=x password=*** user=y')");
   BOOST_TEST(without_passwords("x where password = $1") == "x where password = $1");
-  BOOST_TEST(without_passwords("options (password 'abc', user 'u')") == "options (password '***', user 'u')");
+  BOOST_TEST(without_passwords("options (password 'abc', user 'u')") == "options (password '***', user '***')");
+  BOOST_TEST(without_passwords("create subscription x connection 'host=x password=''a b'' user=y' publication z") ==
+             "create subscription x connection 'host=x password=***' publication z");
   BOOST_TEST(without_passwords("password 'a' password 'b'") == "password '***' password '***'");
   BOOST_TEST(without_passwords("select password_hash, password from users") ==
              "select password_hash, password from users");
+}
+
+BOOST_AUTO_TEST_CASE(blots_out_every_literal_behind_the_word_password) {
+  const std::string before = "select 'shown', ";
+  for (const char* behind : {"set_config('app.password', 'hunter2', false)",
+                             "x where password = crypt('hunter2', salt)",
+                             "x where password = crypt(e'\\'hunter2', salt)",
+                             "f(password => 'hunter2')",
+                             "f(password := 'hunter2')",
+                             "f(password := hunter2)",
+                             "password /* */ 'hunter2'",
+                             "password /* don't */ 'hunter2'",
+                             "1 -- don't\n; alter role x password 'hunter2'",
+                             "1 -- don't\r; alter role x password 'hunter2'",
+                             "\"don't\"; alter role x password 'hunter2'",
+                             "\"password\" = 'hunter2'",
+                             "\"password\", $$hunter2$$",
+                             "password_hash, U&'hunter2'",
+                             "password = e'\\'hunter2'",
+                             "password = x||e'\\'hunter2'",
+                             "password=''||'hunter2'",
+                             "1; do $$ begin perform 'shown'; alter role x password 'hunter2'; end $$, 'hunter2'",
+                             "1; do 'alter role x password ''hunter2'''",
+                             "/* password 'hunter2' */ 1",
+                             "password'hunter2'",
+                             "'host=x password=hunter2",
+                             "dblink('host=x password=$hunter2')",
+                             "1 where password = $hunter2"}) {
+    const std::string sql = before + behind;
+    const std::string shown = without_passwords(sql);
+    BOOST_TEST(shown.starts_with(before), shown);
+    BOOST_TEST(shown.find("hunter2") == std::string::npos, shown);
+  }
+  BOOST_TEST(without_passwords("select set_config('app.password', 'a', false)") ==
+             "select set_config('app.password', '***', false)");
+  BOOST_TEST(without_passwords("select f(password => 'a'), $1, e'b'") == "select f(password => '***'), $1, '***'");
+  BOOST_TEST(without_passwords("select 'it''s', $$a$$") == "select 'it''s', $$a$$");
 }
 
 BOOST_AUTO_TEST_CASE(finds_the_state_of_a_failed_connect_in_any_language) {

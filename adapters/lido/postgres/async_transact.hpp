@@ -60,7 +60,9 @@ Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOption
     std::exception_ptr failure;
     try {
       for (bool again = true; !session; again = false) {
-        auto lease = co_await runner.acquire(pool, std::min(patience, until.left()), until.stop, where);
+        // An `until` that is over is no patience of zero, which would leave a check its whole time.
+        const Duration left = std::max(until.left(), Duration{1});
+        auto lease = co_await runner.acquire(pool, std::min(patience, left), until.stop, where);
         session.emplace(std::move(lease), runner, transaction);
         try {
           co_await session->begin();

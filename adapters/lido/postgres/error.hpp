@@ -1,7 +1,7 @@
 // What goes wrong with PostgreSQL, told apart by what the caller can do about it.
 //
-// No error carries a parameter's value or a password: statements are shown with their `$1`, and a literal behind the
-// word PASSWORD is blotted out.
+// No error carries a parameter's value or a password: statements are shown with their `$1`, and every literal
+// behind the word PASSWORD, wherever that stands, is blotted out.
 #pragma once
 
 #include <cstddef>

@@ -21,8 +21,8 @@ struct ReadWriteOptions {
   Options writes{.name = "writes"};
   /// Its `max_lag` bounds how old what is read may be; one that is `Duration::max()` stands for a second.
   Options reads{.load_balance_hosts = true, .name = "reads"};
-  /// How long a read waits for a standby's connection, where there are any, before it goes to the primary. Range: 0 and
-  /// more.
+  /// How long a read waits for a standby's connection, where there are any and none is idle, before it goes to the
+  /// primary; no longer than half of its own time. Range: 0 and more.
   Duration patience = std::chrono::milliseconds{500};
 };
 
@@ -56,18 +56,24 @@ class ReadWritePools {
     Lease acquire(std::source_location where = std::source_location::current()) {
       return acquire(options().acquire_timeout, {}, where);
     }
-    /// The same within `timeout`, and given up as soon as `stop` is requested.
+    /// The same within `timeout`, of which the standbys have no more than half; zero as `Pool::acquire`. Given up as
+    /// soon as `stop` is requested.
     Lease acquire(Duration timeout, std::source_location where = std::source_location::current()) {
       return acquire(timeout, {}, where);
     }
     Lease acquire(Duration timeout, const std::stop_token& stop,
                   std::source_location where = std::source_location::current()) {
-      // Also where there is none: it asks for one, so that standbys that come back are found.
-      if (std::optional<Lease> idle = pools_.reads_.try_acquire(where)) return std::move(*idle);
+      if (timeout < Duration::zero()) throw InvalidOption{"acquire(timeout)", "a duration of zero or more"};
       const TimePoint begun = Clock::now();
-      if (pools_.has_standbys()) {
+      const auto left = [&](Duration of) { return of == Duration::max() ? of : of - (Clock::now() - begun); };
+      // A standby that hangs leaves the primary its time.
+      const Duration half = timeout == Duration::max() ? timeout : timeout / 2;
+      // Also where there is none: it asks for one, so that standbys that come back are found.
+      if (std::optional<Lease> idle = pools_.reads_.try_acquire(half, where)) return std::move(*idle);
+      const Duration patience = std::min(left(half), pools_.patience_);
+      if (patience > Duration::zero() && pools_.has_standbys()) {
         try {
-          return pools_.reads_.acquire(std::min(timeout, pools_.patience_), stop, where);
+          return pools_.reads_.acquire(patience, stop, where);
         } catch (const PoolClosed&) {
           throw;
         } catch (const AcquireCancelled&) {
@@ -76,7 +82,8 @@ class ReadWritePools {
         } catch (const ConnectError&) {
         }
       }
-      if (timeout != Duration::max()) timeout = std::max(timeout - (Clock::now() - begun), Duration::zero());
+      // Zero would leave a check its whole time.
+      if (timeout > Duration::zero()) timeout = std::max(left(timeout), Duration{1});
       return pools_.writes_.acquire(timeout, stop, where);
     }
     /// Those of the primary's pool.

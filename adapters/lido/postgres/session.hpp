@@ -34,7 +34,8 @@ class BasicSession {
       : until_{options.until} {
     const Duration patience = options.acquire_timeout.value_or(pool.options().acquire_timeout);
     for (bool again = true;; again = false) {
-      lease_ = pool.acquire(std::min(patience, until_.left()), until_.stop, where);
+      // An `until` that is over is no patience of zero, which would leave a check its whole time.
+      lease_ = pool.acquire(std::min(patience, std::max(until_.left(), Duration{1})), until_.stop, where);
       try {
         const Result answer = lease_->begin(limit(), options);
         if (options.track_commit) id_ = detail::transaction_id_of(answer);

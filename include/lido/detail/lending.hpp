@@ -39,10 +39,10 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   }
 
   // The same for a connection that is idle now; null where none is. Lets the pool grow for the next try.
-  Slot* try_acquire(std::source_location where) {
+  Slot* try_acquire(Duration limit, std::source_location where) {
+    if (limit < Duration::zero()) throw InvalidOption{"try_acquire(limit)", "a duration of zero or more"};
     bool unfit = false;
-    if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, Duration::zero(), where, unfit))
-      return slot;
+    if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, limit, where, unfit)) return slot;
     Turn lock = this->turn();
     if (!market_.closed()) grow_for_the_next(lock);
     return nullptr;

@@ -31,7 +31,8 @@ class Words {
     if (!is_word(c)) return ++at_, Kind::other;
     while (is_word(peek(0))) ++at_;
     word_ = text_.substr(start, at_ - start);
-    if (peek(0) == '\'') return skip_quoted(is("e")), Kind::other;
+    // Behind any other word a literal begins of its own, without a space: do'...'.
+    if (peek(0) == '\'' && is_one_of("e b x n")) return skip_quoted(is("e")), Kind::other;
     return Kind::word;
   }
 
@@ -62,29 +63,13 @@ class Words {
 
   constexpr void skip_blank() noexcept {
     for (;;) {
-      if (is_space(peek(0))) {
+      if (is_space(peek(0)))
         ++at_;
-      } else if (peek(0) == '-' && peek(1) == '-') {
-        at_ = std::min(text_.find('\n', at_), text_.size());
-      } else if (peek(0) == '/' && peek(1) == '*') {
-        skip_comment();
-      } else {
+      else if (const std::size_t comment = comment_length(text_.substr(at_)); comment > 0)
+        at_ += comment;
+      else
         return;
-      }
     }
-  }
-
-  constexpr void skip_comment() noexcept {
-    std::size_t depth = 0;  // comments nest
-    do {
-      if (peek(0) == '/' && peek(1) == '*') {
-        ++depth, at_ += 2;
-      } else if (peek(0) == '*' && peek(1) == '/') {
-        --depth, at_ += 2;
-      } else {
-        ++at_;
-      }
-    } while (depth > 0 && at_ < text_.size());
   }
 
   constexpr void skip_quoted(bool escapes) noexcept {
