@@ -191,6 +191,35 @@ BOOST_AUTO_TEST_CASE(a_deadline_or_a_stop_ends_it_in_the_middle_and_nothing_is_k
   BOOST_TEST(pool.statistics().now.leased == 0U);
 }
 
+BOOST_AUTO_TEST_CASE(nothing_is_sent_once_the_time_is_over_and_the_connection_stays_good) {
+  postgres::Pool pool{server().conninfo(), two};
+  in_loop([&]() -> net::awaitable<void> {
+    std::stop_source stop;
+    auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+    Session session{std::move(lease), lido::asio::OnAsio<>{}, {.until = postgres::Until{stop.get_token()}}};
+    co_await session.begin();
+    stop.request_stop();
+    const std::stop_source other;  // which has not asked for anything
+    const postgres::Until later{other.get_token()};
+    // The calls themselves throw nothing.
+    auto plain = session.exec("select 1");
+    auto limited = session.exec_until(later, "select 1");
+    BOOST_TEST(co_await fails_with<postgres::QueryCancelled>(std::move(plain)));
+    BOOST_TEST(co_await fails_with<postgres::QueryCancelled>(std::move(limited)));
+    BOOST_TEST(co_await fails_with<postgres::QueryCancelled>(
+        session.savepoint([](Session&) -> net::awaitable<void> { co_return; })));
+    BOOST_TEST(session.connection().is_usable());
+    BOOST_TEST(session.connection().in_transaction());
+    auto other_lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+    Session late{std::move(other_lease), lido::asio::OnAsio<>{}, {.until = Clock::now() - 1s}};
+    BOOST_TEST(co_await fails_with<postgres::QueryTimeout>(late.begin()));
+    BOOST_TEST(late.connection().is_usable());
+    BOOST_TEST(!late.connection().in_transaction());
+  });
+  static_cast<void>(pool.acquire(10s));
+  BOOST_TEST(pool.statistics().discarded == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(a_loop_that_ends_in_the_middle_keeps_nothing) {
   const Table table;
   postgres::Pool pool{server().conninfo(), two};

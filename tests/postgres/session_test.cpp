@@ -334,6 +334,27 @@ BOOST_AUTO_TEST_CASE(a_deadline_that_is_over_leaves_no_time_for_a_check) {
   BOOST_TEST((took < 1s));
 }
 
+BOOST_AUTO_TEST_CASE(sends_nothing_once_its_time_is_over_whatever_limit_a_call_has) {
+  std::stop_source stop;
+  {
+    Session session{pool, {.until = Until{stop.get_token()}}};
+    session.exec("insert into marks values (1)");
+    stop.request_stop();
+    BOOST_CHECK_THROW(session.exec("select 1"), QueryCancelled);
+    const std::stop_source other;  // which has not asked for anything
+    BOOST_CHECK_THROW(session.exec_until(Until{other.get_token()}, "select 1"), QueryCancelled);
+    BOOST_TEST(session.connection().is_usable());
+  }
+  {
+    Session session{pool, {.until = Clock::now() + 200ms}};
+    postgres::detail::pause_until(Clock::now() + 210ms);
+    BOOST_CHECK_THROW(session.exec_until(soon(), "select 1"), QueryTimeout);
+    BOOST_TEST(session.connection().is_usable());
+  }
+  BOOST_TEST(marks() == 0);
+  BOOST_TEST(pool.statistics().discarded == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(names_the_line_that_holds_it) {
   const Session session{pool};
   BOOST_REQUIRE(pool.holders().size() == 1U);

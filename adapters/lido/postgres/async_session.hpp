@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -17,6 +18,7 @@
 #include <lido/postgres/detail/async_ending.hpp>
 #include <lido/postgres/detail/async_operations.hpp>
 #include <lido/postgres/detail/begin.hpp>
+#include <lido/postgres/detail/bound.hpp>
 #include <lido/postgres/detail/coroutine_result.hpp>
 #include <lido/postgres/detail/ending.hpp>
 #include <lido/postgres/detail/parameters.hpp>
@@ -41,19 +43,23 @@ class AsyncSession {
 
   /// Begins, in one round trip. Throws what `Connection::begin` throws.
   auto begin() {
-    return runner_.run(limit(), [this] { return Beginning{*this, connection()}; });
+    return runner_.run(limit(), [this] {
+      detail::check_time(options_.until);
+      return Beginning{*this, connection()};
+    });
   }
 
-  /// As `Connection::exec`, and no later than `TransactionOptions::until`.
+  /// As `Connection::exec`, and no later than `TransactionOptions::until`: once that is over, `QueryTimeout` and
+  /// `QueryCancelled` are thrown without sending anything, and the connection stays good.
   template <detail::Parameter... T>
   auto exec(std::string_view sql, const T&... parameters) {
-    return async_connection().exec_until(limit(), sql, parameters...);
+    return execute(limit(), sql, parameters...);
   }
   /// As `Connection::exec_until`, and no later than `TransactionOptions::until`; of two stop tokens, that of `until`.
   template <detail::Parameter... T>
   auto exec_until(const Until& until, std::string_view sql, const T&... parameters) {
     const std::stop_token& stop = until.stop.stop_possible() ? until.stop : options_.until.stop;
-    return async_connection().exec_until({std::min(until.deadline, options_.until.deadline), stop}, sql, parameters...);
+    return execute({std::min(until.deadline, options_.until.deadline), stop}, sql, parameters...);
   }
 
   /// A part of the transaction that can be undone alone: `body(*this)` is a coroutine, and so is this, of the same
@@ -67,7 +73,9 @@ class AsyncSession {
   Coroutine savepoint(Body body) {
     detail::Savepoints& savepoints = transaction_.savepoints;
     const detail::Savepoints::Id id = savepoints.next();
-    co_await async_connection().exec_script(detail::Savepoints::open_script(id), limit());
+    const Until until = limit();
+    detail::check_time(options_.until);
+    co_await async_connection().exec_script(detail::Savepoints::open_script(id), until);
     savepoints.opened(id);
     std::exception_ptr failure;
     try {
@@ -154,7 +162,21 @@ class AsyncSession {
   };
   auto release(detail::Savepoints::Id id) {
     transaction_.savepoints.check_innermost(id);
-    return runner_.run(limit(), [this, id] { return Releasing{*this, id}; });
+    return runner_.run(limit(), [this, id] {
+      detail::check_time(options_.until);
+      return Releasing{*this, id};
+    });
+  }
+
+  // Whether there is time is asked when it is awaited: it is the statement that fails then, and not the call.
+  template <detail::Parameter... T>
+  auto execute(const Until& until, std::string_view sql, const T&... parameters) {
+    const detail::Parameters<sizeof...(T)> values{parameters...};
+    return runner_.run(until, [this, channel = &connection().channel(), text = std::string{sql},
+                               stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
+      detail::check_time(options_.until);
+      return detail::Executing{*channel, std::move(text), std::move(stored)};
+    });
   }
 
   [[nodiscard]] Until limit() { return options_.until.within(connection().settings().statement_timeout); }

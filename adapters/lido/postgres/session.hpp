@@ -61,8 +61,10 @@ class BasicSession {
   /// As `Connection::exec_until`, and no later than `TransactionOptions::until`; of two stop tokens, that of `until`.
   template <detail::Parameter... T>
   Result exec_until(const Until& until, std::string_view sql, const T&... parameters) {
+    Connection& session = connection();
+    detail::check_time(until_);
     const std::stop_token& stop = until.stop.stop_possible() ? until.stop : until_.stop;
-    return connection().exec_until({std::min(until.deadline, until_.deadline), stop}, sql, parameters...);
+    return session.exec_until({std::min(until.deadline, until_.deadline), stop}, sql, parameters...);
   }
 
   /// The connection, for what a session does not offer; knows nothing of `TransactionOptions::until`. Throws `Error`
