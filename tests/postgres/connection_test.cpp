@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(shows_no_password_of_a_statement) {
   Connection connection = lido::test::connect();
   const auto error = caught<QueryError>(
       [&] { connection.exec("alter role nobody_knows with password 'hunter2''s' valid until 'tomorrow'"); });
-  BOOST_TEST(error.statement() == "alter role nobody_knows with password '***' valid until 'tomorrow'");
+  BOOST_TEST(error.statement() == "alter role nobody_knows with password '***' valid until '***'");
 }
 
 BOOST_AUTO_TEST_CASE(takes_one_statement_at_a_time_unless_it_is_a_script) {
