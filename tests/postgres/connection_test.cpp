@@ -35,6 +35,22 @@ void leave_running(Connection& connection, const char* sql) {
 
 }  // namespace
 
+BOOST_AUTO_TEST_CASE(a_statement_that_was_sent_in_part_gives_the_connection_up) {
+  Connection connection = lido::test::connect();
+  const char* const value = "x";
+  const int binary = 1;  // without a length libpq refuses it, with the statement in its buffer already
+  const postgres::detail::Bound bound{.count = 1, .values = &value, .formats = &binary};
+  BOOST_CHECK_THROW(postgres::detail::Execution(connection.channel(), "select $1::bytea", bound),
+                    postgres::ConnectionLost);
+  BOOST_TEST(!connection.is_usable());
+
+  Connection refusing = lido::test::connect();
+  BOOST_CHECK_THROW(refusing.exec(std::string{"select 1\0", 9}), postgres::QueryError);
+  BOOST_CHECK_THROW(refusing.exec("select $1::text", std::string{"\0", 1}), postgres::QueryError);
+  BOOST_TEST(refusing.is_usable());
+  BOOST_TEST(refusing.exec("select 1").one<int>() == 1);
+}
+
 BOOST_AUTO_TEST_CASE(binds_parameters_of_every_kind) {
   Connection connection = lido::test::connect();
   const std::string text = "o'hara \"; drop table users; --";

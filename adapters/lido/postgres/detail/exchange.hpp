@@ -26,7 +26,8 @@ namespace lido::postgres::detail {
 /// connection up. `sql` has to outlive it.
 class Exchange {
  public:
-  /// Sends with `send`, which calls one of `PQsend*`. Throws `QueryError` or `ConnectionLost`.
+  /// Sends with `send`, which calls one of `PQsend*`. Throws `QueryError` where another statement is under way, or
+  /// `ConnectionLost`.
   template <class Send>
   Exchange(Channel& channel, std::string_view sql, Send send) : reply_{channel, sql} {
     reply_.send(send);

@@ -32,15 +32,13 @@ class Reply {
     report();
   }
 
-  /// Sends with `send`, which calls one of `PQsend*`. Throws `QueryError` or `ConnectionLost`.
+  /// Sends with `send`, which calls one of `PQsend*`. Throws `ConnectionLost`: where libpq refuses, a part may be in
+  /// its buffer, for the next statement to send. What can be refused without that is found before this is called.
   template <class Send>
   void send(Send send) {
     sent_ = true;
     if (send(channel_.raw()) != 0) return void(complete_ = false);
-    const std::string message = one_line(PQerrorMessage(channel_.raw()));
-    if (PQstatus(channel_.raw()) == CONNECTION_OK && channel_.transaction() != PQTRANS_ACTIVE && syncs_ == 0)
-      throw Channel::failed(sql_, message);
-    throw channel_.lost(sql_, message);
+    throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
   }
   /// From here on statements are sent as a pipeline, whose answers end with that many synchronisations. Errors before
   /// the last but one of these are nobody's concern.
