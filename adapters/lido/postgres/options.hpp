@@ -154,8 +154,9 @@ struct Options {
   bool load_balance_hosts = false;
 
   /// A standby that is further behind its primary is not used: its connections are closed, and opening one there fails.
-  /// Measured before a loan, at most once in the time that is left of it. `Duration::max()`: whatever it lags. Range:
-  /// more than 0.
+  /// Measured before a loan, at most once in the time that is left of it, from what the standby has received: that a
+  /// silent connection to its primary is a broken one it knows after `wal_receiver_timeout` only. `Duration::max()`:
+  /// whatever it lags. Range: more than 0.
   Duration max_lag = Duration::max();
 
   /// Told of every statement, for instance `echo_to(std::clog)`; empty for silence.

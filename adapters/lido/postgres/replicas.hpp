@@ -19,7 +19,8 @@ namespace lido::postgres {
 /// Settings of `ReadWritePools`; whatever is left out has the default given here.
 struct ReadWriteOptions {
   Options writes{.name = "writes"};
-  /// Its `max_lag` bounds how old what is read may be; one that is `Duration::max()` stands for a second.
+  /// Its `max_lag` bounds how old what is read may be, save for what is held up on the way to the standby, see there;
+  /// one that is `Duration::max()` stands for a second.
   Options reads{.load_balance_hosts = true, .name = "reads"};
   /// How long a read waits for a standby's connection, where there are any and none is idle, before it goes to the
   /// primary; no longer than half of its own time. Range: 0 and more.

@@ -11,7 +11,9 @@ namespace lido::postgres::detail {
 
 /// In microseconds. Nothing on a primary, and on a standby that is connected to one and has replayed all that it was
 /// sent; else the age of the last transaction that it has replayed, and null where there is none. Both machines' clocks
-/// go into that.
+/// go into that. What is held up on the way to the standby is not seen before it gives the connection up, after its
+/// `wal_receiver_timeout`: when it last heard from the primary tells nothing, as that may be silent for long where
+/// nothing is written.
 inline constexpr const char* measure_lag =
     "select case "
     "when not pg_catalog.pg_is_in_recovery() then 0 "
