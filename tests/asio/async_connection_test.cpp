@@ -19,6 +19,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -130,6 +131,22 @@ BOOST_AUTO_TEST_CASE(a_connection_is_opened_and_put_in_order_without_blocking) {
     BOOST_TEST((co_await async(*connection).exec("show work_mem")).template one<std::string>() != "1MB");
     BOOST_TEST(co_await fails_with<postgres::PermanentConnectError>(
         lido::asio::async_connect(server().conninfo("nobody_of_that_name"), soon())));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_host_that_never_answers_leaves_time_for_the_next) {
+  net::io_context never;
+  const net::ip::tcp::acceptor silent{never, {net::ip::address_v4::loopback(), 0}};
+  const std::string url = "host=127.0.0.1," + server().host() +
+                          " port=" + std::to_string(silent.local_endpoint().port()) +
+                          ",5432 user=postgres dbname=postgres";
+  in_loop([&]() -> net::awaitable<void> {
+    auto shared = co_await lido::asio::async_connect(url, Clock::now() + 2s);
+    BOOST_TEST((co_await async(*shared).exec("select 1")).template one<int>() == 1);
+    const auto begun = Clock::now();
+    auto limited = co_await lido::asio::async_connect(url + " connect_timeout=2", Clock::now() + 1min);
+    BOOST_TEST(limited->is_usable());
+    BOOST_TEST((Clock::now() - begun < 10s));
   });
 }
 

@@ -175,17 +175,18 @@ template <Reactor R>
 }
 
 /// Connects as `Connection::connect` does, which says what it throws; a malformed string throws within this call, in
-/// which a password is asked for, too. No thread is blocked, except that libpq resolves host names by itself. To be
-/// awaited, for a `std::unique_ptr`.
+/// which a password is asked for, too. The hosts of a list are tried one after the other, each with its share of the
+/// time. `ConnectionSettings::max_lag` does not count here: `Connection::keeps_up` blocks. No thread is blocked, except
+/// that libpq resolves host names by itself. To be awaited, for a `std::unique_ptr`.
 template <class Runner>
 auto async_connect(const std::string& connection_string, Until until, const Runner& runner,
                    ConnectionSettings settings) {
-  auto target = std::make_shared<const detail::ConnectionString>(detail::with_password(
-      detail::session_target(connection_string, settings.application_name), settings.password, until));
-  if (const std::optional<Duration> limit = target->connect_timeout()) until = until.within(*limit);
-  return runner.run(std::move(until), [target = std::move(target),
+  auto target = detail::with_password(detail::session_target(connection_string, settings.application_name),
+                                      settings.password, until);
+  const TimePoint deadline = until.deadline;
+  return runner.run(std::move(until), [target = std::move(target), deadline,
                                        shared = std::make_shared<const ConnectionSettings>(std::move(settings))] {
-    return detail::Opening{target, shared};
+    return detail::Opening{target, shared, deadline};
   });
 }
 

@@ -12,7 +12,7 @@
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/detail/bound.hpp>
 #include <lido/postgres/detail/channel.hpp>
-#include <lido/postgres/detail/connecting.hpp>
+#include <lido/postgres/detail/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/execution.hpp>
@@ -97,20 +97,20 @@ class Running {
 /// A connection that is being opened.
 class Opening {
  public:
-  Opening(std::shared_ptr<const ConnectionString> target, std::shared_ptr<const ConnectionSettings> shared)
-      : target_{std::move(target)}, settings_{std::move(shared)}, connecting_{*target_} {}
+  Opening(const ConnectionString& target, std::shared_ptr<const ConnectionSettings> shared, TimePoint deadline)
+      : settings_{std::move(shared)}, connecting_{one_by_one(target, settings_->load_balance_hosts), deadline} {}
 
   [[nodiscard]] int socket() const noexcept { return connecting_.socket(); }
+  [[nodiscard]] TimePoint due() const noexcept { return connecting_.due(); }
   [[nodiscard]] Need step() { return connecting_.step(); }
-  [[noreturn]] void give_up(Wake why) const { connecting_.give_up(why); }
+  [[noreturn]] void give_up(Wake why) { connecting_.give_up(why); }
   [[nodiscard]] std::unique_ptr<Connection> outcome() {
     return std::make_unique<Connection>(Connection::adopt(connecting_.take(), settings_));
   }
 
  private:
-  std::shared_ptr<const ConnectionString> target_;
   std::shared_ptr<const ConnectionSettings> settings_;
-  Connecting connecting_;
+  ConnectingInTurn connecting_;
 };
 
 /// The next notification.
