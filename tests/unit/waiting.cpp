@@ -92,6 +92,24 @@ BOOST_AUTO_TEST_CASE(a_check_is_given_the_callers_deadline) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_check_of_who_does_not_wait_has_its_time_or_as_much_as_it_is_given) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingOnAcquire> pool{connector(ledger), one, {}, {}, {.check_timeout = 2s}};
+    const auto refused_after = [&](auto... limit) {
+      ledger.on_ping = {};
+      (void)pool.acquire(1min);
+      ledger.on_ping = [](TimePoint deadline) { return sim::self->world->block(deadline), false; };
+      return span_of([&] { BOOST_TEST(!pool.try_acquire(limit...)); });
+    };
+    BOOST_TEST((refused_after() == 2s));
+    BOOST_TEST((refused_after(Duration{0s}) == 2s));
+    BOOST_TEST((refused_after(Duration{250ms}) == 250ms));
+    BOOST_TEST((refused_after(Duration::max()) == 2s));
+    BOOST_CHECK_THROW((void)pool.try_acquire(-1ms), InvalidOption);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_reset_is_given_its_own_deadline) {
   calmly([] {
     Ledger ledger;
