@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(transaction_mode_serves_many_clients_by_few_sessions) {
   quick_start_works(pool);
   time_out_cancels(pool);
   survives_restarts(bouncer, pool, "transaction");
-  BOOST_TEST(server().sessions() <= 2);
+  PostgresServer::wait_until("there are two sessions at most", [] { return server().sessions() <= 2; });
 }
 
 BOOST_AUTO_TEST_CASE(transaction_mode_pings_and_sees_what_pgbouncer_ended) {

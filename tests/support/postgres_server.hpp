@@ -177,6 +177,12 @@ class PostgresServer {
         ask("select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity "
             "where pid <> pg_backend_pid() and backend_type = 'client backend'"));
   }
+  /// How many sessions there are; one that has just been closed may still be among them.
+  [[nodiscard]] int sessions() const {
+    return std::stoi(
+        ask("select count(*) from pg_stat_activity "
+            "where pid <> pg_backend_pid() and backend_type = 'client backend'"));
+  }
   /// Runs `sql` on a connection of its own; returns the first value of the last statement, or nothing.
   std::string ask(const std::string& sql) const {
     PGconn* const connection = PQconnectdb(conninfo().c_str());
