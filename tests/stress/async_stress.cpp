@@ -42,7 +42,7 @@ struct Weighed {
       bytes += size;
       return ::operator new(size);
     }
-    static void operator delete(void* frame, std::size_t size) noexcept { ::operator delete(frame, size); }
+    static void operator delete(void* frame) noexcept { ::operator delete(frame); }
   };
   static inline std::size_t bytes = 0;
 };
