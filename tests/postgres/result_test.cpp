@@ -132,6 +132,17 @@ BOOST_AUTO_TEST_CASE(names_row_column_and_types_of_a_wrong_type) {
   BOOST_TEST(std::string_view{error.what()} == "row 1, column word: wanted int32_t, found text");
 }
 
+BOOST_AUTO_TEST_CASE(finds_a_wrong_type_behind_rows_that_were_read_as_a_right_one) {
+  Connection connection = connect();
+  const Result result = connection.exec("select i, 'word' from generate_series(1, 3) as i");
+  for (const Row& row : result) {
+    BOOST_TEST(std::get<0>(row.as<std::string, std::string>()) == row[0].as<std::string>());
+    BOOST_TEST(std::get<0>(row.as<int, std::string>()) == row[0].as<int>());
+    BOOST_TEST(caught<ResultError>([&] { static_cast<void>(row.as<int, int>()); }).wanted() == "int32_t");
+    BOOST_TEST(caught<ResultError>([&] { static_cast<void>(row.as<int>()); }).wanted() == "1 column");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(refuses_a_value_that_does_not_fit) {
   Connection connection = connect();
   BOOST_CHECK_THROW(static_cast<void>(connection.exec("select 256").one<std::uint8_t>()), ResultError);

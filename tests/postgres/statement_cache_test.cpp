@@ -128,6 +128,19 @@ BOOST_AUTO_TEST_CASE(a_changed_result_is_prepared_anew) {
   connection.exec_script("commit");
 }
 
+BOOST_AUTO_TEST_CASE(a_changed_result_in_the_middle_of_a_procedure_is_not_run_again) {
+  server().ask(
+      "drop table if exists payments, shape; create table payments(id int); create table shape(a int); "
+      "create or replace procedure pay_and_look(id int) language plpgsql as $$ begin "
+      "insert into payments values (id); commit; execute 'execute look'; end $$");
+  Connection connection = lido::test::connect();
+  connection.exec_script("prepare look as select * from shape");
+  for (int i = 0; i < 3; ++i) connection.exec("/* pays */ call pay_and_look($1)", i);
+  connection.exec_script("alter table shape add b text");
+  BOOST_TEST(caught<QueryError>([&] { connection.exec("/* pays */ call pay_and_look($1)", 3); }).sqlstate() == "0A000");
+  BOOST_TEST(server().ask("select count(*) from payments") == "4");
+}
+
 BOOST_AUTO_TEST_CASE(errors_of_a_prepared_statement_are_those_of_the_statement) {
   Connection connection = lido::test::connect();
   for (int i = 0; i < 3; ++i) {

@@ -14,6 +14,7 @@
 
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/read.hpp>
+#include <lido/postgres/detail/shared_result.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/row.hpp>
 #include <lido/postgres/rows.hpp>
@@ -26,20 +27,21 @@ class Result {
  public:
   Result() : Result{detail::ResultHandle{PQmakeEmptyPGresult(nullptr, PGRES_EMPTY_QUERY)}} {}
   /// Throws `ResultError` when it is in binary format, which a `FETCH` from a binary cursor is.
-  explicit Result(detail::ResultHandle result) : result_{std::move(result)} {
-    if (PQbinaryTuples(result_.get()) != 0) throw ResultError{0, "*", "values as text", "values in binary format"};
+  explicit Result(detail::ResultHandle result)
+      : result_{std::make_shared<const detail::SharedResult>(std::move(result))} {
+    if (PQbinaryTuples(raw()) != 0) throw ResultError{0, "*", "values as text", "values in binary format"};
   }
 
   /// The number of rows returned.
-  [[nodiscard]] std::size_t rows() const noexcept { return detail::rows_of(result_.get()); }
+  [[nodiscard]] std::size_t rows() const noexcept { return detail::rows_of(raw()); }
   [[nodiscard]] std::size_t size() const noexcept { return rows(); }
   [[nodiscard]] bool empty() const noexcept { return rows() == 0; }
-  [[nodiscard]] std::size_t columns() const noexcept { return detail::columns_of(result_.get()); }
+  [[nodiscard]] std::size_t columns() const noexcept { return detail::columns_of(raw()); }
   /// The name of a column, counted from 0; throws `ResultError` beyond the last.
   [[nodiscard]] std::string column_name(std::size_t column) const {
     if (column >= columns())
       throw ResultError{0, std::to_string(column), "a column", std::to_string(columns()) + " columns"};
-    return PQfname(result_.get(), static_cast<int>(column));
+    return PQfname(raw(), static_cast<int>(column));
   }
 
   /// Rows inserted, updated, deleted, moved, fetched or selected; 0 for other statements.
@@ -59,8 +61,8 @@ class Result {
   }
   [[nodiscard]] Row operator[](std::size_t row) && {
     check(row);
-    const PGresult* raw = result_.get();
-    return {{raw, std::move(result_)}, row};
+    const detail::SharedResult* const result = result_.get();
+    return {{result, std::move(result_)}, row};
   }
 
   /// The only row, read as by `Row::as`: `one<int>()`, `one<int, std::string>()`, `one<User>()`. Throws `ResultError`,
@@ -99,7 +101,7 @@ class Result {
   /// types of the columns are checked at once, throwing `ResultError`, values when they are reached.
   template <class... T>
   [[nodiscard]] TypedRows<T...> rows_as() const {
-    return TypedRows<T...>{result_};
+    return TypedRows<T...>{std::shared_ptr<const PGresult>{result_, raw()}};
   }
 
   /// Walks over the rows.
@@ -110,14 +112,14 @@ class Result {
     using iterator_concept = std::forward_iterator_tag;
 
     Iterator() = default;
-    Iterator(const PGresult* result, std::size_t row) noexcept : result_{result}, row_{row} {}
+    Iterator(const detail::SharedResult* result, std::size_t row) noexcept : result_{result}, row_{row} {}
     [[nodiscard]] Row operator*() const noexcept { return {{result_, nullptr}, row_}; }
     Iterator& operator++() noexcept { return ++row_, *this; }
     Iterator operator++(int) noexcept { return {result_, row_++}; }
     friend bool operator==(const Iterator&, const Iterator&) = default;
 
    private:
-    const PGresult* result_ = nullptr;
+    const detail::SharedResult* result_ = nullptr;
     std::size_t row_ = 0;
   };
   [[nodiscard]] Iterator begin() const noexcept { return {result_.get(), 0}; }
@@ -137,9 +139,11 @@ class Result {
     if (row >= rows()) throw ResultError{row, "*", "a row", std::to_string(rows()) + " rows"};
   }
   // libpq takes these two without const and changes nothing.
-  [[nodiscard]] PGresult* mutable_result() const noexcept { return const_cast<PGresult*>(result_.get()); }
+  [[nodiscard]] PGresult* mutable_result() const noexcept { return const_cast<PGresult*>(raw()); }
+  // Nothing once it was moved from, which libpq takes for an empty result.
+  [[nodiscard]] const PGresult* raw() const noexcept { return result_ ? result_->handle.get() : nullptr; }
 
-  std::shared_ptr<const PGresult> result_;
+  std::shared_ptr<const detail::SharedResult> result_;
 };
 
 }  // namespace lido::postgres

@@ -12,6 +12,7 @@
 
 #include <lido/postgres/converter.hpp>
 #include <lido/postgres/detail/read.hpp>
+#include <lido/postgres/detail/shared_result.hpp>
 #include <lido/postgres/error.hpp>
 
 namespace lido::postgres {
@@ -21,17 +22,11 @@ namespace detail {
 // What Row and Field look at. A part of a temporary result keeps it alive (`exec(...)[0][0]` may be stored); a part of
 // a named one does not and is free.
 struct ResultView {
-  ResultView(const PGresult* of, std::shared_ptr<const PGresult> kept) noexcept
-      : result{of}, columns{columns_of(of)}, owner{std::move(kept)} {}
+  [[nodiscard]] ResultView without_owner() const noexcept { return {result, nullptr}; }
+  [[nodiscard]] const PGresult* raw() const noexcept { return result->handle.get(); }
 
-  [[nodiscard]] ResultView without_owner() const noexcept { return {result, columns}; }
-
-  const PGresult* result;
-  std::size_t columns;
-  std::shared_ptr<const PGresult> owner;
-
- private:
-  ResultView(const PGresult* of, std::size_t so_many) noexcept : result{of}, columns{so_many} {}
+  const SharedResult* result;
+  std::shared_ptr<const SharedResult> owner;
 };
 
 }  // namespace detail
@@ -43,11 +38,10 @@ class Field {
   Field(detail::ResultView view, std::size_t row, std::size_t column) noexcept
       : view_{std::move(view)}, row_{static_cast<int>(row)}, column_{static_cast<int>(column)} {}
 
-  [[nodiscard]] bool is_null() const noexcept { return PQgetisnull(view_.result, row_, column_) != 0; }
+  [[nodiscard]] bool is_null() const noexcept { return PQgetisnull(view_.raw(), row_, column_) != 0; }
   /// As the server wrote it; empty for NULL. Valid as long as the `Result`.
   [[nodiscard]] std::string_view text() const noexcept {
-    return {PQgetvalue(view_.result, row_, column_),
-            static_cast<std::size_t>(PQgetlength(view_.result, row_, column_))};
+    return {PQgetvalue(view_.raw(), row_, column_), static_cast<std::size_t>(PQgetlength(view_.raw(), row_, column_))};
   }
 
   /// The value as `T`; NULL only as a `std::optional`. A `std::string_view` is valid as long as the `Result`. Throws
@@ -55,8 +49,8 @@ class Field {
   template <class T>
   [[nodiscard]] T as() const {
     if constexpr (detail::check_readable<T>()) {
-      detail::check_column<T>(view_.result, row_, column_);
-      return detail::read_value<T>(view_.result, row_, column_);
+      detail::check_column<T>(view_.raw(), row_, column_);
+      return detail::read_value<T>(view_.raw(), row_, column_);
     }
   }
 
@@ -71,7 +65,7 @@ class Row {
  public:
   Row(detail::ResultView view, std::size_t row) noexcept : view_{std::move(view)}, row_{row} {}
 
-  [[nodiscard]] std::size_t size() const noexcept { return view_.columns; }
+  [[nodiscard]] std::size_t size() const noexcept { return view_.result->columns; }
   /// The column with that number, counted from 0; throws `ResultError` beyond the last.
   template <std::integral Index>  // deduced, as a literal zero is a null pointer too
   [[nodiscard]] Field operator[](Index index) const& {
@@ -96,8 +90,8 @@ class Row {
   template <class... T>
   [[nodiscard]] detail::RowValue<T...> as() const {
     using Columns = detail::RowColumns<T...>;
-    detail::check_columns(view_.result, view_.columns, row_, Columns{});
-    return detail::read_row<detail::RowValue<T...>>(view_.result, row_, Columns{});
+    view_.result->check(row_, Columns{});
+    return detail::read_row<detail::RowValue<T...>>(view_.raw(), row_, Columns{});
   }
 
  private:
@@ -110,7 +104,7 @@ class Row {
   }
   [[nodiscard]] std::size_t find(std::string_view name) const {
     for (std::size_t column = 0; column < size(); ++column)
-      if (name == PQfname(view_.result, static_cast<int>(column))) return column;
+      if (name == PQfname(view_.raw(), static_cast<int>(column))) return column;
     throw ResultError{row_, std::string{name}, "a column of that name", "none"};
   }
 

@@ -14,6 +14,7 @@
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/reply.hpp>
+#include <lido/postgres/detail/session_state.hpp>
 #include <lido/postgres/detail/statement.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/detail/wait.hpp>
@@ -112,8 +113,8 @@ class Execution {
     }
   }
 
-  // The server refused to run what was prepared: it has done nothing. A statement that misses another prepared one in
-  // what it runs may have committed before.
+  // The server refused to run what was prepared: it has done nothing. What a procedure runs may be refused as well,
+  // when it has committed before.
   [[nodiscard]] bool is_stale() {
     const std::optional<Diagnostics>& error = reply_.error();
     if (!error) return false;
@@ -121,7 +122,12 @@ class Execution {
     const bool missing = state == "26000" && names_ours(error->message);
     if (!missing && !(state == "0A000" && reply_.raised_by() == "RevalidateCachedQuery")) return false;
     reply_.channel().statements().retire(*entry_);
-    return reply_.channel().transaction() == PQTRANS_IDLE;
+    return reply_.channel().transaction() == PQTRANS_IDLE && (missing || !runs_a_procedure());
+  }
+
+  [[nodiscard]] bool runs_a_procedure() const noexcept {
+    Words words{reply_.sql()};
+    return words.next() == Words::Kind::word && words.is_one_of("call do");
   }
 
   // In which quotes depends on the server's language.

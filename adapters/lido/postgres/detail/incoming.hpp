@@ -6,19 +6,19 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
-
-#include <libpq-fe.h>
 
 #include <lido/postgres/detail/bound.hpp>
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/copy_text.hpp>
 #include <lido/postgres/detail/copying.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/read.hpp>
+#include <lido/postgres/detail/shared_result.hpp>
 #include <lido/postgres/detail/streaming.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/row.hpp>
@@ -40,9 +40,12 @@ class IncomingRows {
     clear();
     return streaming_.complete();
   }
-  void arrived() noexcept { rows_ = streaming_.rows(); }
+  void arrived() noexcept {
+    rows_.reset();
+    if (ResultHandle rows = streaming_.rows()) rows_.emplace(std::move(rows));
+  }
   /// There is a present row; else they have not begun, or have ended.
-  [[nodiscard]] bool present() const noexcept { return rows_ != nullptr; }
+  [[nodiscard]] bool present() const noexcept { return rows_.has_value(); }
   /// No present row any more.
   void clear() noexcept {
     before_ += count();
@@ -52,7 +55,7 @@ class IncomingRows {
 
   /// The present row, valid until the next. Throws `ResultError` when it is not as it was asked for.
   [[nodiscard]] auto value() const {
-    Row row{{rows_.get(), nullptr}, at_};
+    const Row row{{&*rows_, nullptr}, at_};
     if constexpr (sizeof...(T) == 0) {
       return row;
     } else {
@@ -70,15 +73,13 @@ class IncomingRows {
   }
 
  private:
-  [[nodiscard]] std::size_t count() const noexcept {
-    return rows_ ? static_cast<std::size_t>(PQntuples(rows_.get())) : 0;
-  }
+  [[nodiscard]] std::size_t count() const noexcept { return rows_ ? rows_of(rows_->handle.get()) : 0; }
 
   std::string sql_;
   Streaming streaming_;
-  ResultHandle rows_;       // what came last
-  std::size_t at_ = 0;      // the present row of these
-  std::size_t before_ = 0;  // how many came before these
+  std::optional<SharedResult> rows_;  // what came last
+  std::size_t at_ = 0;                // the present row of these
+  std::size_t before_ = 0;            // how many came before these
 };
 
 /// Lines as the server sent them without `T`, else what these read. Stays where it is.

@@ -1,0 +1,36 @@
+// A result, and what all that look at it need to find out only once.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+#include <libpq-fe.h>
+
+#include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/read.hpp>
+
+namespace lido::postgres::detail {
+
+// Stands for a list of types by its address. Not constant, as linkers may fold constants that are alike.
+template <class... C>
+inline char shape{};
+
+struct SharedResult {
+  explicit SharedResult(ResultHandle result) noexcept : handle{std::move(result)}, columns{columns_of(handle.get())} {}
+
+  /// As `check_columns`, for the first row of a kind alone: the types of a result's columns do not change.
+  template <class... C>
+  void check(std::size_t row, TypeList<C...> list) const {
+    // Relaxed: whoever sees the address needs nothing else that its writer has done, and whoever does not checks again.
+    if (fitting.load(std::memory_order_relaxed) == &shape<C...>) return;
+    check_columns(handle.get(), columns, row, list);
+    fitting.store(&shape<C...>, std::memory_order_relaxed);
+  }
+
+  ResultHandle handle;
+  std::size_t columns;
+  mutable std::atomic<const char*> fitting{nullptr};  // the types that the columns were last read as
+};
+
+}  // namespace lido::postgres::detail
