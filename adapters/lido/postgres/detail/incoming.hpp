@@ -55,7 +55,7 @@ class IncomingRows {
 
   /// The present row, valid until the next. Throws `ResultError` when it is not as it was asked for.
   [[nodiscard]] auto value() const {
-    const Row row{{&*rows_, nullptr}, at_};
+    Row row{{&*rows_, nullptr}, at_};
     if constexpr (sizeof...(T) == 0) {
       return row;
     } else {
