@@ -55,6 +55,7 @@ class IncomingRows {
 
   /// The present row, valid until the next. Throws `ResultError` when it is not as it was asked for.
   [[nodiscard]] auto value() const {
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): it is present
     Row row{{&*rows_, nullptr}, at_};
     if constexpr (sizeof...(T) == 0) {
       return row;
