@@ -287,7 +287,7 @@ BOOST_AUTO_TEST_CASE(time_outs_hold_while_no_worker_has_time_for_the_check) {
     ledger.on_ping = [](TimePoint deadline) { return sim::self->world->block(deadline); };
     const TimePoint start = sim::Platform::now();
     std::vector<int> order;
-    const Task held = borrow(pool, 2s, order, 1);  // the one worker hangs in its ping
+    const Task held = borrow(pool, 200ms, order, 1);  // the one worker hangs in its ping
     sim::sleep_for(1ms);
     const Task late = borrow(pool, 100ms, order, 2);
     until([&] { return late.done(); });
@@ -462,7 +462,7 @@ BOOST_AUTO_TEST_CASE(a_cancellation_does_not_wait_for_a_worker) {
     SimulatedPool<FixedSize, PingOnAcquire> pool{
         connector(ledger), FixedSize{.size = 2}, {}, {}, PoolOptions{.check_timeout = 1h, .workers = 1}};
     pool.wait_until_ready(10s);
-    ledger.on_ping = [](TimePoint) { return sim::sleep_for(2s), true; };
+    ledger.on_ping = [](TimePoint) { return sim::sleep_for(20ms), true; };
     std::vector<int> order;
     const Task first = borrow(pool, 1h, order, 1);  // keeps the worker
     sim::StopSource source;
@@ -473,7 +473,7 @@ BOOST_AUTO_TEST_CASE(a_cancellation_does_not_wait_for_a_worker) {
     BOOST_CHECK_THROW((void)acquire(form, pool, 1h, source.get_token()), AcquireCancelled);
     BOOST_TEST((sim::Platform::now() == start));
     BOOST_TEST(pool.statistics().now.idle == 1U);
-    until([&] { return sim::Platform::now() > start + 1s || first.done(); });
+    until([&] { return sim::Platform::now() > start + 10ms || first.done(); });
   });
 }
 
