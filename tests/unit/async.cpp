@@ -279,6 +279,38 @@ BOOST_AUTO_TEST_CASE(a_check_that_may_block_is_done_by_a_worker_and_an_unfit_con
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_check_of_what_came_back_is_a_workers_and_not_that_of_who_gave_it_back) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingOnAcquire> pool{connector(ledger), one};
+    auto lent = pool.acquire();
+    const std::thread::id here = sim::Platform::this_thread();
+    ledger.on_ping = [&](TimePoint) {
+      BOOST_TEST((sim::Platform::this_thread() != here));
+      return true;
+    };
+    std::vector<int> order;
+    const Task waits = borrow(pool, 10s, order, 1);
+    const std::size_t pings = ledger.pings;
+    lent.release();
+    until([&] { return waits.done(); });
+    BOOST_TEST(order == std::vector<int>{1});
+    BOOST_TEST(ledger.pings == pings + 1);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(how_long_a_coroutine_waited_is_in_the_figures) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(10ms); };
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}};
+    std::vector<int> order;
+    const Task waits = borrow(pool, 10s, order, 1);
+    until([&] { return waits.done(); });
+    BOOST_TEST((pool.statistics().wait.sum == 10ms));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(time_outs_hold_while_no_worker_has_time_for_the_check) {
   calmly([] {
     Ledger ledger;
@@ -397,6 +429,31 @@ BOOST_AUTO_TEST_CASE(a_coroutine_may_destroy_another_that_is_told_in_the_same_tu
     pool.close();
     BOOST_TEST(first.done());
     BOOST_TEST(order.empty());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(who_is_told_behind_one_that_was_destroyed_goes_on) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    SimulatedPool<FixedSize> other{connector(ledger), one};
+    auto lent = pool.acquire();
+    auto theirs = other.acquire();
+    std::vector<int> order;
+    std::optional<Task> second;
+    const auto wait = [&]() -> Task {
+      try {
+        auto lease = co_await pool.async_acquire(10s);
+      } catch (const PoolClosed&) {
+        second.reset();  // the last in line
+        theirs.release();
+      }
+    };
+    const Task first = wait();
+    second = borrow(pool, 10s, order, 2);
+    const Task third = borrow(other, 10s, order, 3);
+    pool.close();
+    BOOST_TEST(order == std::vector<int>{3});
   });
 }
 

@@ -370,6 +370,29 @@ BOOST_AUTO_TEST_CASE(resize_up_serves_waiters) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(without_workers_each_waiter_opens_for_itself_what_a_resize_allows) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}, {}, {}, PoolOptions{.workers = 0}};
+    auto held = pool.acquire();
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(10ms); };
+    const TimePoint start = sim::Platform::now();
+    Duration longest{};
+    Threads threads;
+    for (int t = 0; t < 2; ++t)
+      threads.start([&] {
+        auto lease = pool.acquire(1h);
+        longest = std::max(longest, sim::Platform::now() - start);
+        lease->use(1min);
+      });
+    until([&] { return pool.statistics().now.waiting == 2; });
+    const Duration waited = sim::Platform::now() - start;
+    pool.resize({.min_idle = 0, .max_size = 3});
+    threads.join();
+    BOOST_TEST((longest == waited + 10ms));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(resize_refuses_what_the_constructor_refuses_and_changes_nothing) {
   calmly([] {
     Ledger ledger;

@@ -1,8 +1,11 @@
 // Leases, close and what outlives what: behaviours 43 to 49.
 #include <boost/test/unit_test.hpp>
+#include <functional>
 #include <optional>
 #include <support/simulated_pool.hpp>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 using namespace lido;
 using namespace lido::test;
@@ -14,6 +17,19 @@ namespace {
 Pool<int, FixedSize> in_static_storage{[] { return 7; }, FixedSize{2}};  // NOLINT(cert-err58-cpp)
 
 constexpr Elastic two{.min_idle = 0, .max_size = 2};
+
+// A machine that has no more than one thread to give.
+struct NarrowPlatform : sim::Platform {
+  class Thread : public sim::Thread {
+   public:
+    Thread() = default;
+    explicit Thread(std::function<void()> body)
+        : sim::Thread{started++ == 0
+                          ? std::move(body)
+                          : throw std::system_error{std::make_error_code(std::errc::resource_unavailable_try_again)}} {}
+    static inline int started = 0;
+  };
+};
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(a_moved_from_lease_is_empty_and_releasing_twice_is_harmless) {
@@ -378,6 +394,18 @@ BOOST_AUTO_TEST_CASE(wait_until_ready_tells_why_it_cannot_be) {
       BOOST_TEST((sim::Platform::now() - start == 2s));
     });
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_pool_whose_threads_cannot_be_started_is_not_made_and_waits_for_none_of_them) {
+  calmly([] {
+    Ledger ledger;
+    NarrowPlatform::Thread::started = 0;
+    const TimePoint start = sim::Platform::now();
+    using Narrow = Pool<Resource, Elastic, AssumeHealthy, KeepAlways, NarrowPlatform>;
+    BOOST_CHECK_THROW((Narrow{connector(ledger), two}), std::system_error);
+    BOOST_TEST((sim::Platform::now() == start));
+    BOOST_TEST(ledger.live == 0U);
+  });
 }
 
 BOOST_AUTO_TEST_SUITE_END()
