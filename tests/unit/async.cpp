@@ -138,6 +138,24 @@ BOOST_AUTO_TEST_CASE(coroutines_and_threads_are_served_in_the_order_in_which_the
   });
 }
 
+BOOST_AUTO_TEST_CASE(what_comes_back_to_a_suspended_pool_is_nobodys_before_it_resumes) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), one};
+    std::vector<int> order;
+    auto lent = pool.acquire();
+    const Task waits = borrow(pool, 10s, order, 1);
+    pool.suspend();
+    lent.release();
+    sim::sleep_for(1s);
+    BOOST_TEST(order.empty());
+    BOOST_TEST(pool.statistics().now.waiting == 1U);
+    pool.resume();
+    until([&] { return waits.done(); });
+    BOOST_TEST(order == (std::vector{1}));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_coroutine_times_out_at_its_deadline_and_is_told_who_has_the_connections) {
   calmly([] {
     Ledger ledger;
