@@ -181,7 +181,8 @@ FAULTS = [
           "          pool_.market_.leave(*this, Fate::cancelled, false, lock);\n", "", ("unit/async",)),
     # --- the threads behind
     Fault("workers_sleep_through_the_end", WORKERS,
-          "      while (Sleeper<Platform>* const worker = market_.workers().pop()) lock.wake_later(*worker);\n", ""),
+          "      while (Sleeper<Platform>* const worker = market_.workers().pop()) lock.wake_later(*worker);\n", "",
+          ("unit/lifetime",)),
     Fault("timekeeper_sleeps_through_the_end", WORKERS,
           "      while (Sleeper<Platform>* const alarm = market_.alarm().pop()) lock.wake_later(*alarm);\n", "",
           ("unit/async",)),

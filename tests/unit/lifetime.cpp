@@ -200,6 +200,20 @@ BOOST_AUTO_TEST_CASE(the_destructor_gives_up_on_an_open_that_ignores_its_deadlin
   });
 }
 
+BOOST_AUTO_TEST_CASE(the_end_of_a_pool_takes_no_time_where_its_workers_sleep) {
+  on_many_schedules([] {
+    Ledger ledger;
+    TimePoint begun;
+    {
+      SimulatedPool<> pool{connector(ledger), two};
+      (void)pool.acquire();
+      sim::sleep_for(100ms);  // every worker has come to rest
+      begun = sim::Platform::now();
+    }
+    BOOST_TEST((sim::Platform::now() - begun < 1ms));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_pool_moves_with_what_it_lent) {
   calmly([] {
     Ledger ledger;
