@@ -3,6 +3,7 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/wait.hpp>
+#include <lido/postgres/socket.hpp>
 
 namespace lido::postgres {
 
@@ -32,10 +33,11 @@ class Waiter {
 /// - `cancel(waiter)`: no wake any more, neither of `wait` nor of `post`; harmless where none is to come. `noexcept`.
 /// - `post(waiter)` has `waiter.wake(stopped)` called once, soon, whether it waits or not. From any thread. `noexcept`.
 ///
-/// Between two waits the socket belongs to libpq, which may close it: a loop that keeps sockets registered must not
-/// keep this one. Its smallest model is the `PollReactor` of tests/asio, on poll(2).
+/// Between two waits the socket belongs to libpq, which may close it: a loop that keeps sockets registered does so by
+/// `Socket::registration`, or not at all. Its smallest model is the `PollReactor` of tests/asio, on poll(2), which
+/// takes the socket as an `int`.
 template <class R>
-concept Reactor = requires(R& reactor, Waiter& waiter, int socket, Need need, TimePoint deadline) {
+concept Reactor = requires(R& reactor, Waiter& waiter, Socket socket, Need need, TimePoint deadline) {
   reactor.wait(waiter, socket, need, deadline);
   { reactor.cancel(waiter) } noexcept;
   { reactor.post(waiter) } noexcept;

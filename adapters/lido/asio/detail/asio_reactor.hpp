@@ -10,12 +10,12 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/system_error.hpp>
+#include <lido/asio/detail/registration.hpp>
 #include <lido/facts.hpp>
 #include <lido/postgres/reactor.hpp>
 
@@ -27,20 +27,19 @@ namespace lido::asio::detail {
 template <class State>
 class AsioReactor {
  public:
-  explicit AsioReactor(State& state)
-      : state_{state}, descriptor_{io_executor(state.executor())}, timer_{io_executor(state.executor())} {}
+  explicit AsioReactor(State& state) : state_{state}, timer_{io_executor(state.executor())} {}
   AsioReactor(const AsioReactor&) = delete;
   AsioReactor& operator=(const AsioReactor&) = delete;
   ~AsioReactor() { stand_back(); }
 
-  void wait(postgres::Waiter& waiter, int socket, postgres::Need need, TimePoint deadline) {
-    using Wait = boost::asio::posix::stream_descriptor::wait_type;
+  void wait(postgres::Waiter& waiter, postgres::Socket socket, postgres::Need need, TimePoint deadline) {
+    using Wait = Registration::Descriptor::wait_type;
     const std::lock_guard lock{mutex_};
     if (socket >= 0) {
-      // Registered for as long as it waits: in between libpq may close it.
-      descriptor_.assign(socket);
-      if (need != postgres::Need::writable) descriptor_.async_wait(Wait::wait_read, on(postgres::Wake::ready));
-      if (need != postgres::Need::readable) descriptor_.async_wait(Wait::wait_write, on(postgres::Wake::ready));
+      registration_ = Registration::of(socket, timer_.get_executor());
+      auto& descriptor = registration_->descriptor();
+      if (need != postgres::Need::writable) descriptor.async_wait(Wait::wait_read, on(postgres::Wake::ready));
+      if (need != postgres::Need::readable) descriptor.async_wait(Wait::wait_write, on(postgres::Wake::ready));
     }
     if (deadline != TimePoint::max()) {
       timer_.expires_at(deadline);
@@ -112,16 +111,16 @@ class AsioReactor {
     stand_back();
   }
   void stand_back() noexcept {
+    if (registration_ != nullptr) std::exchange(registration_, nullptr)->cancel();
     try {
-      if (descriptor_.is_open()) descriptor_.release();
       timer_.cancel();
-    } catch (const boost::system::system_error&) {  // neither has any
+    } catch (const boost::system::system_error&) {  // it has none
     }
   }
 
   State& state_;
   std::mutex mutex_;
-  boost::asio::posix::stream_descriptor descriptor_;
+  std::shared_ptr<Registration> registration_;  // while it waits
   boost::asio::steady_timer timer_;
   postgres::Waiter* waiter_ = nullptr;
   std::optional<postgres::Wake> how_;

@@ -18,7 +18,7 @@ class Abandoning {
  public:
   explicit Abandoning(Reply& reply) noexcept : reply_{reply} {}
 
-  [[nodiscard]] int socket() const noexcept { return cancel_ && !asked_ ? cancel_->socket() : reply_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return cancel_ && !asked_ ? cancel_->socket() : reply_.socket(); }
   [[nodiscard]] Need step() {
     if (!cancel_ && finished()) return Need::nothing;
     while (!given_up_ && !reply_.complete()) {

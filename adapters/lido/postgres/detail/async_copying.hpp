@@ -72,7 +72,7 @@ class CopyStep {
  public:
   explicit CopyStep(std::shared_ptr<Shared> shared) noexcept : shared_{std::move(shared)} {}
 
-  [[nodiscard]] int socket() const noexcept { return shared_->copying().socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return shared_->copying().socket(); }
   [[nodiscard]] Need step() { return shared_->copying().step(); }
   void give_up(Wake why) { shared_->copying().give_up(why); }
 

@@ -45,7 +45,7 @@ class Committing {
     within([&] { script_.emplace(connection.channel(), "COMMIT"); });
   }
 
-  [[nodiscard]] int socket() const noexcept { return socket_of(script_); }
+  [[nodiscard]] Socket socket() const noexcept { return socket_of(script_); }
   [[nodiscard]] Need step() {
     Need need = Need::nothing;
     within([&] {
@@ -103,7 +103,7 @@ class RollingBack {
       within([&] { script_.emplace(connection.channel(), "ROLLBACK"); });
   }
 
-  [[nodiscard]] int socket() const noexcept { return socket_of(script_); }
+  [[nodiscard]] Socket socket() const noexcept { return socket_of(script_); }
   [[nodiscard]] Need step() noexcept {
     Need need = Need::nothing;
     within([&] {

@@ -39,7 +39,7 @@ class Executing {
         bound_{parameters_.bound()},
         execution_{channel, sql_, bound_} {}
 
-  [[nodiscard]] int socket() const noexcept { return execution_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return execution_.socket(); }
   [[nodiscard]] Need step() { return execution_.step(); }
   [[noreturn]] void give_up(Wake why) { execution_.give_up(why); }
   [[nodiscard]] Result outcome() { return Result{execution_.result()}; }
@@ -62,7 +62,7 @@ class Scripting {
                                                                     return PQsendQuery(raw, sql_.c_str());
                                                                   }} {}
 
-  [[nodiscard]] int socket() const noexcept { return exchange_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return exchange_.socket(); }
   [[nodiscard]] Need step() { return exchange_.step(); }
   [[noreturn]] void give_up(Wake why) { exchange_.give_up(why); }
   [[nodiscard]] Result outcome() { return Result{exchange_.result()}; }
@@ -80,7 +80,7 @@ class Running {
     if (!pipeline_.empty()) pipelining_.emplace(channel, pipeline_.statements());
   }
 
-  [[nodiscard]] int socket() const noexcept { return socket_of(pipelining_); }
+  [[nodiscard]] Socket socket() const noexcept { return socket_of(pipelining_); }
   [[nodiscard]] Need step() { return pipelining_ ? pipelining_->step() : Need::nothing; }
   void give_up(Wake why) {
     if (pipelining_) pipelining_->give_up(why);
@@ -100,7 +100,7 @@ class Opening {
   Opening(const ConnectionString& target, std::shared_ptr<const ConnectionSettings> shared, TimePoint deadline)
       : settings_{std::move(shared)}, connecting_{one_by_one(target, settings_->load_balance_hosts), deadline} {}
 
-  [[nodiscard]] int socket() const noexcept { return connecting_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return connecting_.socket(); }
   [[nodiscard]] TimePoint due() const noexcept { return connecting_.due(); }
   [[nodiscard]] Need step() { return connecting_.step(); }
   [[noreturn]] void give_up(Wake why) { connecting_.give_up(why); }
@@ -130,7 +130,7 @@ class Trying {
     within([&] { return make(operation_), Need::nothing; });
   }
 
-  [[nodiscard]] int socket() const noexcept { return socket_of(operation_); }
+  [[nodiscard]] Socket socket() const noexcept { return socket_of(operation_); }
   [[nodiscard]] Need step() {
     return within([&] { return operation_ ? operation_->step() : Need::nothing; });
   }

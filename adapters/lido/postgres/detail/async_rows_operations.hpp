@@ -63,7 +63,7 @@ class Fetching {
  public:
   explicit Fetching(std::shared_ptr<Shared> shared) : shared_{std::move(shared)}, found_{shared_->advance()} {}
 
-  [[nodiscard]] int socket() const noexcept { return shared_->operation().socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return shared_->operation().socket(); }
   [[nodiscard]] Need step() {
     if (found_) return Need::nothing;
     const Need need = shared_->operation().step();
@@ -104,7 +104,7 @@ class Closing {
  public:
   explicit Closing(std::shared_ptr<Shared> shared) noexcept : shared_{std::move(shared)}, open_{shared_->abandon()} {}
 
-  [[nodiscard]] int socket() const noexcept { return shared_->operation().socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return shared_->operation().socket(); }
   [[nodiscard]] Need step() noexcept {
     try {
       return open_ ? shared_->operation().step() : Need::nothing;

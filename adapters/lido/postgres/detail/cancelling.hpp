@@ -46,7 +46,7 @@ class Cancelling {
   }
 
   /// Once it is readable, the request has ended.
-  [[nodiscard]] int socket() const noexcept { return request_ ? request_->ends[0] : -1; }
+  [[nodiscard]] Socket socket() const noexcept { return request_ ? request_->ends[0] : -1; }
   [[nodiscard]] Need step() noexcept {
     char delivered = 0;
     if (!request_) return Need::nothing;

@@ -115,7 +115,7 @@ class Channel {
   }
 
   /// Where what is sent and received goes through; -1 once it is closed.
-  [[nodiscard]] int socket() const noexcept { return PQsocket(raw()); }
+  [[nodiscard]] Socket socket() noexcept { return {PQsocket(raw()), &registration_}; }
   /// Sends what is left to be sent, without blocking. `Need::nothing`: it is sent, and libpq has a result at hand.
   [[nodiscard]] Need pending() noexcept {
     // The server may be unable to read on before it is rid of what it has to say.
@@ -200,6 +200,7 @@ class Channel {
   void heard_end(std::string_view sqlstate) noexcept { server_lost_ = server_lost_ || ends_all_sessions(sqlstate); }
 
   ConnectionHandle connection_;
+  std::shared_ptr<Registration> registration_;  // of its socket, so that it has to go first
   std::shared_ptr<const ConnectionSettings> settings_;
   StatementCache statements_;
   std::optional<Leaves> left_;

@@ -79,7 +79,7 @@ class Connecting {
     PQsetErrorVerbosity(raw(), PQERRORS_VERBOSE);
   }
 
-  [[nodiscard]] int socket() const noexcept { return PQsocket(raw()); }
+  [[nodiscard]] Socket socket() const noexcept { return PQsocket(raw()); }
 
   /// Throws `ConnectError` or `PermanentConnectError`.
   [[nodiscard]] Need step() {

@@ -30,7 +30,7 @@ class ConnectingInTurn {
   ConnectingInTurn(const ConnectingInTurn&) = delete;
   ConnectingInTurn& operator=(const ConnectingInTurn&) = delete;
 
-  [[nodiscard]] int socket() const noexcept { return socket_of(attempt_); }
+  [[nodiscard]] Socket socket() const noexcept { return socket_of(attempt_); }
   /// When the present host has had its share.
   [[nodiscard]] TimePoint due() const noexcept { return due_; }
 

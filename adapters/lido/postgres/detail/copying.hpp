@@ -32,7 +32,7 @@ class CopyingIn {
   /// Throws `QueryError` or `ConnectionLost`.
   CopyingIn(Channel& channel, std::string_view sql) : reply_{channel, sql} { send_copy(reply_); }
 
-  [[nodiscard]] int socket() const noexcept { return reply_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return reply_.socket(); }
   /// Throws `QueryError` or `ConnectionLost`.
   [[nodiscard]] Need step() { return open_ ? flush() : answer(); }
   /// Throws `QueryTimeout` or `QueryCancelled`.
@@ -103,7 +103,7 @@ class CopyingOut {
   /// Throws `QueryError` or `ConnectionLost`.
   CopyingOut(Channel& channel, std::string_view sql) : reply_{channel, sql} { send_copy(reply_); }
 
-  [[nodiscard]] int socket() const noexcept { return abandoning_ ? abandoning_->socket() : reply_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return abandoning_ ? abandoning_->socket() : reply_.socket(); }
   /// Throws `QueryError` or `ConnectionLost`.
   [[nodiscard]] Need step() {
     if (abandoning_) return abandoning_->step();

@@ -65,7 +65,7 @@ class CopyingRows {
   CopyingRows(Channel& channel, std::string_view sql, Rows rows)
       : sql_{sql}, copying_{channel, sql_}, rows_{std::move(rows)} {}
 
-  [[nodiscard]] int socket() const noexcept { return copying_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return copying_.socket(); }
   /// When it takes its next step at the latest.
   [[nodiscard]] TimePoint due() const noexcept { return due_; }
 

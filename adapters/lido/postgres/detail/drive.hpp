@@ -18,7 +18,7 @@ namespace lido::postgres::detail {
 class Pausing {
  public:
   static constexpr bool pauses = true;
-  [[nodiscard]] int socket() const noexcept { return -1; }
+  [[nodiscard]] Socket socket() const noexcept { return -1; }
   [[nodiscard]] Need step() const noexcept { return over_ ? Need::nothing : Need::either; }
   void give_up(Wake) noexcept { over_ = true; }
   void outcome() const noexcept {}
@@ -109,7 +109,7 @@ class Drive : private Waiter {
       if (how != Wake::ready) operation.give_up(how);
       const Need need = operation.step();
       if (need == Need::nothing) return false;
-      const int socket = operation.socket();
+      const Socket socket = operation.socket();
       how = Wake::ready;
       if (socket < 0 && !is_pause) continue;  // it is closed: whoever looks at it finds out
       if (until_.deadline == TimePoint::max() || Clock::now() < until_.deadline) {

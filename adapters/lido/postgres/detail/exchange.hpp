@@ -33,7 +33,7 @@ class Exchange {
     reply_.send(send);
   }
 
-  [[nodiscard]] int socket() const noexcept { return reply_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return reply_.socket(); }
 
   /// Throws `QueryError`, of several errors of one answer the first, which is the cause; or `ConnectionLost`.
   [[nodiscard]] Need step() {

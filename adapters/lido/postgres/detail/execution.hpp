@@ -44,7 +44,7 @@ class Execution {
     }
   }
 
-  [[nodiscard]] int socket() const noexcept { return reply_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return reply_.socket(); }
 
   /// Throws `QueryError` or `ConnectionLost`.
   [[nodiscard]] Need step() {

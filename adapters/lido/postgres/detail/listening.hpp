@@ -19,7 +19,7 @@ class Listening {
   /// Throws `QueryError` or `ConnectionLost`.
   explicit Listening(Channel& channel) : channel_{channel} { channel.require_quiet(what); }
 
-  [[nodiscard]] int socket() const noexcept { return channel_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return channel_.socket(); }
   /// Throws `ConnectionLost`.
   [[nodiscard]] Need step() {
     if (given_up_) return Need::nothing;

@@ -33,7 +33,7 @@ class Pipelining {
     reply_.begin_pipeline(1);
   }
 
-  [[nodiscard]] int socket() const noexcept { return reply_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return reply_.socket(); }
   /// Throws `ConnectionLost`.
   [[nodiscard]] Need step() {
     while (!reply_.complete()) {

@@ -50,7 +50,7 @@ class Reply {
     complete_ = false;
   }
 
-  [[nodiscard]] int socket() const noexcept { return channel_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return channel_.socket(); }
 
   /// `Need::nothing`: there is a `result()` or a `chunk()`, or the answer is complete. Throws `ConnectionLost`.
   [[nodiscard]] Need step() {

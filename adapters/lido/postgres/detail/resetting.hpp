@@ -20,7 +20,7 @@ class Resetting {
     if (!channel.quiet()) stage_ = Stage::refused;
   }
 
-  [[nodiscard]] int socket() const noexcept { return channel_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return channel_.socket(); }
   [[nodiscard]] Need step() {
     for (;;) {
       if (exchange_) {

@@ -41,7 +41,7 @@ class Streaming {
     });
   }
 
-  [[nodiscard]] int socket() const noexcept { return abandoning_ ? abandoning_->socket() : reply_.socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return abandoning_ ? abandoning_->socket() : reply_.socket(); }
   /// Throws `QueryError` or `ConnectionLost`.
   [[nodiscard]] Need step() {
     if (abandoning_) return abandoning_->step();

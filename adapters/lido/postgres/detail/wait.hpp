@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include <lido/facts.hpp>
+#include <lido/postgres/socket.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
@@ -28,8 +29,8 @@ enum class Wake : unsigned char { ready, timed_out, stopped };
 
 /// The socket of an operation that is there as long as there is something to wait for; -1, as if closed, without it.
 template <class Operation>
-[[nodiscard]] int socket_of(const std::optional<Operation>& operation) noexcept {
-  return operation ? operation->socket() : -1;
+[[nodiscard]] Socket socket_of(const std::optional<Operation>& operation) noexcept {
+  return operation ? operation->socket() : Socket{-1};
 }
 
 /// Milliseconds until `deadline` for poll(2), rounded up so that a wait never ends early; -1 for no deadline.
@@ -42,9 +43,10 @@ template <class Operation>
 
 /// Blocks until `socket` has what is needed, an error or an end, or until `until`. A closed socket (-1) is ready:
 /// whoever looks at it finds out.
-[[nodiscard]] inline Wake wait_for(int socket, Need need, const Until& until) {
+[[nodiscard]] inline Wake wait_for(Socket socket, Need need, const Until& until) {
   constexpr int slice = 20;
   if (socket < 0) return Wake::ready;
+  if (socket.registration() != nullptr) socket.registration()->reset();
   const int events = (need == Need::writable ? 0 : POLLIN) | (need == Need::readable ? 0 : POLLOUT);
   for (;;) {
     if (until.stop.stop_requested()) return Wake::stopped;

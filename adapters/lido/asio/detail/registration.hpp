@@ -1,0 +1,125 @@
+// A socket in a context of Boost.Asio. It stays there from one operation on a connection to the next, which costs one
+// system call then and not four.
+#pragma once
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <unordered_set>
+#include <utility>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/system/error_code.hpp>
+#include <boost/system/system_error.hpp>
+#include <lido/postgres/socket.hpp>
+
+namespace lido::asio::detail {
+
+class Registration;
+
+// What is registered with a context. Outlives it, as a registration may: `mutex` orders the end of the two.
+struct Registered {
+  std::mutex mutex;
+  const boost::asio::execution_context* context = nullptr;  // null once it is gone
+  std::unordered_set<Registration*> all;
+};
+
+class Registration final : public postgres::Registration {
+ public:
+  using Descriptor = boost::asio::posix::stream_descriptor;
+
+  // The one that is kept with the socket, or else a new one, which is kept if it may be.
+  static std::shared_ptr<Registration> of(postgres::Socket socket, const boost::asio::any_io_executor& executor);
+
+  Registration(int socket, const boost::asio::any_io_executor& executor, std::shared_ptr<Registered> registered)
+      : registered_{std::move(registered)}, descriptor_{std::make_unique<Descriptor>(executor)} {
+    const int duplicate = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
+    if (duplicate < 0) throw std::system_error{errno, std::generic_category(), "dup"};
+    boost::system::error_code error;
+    static_cast<void>(descriptor_->assign(duplicate, error));
+    if (error) {
+      ::close(duplicate);
+      throw boost::system::system_error{error, "registering a socket"};
+    }
+    const std::lock_guard lock{registered_->mutex};
+    registered_->all.insert(this);
+  }
+  Registration(const Registration&) = delete;
+  Registration& operator=(const Registration&) = delete;
+  ~Registration() override {
+    const std::lock_guard lock{registered_->mutex};
+    registered_->all.erase(this);
+    leave();
+  }
+
+  [[nodiscard]] Descriptor& descriptor() noexcept { return *descriptor_; }
+  // Nothing waits any more.
+  void cancel() noexcept {
+    boost::system::error_code ignored;
+    if (descriptor_ != nullptr) static_cast<void>(descriptor_->cancel(ignored));
+  }
+  // Needs the mutex.
+  void leave() noexcept {
+    // The child of a fork has its parent's epoll(7) instance: whatever is taken out there the parent does not hear of.
+    if (owner_ == ::getpid())
+      descriptor_.reset();
+    else
+      static_cast<void>(descriptor_.release());
+  }
+  [[nodiscard]] bool is_with(const boost::asio::execution_context& context) const {
+    const std::lock_guard lock{registered_->mutex};
+    return registered_->context == &context;
+  }
+
+ private:
+  std::shared_ptr<Registered> registered_;
+  std::unique_ptr<Descriptor> descriptor_;  // null once its context is gone
+  const pid_t owner_ = ::getpid();
+};
+
+// Tells the registrations with a context of its end.
+class Registry final : public boost::asio::execution_context::service {
+ public:
+  using key_type = Registry;
+  static inline boost::asio::execution_context::id id;
+
+  explicit Registry(boost::asio::execution_context& context)
+      : service{context}, registered_{std::make_shared<Registered>()} {
+    registered_->context = &context;
+  }
+  [[nodiscard]] const std::shared_ptr<Registered>& registered() const noexcept { return registered_; }
+
+ private:
+  void shutdown() noexcept override {
+    const std::lock_guard lock{registered_->mutex};
+    registered_->context = nullptr;
+    for (Registration* const each : registered_->all) each->leave();
+  }
+
+  std::shared_ptr<Registered> registered_;
+};
+
+inline std::shared_ptr<Registration> Registration::of(postgres::Socket socket,
+                                                      const boost::asio::any_io_executor& executor) {
+  auto& context = boost::asio::query(executor, boost::asio::execution::context);
+  std::shared_ptr<postgres::Registration>* const kept = socket.registration();
+  if (kept != nullptr) {
+    auto known = std::dynamic_pointer_cast<Registration>(*kept);  // of another kind of loop it is null
+    if (known != nullptr && known->is_with(context)) return known;
+    kept->reset();
+  }
+  auto made =
+      std::make_shared<Registration>(socket, executor, boost::asio::use_service<Registry>(context).registered());
+  if (kept != nullptr) *kept = made;
+  return made;
+}
+
+}  // namespace lido::asio::detail

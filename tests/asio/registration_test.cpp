@@ -1,0 +1,155 @@
+// A connection's socket stays registered with the loop that waited for it: what that loop, a thread, another loop,
+// libpq and a child process do to it in between.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <iterator>
+#include <latch>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/test/unit_test.hpp>
+#include <lido/asio/postgres.hpp>
+#include <lido/postgres/error.hpp>
+#include <postgres/server.hpp>
+#include <support/forking.hpp>
+
+#include "both_loops.hpp"
+
+using namespace lido;
+using namespace lido::test;
+using namespace std::chrono_literals;
+using lido::asio::async;
+namespace net = boost::asio;
+
+BOOST_AUTO_TEST_SUITE(asio_registration)
+
+namespace {
+
+net::awaitable<int> ask(postgres::Connection& connection, int number) {
+  co_return number_in(co_await async(connection).exec_until(soon(), "select $1::int", number));
+}
+// In that loop, which goes on afterwards.
+int ask_in(net::io_context& loop, postgres::Connection& connection, int number) {
+  auto answer = net::co_spawn(loop, ask(connection, number), net::use_future);
+  loop.restart();
+  loop.run();
+  return answer.get();
+}
+bool is_registered(postgres::Connection& connection) {
+  return *connection.channel().socket().registration() != nullptr;
+}
+std::size_t open_files() {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_connection_goes_from_loop_to_loop_while_they_come_and_go) {
+  postgres::Connection connection = connect();
+  net::io_context here;
+  for (int i = 0; i < 3; ++i) {
+    net::io_context there;
+    for (int k = 0; k < 3; ++k) BOOST_TEST(ask_in(there, connection, k) == k);
+    BOOST_TEST(ask_in(here, connection, 10 + i) == 10 + i);
+    BOOST_TEST(ask_in(there, connection, 20 + i) == 20 + i);
+    in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+      const postgres::Result result = co_await async_in(loop, connection).exec_until(soon(), "select 1");
+      co_return number_in(result) == 1;
+    });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_that_waits_for_the_connection_takes_it_out_of_the_loop) {
+  postgres::Connection connection = connect();
+  net::io_context loop;
+  BOOST_TEST(ask_in(loop, connection, 1) == 1);
+  BOOST_TEST(is_registered(connection));
+  BOOST_TEST(connection.exec("select 2").one<int>() == 2);
+  BOOST_TEST(!is_registered(connection));
+  BOOST_TEST(ask_in(loop, connection, 3) == 3);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_stays_open_behind_a_connection_or_a_loop) {
+  server();
+  net::io_context loop;
+  std::optional<postgres::Connection> connection{connect()};
+  ask_in(loop, *connection, 1);
+  connection.reset();
+  const std::size_t before = open_files();
+  for (int i = 0; i < 3; ++i) {
+    connection.emplace(connect());
+    BOOST_TEST(ask_in(loop, *connection, i) == i);
+    {
+      net::io_context other;
+      BOOST_TEST(ask_in(other, *connection, i) == i);
+    }
+    connection.reset();
+  }
+  BOOST_TEST(open_files() == before);
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_is_closed_in_a_thread_while_its_loop_runs_or_ends) {
+  for (int i = 0; i < 20; ++i) {
+    std::optional<postgres::Connection> mine{connect()};
+    postgres::Connection others = connect();
+    std::optional<net::io_context> loop{std::in_place};
+    BOOST_TEST(ask_in(*loop, *mine, i) == i);
+    std::latch together{2};
+    std::jthread closer{[&] {
+      together.arrive_and_wait();
+      mine.reset();
+    }};
+    together.arrive_and_wait();
+    if (i % 2 == 0)
+      BOOST_TEST(ask_in(*loop, others, i) == i);
+    else
+      loop.reset();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_number_of_a_socket_that_libpq_closed_is_soon_that_of_another) {
+  net::io_context loop;
+  std::optional<postgres::Connection> lost{connect()};
+  BOOST_TEST(ask_in(loop, *lost, 1) == 1);
+  const int number = lost->channel().socket();
+  terminate(*lost);
+  BOOST_CHECK_THROW(ask_in(loop, *lost, 2), postgres::ConnectionLost);
+  while (lost->channel().consume()) {  // up to the end, where libpq closes it
+  }
+  BOOST_REQUIRE(lost->channel().socket() == -1);
+  postgres::Connection next = connect();
+  BOOST_REQUIRE(next.channel().socket() == number);
+  BOOST_TEST(ask_in(loop, next, 3) == 3);
+  lost.reset();
+  BOOST_TEST(ask_in(loop, next, 4) == 4);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_process_takes_nothing_out_of_its_parents_loop, *boost::unit_test::enable_if<can_fork>()) {
+  std::optional<postgres::Connection> connection{connect()};
+  std::optional<net::io_context> loop{std::in_place};
+  BOOST_TEST(ask_in(*loop, *connection, 1) == 1);
+  for (const bool loop_first : {false, true}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(60);
+      if (loop_first) loop.reset();
+      connection.reset();
+      ::_exit(0);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    BOOST_TEST(status == 0);
+    BOOST_TEST(ask_in(*loop, *connection, 2) == 2);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
