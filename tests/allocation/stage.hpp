@@ -79,8 +79,10 @@ struct Stage {
 template <class Platform>
 void check_slots(Stage<Platform>& stage) {
   BOOST_TEST_REQUIRE(stage.leases.empty());
-  // A failure for good is told to newcomers until the next attempt is due; a suspended pool lets that time pass.
+  // A failure for good is told to newcomers until the next attempt is due, also by one that a worker began before it
+  // could be accepted; a suspended pool lets that time pass.
   stage.pool->suspend();
+  while (stage.pool->statistics().now.opening > 0) stage.borrow(1ms);
   stage.borrow(1ms);
   stage.pool->resume();
   stage.pool->resize({.min_idle = 1, .max_size = most});
