@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iterator>
 #include <latch>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -137,7 +138,9 @@ BOOST_AUTO_TEST_CASE(a_child_process_takes_nothing_out_of_its_parents_loop, *boo
   std::optional<postgres::Connection> connection{connect()};
   std::optional<net::io_context> loop{std::in_place};
   BOOST_TEST(ask_in(*loop, *connection, 1) == 1);
+  auto& mutex = net::use_service<lido::asio::detail::Registry>(*loop).registered()->mutex;
   for (const bool loop_first : {false, true}) {
+    std::unique_lock lock{mutex};  // as another thread of the parent may hold it
     const pid_t child = ::fork();
     if (child == 0) {
       ::alarm(60);
@@ -145,11 +148,36 @@ BOOST_AUTO_TEST_CASE(a_child_process_takes_nothing_out_of_its_parents_loop, *boo
       connection.reset();
       ::_exit(0);
     }
+    lock.unlock();
     int status = -1;
     ::waitpid(child, &status, 0);
     BOOST_TEST(status == 0);
     BOOST_TEST(ask_in(*loop, *connection, 2) == 2);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_child_process_goes_on_with_the_loop_after_it_was_told,
+                     *boost::unit_test::enable_if<can_fork>()) {
+  std::optional<postgres::Connection> connection{connect()};
+  std::optional<net::io_context> loop{std::in_place};
+  BOOST_TEST(ask_in(*loop, *connection, 1) == 1);
+  loop->notify_fork(net::io_context::fork_prepare);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    loop->notify_fork(net::io_context::fork_child);
+    connection.reset();
+    connection.emplace(connect());
+    const bool answered = ask_in(*loop, *connection, 3) == 3;
+    loop.reset();
+    connection.reset();
+    ::_exit(answered ? 0 : 1);
+  }
+  loop->notify_fork(net::io_context::fork_parent);
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  BOOST_TEST(status == 0);
+  BOOST_TEST(ask_in(*loop, *connection, 2) == 2);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -25,10 +25,16 @@ namespace lido::asio::detail {
 
 class Registration;
 
-// What is registered with a context. Outlives it, as a registration may: `mutex` orders the end of the two.
+// What is registered with a context. Outlives it, as a registration may. `mutex` orders the end of the two, and is held
+// until a descriptor is gone, as its context must not go meanwhile. It is the parent's after a fork, and may be locked
+// there for ever: a child leaves it alone.
 struct Registered {
+  explicit Registered(const boost::asio::execution_context& whose) : context{&whose} {}
+  [[nodiscard]] bool is_ours() const noexcept { return owner == ::getpid(); }
+
+  const pid_t owner = ::getpid();
   std::mutex mutex;
-  const boost::asio::execution_context* context = nullptr;  // null once it is gone
+  const boost::asio::execution_context* context;  // null once it is gone
   std::unordered_set<Registration*> all;
 };
 
@@ -55,6 +61,11 @@ class Registration final : public postgres::Registration {
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
   ~Registration() override {
+    if (!registered_->is_ours()) {
+      // The child has its parent's epoll(7) instance: whatever is taken out there the parent does not hear of.
+      static_cast<void>(descriptor_.release());
+      return;
+    }
     const std::lock_guard lock{registered_->mutex};
     registered_->all.erase(this);
     leave();
@@ -67,13 +78,7 @@ class Registration final : public postgres::Registration {
     if (descriptor_ != nullptr) static_cast<void>(descriptor_->cancel(ignored));
   }
   // Needs the mutex.
-  void leave() noexcept {
-    // The child of a fork has its parent's epoll(7) instance: whatever is taken out there the parent does not hear of.
-    if (owner_ == ::getpid())
-      descriptor_.reset();
-    else
-      static_cast<void>(descriptor_.release());
-  }
+  void leave() noexcept { descriptor_.reset(); }
   [[nodiscard]] bool is_with(const boost::asio::execution_context& context) const {
     const std::lock_guard lock{registered_->mutex};
     return registered_->context == &context;
@@ -82,7 +87,6 @@ class Registration final : public postgres::Registration {
  private:
   std::shared_ptr<Registered> registered_;
   std::unique_ptr<Descriptor> descriptor_;  // null once its context is gone
-  const pid_t owner_ = ::getpid();
 };
 
 // Tells the registrations with a context of its end.
@@ -92,16 +96,18 @@ class Registry final : public boost::asio::execution_context::service {
   static inline boost::asio::execution_context::id id;
 
   explicit Registry(boost::asio::execution_context& context)
-      : service{context}, registered_{std::make_shared<Registered>()} {
-    registered_->context = &context;
-  }
+      : service{context}, registered_{std::make_shared<Registered>(context)} {}
   [[nodiscard]] const std::shared_ptr<Registered>& registered() const noexcept { return registered_; }
 
  private:
   void shutdown() noexcept override {
+    if (!registered_->is_ours()) return;
     const std::lock_guard lock{registered_->mutex};
     registered_->context = nullptr;
     for (Registration* const each : registered_->all) each->leave();
+  }
+  void notify_fork(boost::asio::execution_context::fork_event event) override {
+    if (event == boost::asio::execution_context::fork_child) registered_ = std::make_shared<Registered>(context());
   }
 
   std::shared_ptr<Registered> registered_;

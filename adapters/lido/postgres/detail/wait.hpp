@@ -46,7 +46,7 @@ template <class Operation>
 [[nodiscard]] inline Wake wait_for(Socket socket, Need need, const Until& until) {
   constexpr int slice = 20;
   if (socket < 0) return Wake::ready;
-  if (socket.registration() != nullptr) socket.registration()->reset();
+  if (socket.registration() != nullptr) socket.registration()->reset();  // else a loop would wake, too, for nothing
   const int events = (need == Need::writable ? 0 : POLLIN) | (need == Need::readable ? 0 : POLLOUT);
   for (;;) {
     if (until.stop.stop_requested()) return Wake::stopped;
