@@ -20,9 +20,8 @@ struct PoolOptions {
   /// `Duration::max()` waits without limit. Range: 0 and more.
   Duration acquire_timeout = std::chrono::seconds{30};
 
-  /// How long one attempt to open may take; handed to the connector as `OpenInfo::deadline`. Once a connection has gone
-  /// attempts that begin beside others have a part of it, so that openers which begin to hang together do not all do so
-  /// to the end. Range: more than 0.
+  /// How long one attempt to open may take; handed to the connector as `OpenInfo::deadline`. While others hang most
+  /// have `backoff_max` instead, to see whether the server is back. Range: more than 0.
   Duration open_timeout = std::chrono::seconds{10};
 
   /// How long one health check may take; handed to the policy as `ConnectionInfo::deadline`, cut to the caller's own
@@ -42,8 +41,9 @@ struct PoolOptions {
   std::size_t max_waiting = std::numeric_limits<std::size_t>::max();
 
   /// Threads that open, close and sweep off the callers' threads. At most `workers - 1` of them open at a time (one
-  /// of one), so that a server that hangs leaves one for the rest. Zero: the same work is done by the threads that
-  /// acquire, release and call `maintain()`. Unset: 5, or 0 where the growth policy keeps no connection (`NullPool`).
+  /// of one), so that a server that hangs leaves one for the rest, which now and then sees whether it is back. Zero:
+  /// the same work is done by the threads that acquire, release and call `maintain()`. Unset: 5, or 0 where the growth
+  /// policy keeps no connection (`NullPool`).
   std::optional<std::size_t> workers{};
 
   /// How often the background looks at idle connections. Range: more than 0.
@@ -61,7 +61,8 @@ struct PoolOptions {
   /// The first pause after an attempt to open has failed, doubled with each failure in a row. Range: more than 0.
   Duration backoff_min = std::chrono::milliseconds{10};
 
-  /// The longest pause between attempts while opening fails. Range: `backoff_min` and more.
+  /// The longest pause between attempts while opening fails, and how long a brief one takes beside others that hang.
+  /// Range: `backoff_min` and more.
   Duration backoff_max = std::chrono::milliseconds{250};
 
   /// Refuse at once (`SelfDeadlock`) to wait in a thread that holds a connection of the same pool.

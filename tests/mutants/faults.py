@@ -18,6 +18,7 @@ SLOTS = "detail/slots.hpp"
 MARKET = "detail/market.hpp"
 DEMAND = "detail/demand.hpp"
 STOCK = "detail/stock.hpp"
+ATTEMPTS = "detail/attempts.hpp"
 CORE = "detail/core.hpp"
 LENDING = "detail/lending.hpp"
 LOANS = "detail/loans.hpp"
@@ -27,6 +28,7 @@ TURN = "detail/turn.hpp"
 ASYNC = "detail/async_lending.hpp"
 WORKERS = "detail/workers.hpp"
 RESUMPTION = "detail/resumption.hpp"
+HANGING = ("unit/hanging",)
 
 FAULTS = [
     # --- weaker memory orders, which only a race detector sees on this machine
@@ -85,18 +87,18 @@ FAULTS = [
           "return staying > plan_.max_size + 1 ? staying - plan_.max_size - 1 : 0;"),
     Fault("grows_past_the_maximum", STOCK,
           "if (closed_ || suspended_ || total_ >= plan_.max_size) return;", "if (closed_ || suspended_) return;"),
-    Fault("one_opener_too_many", STOCK, "opening_ < at_a_time; --more", "opening_ <= at_a_time; --more"),
-    Fault("many_probers", STOCK, "      more = 1;  // behind one prober while the server is away\n", ""),
-    Fault("back_off_is_ignored", STOCK,
-          "if (backoff_.failing() && more > 0 && opening_ < at_a_time) {", "if (false) {"),
+    Fault("one_opener_too_many", ATTEMPTS, "return mine - std::min(mine, in_time());",
+          "return mine + 1 - std::min(mine + 1, in_time());"),
+    Fault("many_probers", STOCK, "more = too_soon ? 0 : std::min<std::size_t>(more, 1);", "more = too_soon ? 0 : more;"),
+    Fault("back_off_is_ignored", STOCK, "attempts_.one_by_one() && time < attempts_.next();", "false;"),
     Fault("back_off_does_not_grow", "detail/backoff.hpp",
           "cap_ = !failing() ? first_ : cap_ > longest_ / 2 ? longest_ : cap_ * 2;", "cap_ = first_;"),
-    Fault("back_off_never_ends", MARKET, "    turn.drop_later(backoff_.succeeded());\n", ""),
+    Fault("back_off_never_ends", ATTEMPTS, "return backoff_.succeeded();", "return nullptr;"),
     Fault("one_waiter_too_many", LENDING,
           "market_.queue().size() >= options_.max_waiting", "market_.queue().size() > options_.max_waiting"),
     # --- slots and connections that get lost
     Fault("failed_open_keeps_its_slot", MARKET, "    this->empty(slot, turn);\n    if (permanent", "    if (permanent"),
-    Fault("opening_is_counted_for_ever", MARKET, "    --opening_;\n    doubtful_", "    doubtful_"),
+    Fault("opening_is_counted_for_ever", ATTEMPTS, "    --under_way_;\n", ""),
     Fault("vacant_slot_still_counts", STOCK, "    --total_;\n", ""),
     Fault("mark_of_the_last_connection_stays", STOCK, "    slot.retire = false;\n    slot.expiring", "    slot.expiring"),
     Fault("retired_connection_is_not_closed", STOCK, "    closes_.push(slot);\n", ""),
@@ -210,21 +212,37 @@ FAULTS = [
     Fault("line_ends_with_a_destroyed_coroutine", RESUMPTION,
           "    if (line.last == this) line.last = before;\n", "", ("unit/async",)),
     # --- attempts that hang, and callers that open for themselves
-    Fault("hung_attempt_holds_up_all", STOCK, "    if (backoff_.failing()) now.opening = 0;", "    //"),
-    Fault("hung_attempts_take_every_opener", STOCK, "std::max(rules_.backoff_max, share_of_openers())", "rules_.backoff_max"),
-    Fault("openers_hang_in_step", STOCK, "    return std::max(left, std::min(whole, rules_.backoff_max));",
-          "    return whole;"),
+    Fault("hung_attempt_holds_up_all", ATTEMPTS, "    hung_ = under_way_;\n", "", HANGING),
+    Fault("hung_attempts_take_every_opener", ATTEMPTS, "too_soon || in_the_way ||", "in_the_way ||", HANGING),
+    Fault("hung_attempts_take_every_place", ATTEMPTS, "too_soon || in_the_way ||", "too_soon ||", HANGING),
+    Fault("hung_attempts_take_every_worker", ATTEMPTS, " || hung_ >= openers());", ");", HANGING),
+    Fault("hung_attempts_leave_nobody_to_look", ATTEMPTS, "openers() - hung_ : spare;", "openers() - hung_ : 0;", HANGING),
+    Fault("slow_server_is_never_found", ATTEMPTS, "    if (!brief) last_whole_ = now;", "    last_whole_ = now;", HANGING),
+    Fault("doubt_makes_no_haste", ATTEMPTS,
+          "in_trouble && !by_callers() ? rules_.backoff_max : share();", "share();", HANGING),
+    Fault("hung_server_is_asked_without_rest", ATTEMPTS, "(hung_ > 0 && !answers_)", "false", HANGING),
+    Fault("hung_attempts_hold_up_recovery", ATTEMPTS, "(hung_ > 0 && !answers_)", "hung_ > 0", HANGING),
+    Fault("old_news_count", MARKET, "if (!permanent && attempts_.outdated(slot.hung)) return vacate(slot, turn);", "",
+          HANGING),
+    Fault("brief_failure_counts", CHORES, "const bool given_up = !permanent && (cut_short || asker.gave_up());",
+          "const bool given_up = !permanent && asker.gave_up();", HANGING),
+    Fault("attempts_pile_up", STOCK, "if (opens_.empty() && attempts_.hang_from", "if (attempts_.hang_from", HANGING),
+    Fault("watch_ends_with_a_close", CHORES, "      market_.keep_watch(lock);\n", "", HANGING),
+    Fault("watch_ends_with_a_job", UPKEEP, "          market_.keep_watch(lock);\n", "", HANGING),
+    Fault("nobody_watches_the_back_off", STOCK, "    keep_watch(turn);\n", ""),
+    Fault("hung_slot_stays_so", STOCK, "    slot.hung = false;\n", ""),
     Fault("full_pool_does_not_grow", LENDING, "        if (full) grow_for_the_next(lock);\n", ""),
     Fault("old_failure_is_told_again", CORE, "      before = market_.backoff().cause();\n", ""),
     Fault("full_pool_is_not_ready", STOCK, "any_live() && (full || ", "any_live() && ("),
-    Fault("first_opens_are_cut_short", STOCK, "if (!doubtful_ || backoff_.failing()", "if (backoff_.failing()"),
+    Fault("first_opens_are_cut_short", ATTEMPTS, "in_the_way = in_trouble && !room;", "in_the_way = !room;", HANGING),
     Fault("newcomer_sleeps_behind_those_at_work", MARKET, "next_in_line() == &waiter ? match", "&waiter == queue_.front() ? match"),
-    Fault("first_attempt_is_waited_for", STOCK, "    if (opening_ == 0) return backoff_.until();\n", ""),
+    Fault("first_attempt_is_waited_for", ATTEMPTS, "under_way_ == 0 ? backoff_.until() : ", ""),
     Fault("who_opens_is_handed_a_connection", DEMAND,
           "    while (waiter != nullptr && waiter->busy) waiter = waiter->next;\n", ""),
     Fault("one_opens_for_all", DEMAND, "      if (call(*waiter, turn)) --missing;", "      if (call(*waiter, turn)) break;",
           ("unit/capacity",)),
-    Fault("hopeless_pool_is_waited_for", MARKET, "return hopeless ? backoff_.cause() : nullptr;", "return nullptr;"),
-    Fault("failures_of_others_count", MARKET, "    if (!backoff_.permanent()) turn.drop_later(backoff_.note(error));",
-          "    turn.drop_later(backoff_.failed(error, false, Platform::now()));"),
+    Fault("hopeless_pool_is_waited_for", MARKET, "return hopeless ? backoff.cause() : nullptr;", "return nullptr;"),
+    Fault("failures_of_others_count", MARKET,
+          "    if (!attempts_.backoff().permanent()) turn.drop_later(attempts_.backoff().note(error));",
+          "    turn.drop_later(attempts_.backoff().failed(error, false, Platform::now()));"),
 ]

@@ -25,7 +25,7 @@ struct lido::detail::Inspection {
   }
   template <class Slot, class Growth, class Platform>
   static std::size_t opening(const Stock<Slot, Growth, Platform>& stock) {
-    return stock.opening_;
+    return stock.attempts_.under_way();
   }
 };
 

@@ -26,8 +26,8 @@ struct Noting : Waiter<TestSlot> {
 
 // A market of `size` open connections, all idle.
 struct Fixture {
-  explicit Fixture(std::size_t size, Duration barging_limit = 0ms, std::size_t openers = 4)
-      : market{FixedSize{size}, {barging_limit, openers, 10ms, 250ms}} {
+  explicit Fixture(std::size_t size, Duration barging_limit = 0ms, std::size_t workers = 5)
+      : market{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}}} {
     TestTurn turn{market.mutex()};
     market.grow(turn);
     while (TestSlot* const slot = market.opens().pop()) market.opened(*slot, turn);
@@ -53,7 +53,7 @@ void in_simulation(const std::function<void()>& body) { sim::Simulation{0}.run(b
 
 BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
   in_simulation([] {
-    TestMarket market{FixedSize{1}, {0ms, 1, 10ms, 250ms}};
+    TestMarket market{FixedSize{1}, {0ms, {1, 10ms, 250ms}}};
     const auto state = [&] {
       SlotState seen{};
       market.slots().each([&](TestSlot& slot) { seen = slot.state.load(); });

@@ -60,10 +60,10 @@ class Chores : public Shared {
         worker_count_{worker_count(options_, growth)},
         market_{std::move(growth),
                 {.barging_limit = options_.barging_limit,
-                 .openers = worker_count_ > 1 ? worker_count_ - 1 : worker_count_,
-                 .backoff_min = options_.backoff_min,
-                 .backoff_max = options_.backoff_max,
-                 .open_timeout = options_.open_timeout}},
+                 .attempts = {.workers = worker_count_,
+                              .backoff_min = options_.backoff_min,
+                              .backoff_max = options_.backoff_max,
+                              .open_timeout = options_.open_timeout}}},
         signals_{signals},
         random_{static_cast<std::minstd_rand::result_type>(Platform::entropy())} {}
 
@@ -79,7 +79,7 @@ class Chores : public Shared {
     Duration allowed{};
     {
       const Turn lock = turn();
-      allowed = market_.time_to_open();
+      allowed = market_.time_to_open(slot);
       slot.id.store(++last_id_, std::memory_order_relaxed);
       slot.spread.store(std::uniform_real_distribution<double>{}(random_), std::memory_order_relaxed);
     }
@@ -108,7 +108,9 @@ class Chores : public Shared {
     }
     if (failure) {
       if (made) destroy(slot);
-      const bool given_up = !permanent && asker.gave_up();
+      // One that was brief tells nothing either: the server may be slow.
+      const bool cut_short = allowed < options_.open_timeout && Platform::now() - begun >= allowed;
+      const bool given_up = !permanent && (cut_short || asker.gave_up());
       const bool heard = signals_.open_failed.empty() || !signals_.open_failed.emit(failure);
       Turn lock = turn();
       asker.done();
@@ -145,11 +147,12 @@ class Chores : public Shared {
     Slot* to_close = nullptr;
     Slot* to_open = nullptr;
     {
-      const Turn lock = turn();
+      Turn lock = turn();
       if (asker.waiter != nullptr && !market_.begin_work(*asker.waiter)) return false;
       to_close = market_.closes().pop();
       if (to_close == nullptr && may_open) to_open = market_.opens().pop();
       if (to_close == nullptr && to_open == nullptr) return asker.done(), false;
+      market_.keep_watch(lock);
     }
     if (to_close != nullptr) close(*to_close, asker);
     if (to_open != nullptr) open(*to_open, asker);

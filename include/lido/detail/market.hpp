@@ -109,9 +109,7 @@ class Market : public Demand<Slot, Growth, Platform> {
   }
 
   void opened(Slot& slot, Turn& turn) noexcept {
-    --opening_;
-    doubtful_ = false;
-    turn.drop_later(backoff_.succeeded());
+    turn.drop_later(attempts_.succeeded(std::exchange(slot.hung, false)));
     // While the pool is suspended it may lie idle for as long as a server takes to restart.
     slot.fresh.store(!queue_.empty() && !suspended_, std::memory_order_relaxed);
     supply(slot, turn);
@@ -122,7 +120,8 @@ class Market : public Demand<Slot, Growth, Platform> {
   // `begun`: when the attempt began. `permanent`: trying again cannot help, so that callers who have nothing else to
   // wait for are told at once.
   void open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, TimePoint begun, Turn& turn) noexcept {
-    turn.drop_later(backoff_.failed(error, permanent, begun));
+    if (!permanent && attempts_.outdated(slot.hung)) return vacate(slot, turn);
+    turn.drop_later(attempts_.backoff().failed(error, permanent, begun));
     this->empty(slot, turn);
     if (permanent && !this->any_live()) {
       while (Waiter* const waiter = queue_.front()) {
@@ -137,15 +136,16 @@ class Market : public Demand<Slot, Growth, Platform> {
   // Whoever opened it for itself gave up, which tells little about the server.
   void open_given_up(Slot& slot, const std::exception_ptr& error, Turn& turn) noexcept {
     // Nor does it make what fails for good look as if it might pass.
-    if (!backoff_.permanent()) turn.drop_later(backoff_.note(error));
+    if (!attempts_.backoff().permanent()) turn.drop_later(attempts_.backoff().note(error));
     vacate(slot, turn);
   }
 
   // Why a newcomer need not line up: the last attempt to open failed for good just now, and there is nothing else to
   // wait for. Null where there is.
   [[nodiscard]] std::exception_ptr refusal(TimePoint now) noexcept {
-    const bool hopeless = backoff_.permanent() && now < backoff_.until() && !suspended_ && !this->any_live();
-    return hopeless ? backoff_.cause() : nullptr;
+    const Backoff& backoff = attempts_.backoff();
+    const bool hopeless = backoff.permanent() && now < backoff.until() && !suspended_ && !this->any_live();
+    return hopeless ? backoff.cause() : nullptr;
   }
 
   // --- the match --------------------------------------------------------------------------------------------------
@@ -249,12 +249,10 @@ class Market : public Demand<Slot, Growth, Platform> {
   using Base::overdue;
   using Base::settle;
 
-  using Base::backoff_;
+  using Base::attempts_;
   using Base::closed_;
   using Base::deadlines_;
-  using Base::doubtful_;
   using Base::growth_;
-  using Base::opening_;
   using Base::plan_;
   using Base::queue_;
   using Base::retry_;

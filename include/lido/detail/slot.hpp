@@ -47,6 +47,8 @@ struct alignas(64) Slot {
   // Owned by the lock.
   bool retire = false;       // close it when it comes back
   TimePoint leaked_since{};  // since when the present loan lasts, if it was reported as a leak
+  bool brief = false;        // its open has little time
+  bool hung = false;         // its open takes too long to be counted on
   bool expiring = false;     // worn, and kept while its replacement is opened
   Slot* next_job = nullptr;  // links slots that wait for a worker
 

@@ -4,11 +4,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
-#include <exception>
-#include <limits>
 #include <utility>
 
-#include <lido/detail/backoff.hpp>
+#include <lido/detail/attempts.hpp>
 #include <lido/detail/jobs.hpp>
 #include <lido/detail/slots.hpp>
 #include <lido/detail/turn.hpp>
@@ -19,10 +17,7 @@ namespace lido::detail {
 // How a stock is run; from `PoolOptions`.
 struct StockRules {
   Duration barging_limit{};
-  std::size_t openers = 0;  // opens at a time; 0: callers do the work themselves
-  Duration backoff_min{};
-  Duration backoff_max{};
-  Duration open_timeout{};
+  AttemptRules attempts{};
 };
 
 // Everything needs the lock but `slots`, which the fast path claims from without it.
@@ -30,49 +25,41 @@ template <class Slot, GrowthPolicy Growth, class Platform>
 class Stock {
  public:
   using Turn = detail::Turn<Slot, Platform>;
-  static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
   Stock(Growth growth, const StockRules& rules)
       : rules_{rules},
         growth_{std::move(growth)},
         plan_{growth_.plan({})},
         slots_{plan_.max_size},
-        backoff_{rules.backoff_min, rules.backoff_max, Platform::entropy()} {}
+        attempts_{rules.attempts, Platform::entropy()} {}
 
   [[nodiscard]] Slots<Slot, Platform>& slots() noexcept { return slots_; }
   [[nodiscard]] const Growth& growth() const noexcept { return growth_; }
   [[nodiscard]] const GrowthPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] bool closed() const noexcept { return closed_; }
   [[nodiscard]] bool suspended() const noexcept { return suspended_; }
-  [[nodiscard]] bool inline_work() const noexcept { return rules_.openers == 0; }
+  // Whether callers do the work.
+  [[nodiscard]] bool inline_work() const noexcept { return attempts_.by_callers(); }
   [[nodiscard]] std::size_t total() const noexcept { return total_; }
   // Connections that are not on their way out.
   [[nodiscard]] std::size_t staying() const noexcept { return total_ - closing_; }
-  [[nodiscard]] const Backoff& backoff() const noexcept { return backoff_; }
-  // When growth that the back-off holds back should be tried again.
-  [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? next_attempt() : TimePoint::max(); }
+  [[nodiscard]] const Backoff& backoff() const noexcept { return attempts_.backoff(); }
+  // When to look again whether more should be opened, though nothing has happened.
+  [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? attempts_.next() : TimePoint::max(); }
   [[nodiscard]] JobQueue<Slot>& opens() noexcept { return opens_; }
   [[nodiscard]] JobQueue<Slot>& closes() noexcept { return closes_; }
   [[nodiscard]] Sleepers<Platform>& workers() noexcept { return workers_; }
   [[nodiscard]] Sleepers<Platform>& watchers() noexcept { return watchers_; }
 
-  // Until an open succeeds again the server may be away without saying so: a connection was not as it should be.
-  void doubt() noexcept { doubtful_ = true; }
-  // How long the open that begins now may take. In doubt those that begin beside others end sooner, each at another
-  // time, so that they do not all hang until the last moment. While opening fails they begin one by one instead.
-  [[nodiscard]] Duration time_to_open() const noexcept {
-    const Duration whole = rules_.open_timeout;
-    if (!doubtful_ || backoff_.failing() || inline_work()) return whole;
-    const std::size_t others = std::min(opening_ - opens_.size(), rules_.openers) - 1;
-    const Duration left = whole - share_of_openers() * static_cast<Duration::rep>(others);
-    return std::max(left, std::min(whole, rules_.backoff_max));
-  }
+  // A connection was not as it should be, and the server may be away.
+  void doubt() noexcept { attempts_.doubt(); }
+  [[nodiscard]] Duration time_to_open(const Slot& slot) const noexcept { return attempts_.time_for(slot.brief); }
 
   // Whether there is a connection, and the growth policy misses none but for callers.
   [[nodiscard]] bool satisfied() noexcept {
     PoolCounts open = count_slots(slots_);
     open.opening = 0;
-    const bool full = total_ - opening_ - closing_ >= plan_.max_size;
+    const bool full = total_ - attempts_.under_way() - closing_ >= plan_.max_size;
     return any_live() && (full || growth_.plan(open).open == 0);
   }
   [[nodiscard]] bool any_live() noexcept {
@@ -115,7 +102,7 @@ class Stock {
   }
 
   // Retires what is open now, at most `limit` of it: idle connections at once, others when they come back.
-  std::size_t invalidate(Turn& turn, std::size_t limit = unlimited) noexcept {
+  std::size_t invalidate(Turn& turn, std::size_t limit = Attempts::unlimited) noexcept {
     std::size_t retired = 0;
     for (const SlotState which : {SlotState::idle, SlotState::opening, SlotState::checking, SlotState::leased})
       slots_.each([&](Slot& slot) {
@@ -127,6 +114,11 @@ class Stock {
   void wake_worker(Turn& turn) noexcept {
     if (Sleeper<Platform>* const worker = workers_.pop()) turn.wake_later(*worker);
   }
+  // Has a worker that rests know when `retry_at` is. For whoever changes that, and for a worker that goes to work: it
+  // may have been the one who knew.
+  void keep_watch(Turn& turn) noexcept {
+    if (retry_ && !inline_work() && !workers_.any_rests_until(retry_at())) wake_worker(turn);
+  }
   void wake_watchers(Turn& turn) noexcept {
     while (Sleeper<Platform>* const watcher = watchers_.pop()) turn.wake_later(*watcher);
   }
@@ -134,53 +126,39 @@ class Stock {
  protected:
   friend struct Inspection;
 
-  // Begins the opens that the growth policy wants for so many waiting callers and the back-off allows.
+  // Begins the opens that the growth policy wants for so many waiting callers, and that may begin.
   void begin_opens(std::size_t waiting, Turn& turn) noexcept {
     retry_ = false;
     if (closed_ || suspended_ || total_ >= plan_.max_size) return;
+    const TimePoint time = Platform::now();
+    if (opens_.empty() && attempts_.hang_from(time)) mark_hung();
     PoolCounts now = lasting();
     // What the policy keeps is replaced before it is worn, also where it opens on demand alone.
     const std::size_t kept = now.total() - now.closing;
     const std::size_t owed = std::min(staying() - kept, plan_.pool_size - std::min(plan_.pool_size, kept));
     now.waiting = waiting;
-    if (backoff_.failing()) now.opening = 0;  // an attempt that may hang is no supply
-    std::size_t more = std::min(std::max(growth_.plan(now).open, owed), plan_.max_size - total_);
-    const std::size_t at_a_time = inline_work() ? unlimited : rules_.openers;
-    if (backoff_.failing() && more > 0 && opening_ < at_a_time) {
-      if (Platform::now() < next_attempt()) {
-        retry_ = true;
-        if (!inline_work()) wake_worker(turn);  // one of them has to know until when to rest
-        return;
-      }
-      more = 1;  // behind one prober while the server is away
-    }
-    for (; more > 0 && opening_ < at_a_time; --more) {
+    now.opening = attempts_.backoff().failing() ? 0 : attempts_.in_time();  // what may hang is no supply
+    std::size_t more = std::min({std::max(growth_.plan(now).open, owed), plan_.max_size - total_, attempts_.places()});
+    const bool too_soon = more > 0 && attempts_.one_by_one() && time < attempts_.next();
+    if (attempts_.one_by_one()) more = too_soon ? 0 : std::min<std::size_t>(more, 1);
+    for (; more > 0; --more) {
       Slot* const slot = slots_.vacant();
-      if (slot == nullptr) return;
-      last_attempt_ = Platform::now();
+      if (slot == nullptr) break;
       slot->state.store(SlotState::opening, std::memory_order_relaxed);
       ++total_;
-      ++opening_;
+      slot->brief = attempts_.begin(time, total_ < plan_.max_size);
       opens_.push(*slot);
       wake_worker(turn);
     }
-  }
-
-  // While opening fails: when the next attempt may begin. One that hangs does not hold up all others, which might find
-  // that the server is back; but it leaves time for as many as there are openers to hang, so that one is always free.
-  [[nodiscard]] TimePoint next_attempt() const noexcept {
-    if (opening_ == 0) return backoff_.until();
-    return std::max(backoff_.until(), saturating_add(last_attempt_, std::max(rules_.backoff_max, share_of_openers())));
-  }
-  [[nodiscard]] Duration share_of_openers() const noexcept {
-    return rules_.open_timeout / static_cast<Duration::rep>(std::max<std::size_t>(rules_.openers, 1));
+    retry_ = too_soon || (!inline_work() && attempts_.in_time() > 0);
+    keep_watch(turn);
   }
 
   // The caller's slot has no connection any more.
   void empty(Slot& slot, Turn& turn) noexcept {
     switch (slot.state.load(std::memory_order_relaxed)) {
       case SlotState::opening:
-        --opening_;
+        attempts_.end(slot.hung);
         break;
       case SlotState::closing:
         --closing_;
@@ -190,6 +168,7 @@ class Stock {
     }
     slot.retire = false;
     slot.expiring = false;
+    slot.hung = false;
     slot.thread.store({}, std::memory_order_relaxed);
     slot.state.store(SlotState::vacant, std::memory_order_relaxed);
     --total_;
@@ -214,15 +193,18 @@ class Stock {
   Growth growth_;
   GrowthPlan plan_;
   Slots<Slot, Platform> slots_;
-  Backoff backoff_;
-  std::size_t opening_ = 0;
-  TimePoint last_attempt_{};  // when the last open was begun
-  bool doubtful_ = false;     // see `doubt`
-  bool retry_ = false;        // growth is wanted and held back by the back-off
+  Attempts attempts_;
+  bool retry_ = false;  // there is something to look at when `retry_at` says so
   bool suspended_ = false;
   bool closed_ = false;
 
  private:
+  void mark_hung() noexcept {
+    slots_.each([](Slot& slot) {
+      if (slot.state.load(std::memory_order_relaxed) == SlotState::opening) slot.hung = true;
+    });
+  }
+
   // The connections by state, without those that are about to be replaced.
   [[nodiscard]] PoolCounts lasting() noexcept {
     PoolCounts counts = count_slots(slots_);

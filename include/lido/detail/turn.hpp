@@ -14,9 +14,10 @@ namespace lido::detail {
 template <class Platform>
 struct Sleeper {
   typename Platform::Parker parker;
-  Sleeper* next = nullptr;        // in the list of those asleep; owned by the lock
-  Sleeper* next_woken = nullptr;  // in one turn's list
-  bool asleep = false;            // owned by the lock
+  Sleeper* next = nullptr;           // in the list of those asleep; owned by the lock
+  Sleeper* next_woken = nullptr;     // in one turn's list
+  TimePoint due = TimePoint::max();  // until when it rests, for those who ask; owned by the lock
+  bool asleep = false;               // owned by the lock
 };
 
 // The sleepers of one kind. Every member needs the lock.
@@ -34,6 +35,11 @@ class Sleepers {
       sleeper->asleep = false;
     }
     return sleeper;
+  }
+  [[nodiscard]] bool any_rests_until(TimePoint due) const noexcept {
+    const Sleeper<Platform>* each = first_;
+    while (each != nullptr && each->due > due) each = each->next;
+    return each != nullptr;
   }
   // For a sleeper that woke by itself.
   void remove(Sleeper<Platform>& sleeper) noexcept {

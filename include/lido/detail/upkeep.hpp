@@ -97,37 +97,34 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     return true;
   }
 
-  // The life of a worker.
+  // The life of a worker. It opens and closes in turn with the rest, so that neither waits for all of the other.
   void work(Sleeper<Platform>& self) noexcept {
     for (;;) {
-      while (this->do_one(true)) {
-      }
+      this->do_one(true);
       const TimePoint now = Platform::now();
-      TimePoint due{};
       Slot* returned = nullptr;
       Waiter<Slot>* asked = nullptr;
       Slot* suspect = nullptr;
       bool sweep_now = false;
       {
         Turn lock = this->turn();
-        if (!market_.closes().empty() || !market_.opens().empty()) continue;
+        if (market_.retry_at() <= now) market_.grow(lock);
         returned = returned_.pop();
         if (returned == nullptr) asked = asked_.pop();
         if (asked != nullptr) market_.unwatch(*asked);
         if (returned == nullptr && asked == nullptr) suspect = suspects_.pop();
         const bool free = returned == nullptr && asked == nullptr && suspect == nullptr;
+        if (free && (!market_.closes().empty() || !market_.opens().empty())) continue;
         if (free && stopping_) return;
-        if (free && market_.retry_at() <= now) {
-          market_.grow(lock);
-          continue;
-        }
         sweep_now = free && next_sweep_ <= now;
         if (sweep_now) next_sweep_ = TimePoint::max();  // one sweep at a time, however long its checks take
-        if (free && !sweep_now) {
+        if (!free || sweep_now) {
+          market_.keep_watch(lock);
+        } else {
           // While another sweeps, which may take long, somebody has to be there for the next one.
           const TimePoint sweep =
               next_sweep_ == TimePoint::max() ? saturating_add(now, options_.sweep_interval) : next_sweep_;
-          due = std::min(sweep, market_.retry_at());
+          self.due = std::min(sweep, market_.retry_at());
           market_.workers().push(self);
         }
       }
@@ -140,7 +137,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
       else if (sweep_now)
         sweep_in_turn();
       else
-        this->rest(self, market_.workers(), due);
+        this->rest(self, market_.workers(), self.due);
     }
   }
 
