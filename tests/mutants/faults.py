@@ -222,6 +222,7 @@ FAULTS = [
           "in_trouble && !by_callers() ? rules_.backoff_max : share();", "share();", HANGING),
     Fault("hung_server_is_asked_without_rest", ATTEMPTS, "(hung_ > 0 && !answers_)", "false", HANGING),
     Fault("hung_attempts_hold_up_recovery", ATTEMPTS, "(hung_ > 0 && !answers_)", "hung_ > 0", HANGING),
+    Fault("old_success_ends_the_doubt", ATTEMPTS, "if (begun >= doubted_at_) doubtful_", "doubtful_", HANGING),
     Fault("old_news_count", MARKET, "if (!permanent && attempts_.outdated(slot.hung)) return vacate(slot, turn);", "",
           HANGING),
     Fault("brief_failure_counts", CHORES, "const bool given_up = !permanent && (cut_short || asker.gave_up());",

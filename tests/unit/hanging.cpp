@@ -104,6 +104,25 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_back_is_found_at_once_though_all_openers_h
   });
 }
 
+BOOST_AUTO_TEST_CASE(an_open_that_began_before_the_server_went_away_proves_nothing) {
+  calmly([] {
+    Server server;
+    SimulatedPool<Overflow> pool{connector(server.ledger), Overflow{.pool_size = 8, .max_overflow = 8}};
+    pool.wait_until_ready(1s);
+    auto leases = all_of(pool, 8);
+    server.span = 100ms;
+    Threads threads;
+    threads.start([&] {
+      const auto lease = pool.acquire();
+      sim::sleep_for(1min);
+    });
+    sim::sleep_for(50ms);
+    server.away = true;
+    for (auto& lease : leases) lease.discard();
+    BOOST_TEST((wait_after(server, pool, 2s) <= 250ms + server.span + 1ms));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_server_that_hangs_from_the_beginning_is_found_within_an_openers_share) {
   for (const std::size_t workers : {1U, 2U, 5U})
     calmly([&] {

@@ -30,7 +30,7 @@ struct Fixture {
       : market{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}}} {
     TestTurn turn{market.mutex()};
     market.grow(turn);
-    while (TestSlot* const slot = market.opens().pop()) market.opened(*slot, turn);
+    while (TestSlot* const slot = market.opens().pop()) market.opened(*slot, sim::Platform::now(), turn);
   }
   TestSlot& lend() { return *market.slots().claim_idle(); }
   // What `release` does.
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     market.grow(turn);
     BOOST_TEST((state() == SlotState::opening));
     TestSlot& slot = *market.opens().pop();
-    market.opened(slot, turn);
+    market.opened(slot, sim::Platform::now(), turn);
     BOOST_TEST((state() == SlotState::idle));
     BOOST_TEST(market.slots().claim_idle() == &slot);
     BOOST_TEST((state() == SlotState::leased));

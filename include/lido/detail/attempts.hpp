@@ -41,8 +41,12 @@ class Attempts {
   // Behind one prober while the server is away, or may be.
   [[nodiscard]] bool one_by_one() const noexcept { return backoff_.failing() || (hung_ > 0 && !answers_); }
 
-  // Until one succeeds the server may be away without saying so: a connection was not as it should be.
-  void doubt() noexcept { doubtful_ = true; }
+  // A connection was not as it should be. Until an attempt that begins from now on succeeds, the server may be away
+  // without saying so.
+  void doubt(TimePoint now) noexcept {
+    doubtful_ = true;
+    doubted_at_ = now;
+  }
   // Whether what an attempt that hung came to is old news.
   [[nodiscard]] bool outdated(bool hung) const noexcept { return hung && answers_; }
 
@@ -86,10 +90,10 @@ class Attempts {
     if (hung) --hung_;
   }
   // One has a connection. Returns what was the cause of failures before: to be dropped without the lock.
-  [[nodiscard]] std::exception_ptr succeeded(bool hung) noexcept {
+  [[nodiscard]] std::exception_ptr succeeded(bool hung, TimePoint begun) noexcept {
     end(hung);
     answers_ = true;
-    doubtful_ = false;
+    if (begun >= doubted_at_) doubtful_ = false;
     return backoff_.succeeded();
   }
 
@@ -112,8 +116,9 @@ class Attempts {
   std::size_t hung_ = 0;
   TimePoint youngest_{};    // when the last one began
   TimePoint last_whole_{};  // and the last one that is not brief
-  bool answers_ = false;    // one has succeeded since the others hung
-  bool doubtful_ = false;   // see `doubt`
+  TimePoint doubted_at_{};
+  bool answers_ = false;   // one has succeeded since the others hung
+  bool doubtful_ = false;  // see `doubt`
 };
 
 }  // namespace lido::detail

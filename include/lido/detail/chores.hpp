@@ -124,7 +124,7 @@ class Chores : public Shared {
     asker.done();
     ++totals_.opened;
     totals_.open.record(Platform::now() - begun);
-    market_.opened(slot, lock);
+    market_.opened(slot, begun, lock);
   }
 
   // Closes the connection of a slot that is closing. Blocks for as long as the connection's destructor does.

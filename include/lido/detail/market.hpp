@@ -108,8 +108,9 @@ class Market : public Demand<Slot, Growth, Platform> {
     match(turn);
   }
 
-  void opened(Slot& slot, Turn& turn) noexcept {
-    turn.drop_later(attempts_.succeeded(std::exchange(slot.hung, false)));
+  // `begun`: when the attempt began.
+  void opened(Slot& slot, TimePoint begun, Turn& turn) noexcept {
+    turn.drop_later(attempts_.succeeded(std::exchange(slot.hung, false), begun));
     // While the pool is suspended it may lie idle for as long as a server takes to restart.
     slot.fresh.store(!queue_.empty() && !suspended_, std::memory_order_relaxed);
     supply(slot, turn);
@@ -117,7 +118,7 @@ class Market : public Demand<Slot, Growth, Platform> {
     wake_watchers(turn);
   }
 
-  // `begun`: when the attempt began. `permanent`: trying again cannot help, so that callers who have nothing else to
+  // `permanent`: trying again cannot help, so that callers who have nothing else to
   // wait for are told at once.
   void open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, TimePoint begun, Turn& turn) noexcept {
     if (!permanent && attempts_.outdated(slot.hung)) return vacate(slot, turn);

@@ -52,7 +52,7 @@ class Stock {
   [[nodiscard]] Sleepers<Platform>& watchers() noexcept { return watchers_; }
 
   // A connection was not as it should be, and the server may be away.
-  void doubt() noexcept { attempts_.doubt(); }
+  void doubt() noexcept { attempts_.doubt(Platform::now()); }
   [[nodiscard]] Duration time_to_open(const Slot& slot) const noexcept { return attempts_.time_for(slot.brief); }
 
   // Whether there is a connection, and the growth policy misses none but for callers.
