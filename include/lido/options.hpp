@@ -8,6 +8,7 @@
 
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
+#include <lido/worker.hpp>
 
 namespace lido {
 
@@ -45,6 +46,11 @@ struct PoolOptions {
   /// the same work is done by the threads that acquire, release and call `maintain()`. Unset: 5, or 0 where the growth
   /// policy keeps no connection (`NullPool`).
   std::optional<std::size_t> workers{};
+
+  /// How workers begin that are no threads of the pool; with it the pool starts none. They may run as fibres of one
+  /// thread (`lido::asio::workers_in`), which nothing holds up then that waits as a fibre does: the connector, the
+  /// policies and the listeners are called there. Unset: as threads.
+  StartWorker start_worker{};
 
   /// How often the background looks at idle connections. Range: more than 0.
   Duration sweep_interval = std::chrono::seconds{1};

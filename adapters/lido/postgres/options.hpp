@@ -16,6 +16,7 @@
 
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
+#include <lido/worker.hpp>
 
 namespace lido::postgres {
 
@@ -165,6 +166,10 @@ struct Options {
   /// Asked for the password of every connection that is opened, for instance for a token that is valid for a short
   /// while only; wins over a password in the connection string. Empty: the password is libpq's business.
   PasswordSource password{};
+
+  /// How the pool's workers begin, for instance as fibres of an event loop; as `PoolOptions::start_worker`. Empty: as
+  /// threads.
+  StartWorker start_worker{};
 
   /// Shown in messages and metrics, so that several pools can be told apart.
   std::string name = "postgres";

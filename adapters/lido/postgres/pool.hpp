@@ -79,6 +79,7 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
     pool.reset_timeout = options.reset_timeout;
     pool.keep_alive = options.keep_alive;
     pool.leak_after = options.leak_after;
+    pool.start_worker = options.start_worker;
     return pool;
   }
 };

@@ -224,13 +224,15 @@ class Chores : public Shared {
     Chores& chores_;
   };
 
-  // Waits until `done` (asked under the lock) or the deadline; whether it came true. Without workers, works meanwhile.
+  // Waits until `done` (asked under the lock) or the deadline; whether it came true. Without threads of the pool's own,
+  // works meanwhile: the fibres that are its workers may be of this thread.
   template <class Done>
   bool await(TimePoint deadline, Done done) noexcept {
     const Help help{*this};
+    const bool works = worker_count_ == 0 || options_.start_worker;
     Sleeper<Platform> self;
     for (;;) {
-      if (worker_count_ == 0)
+      if (works)
         while (do_one(Platform::now() < deadline, {.deadline = deadline})) {
         }
       TimePoint due = deadline;
@@ -238,7 +240,7 @@ class Chores : public Shared {
         Turn lock = turn();
         if (done(lock)) return true;
         if (Platform::now() >= deadline) return false;
-        if (worker_count_ == 0 && !market_.opens().empty()) continue;
+        if (works && !market_.opens().empty()) continue;
         due = std::min(due, market_.retry_at());
         market_.watchers().push(self);
       }
@@ -250,14 +252,14 @@ class Chores : public Shared {
   // takes it off unparks it once, later; that token is always waited for, so that it cannot meet a dead or a later
   // sleep.
   void rest(Sleeper<Platform>& self, Sleepers<Platform>& list, TimePoint due) noexcept {
-    if (self.parker.park_until(due)) return;
+    if (self.wait_until(due)) return;
     bool owed = false;
     {
       const Turn lock = turn();
       owed = !self.asleep;
       list.remove(self);
     }
-    if (owed) self.parker.park();
+    if (owed) static_cast<void>(self.wait_until(TimePoint::max()));
   }
 
   PoolOptions options_;

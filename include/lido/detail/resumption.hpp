@@ -7,17 +7,20 @@ namespace lido::detail {
 // they would need a stack as deep as their number, so each thread lets those that come up meanwhile go on after the one
 // that it is at.
 class Resumption {
+ public:
   struct Line {
     Resumption* first = nullptr;
     Resumption* last = nullptr;
     bool held = false;
   };
-  static Line& this_thread() noexcept {
-    thread_local Line line;
-    return line;
+  // This thread's, or that of the fibre which it is at: whoever switches fibres changes it, as one that waits while it
+  // holds its line may not hold up others.
+  static Line*& current() noexcept {
+    thread_local Line own;
+    thread_local Line* current = &own;
+    return current;
   }
 
- public:
   using GoOn = void (*)(Resumption&) noexcept;
 
   explicit Resumption(GoOn go_on) noexcept : go_on_{go_on} {}
@@ -25,12 +28,11 @@ class Resumption {
   Resumption& operator=(const Resumption&) = delete;
   // It may be destroyed while it stands in line, by one that goes on before it in the same thread.
   ~Resumption() {
-    if (!in_line_) return;
-    Line& line = this_thread();
+    if (line_ == nullptr) return;
     Resumption* before = nullptr;
-    for (Resumption* each = line.first; each != this; each = each->next_) before = each;
-    (before != nullptr ? before->next_ : line.first) = next_;
-    if (line.last == this) line.last = before;
+    for (Resumption* each = line_->first; each != this; each = each->next_) before = each;
+    (before != nullptr ? before->next_ : line_->first) = next_;
+    if (line_->last == this) line_->last = before;
   }
 
   // While one lives in this thread nothing goes on in it; at the end of the outermost all that stand in line do. So
@@ -45,7 +47,7 @@ class Resumption {
       while (Resumption* const next = line_.first) {
         line_.first = next->next_;
         if (line_.first == nullptr) line_.last = nullptr;
-        next->in_line_ = false;
+        next->line_ = nullptr;
         next->go_on_(*next);
       }
       line_.held = false;
@@ -53,7 +55,7 @@ class Resumption {
 
    private:
     friend class Resumption;
-    Line& line_ = this_thread();
+    Line& line_ = *current();
     bool outer_;
   };
 
@@ -61,7 +63,7 @@ class Resumption {
   void go_on_in_turn() noexcept {
     const Hold hold;
     Line& line = hold.line_;
-    in_line_ = true;
+    line_ = &line;
     next_ = nullptr;
     (line.last != nullptr ? line.last->next_ : line.first) = this;
     line.last = this;
@@ -70,7 +72,7 @@ class Resumption {
  private:
   const GoOn go_on_;
   Resumption* next_ = nullptr;
-  bool in_line_ = false;
+  Line* line_ = nullptr;  // in which it stands
 };
 
 }  // namespace lido::detail

@@ -7,13 +7,21 @@
 
 #include <lido/detail/resumption.hpp>
 #include <lido/detail/wait_queue.hpp>
+#include <lido/worker.hpp>
 
 namespace lido::detail {
 
 // A thread that sleeps until there is work, or until something it watches has changed.
 template <class Platform>
 struct Sleeper {
+  // As the parker's; of whatever it is that sleeps.
+  bool wait_until(TimePoint deadline) noexcept {
+    return berth != nullptr ? berth->wait_until(deadline) : parker.park_until(deadline);
+  }
+  void wake() noexcept { berth != nullptr ? berth->wake() : parker.unpark(); }
+
   typename Platform::Parker parker;
+  Berth* berth = nullptr;            // of a worker that is no thread
   Sleeper* next = nullptr;           // in the list of those asleep; owned by the lock
   Sleeper* next_woken = nullptr;     // in one turn's list
   TimePoint due = TimePoint::max();  // until when it rests, for those who ask; owned by the lock
@@ -86,7 +94,7 @@ class Turn {
     }
     for (Sleeper<Platform>* sleeper = sleepers_; sleeper != nullptr;) {
       Sleeper<Platform>& woken = *std::exchange(sleeper, sleeper->next_woken);
-      woken.parker.unpark();
+      woken.wake();
     }
   }
 

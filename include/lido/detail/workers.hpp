@@ -43,7 +43,8 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   using Base::options_;
 
   // Joins the workers that come to an end within the deadlines that their work was given. One that does not (its hook
-  // ignores the deadline), and the one that this is called from, are let go; they keep the core until they end.
+  // ignores the deadline), and the one that this is called from, are let go; they keep the core until they end. So are
+  // those that are no threads: they may need this thread to go on.
   void stop_workers() noexcept {
     if (workers_ == nullptr) return;  // it could not even be started
     const std::size_t count = this->worker_count_ + 1;
@@ -56,6 +57,7 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
       while (Sleeper<Platform>* const worker = market_.workers().pop()) lock.wake_later(*worker);
       while (Sleeper<Platform>* const alarm = market_.alarm().pop()) lock.wake_later(*alarm);
     }
+    if (options_.start_worker) return;
     const Duration reset = always_keeps<Recycle> ? Duration::zero() : options_.reset_timeout;
     const Duration patience = std::max({options_.open_timeout, options_.check_timeout, reset});
     this->await(saturating_add(Platform::now(), patience), [&](Turn&) { return working_ == (from_worker ? 1U : 0U); });
@@ -87,7 +89,13 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
     }
     this->add_reference();
     try {
-      worker.thread = typename Platform::Thread{[this, &worker, work] { live(worker, work); }};
+      if (options_.start_worker)
+        options_.start_worker([this, &worker, work](Berth& berth) {
+          worker.sleeper.berth = &berth;
+          live(worker, work);
+        });
+      else
+        worker.thread = typename Platform::Thread{[this, &worker, work] { live(worker, work); }};
     } catch (...) {
       leave(2);
       this->drop_reference();

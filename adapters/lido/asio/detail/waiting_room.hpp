@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <stop_token>
 #include <utility>
 
@@ -41,6 +42,22 @@ class WaitingRoom : public boost::asio::execution_context::service {
     bool settled_ = false;
   };
 
+  // What lives in the context, and goes on without it; guests may wait for it.
+  class Resident {
+   public:
+    Resident(const Resident&) = delete;
+    Resident& operator=(const Resident&) = delete;
+
+   protected:
+    Resident() = default;
+    ~Resident() = default;
+
+   private:
+    friend WaitingRoom;
+    // It has been taken out. Not while it runs.
+    virtual void context_ends() noexcept = 0;
+  };
+
   explicit WaitingRoom(boost::asio::execution_context& context) : boost::asio::execution_context::service{context} {}
 
   // False: the context is being destroyed.
@@ -51,6 +68,16 @@ class WaitingRoom : public boost::asio::execution_context::service {
     if (first_ != nullptr) first_->previous_ = &guest;
     first_ = &guest;
     return true;
+  }
+
+  void move_in(Resident& resident) {
+    const std::lock_guard lock{mutex_};
+    residents_.insert(&resident);
+  }
+  // Harmless twice.
+  void move_out(Resident& resident) noexcept {
+    const std::lock_guard lock{mutex_};
+    residents_.erase(&resident);
   }
 
   // A guest that waits no more, in any thread; it may be gone afterwards.
@@ -69,17 +96,25 @@ class WaitingRoom : public boost::asio::execution_context::service {
   void shutdown() noexcept override {
     std::unique_lock lock{mutex_};
     closed_ = true;
+    while (Guest* const waits = find(&Guest::stopped_, false)) {
+      waits->stopped_ = true;
+      std::stop_source stop = waits->stop_;  // it may be settled meanwhile, but not destroyed
+      lock.unlock();
+      stop.request_stop();
+      lock.lock();
+    }
+    while (!residents_.empty()) {
+      Resident* const resident = *residents_.begin();
+      residents_.erase(residents_.begin());
+      lock.unlock();
+      resident->context_ends();
+      lock.lock();
+    }
     while (first_ != nullptr) {
       if (Guest* const guest = find(&Guest::settled_, true)) {
         remove(*guest);
         lock.unlock();
         guest->destroy();
-        lock.lock();
-      } else if (Guest* const waits = find(&Guest::stopped_, false)) {
-        waits->stopped_ = true;
-        std::stop_source stop = waits->stop_;  // it may be settled meanwhile, but not destroyed
-        lock.unlock();
-        stop.request_stop();
         lock.lock();
       } else {
         // A worker is at its connection. Bounded, as some C libraries lose wake-ups.
@@ -101,6 +136,7 @@ class WaitingRoom : public boost::asio::execution_context::service {
   std::mutex mutex_;
   std::condition_variable settled_;
   Guest* first_ = nullptr;
+  std::set<Resident*> residents_;
   bool closed_ = false;
 };
 

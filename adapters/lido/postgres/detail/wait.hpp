@@ -33,6 +33,22 @@ template <class Operation>
   return operation ? operation->socket() : Socket{-1};
 }
 
+/// Waits in the place of poll(2), for fibres, which may not hold up the thread that runs them.
+class Poller {
+ public:
+  Poller() = default;
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+  /// As `wait_for`. A closed socket (-1) is never ready.
+  virtual Wake wait(Socket socket, Need need, const Until& until) = 0;
+
+ protected:
+  ~Poller() = default;
+};
+
+/// That of the fibre which runs in this thread; null while none does. Owned by whoever switches fibres.
+inline thread_local constinit Poller* poller = nullptr;
+
 /// Milliseconds until `deadline` for poll(2), rounded up so that a wait never ends early; -1 for no deadline.
 [[nodiscard]] inline int milliseconds_until(TimePoint deadline, TimePoint now) noexcept {
   if (deadline == TimePoint::max()) return -1;
@@ -46,6 +62,7 @@ template <class Operation>
 [[nodiscard]] inline Wake wait_for(Socket socket, Need need, const Until& until) {
   constexpr int slice = 20;
   if (socket < 0) return Wake::ready;
+  if (poller != nullptr) return poller->wait(socket, need, until);
   if (socket.registration() != nullptr) socket.registration()->reset();  // else a loop would wake, too, for nothing
   const int events = (need == Need::writable ? 0 : POLLIN) | (need == Need::readable ? 0 : POLLOUT);
   for (;;) {
@@ -95,7 +112,8 @@ void check_in_time(Operation& operation, const Until& until) {
 }
 
 /// Blocks until `until`.
-inline void pause_until(const Until& until) noexcept {
+inline void pause_until(const Until& until) {
+  if (poller != nullptr) return static_cast<void>(poller->wait(Socket{-1}, Need::readable, until));
   constexpr int slice = 20;
   for (TimePoint now = Clock::now(); now < until.deadline && !until.stop.stop_requested(); now = Clock::now()) {
     const int left = milliseconds_until(until.deadline, now);

@@ -1,0 +1,214 @@
+// A fibre in an event loop of Boost.Asio: code that waits there as if it blocked, and holds up nobody.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/query.hpp>
+#include <lido/asio/detail/asio_reactor.hpp>
+#include <lido/asio/detail/stackful.hpp>
+#include <lido/asio/detail/waiting_room.hpp>
+#include <lido/detail/resumption.hpp>
+#include <lido/facts.hpp>
+#include <lido/postgres/reactor.hpp>
+#include <lido/postgres/until.hpp>
+#include <lido/worker.hpp>
+
+namespace lido::asio::detail {
+
+// Owned by the handlers of what it waits for. When the loop ends its wait is cut off, and it goes on in the thread that
+// ended it, as blocking code, until it rests; and then in that of whoever wakes it, as the pool does at its end. It is
+// gone when what it runs has ended.
+class Fibre final : public Berth,
+                    public postgres::detail::Poller,
+                    public postgres::Waiter,
+                    private WaitingRoom::Resident,
+                    public std::enable_shared_from_this<Fibre> {
+ public:
+  static void start(const boost::asio::any_io_executor& executor, std::size_t stack, Worker body) {
+    // Without its body until all that can fail has been done: it would run it.
+    std::shared_ptr<Fibre> self{new Fibre{executor, stack}, [](Fibre* fibre) { fibre->let_go(); }};
+    self->body_ = std::move(body);
+    try {
+      self->room_->move_in(*self);
+      boost::asio::post(executor, [self] { self->run(); });
+    } catch (...) {
+      self->body_ = nullptr;
+      throw;
+    }
+  }
+
+  bool wait_until(TimePoint deadline) noexcept override {
+    // A timer in any case: a handler of it keeps the fibre.
+    constexpr std::chrono::hours long_time{1};
+    for (;;) {
+      {
+        const std::lock_guard lock{mutex_};
+        if (std::exchange(token_, false)) return true;
+      }
+      const TimePoint now = Clock::now();
+      if (now >= deadline) return false;
+      suspend({.socket = -1, .until = std::min(deadline, now + long_time), .rests = true});
+    }
+  }
+  void wake() noexcept override {
+    {
+      const std::lock_guard lock{mutex_};
+      token_ = true;
+      if (reactor_) return reactor_->post(*this);
+      if (std::exchange(running_, true)) return;  // it finds the token before it rests
+    }
+    run();
+  }
+
+  postgres::Wake wait(postgres::Socket socket, postgres::Need need, const postgres::Until& until) override {
+    constexpr std::chrono::milliseconds slice{20};
+    for (;;) {
+      if (until.stop.stop_requested()) return postgres::Wake::stopped;
+      const TimePoint now = Clock::now();
+      const TimePoint look = until.stop.stop_possible() ? std::min(until.deadline, now + slice) : until.deadline;
+      if (!in_loop()) return wait_here(socket, need, until);
+      suspend({.socket = socket, .need = need, .until = look});
+      if (std::exchange(cut_off_, false)) return postgres::Wake::stopped;
+      if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
+      if (how_ == postgres::Wake::ready) return postgres::Wake::ready;
+      if (Clock::now() >= until.deadline) return postgres::Wake::timed_out;
+    }
+  }
+
+  // For the reactor. It is gone when nobody holds it, and not when somebody says so.
+  [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
+  [[nodiscard]] static bool take_ended() noexcept { return false; }
+  static void complete(std::shared_ptr<Fibre>&& self) noexcept { self.reset(); }
+
+ private:
+  struct Wish {
+    postgres::Socket socket{-1};
+    postgres::Need need = postgres::Need::readable;
+    TimePoint until{};
+    bool rests = false;
+  };
+
+  Fibre(const boost::asio::any_io_executor& executor, std::size_t stack)
+      : room_{&boost::asio::use_service<WaitingRoom>(boost::asio::query(executor, boost::asio::execution::context))},
+        executor_{executor},
+        reactor_{std::in_place, *this},
+        stack_{stack, [this] {
+                 if (body_) std::exchange(body_, nullptr)(*this);
+               }} {}
+  ~Fibre() = default;
+
+  // In the loop's thread, or where there is no loop any more: until it waits the next time. `running_` is set.
+  void run() noexcept {
+    for (;;) {
+      postgres::detail::Poller* const poller = std::exchange(postgres::detail::poller, this);
+      auto* const line = std::exchange(lido::detail::Resumption::current(), &line_);
+      stack_.enter();
+      lido::detail::Resumption::current() = line;
+      postgres::detail::poller = poller;
+      const std::unique_lock lock{mutex_};
+      if (stack_.ended()) {
+        if (held_) return;
+        break;
+      }
+      if (!reactor_) {  // it rests
+        if (!token_) return static_cast<void>(running_ = false);
+        continue;
+      }
+      try {
+        running_ = false;
+        return reactor_->wait(*this, wish_.socket, wish_.need, wish_.until);  // it may go on before this returns
+      } catch (...) {
+        if (!wish_.rests) error_ = std::current_exception();
+        running_ = true;
+      }
+    }
+    delete this;
+  }
+  void wake(postgres::Wake how) noexcept override {
+    {
+      const std::lock_guard lock{mutex_};
+      how_ = how;
+      running_ = true;
+    }
+    run();
+  }
+
+  // In the fibre.
+  void suspend(Wish wish) noexcept {
+    wish_ = wish;
+    how_ = postgres::Wake::timed_out;
+    stack_.leave();
+  }
+  [[nodiscard]] bool in_loop() {
+    const std::lock_guard lock{mutex_};
+    return reactor_.has_value();
+  }
+  postgres::Wake wait_here(postgres::Socket socket, postgres::Need need, const postgres::Until& until) {
+    postgres::detail::poller = nullptr;
+    const auto restore =
+        std::unique_ptr<Fibre, void (*)(Fibre*)>{this, [](Fibre* self) { postgres::detail::poller = self; }};
+    if (socket >= 0) return postgres::detail::wait_for(socket, need, until);
+    postgres::detail::pause_until(until);
+    return postgres::Wake::timed_out;
+  }
+
+  void context_ends() noexcept override {
+    const std::shared_ptr<Fibre> self = weak_from_this().lock();
+    if (self != nullptr) leave_loop();
+  }
+  // No handler holds it any more.
+  void let_go() noexcept {
+    {
+      const std::lock_guard lock{mutex_};
+      held_ = false;
+    }
+    leave_loop();
+  }
+  // Goes on where it is, unless it rests: then whoever wakes it lets it go on.
+  void leave_loop() noexcept {
+    if (WaitingRoom* const room = std::exchange(room_, nullptr)) room->move_out(*this);
+    {
+      const std::lock_guard lock{mutex_};
+      reactor_.reset();
+      executor_ = {};
+      if (!stack_.ended()) {
+        if (wish_.rests && !token_) return;
+        cut_off_ = !wish_.rests;
+        running_ = true;
+      } else if (held_) {
+        return;
+      }
+    }
+    stack_.ended() ? delete this : run();
+  }
+
+  WaitingRoom* room_;  // null once it has left the loop
+  std::mutex mutex_;
+  boost::asio::any_io_executor executor_;      // none without it
+  std::optional<AsioReactor<Fibre>> reactor_;  // null once it has left the loop
+  bool token_ = false;                         // it was woken
+  bool running_ = true;                        // or about to run
+  bool held_ = true;                           // by its handlers
+
+  // Owned by whoever runs it.
+  Worker body_;
+  lido::detail::Resumption::Line line_;
+  Stackful stack_;
+  Wish wish_;
+  postgres::Wake how_{};
+  std::exception_ptr error_;
+  bool cut_off_ = false;  // its wait has ended because the loop did
+};
+
+}  // namespace lido::asio::detail
