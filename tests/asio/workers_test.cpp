@@ -1,4 +1,7 @@
 // A pool without threads of its own: its workers are fibres of the loop, which goes on while they wait.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cstddef>
 #include <exception>
@@ -17,6 +20,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/test/unit_test.hpp>
@@ -26,6 +30,7 @@
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 #include <support/fault_proxy.hpp>
+#include <support/forking.hpp>
 
 using namespace lido;
 using namespace lido::test;
@@ -304,6 +309,49 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_while_its_worker_looks_at_a_waiting_corout
   });
   loop.reset();
   BOOST_TEST(pool.statistics().now.leased == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(the_child_of_a_fork_has_workers_of_its_own,
+                     *boost::unit_test::enable_if<can_fork_amid_threads>()) {
+  FaultProxy proxy{server().socket()};
+  const postgres::Connector connect{proxy.conninfo("postgres")};
+  int failed = 0;
+  const auto count_failures = [&](const OpenInfo& info) {
+    try {
+      return connect(info);
+    } catch (const std::exception&) {
+      ++failed;
+      throw;
+    }
+  };
+  net::io_context loop;
+  PoolOptions options;
+  options.start_worker = lido::asio::workers_in(loop);
+  options.open_timeout = 100ms;
+  lido::Pool pool{count_failures, FixedSize{.size = 1}, postgres::CheckSession{}, postgres::Recycle{}, options};
+  proxy.stay_silent();
+  run(loop, [&]() -> net::awaitable<void> { co_await until([&] { return proxy.peak() > 0; }); });
+  loop.notify_fork(net::io_context::fork_prepare);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    loop.notify_fork(net::io_context::fork_child);
+    run(loop, [&]() -> net::awaitable<void> {
+      net::steady_timer timer{loop, 200ms};  // for the parent's attempt to end here, if it went on
+      co_await timer.async_wait(net::use_awaitable);
+    });
+    ::_exit(failed == 0 ? 0 : 1);
+  }
+  loop.notify_fork(net::io_context::fork_parent);
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  BOOST_TEST(status == 0);
+  proxy.pass();
+  run(loop, [&]() -> net::awaitable<void> {
+    const auto lease = co_await async_acquire(pool, 10s, net::use_awaitable);
+    BOOST_TEST(lease->backend_pid() > 0);
+  });
+  BOOST_TEST(failed > 0);  // as its time is over
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,8 @@
 // A fibre in an event loop of Boost.Asio: code that waits there as if it blocked, and holds up nobody.
 #pragma once
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -28,7 +30,7 @@ namespace lido::asio::detail {
 
 // Owned by the handlers of what it waits for. When the loop ends its wait is cut off, and it goes on in the thread that
 // ended it, as blocking code, until it rests; and then in that of whoever wakes it, as the pool does at its end. It is
-// gone when what it runs has ended.
+// gone when what it runs has ended. In the child of a fork it does not go on: there it is the parent's.
 class Fibre final : public Berth,
                     public postgres::detail::Poller,
                     public postgres::Waiter,
@@ -110,6 +112,7 @@ class Fibre final : public Berth,
 
   // In the loop's thread, or where there is no loop any more: until it waits the next time. `running_` is set.
   void run() noexcept {
+    if (!is_ours()) return;
     for (;;) {
       postgres::detail::Poller* const poller = std::exchange(postgres::detail::poller, this);
       auto* const line = std::exchange(lido::detail::Resumption::current(), &line_);
@@ -163,6 +166,7 @@ class Fibre final : public Berth,
     return postgres::Wake::timed_out;
   }
 
+  [[nodiscard]] bool is_ours() const noexcept { return owner_ == ::getpid(); }
   void context_ends() noexcept override {
     const std::shared_ptr<Fibre> self = weak_from_this().lock();
     if (self != nullptr) leave_loop();
@@ -177,6 +181,7 @@ class Fibre final : public Berth,
   }
   // Goes on where it is, unless it rests: then whoever wakes it lets it go on.
   void leave_loop() noexcept {
+    if (!is_ours()) return;
     if (WaitingRoom* const room = std::exchange(room_, nullptr)) room->move_out(*this);
     {
       const std::lock_guard lock{mutex_};
@@ -193,6 +198,7 @@ class Fibre final : public Berth,
     stack_.ended() ? delete this : run();
   }
 
+  const pid_t owner_ = ::getpid();
   WaitingRoom* room_;  // null once it has left the loop
   std::mutex mutex_;
   boost::asio::any_io_executor executor_;      // none without it
