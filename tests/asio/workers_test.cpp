@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(no_thread_is_started) {
     }
     BOOST_TEST(late);
   });
-  BOOST_TEST(threads() == before);
+  BOOST_TEST(threads() <= before);  // those of earlier tests may end meanwhile
   BOOST_TEST(pool.statistics().opened == 2U);
 }
 

@@ -232,6 +232,11 @@ FAULTS = [
     Fault("watch_ends_with_a_job", UPKEEP, "          market_.keep_watch(lock);\n", "", HANGING),
     Fault("nobody_watches_the_back_off", STOCK, "    keep_watch(turn);\n", ""),
     Fault("hung_slot_stays_so", STOCK, "    slot.hung = false;\n", ""),
+    # --- workers that are no threads
+    Fault("workers_of_others_are_waited_for", WORKERS, "    if (options_.start_worker) return;\n", "",
+          ("unit/start_worker",)),
+    Fault("who_waits_for_fibres_does_not_help", CHORES, "worker_count_ == 0 || options_.start_worker;", "worker_count_ == 0;",
+          ("unit/start_worker",)),
     Fault("full_pool_does_not_grow", LENDING, "        if (full) grow_for_the_next(lock);\n", ""),
     Fault("old_failure_is_told_again", CORE, "      before = market_.backoff().cause();\n", ""),
     Fault("full_pool_is_not_ready", STOCK, "any_live() && (full || ", "any_live() && ("),
