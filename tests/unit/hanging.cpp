@@ -200,9 +200,12 @@ BOOST_AUTO_TEST_CASE(attempts_that_hang_leave_the_workers_time_for_other_things)
 BOOST_AUTO_TEST_CASE(a_worker_that_watches_the_time_passes_the_watch_on_when_it_closes) {
   calmly([] {
     Server server;
+    bool slow = true;  // but not for longer than the pool waits for its workers at its end
     SimulatedPool<Overflow> pool{
         connector(server.ledger), Overflow{.pool_size = 8, .max_overflow = 8}, {}, {}, {.sweep_interval = 1h}};
-    pool.events().on_close([](Resource&, const ConnectionInfo&) { sim::sleep_for(1min); });
+    pool.events().on_close([&](Resource&, const ConnectionInfo&) {
+      if (slow) sim::sleep_for(8s);
+    });
     pool.wait_until_ready(1s);
     sim::sleep_for(10s);  // until all workers rest for good
     auto leases = all_of(pool, 8);
@@ -215,6 +218,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_watches_the_time_passes_the_watch_on_when_it_
     leases.pop_back();
     threads.join();
     BOOST_TEST((waited <= 251ms));
+    slow = false;
   });
 }
 
@@ -245,8 +249,11 @@ BOOST_AUTO_TEST_CASE(a_worker_that_watches_the_time_passes_the_watch_on_when_it_
 BOOST_AUTO_TEST_CASE(attempts_do_not_pile_up_where_no_worker_is_free) {
   calmly([] {
     Server server;
+    bool slow = true;
     SimulatedPool<Overflow> pool{connector(server.ledger), Overflow{.pool_size = 8, .max_overflow = 8}};
-    pool.events().on_close([](Resource&, const ConnectionInfo&) { sim::sleep_for(1min); });
+    pool.events().on_close([&](Resource&, const ConnectionInfo&) {
+      if (slow) sim::sleep_for(8s);
+    });
     pool.wait_until_ready(1s);
     auto leases = all_of(pool, 8);
     server.away = true;
@@ -256,13 +263,14 @@ BOOST_AUTO_TEST_CASE(attempts_do_not_pile_up_where_no_worker_is_free) {
     }
     Threads threads;
     for (int i = 0; i < 8; ++i) {
-      threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(5s), AcquireTimeout); });
+      threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(3s), AcquireTimeout); });
       sim::sleep_for(500ms);
     }
     threads.join();
     BOOST_TEST(server.attempts.size() <= 8U + 2U);  // one or two by the worker that does not close
     BOOST_TEST(pool.statistics().now.opening <= 4U);
     server.away = false;
+    slow = false;
   });
 }
 

@@ -18,7 +18,8 @@ void __tsan_switch_to_fiber(void* fiber, unsigned flags) __attribute__((weak));
 
 namespace lido::asio::detail {
 
-// The switches between the stack of a fibre and those from where it is entered.
+// The switches between the stack of a fibre and those from where it is entered. Where the address sanitizer detects
+// uses after return, a fibre may not outlive the thread in which it began: its first frame is on the books of that.
 class StackSwitch {
  public:
   StackSwitch() : inside_{__tsan_create_fiber != nullptr ? __tsan_create_fiber(0) : nullptr} {}
@@ -30,22 +31,24 @@ class StackSwitch {
 
   void lies_at(const void* bottom, std::size_t size) noexcept { own_ = {bottom, size}; }
 
-  // Outside, before and after.
-  void enter() noexcept {
+  // Outside, before and after. The thread sanitizer notes the calls of each stack, so that these may be none
+  // themselves.
+  [[gnu::always_inline]] inline void enter() noexcept {
     if (__sanitizer_start_switch_fiber != nullptr)
       __sanitizer_start_switch_fiber(&left_outside_, own_.bottom, own_.size);
     if (inside_ == nullptr) return;
     outside_ = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(inside_, 0);
   }
-  void is_back_outside() noexcept {
+  [[gnu::always_inline]] inline void is_back_outside() noexcept {
+    if (inside_ != nullptr) __tsan_switch_to_fiber(outside_, 0);
     if (__sanitizer_finish_switch_fiber != nullptr) __sanitizer_finish_switch_fiber(left_outside_, nullptr, nullptr);
   }
-  // Inside, before, unless it is for good, and after; the first time, too.
-  void leave(bool for_good = false) noexcept {
+  // Inside, before and after; the first time and the last, too. To the address sanitizer no stack is ever left for
+  // good: its frames would be gone, some of which are still to be returned from.
+  void leave() noexcept {
     if (__sanitizer_start_switch_fiber != nullptr)
-      __sanitizer_start_switch_fiber(for_good ? nullptr : &left_inside_, outer_.bottom, outer_.size);
-    if (inside_ != nullptr) __tsan_switch_to_fiber(outside_, 0);
+      __sanitizer_start_switch_fiber(&left_inside_, outer_.bottom, outer_.size);
   }
   void is_inside() noexcept {
     if (__sanitizer_finish_switch_fiber != nullptr)

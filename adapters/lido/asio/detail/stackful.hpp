@@ -12,6 +12,14 @@
 #include <boost/context/stack_context.hpp>
 #include <lido/asio/detail/stack_switch.hpp>
 
+// As the C++ ABI has it; the header of LLVM's library leaves it out.
+// NOLINTBEGIN(bugprone-reserved-identifier)
+namespace __cxxabiv1 {
+struct __cxa_eh_globals;
+extern "C" __cxa_eh_globals* __cxa_get_globals() noexcept;
+}  // namespace __cxxabiv1
+// NOLINTEND(bugprone-reserved-identifier)
+
 namespace lido::asio::detail {
 
 // The exceptions that are being handled, of which the runtime keeps a list in each thread. Code on a stack of its own
@@ -40,7 +48,7 @@ class Stackful {
                   outside_ = std::move(outside);
                   switch_.is_inside();
                   body();
-                  switch_.leave(true);
+                  switch_.leave();
                   return std::move(outside_);
                 }} {}
   Stackful(const Stackful&) = delete;
