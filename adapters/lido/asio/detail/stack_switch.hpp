@@ -33,14 +33,14 @@ class StackSwitch {
 
   // Outside, before and after. The thread sanitizer notes the calls of each stack, so that these may be none
   // themselves.
-  [[gnu::always_inline]] inline void enter() noexcept {
+  [[gnu::always_inline]] void enter() noexcept {
     if (__sanitizer_start_switch_fiber != nullptr)
       __sanitizer_start_switch_fiber(&left_outside_, own_.bottom, own_.size);
     if (inside_ == nullptr) return;
     outside_ = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(inside_, 0);
   }
-  [[gnu::always_inline]] inline void is_back_outside() noexcept {
+  [[gnu::always_inline]] void is_back_outside() noexcept {
     if (inside_ != nullptr) __tsan_switch_to_fiber(outside_, 0);
     if (__sanitizer_finish_switch_fiber != nullptr) __sanitizer_finish_switch_fiber(left_outside_, nullptr, nullptr);
   }
