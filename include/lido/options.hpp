@@ -49,7 +49,8 @@ struct PoolOptions {
 
   /// How workers begin that are no threads of the pool; with it the pool starts none. They may run as fibres of one
   /// thread (`lido::asio::workers_in`), which nothing holds up then that waits as a fibre does: the connector, the
-  /// policies and the listeners are called there. Unset: as threads.
+  /// policies and the listeners are called there. The pool's destructor does not wait for them: what those refer to has
+  /// to live until each worker has ended. Unset: as threads.
   StartWorker start_worker{};
 
   /// How often the background looks at idle connections. Range: more than 0.

@@ -21,7 +21,7 @@ struct Sleeper {
   void wake() noexcept { berth != nullptr ? berth->wake() : parker.unpark(); }
 
   typename Platform::Parker parker;
-  Berth* berth = nullptr;            // of a worker that is no thread
+  Berth* berth = nullptr;            // of a worker that is no thread; set before it sleeps the first time
   Sleeper* next = nullptr;           // in the list of those asleep; owned by the lock
   Sleeper* next_woken = nullptr;     // in one turn's list
   TimePoint due = TimePoint::max();  // until when it rests, for those who ask; owned by the lock
