@@ -75,7 +75,7 @@ FAULTS = [
           "    if (wake_in_flight_) return;  // whoever was woken looks at the slots after this\n", ""),
     # --- order
     Fault("head_is_overtaken_for_ever", DEMAND,
-          "Platform::now() - head.since >= rules_.barging_limit;", "false;"),
+          "Platform::now() - head.since >= barging_limit_;", "false;"),
     Fault("queue_is_last_come_first_served", MARKET,
           "in_front ? queue_.push_front(waiter) : queue_.push_back(waiter);", "queue_.push_front(waiter);"),
     Fault("unfit_grant_costs_the_place", MARKET,

@@ -74,7 +74,7 @@ class Demand : public Stock<Slot, Growth, Platform> {
   }
 
   [[nodiscard]] bool overdue(const Waiter& head) const noexcept {
-    return rules_.barging_limit == Duration::zero() || Platform::now() - head.since >= rules_.barging_limit;
+    return barging_limit_ == Duration::zero() || Platform::now() - head.since >= barging_limit_;
   }
 
   // Without workers waiting threads open for themselves: one is called for each open that is queued, so that none waits
@@ -108,7 +108,7 @@ class Demand : public Stock<Slot, Growth, Platform> {
     if (nobody_opens()) this->drop_queued_opens(turn);
   }
 
-  using Base::rules_;
+  using Base::barging_limit_;
 
   WaitQueue<Slot> queue_;
   Deadlines deadlines_;           // of those that wait and are not threads

@@ -27,7 +27,7 @@ class Stock {
   using Turn = detail::Turn<Slot, Platform>;
 
   Stock(Growth growth, const StockRules& rules)
-      : rules_{rules},
+      : barging_limit_{rules.barging_limit},
         growth_{std::move(growth)},
         plan_{growth_.plan({})},
         slots_{plan_.max_size},
@@ -189,7 +189,7 @@ class Stock {
     return staying > plan_.max_size ? staying - plan_.max_size : 0;
   }
 
-  const StockRules rules_;
+  const Duration barging_limit_;
   Growth growth_;
   GrowthPlan plan_;
   Slots<Slot, Platform> slots_;

@@ -74,11 +74,11 @@ class Fibre final : public Berth,
   }
 
   postgres::Wake wait(postgres::Socket socket, postgres::Need need, const postgres::Until& until) override {
-    constexpr std::chrono::milliseconds slice{20};
     for (;;) {
       if (until.stop.stop_requested()) return postgres::Wake::stopped;
       const TimePoint now = Clock::now();
-      const TimePoint look = until.stop.stop_possible() ? std::min(until.deadline, now + slice) : until.deadline;
+      const TimePoint look =
+          until.stop.stop_possible() ? std::min(until.deadline, now + postgres::detail::stop_slice) : until.deadline;
       if (!in_loop()) return wait_here(socket, need, until);
       suspend({.socket = socket, .need = need, .until = look});
       if (std::exchange(cut_off_, false)) return postgres::Wake::stopped;
@@ -129,6 +129,8 @@ class Fibre final : public Berth,
         continue;
       }
       try {
+        // Under the lock, though it registers and may allocate: whoever it wakes in another thread sets `running_`
+        // after this, and a wake that comes meanwhile finds it waiting.
         running_ = false;
         return reactor_->wait(*this, wish_.socket, wish_.need, wish_.until);  // it may go on before this returns
       } catch (...) {

@@ -27,6 +27,9 @@ enum class Need : unsigned char {
 
 enum class Wake : unsigned char { ready, timed_out, stopped };
 
+/// How often a wait looks whether a stop has been requested, of which no socket tells.
+inline constexpr std::chrono::milliseconds stop_slice{20};
+
 /// The socket of an operation that is there as long as there is something to wait for; -1, as if closed, without it.
 template <class Operation>
 [[nodiscard]] Socket socket_of(const std::optional<Operation>& operation) noexcept {
@@ -60,7 +63,7 @@ inline thread_local constinit Poller* poller = nullptr;
 /// Blocks until `socket` has what is needed, an error or an end, or until `until`. A closed socket (-1) is ready:
 /// whoever looks at it finds out.
 [[nodiscard]] inline Wake wait_for(Socket socket, Need need, const Until& until) {
-  constexpr int slice = 20;
+  constexpr int slice = stop_slice.count();
   if (socket < 0) return Wake::ready;
   if (poller != nullptr) return poller->wait(socket, need, until);
   if (socket.registration() != nullptr) socket.registration()->reset();  // else a loop would wake, too, for nothing
@@ -114,7 +117,7 @@ void check_in_time(Operation& operation, const Until& until) {
 /// Blocks until `until`.
 inline void pause_until(const Until& until) {
   if (poller != nullptr) return static_cast<void>(poller->wait(Socket{-1}, Need::readable, until));
-  constexpr int slice = 20;
+  constexpr int slice = stop_slice.count();
   for (TimePoint now = Clock::now(); now < until.deadline && !until.stop.stop_requested(); now = Clock::now()) {
     const int left = milliseconds_until(until.deadline, now);
     ::poll(nullptr, 0, until.stop.stop_possible() && (left < 0 || left > slice) ? slice : left);
