@@ -251,8 +251,22 @@ BOOST_AUTO_TEST_CASE(a_run_ends_when_the_pool_does) {
 }
 
 BOOST_AUTO_TEST_CASE(a_loop_that_never_ran_leaves_nothing_behind) {
-  net::io_context loop;
-  const postgres::Pool pool{server().conninfo(), in(loop)};
+  int begun = 0, ended = 0;
+  {
+    net::io_context loop;
+    postgres::Options options = in(loop);
+    options.start_worker = [&, start = options.start_worker](Worker worker) {
+      ++begun;
+      start([&ended, worker = std::move(worker)](Berth& berth) {
+        worker(berth);
+        ++ended;
+      });
+    };
+    const postgres::Pool pool{server().conninfo(), options};
+    BOOST_TEST(begun == 5);
+    BOOST_TEST(ended == 0);
+  }
+  BOOST_TEST(ended == 5);
 }
 
 BOOST_AUTO_TEST_CASE(a_pool_goes_on_without_its_loop) {
