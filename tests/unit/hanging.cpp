@@ -24,6 +24,12 @@ struct Server {
       throw std::runtime_error{"no answer"};
     };
   }
+  // With all of these.
+  template <class Leases>
+  void go_away(Leases& leases) {
+    away = true;
+    for (auto& lease : leases) lease.discard();
+  }
   // How many attempts there were at most in any second between the two.
   [[nodiscard]] std::size_t densest(TimePoint since, TimePoint until) const {
     std::size_t most = 0;
@@ -43,6 +49,7 @@ struct Server {
 
 template <class Growth>
 std::vector<typename SimulatedPool<Growth>::Lease> all_of(SimulatedPool<Growth>& pool, std::size_t count) {
+  pool.wait_until_ready(1s);
   std::vector<typename SimulatedPool<Growth>::Lease> leases;
   for (std::size_t i = 0; i < count; ++i) leases.push_back(pool.acquire());
   return leases;
@@ -73,11 +80,9 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_back_is_found_at_once_though_all_attempts_
       calmly([&] {
         Server server;
         SimulatedPool<FixedSize> pool{connector(server.ledger), FixedSize{.size = size}};
-        pool.wait_until_ready(1s);
         auto leases = all_of(pool, size);
-        server.away = true;
         const TimePoint lost = sim::Platform::now();
-        for (auto& lease : leases) lease.discard();
+        server.go_away(leases);
         BOOST_TEST((wait_after(server, pool, outage) <= 251ms));
         BOOST_TEST(server.densest(lost + 1s, lost + outage) <= 4U);
         // Those that still hang hold up nothing but their own places.
@@ -91,7 +96,6 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_back_is_found_at_once_though_all_openers_h
   calmly([] {
     Server server;
     SimulatedPool<Overflow> pool{connector(server.ledger), Overflow{.pool_size = 8, .max_overflow = 8}};
-    pool.wait_until_ready(1s);
     auto leases = all_of(pool, 8);
     server.away = true;
     Threads threads;
@@ -108,7 +112,6 @@ BOOST_AUTO_TEST_CASE(an_open_that_began_before_the_server_went_away_proves_nothi
   calmly([] {
     Server server;
     SimulatedPool<Overflow> pool{connector(server.ledger), Overflow{.pool_size = 8, .max_overflow = 8}};
-    pool.wait_until_ready(1s);
     auto leases = all_of(pool, 8);
     server.span = 100ms;
     Threads threads;
@@ -117,8 +120,7 @@ BOOST_AUTO_TEST_CASE(an_open_that_began_before_the_server_went_away_proves_nothi
       sim::sleep_for(1min);
     });
     sim::sleep_for(50ms);
-    server.away = true;
-    for (auto& lease : leases) lease.discard();
+    server.go_away(leases);
     BOOST_TEST((wait_after(server, pool, 2s) <= 250ms + server.span + 1ms));
   });
 }
@@ -141,11 +143,9 @@ BOOST_AUTO_TEST_CASE(a_server_that_takes_its_time_is_found_whatever_became_of_it
     calmly([&] {
       Server server;
       SimulatedPool<FixedSize> pool{connector(server.ledger), FixedSize{.size = size}};
-      pool.wait_until_ready(1s);
       auto leases = all_of(pool, size);
-      server.away = true;
       server.span = 6s;
-      for (auto& lease : leases) lease.discard();
+      server.go_away(leases);
       const Duration waited = wait_after(server, pool, 24s);
       // One or two: each place of the pool, or all but one, has to come back from an attempt that hangs.
       BOOST_TEST((waited <= (size > 2 ? 2500ms + 6s : 10s + 6s) + 251ms));
@@ -254,7 +254,6 @@ BOOST_AUTO_TEST_CASE(attempts_do_not_pile_up_where_no_worker_is_free) {
     pool.events().on_close([&](Resource&, const ConnectionInfo&) {
       if (slow) sim::sleep_for(8s);
     });
-    pool.wait_until_ready(1s);
     auto leases = all_of(pool, 8);
     server.away = true;
     for (int i = 0; i < 4; ++i) {
@@ -280,8 +279,7 @@ BOOST_AUTO_TEST_CASE(what_hung_while_the_server_was_away_says_nothing_once_it_is
     server.span = 100ms;
     SimulatedPool<> pool{connector(server.ledger), Elastic{.min_idle = 0, .max_size = 40}};
     auto leases = all_of(pool, 4);
-    server.away = true;
-    for (auto& lease : leases) lease.discard();
+    server.go_away(leases);
     const TimePoint begun = sim::Platform::now();
     Threads waiting;
     for (int i = 0; i < 4; ++i) waiting.start([&] { (void)pool.acquire(1min); });
