@@ -77,7 +77,7 @@ class PermanentFailure {
 
 /// What an acquire was doing when its time ran out.
 enum class Phase : std::uint8_t {
-  waiting,   ///< every connection was lent
+  waiting,   ///< every connection was leased
   opening,   ///< there was room, and no connection could be opened in time
   checking,  ///< connections were found unfit until no time was left
 };
@@ -95,8 +95,8 @@ enum class Phase : std::uint8_t {
 }
 
 /// No connection came in time. Tells a pool that is exhausted (`phase() == Phase::waiting`, and `holders()` says who
-/// has what) from a server that cannot be reached (`Phase::opening`). What is thrown has the last failed open, if there
-/// was one, as its `std::nested_exception`.
+/// has what) from a server that cannot be reached (`Phase::opening`). The first line of `what()` ends with the last
+/// failed open, if there was one; what is thrown has it as its `std::nested_exception` too.
 class AcquireTimeout : public PoolError {
  public:
   /// Facts of the time-out.

@@ -88,10 +88,7 @@ void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, std::
     writer->write([&] { return "open failed: " + detail::describe(error); });
   });
   events.on_timeout([writer](const AcquireTimeout& error) {
-    writer->write([&] {
-      return std::string{"timeout: "} + error.what() +
-             (error.cause() ? "; caused by: " + detail::describe(error.cause()) : "");
-    });
+    writer->write([&] { return std::string{"timeout: "} + error.what(); });
   });
   events.on_leak([writer](const LeakReport& leak) {
     writer->write([&] { return (leak.returned ? "back after all: " : "leak? ") + detail::describe(leak.holder); });

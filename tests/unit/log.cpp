@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(writes_failed_opens_and_time_outs_with_their_cause_on_one_l
   BOOST_REQUIRE(lines.size() >= 2U);  // the pool may have tried again
   BOOST_TEST(lines.front() == "lido: pool: open failed: refused ; lido: pool: forged [31m");
   BOOST_TEST(lines.back().find("lido: pool: timeout: pool: acquire: no connection within 1 ms: ") == 0U);
-  BOOST_TEST(lines.back().find("; caused by: refused") != std::string::npos);
+  BOOST_TEST(lines.back().find("; last failure: refused ") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(names_the_holders_of_an_exhausted_pool_on_the_same_line) {
@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(names_the_holders_of_an_exhausted_pool_on_the_same_line) {
     const auto held = pool.acquire();
     BOOST_CHECK_THROW((void)pool.acquire(1ms), AcquireTimeout);
   });
-  BOOST_TEST(lines_of(log).at(1).find(";   connection 1: lent for ") != std::string::npos);
+  BOOST_TEST(lines_of(log).at(1).find(";   connection 1: leased for ") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(costs_no_connection_when_the_stream_fails) {

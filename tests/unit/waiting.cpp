@@ -533,7 +533,7 @@ BOOST_AUTO_TEST_CASE(a_time_out_on_an_exhausted_pool_names_the_holders) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_time_out_on_an_unreachable_server_has_the_last_failure_nested) {
+BOOST_AUTO_TEST_CASE(a_time_out_on_an_unreachable_server_ends_with_the_last_failure_and_has_it_nested) {
   for (const std::size_t workers : {0U, 3U})
     calmly([&](Form form) {
       Ledger ledger;
@@ -545,6 +545,7 @@ BOOST_AUTO_TEST_CASE(a_time_out_on_an_unreachable_server_has_the_last_failure_ne
       } catch (const AcquireTimeout& error) {
         BOOST_TEST((error.phase() == Phase::opening));
         BOOST_TEST(nested_message(error) == "connection refused");
+        BOOST_TEST(std::string_view{error.what()}.ends_with("; last failure: connection refused"));
         BOOST_TEST(error.holders().empty());
       }
     });

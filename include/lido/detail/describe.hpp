@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <string>
+#include <utility>
 
 namespace lido::detail {
 
@@ -17,21 +18,25 @@ namespace lido::detail {
   }
 }
 
-// What `error` says, and what the exceptions nested in it say, outermost first. What they say is up to whoever threw
-// them: nothing is added here that could be a secret.
+// What `error` says, and what the exceptions nested in it say, outermost first, but for what was said already. What
+// they say is up to whoever threw them: nothing is added here that could be a secret.
 [[nodiscard]] inline std::string describe(const std::exception_ptr& error) {
   std::string text;
   // Bounded: an exception that nests itself must not keep the caller.
   std::exception_ptr next = error;
   for (int depth = 0; next != nullptr && depth < 8; ++depth) {
-    if (depth > 0) text += "; caused by: ";
+    std::string said;
     try {
       std::rethrow_exception(next);
     } catch (const std::exception& thrown) {
-      text += thrown.what();
+      said = thrown.what();
     } catch (...) {
-      text += "an exception that is no std::exception";
+      said = "an exception that is no std::exception";
     }
+    if (depth == 0)
+      text = std::move(said);
+    else if (text.find(said) == std::string::npos)
+      text += "; caused by: " + said;
     next = cause_of(next);
   }
   return text;

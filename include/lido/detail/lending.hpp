@@ -77,7 +77,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
                         : taken < max_size                                                 ? Phase::opening
                                                                                            : Phase::waiting;
     std::vector<Holder> holders = this->holders();
-    const std::string message = timeout_message(options_.name, phase, waited, counts, max_size, holders, self);
+    const std::string message = timeout_message(options_.name, phase, waited, counts, max_size, holders, self, cause);
     const AcquireTimeout error{message, phase, waited, counts, std::move(holders), cause};
     if (!signals_.timeout.empty() && signals_.timeout.emit(error) != nullptr) {
       const Turn lock = this->turn();
