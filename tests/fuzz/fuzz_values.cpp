@@ -84,6 +84,9 @@ constexpr void (*plays[])(std::string_view) = {
     play<std::vector<Mood>>,                             // v
     play<std::vector<bool>>,                             // w
     play<std::vector<double>>,                           // x
+    play<local_days>,                                    // y
+    play<months>,                                        // z
+    play<years>,                                         // {
 };
 
 }  // namespace

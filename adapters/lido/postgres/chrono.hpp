@@ -18,9 +18,32 @@
 
 namespace lido::postgres {
 
+namespace detail {
+
+// A time that knows nothing shorter than a day.
+template <class Time>
+struct DateConverter {
+  static constexpr Oid type = oid::date;
+  static bool accepts(Oid column) noexcept { return column == oid::date; }
+  static std::optional<Time> read(std::string_view text) noexcept {
+    const std::optional<Civil> date = read_date(text);
+    const auto since = date ? from_count<std::chrono::days, typename Time::duration>(days_of(*date)) : std::nullopt;
+    return since ? std::optional{Time{*since}} : std::nullopt;
+  }
+  static std::string_view reason(std::string_view text) noexcept { return why_no_time(text); }
+  static std::optional<std::string> write(Time value) {
+    const std::optional<std::int64_t> days = to_count<std::chrono::days>(value.time_since_epoch());
+    return days ? print_days(*days) : std::nullopt;
+  }
+};
+
+}  // namespace detail
+
 /// `timestamptz`: a moment. A `Duration` coarser than microseconds reads what it holds exactly; of a finer one what is
-/// beyond microseconds is cut off when it is passed, as the server knows nothing finer.
-template <detail::Counting Duration>
+/// beyond microseconds is cut off when it is passed, as the server knows nothing finer. Where a `timestamp` or a `date`
+/// is wanted the server itself converts the moment, in the session's TimeZone. One that counts months or years does not
+/// compile.
+template <detail::OfFixedLength Duration>
 struct Converter<std::chrono::time_point<std::chrono::system_clock, Duration>> {
   using Value = std::chrono::time_point<std::chrono::system_clock, Duration>;
   static constexpr std::string_view name = "std::chrono::sys_time";
@@ -38,8 +61,17 @@ struct Converter<std::chrono::time_point<std::chrono::system_clock, Duration>> {
   }
 };
 
-/// `timestamp`: what a calendar and a clock on the wall show, nobody knows where. Precision as above.
-template <detail::Counting Duration>
+/// `date`: a day, as `std::chrono::sys_days` is one, whatever the session's TimeZone. Compared with a `timestamptz` or
+/// stored as one, a date is the midnight of the session's TimeZone; for that of UTC pass a `std::chrono::sys_seconds`.
+template <detail::OfDays Duration>
+struct Converter<std::chrono::time_point<std::chrono::system_clock, Duration>>
+    : detail::DateConverter<std::chrono::time_point<std::chrono::system_clock, Duration>> {
+  static constexpr std::string_view name = "std::chrono::sys_days";
+};
+
+/// `timestamp`: what a calendar and a clock on the wall show, nobody knows where. Where a `timestamptz` is wanted the
+/// server takes it for a time of the session's TimeZone. Precision as above.
+template <detail::OfFixedLength Duration>
 struct Converter<std::chrono::local_time<Duration>> {
   using Value = std::chrono::local_time<Duration>;
   static constexpr std::string_view name = "std::chrono::local_time";
@@ -55,6 +87,12 @@ struct Converter<std::chrono::local_time<Duration>> {
     const std::optional<std::int64_t> count = detail::to_microseconds(value.time_since_epoch());
     return count ? std::optional{detail::print_timestamp(*count, "")} : std::nullopt;
   }
+};
+
+/// `date`: a day, as `std::chrono::local_days` is one.
+template <detail::OfDays Duration>
+struct Converter<std::chrono::local_time<Duration>> : detail::DateConverter<std::chrono::local_time<Duration>> {
+  static constexpr std::string_view name = "std::chrono::local_days";
 };
 
 /// `date`, from the year -32767 to 32767; the year 0 is 1 BC.
@@ -84,7 +122,7 @@ struct Converter<std::chrono::year_month_day> {
 };
 
 /// `time`: the time of a day, up to 24:00:00. Precision as above.
-template <detail::Counting Duration>
+template <detail::OfFixedLength Duration>
 struct Converter<std::chrono::hh_mm_ss<Duration>> {
   using Value = std::chrono::hh_mm_ss<Duration>;
   static constexpr std::string_view name = "std::chrono::hh_mm_ss";
@@ -103,9 +141,12 @@ struct Converter<std::chrono::hh_mm_ss<Duration>> {
   }
 };
 
-/// `interval` without months and years, which have no fixed length; a day has 24 hours. Precision as above.
+/// `interval` without months and years, which have no fixed length. A day has 24 hours, in both directions:
+/// `std::chrono::days{1}` is passed as `24:00:00`, so that `$1 + moment` is 24 hours later and not the same time of the
+/// next day, where daylight saving begins or ends in between; for that pass the text `1 day`. Precision as above.
+/// Stored as a `time` the server drops whole days of it; pass a `std::chrono::hh_mm_ss`.
 template <class Rep, class Period>
-  requires detail::Counting<std::chrono::duration<Rep, Period>>
+  requires detail::OfFixedLength<std::chrono::duration<Rep, Period>>
 struct Converter<std::chrono::duration<Rep, Period>> {
   using Value = std::chrono::duration<Rep, Period>;
   static constexpr std::string_view name = "std::chrono::duration";
@@ -116,6 +157,7 @@ struct Converter<std::chrono::duration<Rep, Period>> {
     return count ? detail::from_microseconds<Value>(*count) : std::nullopt;
   }
   static std::string_view reason(std::string_view text) noexcept {
+    if (text.ends_with("infinity")) return "infinity, which it cannot hold";
     if (text.find("year") != std::string_view::npos || text.find("mon") != std::string_view::npos)
       return "months, which have no fixed length";
     if (!detail::read_interval(text))
@@ -125,6 +167,32 @@ struct Converter<std::chrono::duration<Rep, Period>> {
   static std::optional<std::string> write(Value value) {
     const std::optional<std::int64_t> count = detail::to_microseconds(value);
     return count ? std::optional{detail::print_time(*count)} : std::nullopt;
+  }
+};
+
+/// `interval` of whole months, as `std::chrono::months` and `std::chrono::years` count them: `months{1}` is passed as
+/// `1 mon`, so that the server adds it by the calendar. One with days or a time in it is no such.
+template <class Rep, class Period>
+  requires detail::OfMonths<std::chrono::duration<Rep, Period>>
+struct Converter<std::chrono::duration<Rep, Period>> {
+  using Value = std::chrono::duration<Rep, Period>;
+  static constexpr std::string_view name = "std::chrono::months";
+  static constexpr Oid type = detail::oid::interval;
+  static bool accepts(Oid column) noexcept { return column == detail::oid::interval; }
+  static std::optional<Value> read(std::string_view text) noexcept {
+    const std::optional<std::int64_t> count = detail::read_months(text);
+    return count ? detail::from_count<std::chrono::months, Value>(*count) : std::nullopt;
+  }
+  static std::string_view reason(std::string_view text) noexcept {
+    if (text.ends_with("infinity")) return "infinity, which it cannot hold";
+    return detail::read_months(text)
+               ? "a value that it cannot hold exactly"
+               : "days or a time in it, or not in its usual style (set intervalstyle to 'postgres')";
+  }
+  static std::optional<std::string> write(Value value) {
+    const std::optional<std::int64_t> count = detail::to_count<std::chrono::months>(value);
+    if (!count || !std::in_range<std::int32_t>(*count)) return std::nullopt;
+    return std::to_string(*count) + " mons";
   }
 };
 

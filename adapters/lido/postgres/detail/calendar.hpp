@@ -69,6 +69,37 @@ struct Civil {
 template <class T>
 concept Counting = std::integral<typename T::rep> && sizeof(typename T::rep) <= sizeof(std::int64_t);
 
+/// One of months or years, whose length a calendar knows. That std::chrono takes a month for 30.436875 days is of no
+/// use to a database.
+template <class T>
+concept OfMonths = Counting<T> && std::ratio_divide<typename T::period, std::chrono::months::period>::den == 1;
+
+/// One whose length is always the same.
+template <class T>
+concept OfFixedLength = Counting<T> && !OfMonths<T>;
+
+/// One that knows nothing shorter than a day: days and weeks.
+template <class T>
+concept OfDays = OfFixedLength<T> && std::ratio_divide<typename T::period, std::chrono::days::period>::den == 1;
+
+/// `count` of the periods of `Whole` as a `Duration`, which counts some of these at once; nothing when that cannot hold
+/// them exactly.
+template <class Whole, Counting Duration>
+[[nodiscard]] constexpr std::optional<Duration> from_count(std::int64_t count) noexcept {
+  constexpr std::int64_t each = std::ratio_divide<typename Duration::period, typename Whole::period>::num;
+  if (count % each != 0 || !std::in_range<typename Duration::rep>(count / each)) return std::nullopt;
+  return Duration{static_cast<typename Duration::rep>(count / each)};
+}
+
+/// A duration in periods of `Whole`; nothing when they are too many.
+template <class Whole, Counting Duration>
+[[nodiscard]] constexpr std::optional<std::int64_t> to_count(Duration duration) noexcept {
+  constexpr std::int64_t each = std::ratio_divide<typename Duration::period, typename Whole::period>::num;
+  if (!std::in_range<std::int64_t>(duration.count())) return std::nullopt;
+  auto count = static_cast<std::int64_t>(duration.count());
+  return multiply(count, each) ? std::optional{count} : std::nullopt;
+}
+
 /// That many microseconds as a `Duration`; nothing when that cannot hold them exactly.
 template <Counting Duration>
 [[nodiscard]] constexpr std::optional<Duration> from_microseconds(std::int64_t count) noexcept {

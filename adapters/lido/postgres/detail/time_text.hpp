@@ -151,6 +151,27 @@ class TimeText {
   return text.empty() ? std::nullopt : std::optional{total};
 }
 
+/// An `interval` of months and years alone, in months.
+[[nodiscard]] constexpr std::optional<std::int64_t> read_months(std::string_view text) noexcept {
+  if (text == "00:00:00") return 0;
+  TimeText rest{text};
+  const auto part = [&rest](std::string_view one, std::string_view several) -> std::optional<std::int64_t> {
+    TimeText ahead = rest;
+    const std::int64_t sign = ahead.take("-") ? -1 : 1;
+    if (sign > 0) static_cast<void>(ahead.take("+"));
+    const std::optional<std::int64_t> count = ahead.number(1, 10);
+    if (!count || !(ahead.take(several) || ahead.take(one))) return std::nullopt;
+    rest = ahead;
+    return sign * *count;
+  };
+  const std::optional<std::int64_t> years = part(" year", " years");
+  if (years && rest.done()) return *years * 12;
+  if (years && !rest.take(" ")) return std::nullopt;
+  const std::optional<std::int64_t> months = part(" mon", " mons");
+  if (!months || !rest.done()) return std::nullopt;
+  return years.value_or(0) * 12 + *months;
+}
+
 inline void append_padded(std::string& text, std::uint64_t value, std::size_t width) {
   const std::string digits = std::to_string(value);
   if (digits.size() < width) text.append(width - digits.size(), '0');
@@ -169,6 +190,14 @@ inline void append_padded(std::string& text, std::uint64_t value, std::size_t wi
 
 /// What a date ends with.
 [[nodiscard]] constexpr std::string_view era(const Civil& date) noexcept { return date.year > 0 ? "" : " BC"; }
+
+/// A `date`, by the days since 1970; nothing in a year that the server does not know.
+[[nodiscard]] inline std::optional<std::string> print_days(std::int64_t days) {
+  constexpr std::int64_t most = 3'650'000'000;  // of seven digits, as many as are read
+  if (days < -most || days > most) return std::nullopt;
+  const Civil date = civil_of(days);
+  return print_date(date).append(era(date));
+}
 
 /// A time of day or an interval.
 [[nodiscard]] inline std::string print_time(std::int64_t microseconds) {
