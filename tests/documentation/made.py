@@ -1,0 +1,3 @@
+"""What the pages show and nobody writes: made from the sources by tests/documentation/run."""
+
+BLOCKS = {}
