@@ -118,6 +118,11 @@ class Pool {
     Core& core = this->core();
     return {core, core.acquire(timeout, stop, where)};
   }
+  /// The same within `PoolOptions::acquire_timeout`.
+  Lease acquire(const typename Platform::StopToken& stop,
+                std::source_location where = std::source_location::current()) {
+    return acquire(core().acquire_timeout(), stop, where);
+  }
   /// An idle connection, or none; waits for nobody, though a health check that is due takes its time. Where none is
   /// idle and there is room, one is opened in the background for the next try; a `NullPool` never has an idle one.
   std::optional<Lease> try_acquire(std::source_location where = std::source_location::current()) {
@@ -144,6 +149,9 @@ class Pool {
   auto async_acquire(Duration timeout, typename Platform::StopToken stop,
                      std::source_location where = std::source_location::current()) {
     return async_acquire(timeout, std::move(stop), InLine{}, where);
+  }
+  auto async_acquire(typename Platform::StopToken stop, std::source_location where = std::source_location::current()) {
+    return async_acquire(core().acquire_timeout(), std::move(stop), InLine{}, where);
   }
   /// The same, resumed on `executor`: a callable that takes a `std::coroutine_handle<>` and sees that it is resumed.
   template <ExecutorType Executor>

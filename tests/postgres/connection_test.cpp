@@ -195,7 +195,7 @@ BOOST_AUTO_TEST_CASE(a_requested_stop_ends_a_statement_and_cancels_it_on_the_ser
     });
     stop.request_stop();
   }};
-  caught<QueryCancelled>([&] { connection.exec_until(Until{stop.get_token()}, "select pg_sleep($1)", 600); });
+  caught<QueryCancelled>([&] { connection.exec_until(stop.get_token(), "select pg_sleep($1)", 600); });
   BOOST_TEST(!connection.is_usable());
   PostgresServer::wait_until("the statement is cancelled", [&] {
     return server().ask("select count(*) from pg_stat_activity where state = 'active' and pid = " + pid) == "0";

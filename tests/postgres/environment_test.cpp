@@ -10,9 +10,11 @@
 
 #include <lido/postgres/environment.hpp>
 #include <lido/postgres/options.hpp>
+#include <support/variable.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
+using lido::test::Variable;
 using namespace std::chrono_literals;
 
 BOOST_AUTO_TEST_SUITE(environment)
@@ -141,6 +143,28 @@ BOOST_AUTO_TEST_CASE(reads_the_environment_of_the_process_when_told_nothing_else
   BOOST_TEST(environment.connection_string == "postgresql:///app");
   BOOST_TEST(environment.options.pool_size == 4U);
   BOOST_CHECK_THROW(static_cast<void>(options_from_environment()), SettingError);
+}
+
+BOOST_AUTO_TEST_CASE(a_variable_that_is_misspelt_is_named_with_the_one_that_was_meant) {
+  const Variable url{"DATABASE_URL", "postgresql:///app"};
+  const auto refusal = [](const char* name) -> std::string {
+    const Variable variable{name, "hunter2"};
+    try {
+      static_cast<void>(options_from_environment());
+    } catch (const SettingError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  BOOST_TEST(refusal("DATABASE_POOL_SISE") ==
+             "DATABASE_POOL_SISE: expected a known name; did you mean DATABASE_POOL_SIZE?");
+  BOOST_TEST(refusal("DATABASE_POOL_MAXOVERFLOW").ends_with("did you mean DATABASE_POOL_MAX_OVERFLOW?"));
+  BOOST_TEST(refusal("DATABASE_POOL_COLOUR_OF_THE_WATER")
+                 .starts_with("DATABASE_POOL_COLOUR_OF_THE_WATER: expected one of DATABASE_POOL_SIZE "));
+  BOOST_TEST(refusal("DATABASE_POOL_1\n2").starts_with("a variable that begins with DATABASE_POOL_: expected one of "));
+  // What Kubernetes sets for a service that is called database-pool.
+  for (const char* name : {"DATABASE_POOL_PORT", "DATABASE_POOL_PORT_5432_TCP_ADDR", "DATABASE_POOL_SERVICE_HOST"})
+    BOOST_TEST(refusal(name) == "accepted", name);
 }
 
 BOOST_AUTO_TEST_CASE(options_out_of_their_range_are_refused_by_name) {

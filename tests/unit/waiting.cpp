@@ -319,6 +319,20 @@ BOOST_AUTO_TEST_CASE(a_stop_that_was_requested_already_fails_at_once) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_stop_alone_can_be_given_and_leaves_the_time_out_of_the_options) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 1}, {}, {}, {.acquire_timeout = 3s}};
+    sim::StopSource stop;
+    const auto held = pool.acquire(stop.get_token());
+    const TimePoint begun = sim::Platform::now();
+    BOOST_CHECK_THROW((void)pool.acquire(stop.get_token()), AcquireTimeout);
+    BOOST_TEST((sim::Platform::now() - begun == 3s));
+    stop.request_stop();
+    BOOST_CHECK_THROW((void)pool.acquire(stop.get_token()), AcquireCancelled);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_stop_reaches_the_connector_of_a_caller_that_opens_for_itself) {
   on_many_schedules([] {
     Ledger ledger;

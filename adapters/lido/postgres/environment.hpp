@@ -2,7 +2,8 @@
 //   in a connection string  by the key `pool_size`, `pool_max_overflow`, `pool_timeout` and so on: `pool_` and the
 //                           option's name, unless that begins so; libpq does not see these keys
 //   in the environment      by the variable of that name: `DATABASE_POOL_SIZE`, `DATABASE_POOL_MAX_OVERFLOW`, ...
-// Durations are whole numbers with a unit (`500ms`, `30s`, `5min`, `2h`, `1d`), numbers of seconds, or `never`.
+// Durations are numbers with a unit (`500ms`, `30s`, `1.5h`, `1d`), numbers of seconds (`30`, `0.5`), or `never`. A
+// name that is not known is an error, also of a variable: one that is misspelt would leave the default in force unseen.
 //
 // What is said closer to the running program wins: the connection string over the environment, the environment over the
 // defaults that the program was compiled with, and what the program changes in an `Environment` over all of them.
@@ -12,6 +13,8 @@
 //   ENVIRONMENT            `test`: no pooling, unless DATABASE_POOL_POOLING says otherwise
 #pragma once
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
@@ -19,8 +22,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <lido/postgres/detail/connection_string.hpp>
+#include <lido/postgres/detail/nearest.hpp>
 #include <lido/postgres/detail/pool_keys.hpp>
 #include <lido/postgres/detail/settings.hpp>
 #include <lido/postgres/error.hpp>
@@ -51,6 +56,32 @@ namespace detail {
   return value.size() > 32 || value.find_first_of("@:=") != std::string::npos ? "(not shown)" : value;
 }
 
+[[nodiscard]] inline std::vector<std::string> known_keys() {
+  std::vector<std::string> known;
+  for (const OptionSetting& setting : settings) known.push_back(setting.key());
+  return known;
+}
+
+// Kubernetes sets variables for each service of the same namespace, and one may be called `database-pool`.
+[[nodiscard]] inline bool is_of_a_service(std::string_view rest) noexcept {
+  return rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_");
+}
+
+/// Throws `SettingError` for a variable that looks like one of these and is none; `name_and_value` as the environment
+/// has it, of which the name alone is shown.
+inline void refuse_unknown_variable(std::string_view name_and_value) {
+  constexpr std::string_view prefix = "DATABASE_POOL_";
+  if (!name_and_value.starts_with(prefix)) return;
+  const std::string name{name_and_value.substr(0, name_and_value.find('='))};
+  std::vector<std::string> known;
+  for (const OptionSetting& setting : settings) known.push_back(setting.variable());
+  if (std::ranges::find(known, name) != known.end()) return;
+  if (is_of_a_service(std::string_view{name}.substr(prefix.size()))) return;
+  const bool plain =
+      name.size() <= longest_name && name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string::npos;
+  throw SettingError{plain ? name : "a variable that begins with DATABASE_POOL_", "", known_names(name, known)};
+}
+
 inline void read_variable(Options& options, const OptionSetting& setting, const std::string& name,
                           const GetVariable& get) {
   const char* const value = name.empty() ? nullptr : get(name.c_str());
@@ -69,11 +100,8 @@ inline void read_variable(Options& options, const OptionSetting& setting, const 
   static_cast<void>(detail::ConnectionString{split.rest});
   for (const auto& [key, value] : split.pool) {
     const auto* const setting = std::ranges::find(detail::settings, key, &detail::OptionSetting::key);
-    if (setting == detail::settings.end()) {
-      std::string known = "one of";
-      for (const detail::OptionSetting& each : detail::settings) known += ' ' + each.key();
-      throw SettingError{detail::shown_key(key), "", known};
-    }
+    if (setting == detail::settings.end())
+      throw SettingError{detail::shown_key(key), "", detail::known_names(key, detail::known_keys())};
     if (!detail::assign(options, *setting, value)) throw SettingError{key, "", detail::expected_of(*setting)};
   }
   validate(options);
@@ -82,9 +110,12 @@ inline void read_variable(Options& options, const OptionSetting& setting, const 
 
 /// Reads the variables above; what is not set keeps the value that it has in `options`. Throws `SettingError`, naming
 /// the variable or key, a variable's value unless that is secret, and what was expected; also `InvalidOption`. Pass
-/// `get` to read from elsewhere; libpq's own variables are read from the environment of the process.
-[[nodiscard]] inline Environment options_from_environment(
-    const GetVariable& get = [](const char* name) -> const char* { return std::getenv(name); }, Options options = {}) {
+/// `get` to read from elsewhere, where nobody can look for variables that are misspelt; libpq's own variables are read
+/// from the environment of the process. Not while another thread changes the environment.
+[[nodiscard]] inline Environment options_from_environment(const GetVariable& from = {}, Options options = {}) {
+  const GetVariable get = from ? from : [](const char* name) -> const char* { return std::getenv(name); };
+  if (!from)
+    for (char** each = ::environ; each != nullptr && *each != nullptr; ++each) detail::refuse_unknown_variable(*each);
   const auto text = [&](const char* name) {
     const char* const value = get(name);
     return std::string{value == nullptr ? "" : value};

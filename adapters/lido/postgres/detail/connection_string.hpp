@@ -14,8 +14,10 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/nearest.hpp>
 #include <lido/postgres/detail/pool_keys.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/options.hpp>
 
 namespace lido::postgres::detail {
 
@@ -35,10 +37,14 @@ class ConnectionString {
   /// a password that should have been escaped for a port or a keyword, and print it.
   explicit ConnectionString(const std::string& text) {
     if (text.find('\0') != std::string::npos) throw malformed("no zero byte in it");
-    if (!SplitString{text}.pool.empty())
+    const SplitString split{text};
+    if (!split.pool.empty())
       throw malformed("no key that begins with pool_, which nothing but a lido::postgres::Pool reads");
     const ConninfoHandle parsed{PQconninfoParse(text.c_str(), nullptr)};
-    if (!parsed) throw malformed("postgresql://user:password@host:port/database?key=value or key='value' pairs");
+    if (!parsed) {
+      refuse_unknown(split.others);
+      throw malformed("postgresql://user:password@host:port/database?key=value or key='value' pairs");
+    }
     for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option)
       if (option->val != nullptr) options_.emplace_back(option->keyword, option->val);
     for (const std::string_view key : {"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
@@ -102,6 +108,26 @@ class ConnectionString {
     return PermanentConnectError{"malformed connection string (not shown, it may hold a password): expected " +
                                  std::string{expected}};
   }
+
+  // A key is no secret, but what stands in its place may be one that was pasted there: only what looks like a key is
+  // named.
+  static void refuse_unknown(const std::vector<std::string>& keys) {
+    const ConninfoHandle defaults{PQconndefaults()};
+    if (!defaults) return;
+    std::vector<std::string> known;
+    for (const PQconninfoOption* option = defaults.get(); option->keyword != nullptr; ++option)
+      known.emplace_back(option->keyword);
+    for (const OptionSetting& setting : settings) known.push_back(setting.key());
+    for (const std::string& key : keys) {
+      if (std::ranges::find(known, key) != known.end()) continue;
+      if (key.empty() || key.size() > longest_name || !std::ranges::all_of(key, is_key_letter)) return;
+      // libpq's own names are too many to list.
+      const std::string meant = nearest(key, known);
+      throw PermanentConnectError{"connection string: no key is called " + key +
+                                  (meant.empty() ? "" : "; did you mean " + meant + "?")};
+    }
+  }
+  [[nodiscard]] static bool is_key_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || c == '_'; }
 
   // An '@' or '/' of a password that is not escaped moves a part of it into the host or database, which libpq shows.
   void check_at_signs(std::string_view uri) const {

@@ -28,6 +28,8 @@ class SplitString {
   std::string rest;
   /// The keys that begin with `pool_`, and their values, in their order.
   std::vector<std::pair<std::string, std::string>> pool;
+  /// The keys in `rest`, in their order, without what may be a piece of a password that should have been quoted.
+  std::vector<std::string> others;
 
  private:
   [[nodiscard]] static bool is_pool_key(std::string_view key) noexcept { return key.starts_with("pool_"); }
@@ -45,6 +47,7 @@ class SplitString {
       const std::size_t end = std::min(uri.find('&', begin), uri.size());
       const std::string_view pair = uri.substr(begin, end - begin);
       if (!take_pair(pair)) {
+        note_other(pair);
         (rest += separator) += pair;
         separator = '&';
       }
@@ -61,6 +64,12 @@ class SplitString {
     if (!key || !value || !is_pool_key(*key)) return false;
     pool.emplace_back(std::move(*key), std::move(*value));
     return true;
+  }
+
+  void note_other(std::string_view pair) {
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string_view::npos || pair.find('@') != std::string_view::npos) return;
+    if (std::optional<std::string> key = decoded(pair.substr(0, equals))) others.push_back(*std::move(key));
   }
 
   // Nothing where a '%' is not followed by two hexadecimal digits.
@@ -84,6 +93,7 @@ class SplitString {
   // `key = value`, `key='it\'s'`, with any space between.
   void split_pairs(std::string_view text) {
     std::size_t at = 0;
+    bool after_password = false;  // unquoted, so that what comes next may belong to it
     const auto skip_space = [&] {
       while (at < text.size() && is_space(text[at])) ++at;
     };
@@ -105,7 +115,9 @@ class SplitString {
       } else {
         if (!rest.empty()) rest += ' ';
         rest += text.substr(begin, at - begin);
+        if (value && !after_password) others.emplace_back(key);
       }
+      after_password = key.ends_with("password") && text[at - 1] != '\'';
     }
   }
 

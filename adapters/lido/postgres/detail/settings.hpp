@@ -40,19 +40,35 @@ template <class Number>
   return number;
 }
 
-/// A duration of zero or more: a whole number and a unit, a number of seconds without one, or `never`.
+/// A duration of zero or more: a number and a unit, a number of seconds without one, or `never`. A fraction has to be
+/// exact in nanoseconds.
 [[nodiscard]] inline std::optional<Duration> parse_duration(std::string_view text) noexcept {
   if (text == "never") return Duration::max();
-  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  const auto count = whole_number<std::int64_t>(text.substr(0, digits));
-  const std::string_view name = digits == text.size() ? std::string_view{"s"} : text.substr(digits);
-  for (const Unit& unit : units)
-    if (count && unit.name == name) {
-      // Below the greatest duration, which would mean something else.
-      if (*count > (Duration::max() - Duration{1}) / unit.span) return std::nullopt;
-      return *count * unit.span;
-    }
-  return std::nullopt;
+  const auto take_digits = [&text] {
+    const std::string_view digits = text.substr(0, text.find_first_not_of("0123456789"));
+    text.remove_prefix(digits.size());
+    return digits;
+  };
+  const auto count = whole_number<std::int64_t>(take_digits());
+  std::string_view fraction;
+  if (text.starts_with('.')) {
+    text.remove_prefix(1);
+    fraction = take_digits();
+    if (fraction.empty()) return std::nullopt;
+  }
+  const std::string_view name = text.empty() ? std::string_view{"s"} : text;
+  const auto* const unit = std::ranges::find(units, name, &Unit::name);
+  if (!count || unit == units.end()) return std::nullopt;
+  // Below the greatest duration, which would mean something else; with room for the fraction.
+  if (*count > (Duration::max() - Duration{1}) / unit->span - (fraction.empty() ? 0 : 1)) return std::nullopt;
+  Duration span = *count * unit->span;
+  Duration part = unit->span;
+  for (const char digit : fraction) {
+    if (part % 10 != Duration::zero()) return std::nullopt;
+    part /= 10;
+    span += (digit - '0') * part;
+  }
+  return span;
 }
 
 [[nodiscard]] inline std::string print_duration(Duration span) {
@@ -85,7 +101,7 @@ template <class Number>
     if constexpr (std::is_same_v<T, std::size_t>) return "a whole number from 0 to " + std::to_string(setting.most);
     if constexpr (std::is_same_v<T, Duration>)
       return std::string{setting.zero ? "a duration of zero or more" : "a duration above zero"} +
-             ": 500ms, 30s, 5min, 2h, 1d, a whole number of seconds, or never" + (setting.zero ? "" : " (-1)");
+             ": 500ms, 30s, 5min, 2h, 1d, a number of seconds, or never" + (setting.zero ? "" : " (-1)");
     if constexpr (std::is_same_v<T, bool>) return "true, 1, yes or on, or false, 0, no or off";
     if constexpr (std::is_same_v<T, ResetLevel>) {
       std::string names = "one of";
