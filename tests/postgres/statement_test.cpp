@@ -3,8 +3,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include <lido/postgres/detail/diagnose.hpp>
-#include <lido/postgres/detail/session_state.hpp>
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/redact.hpp>
+#include <lido/postgres/detail/sql/session_state.hpp>
 
 using namespace lido::postgres::detail;
 

@@ -27,7 +27,7 @@
 #include <lido/postgres/detail/pipelining.hpp>
 #include <lido/postgres/detail/replication.hpp>
 #include <lido/postgres/detail/resetting.hpp>
-#include <lido/postgres/detail/session_state.hpp>
+#include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/notification.hpp>
 #include <lido/postgres/options.hpp>

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include <lido/postgres/converter.hpp>
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
 
 namespace lido::postgres {
 

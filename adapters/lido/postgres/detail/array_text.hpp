@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
 
 namespace lido::postgres::detail {
 

@@ -19,7 +19,7 @@
 #include <lido/postgres/detail/listening.hpp>
 #include <lido/postgres/detail/pipelining.hpp>
 #include <lido/postgres/detail/resetting.hpp>
-#include <lido/postgres/detail/session_state.hpp>
+#include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>

@@ -15,7 +15,7 @@
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/handle.hpp>
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
 #include <lido/postgres/transaction.hpp>

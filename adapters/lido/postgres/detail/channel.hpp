@@ -22,7 +22,7 @@
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/failover.hpp>
 #include <lido/postgres/detail/handle.hpp>
-#include <lido/postgres/detail/session_state.hpp>
+#include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>

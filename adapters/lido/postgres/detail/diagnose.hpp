@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include <lido/postgres/detail/handle.hpp>
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {

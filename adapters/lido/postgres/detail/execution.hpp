@@ -14,8 +14,8 @@
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/reply.hpp>
-#include <lido/postgres/detail/session_state.hpp>
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
+#include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>

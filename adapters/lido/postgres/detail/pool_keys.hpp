@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
 
 namespace lido::postgres::detail {
 

@@ -13,7 +13,7 @@
 
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/handle.hpp>
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {

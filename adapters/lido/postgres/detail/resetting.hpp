@@ -7,7 +7,7 @@
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/handle.hpp>
-#include <lido/postgres/detail/session_state.hpp>
+#include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/options.hpp>
 

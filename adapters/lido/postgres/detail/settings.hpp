@@ -16,7 +16,7 @@
 #include <variant>
 
 #include <lido/facts.hpp>
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/options.hpp>
 
 namespace lido::postgres::detail {

@@ -14,7 +14,7 @@
 
 #include <libpq-fe.h>
 
-#include <lido/postgres/detail/session_state.hpp>
+#include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include <lido/postgres/detail/calendar.hpp>
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
 
 namespace lido::postgres::detail {
 

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include <lido/postgres/detail/statement.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
 
 namespace lido::postgres::detail {
 
