@@ -91,11 +91,48 @@ BOOST_AUTO_TEST_CASE(what_a_statement_has_committed_is_not_tried_again) {
           ++calls;
           co_await session.exec("insert into kept values (1)");
           co_await session.exec("commit");
-          co_await session.exec("do $$ begin raise sqlstate '40001'; end $$");
+          throw postgres::QueryError{"lost", {.sqlstate = "40001"}};
         })));
   });
   BOOST_TEST(calls == 1);
   BOOST_TEST(Table::count() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(no_statement_runs_after_the_transaction_has_ended) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), two};
+  in_loop([&]() -> net::awaitable<void> {
+    Session early{co_await lido::asio::async_acquire(pool, net::use_awaitable), lido::asio::OnAsio<>{}};
+    BOOST_TEST(co_await fails_with<postgres::Error>(early.exec("insert into kept values (1)")));
+    co_await early.begin();
+    co_await early.exec("select 1");
+    co_await early.rollback();
+    for (const char* end : {"commit", "rollback"}) {
+      BOOST_TEST(
+          co_await fails_with<postgres::QueryError>(async_transact(pool, [&](Session& session) -> net::awaitable<void> {
+            co_await session.exec(end);
+            BOOST_TEST(co_await fails_with<postgres::QueryError>(session.exec("insert into kept values (1)")));
+            BOOST_TEST(co_await fails_with<postgres::QueryError>(
+                session.async_connection().exec_script("insert into kept values (1)")));
+            BOOST_TEST(co_await fails_with<postgres::QueryError>(
+                session.savepoint([](Session&) -> net::awaitable<void> { co_return; })));
+          })));
+      // Where it ends within a savepoint, the connection stays good all the same.
+      BOOST_TEST(
+          co_await fails_with<postgres::QueryError>(async_transact(pool, [&](Session& session) -> net::awaitable<void> {
+            co_await session.savepoint([&](Session& inner) -> net::awaitable<void> { co_await inner.exec(end); });
+          })));
+      Session left{co_await lido::asio::async_acquire(pool, net::use_awaitable), lido::asio::OnAsio<>{}};
+      co_await left.begin();
+      co_await left.exec("set work_mem = '5MB'");
+      co_await left.exec(end);
+    }
+    auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+    co_await lido::asio::async(*lease).exec("select 1");  // which is another one's
+  });
+  static_cast<void>(pool.acquire(10s));
+  BOOST_TEST(Table::count() == 0);
+  BOOST_TEST(pool.statistics().discarded == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(a_connection_that_was_lost_unseen_is_replaced_once) {

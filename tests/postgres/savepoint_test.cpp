@@ -143,6 +143,7 @@ BOOST_AUTO_TEST_CASE(one_that_cannot_be_rolled_back_keeps_its_session_from_being
     const Savepoint gone{ended};
     ended.exec("commit");
   }
+  BOOST_CHECK_THROW(Savepoint{ended}, QueryError);
   BOOST_CHECK_THROW(ended.commit(), QueryError);
   BOOST_TEST(marks() == "");
 }

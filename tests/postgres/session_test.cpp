@@ -5,7 +5,9 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include <boost/test/unit_test.hpp>
 
@@ -132,6 +134,46 @@ BOOST_AUTO_TEST_CASE(commit_after_a_statement_ended_the_transaction_is_an_error)
   session.exec("rollback");
   BOOST_TEST(mentions(caught<QueryError>([&] { session.commit(); }), "ended it"));
   BOOST_TEST(!session.is_open());
+}
+
+BOOST_AUTO_TEST_CASE(no_statement_runs_after_the_transaction_has_ended) {
+  for (const char* end : {"rollback", "commit", "prepare transaction 'whole'", "end; select 1"}) {
+    BOOST_TEST_CONTEXT(end) {
+      Session session{pool};
+      Connection& connection = session.connection();
+      connection.exec_script(end);
+      const char* const insert = "insert into marks values (1)";
+      const auto error = caught<QueryError>([&] { session.exec(insert); });
+      BOOST_TEST(error.sqlstate() == "25P01");
+      BOOST_TEST(error.statement() == insert);
+      Pipeline pipeline;
+      pipeline.add(insert);
+      BOOST_CHECK_THROW(session.exec_until(soon(), insert), QueryError);
+      BOOST_CHECK_THROW(connection.exec(insert), QueryError);
+      BOOST_CHECK_THROW(connection.exec_script(insert), QueryError);
+      BOOST_CHECK_THROW(connection.run(pipeline), QueryError);
+      BOOST_CHECK_THROW(static_cast<void>(connection.stream(insert)), QueryError);
+      BOOST_CHECK_THROW(static_cast<void>(connection.copy_out("copy (values (1)) to stdout")), QueryError);
+      BOOST_CHECK_THROW(connection.copy_in("copy marks from stdin", std::vector<std::tuple<int>>{{1}}), QueryError);
+      BOOST_TEST(connection.is_usable());
+      BOOST_TEST(connection.ping(soon()));
+      BOOST_CHECK_THROW(session.commit(), QueryError);
+    }
+    BOOST_TEST(marks() == 0);
+    pool.acquire()->exec("select 1");  // which is another one's
+  }
+  server().ask("rollback prepared 'whole'");
+  BOOST_TEST(pool.statistics().discarded == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_is_left_after_its_transaction_gives_a_good_connection_back) {
+  {
+    Session session{pool};
+    session.exec("set work_mem = '5MB'");
+    session.exec("commit");
+  }
+  BOOST_TEST(pool.acquire()->exec("show work_mem").one<std::string>() != "5MB");
+  BOOST_TEST(pool.statistics().discarded == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(connection_lost_before_commit_is_told_from_an_unknown_commit) {

@@ -278,13 +278,36 @@ BOOST_AUTO_TEST_CASE(never_tries_again_what_the_body_has_committed_itself) {
   BOOST_TEST(balance(1) == 99);
 }
 
+BOOST_AUTO_TEST_CASE(what_follows_a_rollback_by_sql_does_not_stay) {
+  const auto body = [](Session& session) {
+    session.exec("rollback");
+    session.exec("update accounts set balance = 0");
+  };
+  BOOST_TEST(caught<QueryError>([&] { transact(pool, body); }).sqlstate() == "25P01");
+  BOOST_TEST(balance(1) == 100);
+}
+
+BOOST_AUTO_TEST_CASE(never_tries_again_where_another_transaction_has_begun_after_a_commit) {
+  for (const char* commit : {"commit and chain", "end; begin"}) {
+    int calls = 0;
+    const auto body = [&](Session& session) {
+      ++calls;
+      session.connection().exec_script(commit);
+      raise(session, "40001");
+    };
+    BOOST_TEST(caught<QueryError>([&] { transact(pool, body, {.attempts = 3, .pause = 1ms}); }).sqlstate() == "40001");
+    BOOST_TEST(calls == 1);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(never_tries_again_what_a_statement_of_the_body_has_committed) {
   int calls = 0;
   const auto body = [&](Session& session) {
     ++calls;
     session.exec("update accounts set balance = balance - 1 where id = 1");
     session.exec("commit");
-    raise(session, "40001");
+    Session other{pool};
+    raise(other, "40001");
   };
   BOOST_TEST(caught<QueryError>([&] { transact(pool, body, {.attempts = 3, .pause = 1ms}); }).sqlstate() == "40001");
   BOOST_TEST(calls == 1);

@@ -30,7 +30,8 @@ namespace lido::postgres {
 
 /// A transaction on a leased connection, whose members return what is to be awaited once, at once: `begin`, statements,
 /// then `commit`. Destroyed before that, it gives the connection back as it is: the pool's workers roll back, and one
-/// on which a statement was given up is discarded. For one coroutine at a time; stays where it is.
+/// on which a statement was given up is discarded. Nothing is committed unless `commit` is called, as `BasicSession`
+/// says. For one coroutine at a time; stays where it is.
 template <class Lease, class Runner>
 class AsyncSession {
  public:
@@ -99,7 +100,10 @@ class AsyncSession {
         undone = true;
       } catch (...) {  // also of a coroutine that is cancelled, which awaits nothing any more
       }
-      undone ? savepoints.closed(id) : connection().channel().give_up();
+      if (undone)
+        savepoints.closed(id);
+      else if (connection().in_transaction())  // else a statement of `body` has ended it
+        connection().channel().give_up();
     }
     std::rethrow_exception(failure);
   }
@@ -140,6 +144,7 @@ class AsyncSession {
     void outcome() {
       const Result answer = detail::Scripting::outcome();
       if (session_.options_.track_commit) session_.transaction_.id = detail::transaction_id_of(answer);
+      session_.connection().channel().held().hold();
     }
 
    private:
@@ -175,6 +180,7 @@ class AsyncSession {
     return runner_.run(until, [this, channel = &connection().channel(), text = std::string{sql},
                                stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
       detail::check_time(options_.until);
+      if (!channel->held().is_held()) throw Error{"the session has not begun"};
       return detail::Executing{*channel, std::move(text), std::move(stored)};
     });
   }

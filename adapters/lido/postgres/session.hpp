@@ -22,6 +22,10 @@ namespace lido::postgres {
 
 /// A transaction on a leased connection; for one thread at a time. Whatever happens, the connection goes back to its
 /// pool, or is discarded when it is not known to be clean.
+///
+/// Nothing is committed unless `commit` is called. Where a statement ends the transaction by itself (`commit`,
+/// `rollback`, `prepare transaction`), every later one on this connection throws `QueryError` (25P01) and is not sent:
+/// it would commit by itself. Only what stands behind such a statement in one script or one pipeline is not seen.
 template <class Lease>
 class BasicSession {
  public:
@@ -39,6 +43,7 @@ class BasicSession {
       try {
         const Result answer = lease_->begin(limit(), options);
         if (options.track_commit) id_ = detail::transaction_id_of(answer);
+        lease_->channel().held().hold();
         return;
       } catch (const ConnectionLost&) {
         lease_.discard();
@@ -88,11 +93,11 @@ class BasicSession {
   void commit() {
     Connection& session = connection();
     if (!session.is_alive() || !session.is_usable()) {
-      lease_.discard();
+      discard();
       throw detail::lost_before_commit();
     }
     if (!session.in_transaction()) {
-      lease_.release();
+      release();
       throw detail::no_transaction();
     }
     savepoints_.check_none_open();
@@ -103,7 +108,7 @@ class BasicSession {
       throw;
     }
     committed_ = true;
-    lease_.release();
+    release();
   }
 
   /// Rolls back, ends the session and gives the connection back; harmless when it has ended. Blocks for at most five
@@ -111,15 +116,25 @@ class BasicSession {
   void rollback() noexcept {
     if (!lease_) return;
     try {
-      if (lease_->roll_back(saturating_add(Clock::now(), std::chrono::seconds{5}))) return lease_.release();
+      if (lease_->roll_back(saturating_add(Clock::now(), std::chrono::seconds{5}))) return release();
     } catch (...) {  // out of memory
     }
-    lease_.discard();
+    discard();
   }
 
  private:
   template <class>
   friend class Savepoint;
+
+  // What puts the connection in order is no statement of the session's.
+  void release() noexcept {
+    lease_->channel().held().let_go();
+    lease_.release();
+  }
+  void discard() noexcept {
+    lease_->channel().held().let_go();
+    lease_.discard();
+  }
 
   // Of the next statement.
   [[nodiscard]] Until limit() {
@@ -133,10 +148,10 @@ class BasicSession {
     } catch (const QueryError&) {  // an answer
       throw;
     } catch (const Error& error) {
-      lease_.discard();
+      discard();
       throw detail::unknown_commit(error, id_);
     } catch (...) {
-      lease_.discard();
+      discard();
       throw;
     }
   }

@@ -47,11 +47,10 @@ inline void validate(const TransactOptions& options) {
 /// Calls `body(session)` in a transaction of `pool` and returns what it returns. Commits when `body` returns, unless it
 /// ended the session itself; rolls back when it throws. On 40001 (serialization failure) and 40P01 (deadlock) calls
 /// `body` again, after a pause in which no connection is held; so `body` must do nothing outside the transaction that
-/// may not happen twice. Not so when `body` has committed by itself, or has ended the transaction by a statement; but
-/// where it has begun another one since, as COMMIT AND CHAIN does, that is not seen, and what it committed happens
-/// again. Blocks as `Session` and `body` do. Throws what they throw, of failed attempts the last one;
-/// `AcquireCancelled` when stopped in a pause. `CommitUnknown` is never tried again, `ConnectionLost` only if asked
-/// for.
+/// may not happen twice. Not so when `body` has committed by itself, or has ended the transaction by a statement, also
+/// where another one has begun since, as with COMMIT AND CHAIN. Blocks as `Session` and `body` do. Throws what they
+/// throw, of failed attempts the last one; `AcquireCancelled` when stopped in a pause. `CommitUnknown` is never tried
+/// again, `ConnectionLost` only if asked for.
 template <class AnyPool, std::invocable<BasicSession<typename AnyPool::Lease>&> Body>
 auto transact(AnyPool& pool, Body&& body, const TransactOptions& options = {},
               std::source_location where = std::source_location::current()) {

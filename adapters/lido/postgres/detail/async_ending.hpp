@@ -21,6 +21,20 @@ struct Transaction {
   std::optional<TransactionId> id;
   bool committed = false;
   Savepoints savepoints{};
+
+  ~Transaction() { let_go(); }
+  void release() noexcept {
+    let_go();
+    lease.release();
+  }
+  void discard() noexcept {
+    let_go();
+    lease.discard();
+  }
+  // What puts the connection in order is no statement of the session's.
+  void let_go() noexcept {
+    if (lease) lease->channel().held().let_go();
+  }
 };
 
 /// COMMIT. Whatever comes of it, the session has ended, unless a savepoint is open.
@@ -31,7 +45,7 @@ class Committing {
   Committing(Transaction<Lease>& transaction, const Until& until) : transaction_{transaction} {
     Connection& connection = *transaction_.lease;
     if (!connection.is_alive() || !connection.is_usable()) {
-      transaction_.lease.discard();
+      transaction_.discard();
       throw lost_before_commit();
     }
     if (connection.in_transaction()) transaction_.savepoints.check_none_open();
@@ -39,7 +53,7 @@ class Committing {
       if (!connection.in_transaction()) throw no_transaction();
       check_time(until);
     } catch (const Error&) {
-      transaction_.lease.release();  // the pool rolls back
+      transaction_.release();  // the pool rolls back
       throw;
     }
     within([&] { script_.emplace(connection.channel(), "COMMIT"); });
@@ -55,7 +69,7 @@ class Committing {
     if (need == Need::nothing) {
       script_.reset();
       transaction_.committed = true;
-      transaction_.lease.release();
+      transaction_.release();
     }
     return need;
   }
@@ -71,15 +85,15 @@ class Committing {
       action();
     } catch (const QueryError&) {  // an answer
       script_.reset();
-      transaction_.lease.release();
+      transaction_.release();
       throw;
     } catch (const Error& error) {
       script_.reset();
-      transaction_.lease.discard();
+      transaction_.discard();
       throw unknown_commit(error, transaction_.id);
     } catch (...) {
       script_.reset();
-      transaction_.lease.discard();
+      transaction_.discard();
       throw;
     }
   }
@@ -96,9 +110,9 @@ class RollingBack {
     if (!transaction_.lease) return;
     Connection& connection = *transaction_.lease;
     if (!connection.is_usable())
-      transaction_.lease.discard();
+      transaction_.discard();
     else if (!connection.in_transaction())
-      transaction_.lease.release();
+      transaction_.release();
     else
       within([&] { script_.emplace(connection.channel(), "ROLLBACK"); });
   }
@@ -111,7 +125,7 @@ class RollingBack {
     });
     if (need != Need::nothing || !script_) return need;
     script_.reset();
-    transaction_.lease->in_transaction() ? transaction_.lease.discard() : transaction_.lease.release();
+    transaction_.lease->in_transaction() ? transaction_.discard() : transaction_.release();
     return need;
   }
   void give_up(Wake why) noexcept {
@@ -126,7 +140,7 @@ class RollingBack {
       action();
     } catch (...) {  // the server rolls back by itself
       script_.reset();
-      transaction_.lease.discard();
+      transaction_.discard();
     }
   }
 

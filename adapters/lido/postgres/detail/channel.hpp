@@ -22,6 +22,7 @@
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/failover.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/held_transaction.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/detail/wait.hpp>
@@ -81,6 +82,7 @@ class Channel {
 
   [[nodiscard]] const ConnectionSettings& settings() const noexcept { return *settings_; }
   [[nodiscard]] StatementCache& statements() noexcept { return statements_; }
+  [[nodiscard]] HeldTransaction& held() noexcept { return held_; }
   /// What the statements since the last `clean()` may have left behind; nothing at all where none was sent.
   [[nodiscard]] std::optional<Leaves> left() const noexcept { return left_; }
   void leaves(Leaves left) noexcept { left_ = std::max(left_.value_or(left), left); }
@@ -203,6 +205,7 @@ class Channel {
   std::shared_ptr<Registration> registration_;  // of its socket, so that it has to go first
   std::shared_ptr<const ConnectionSettings> settings_;
   StatementCache statements_;
+  HeldTransaction held_;
   std::optional<Leaves> left_;
   std::optional<Diagnostics> farewell_;
   lido::detail::ProcessMark mark_;

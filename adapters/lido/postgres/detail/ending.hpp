@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <lido/facts.hpp>
+#include <lido/postgres/detail/held_transaction.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/until.hpp>
 
@@ -25,7 +26,7 @@ inline void check_time(const Until& until) {
   return ConnectionLost{"the connection was lost before COMMIT; nothing is committed"};
 }
 [[nodiscard]] inline QueryError no_transaction() {
-  return QueryError{"COMMIT without a transaction: a statement of the session has ended it"};
+  return no_transaction("COMMIT", "COMMIT without a transaction: a statement of the session has ended it");
 }
 
 /// Throws unless the server says that it has committed: in a failed transaction it answers ROLLBACK.

@@ -24,6 +24,7 @@ class Reply {
   Reply(Channel& channel, std::string_view sql)
       : channel_{channel}, sql_{sql}, start_{channel.settings().echo ? Clock::now() : TimePoint{}} {
     channel.require_quiet(sql);
+    channel.held().require(sql, channel.transaction());
   }
   Reply(const Reply&) = delete;
   Reply& operator=(const Reply&) = delete;
@@ -180,6 +181,7 @@ class Reply {
   }
 
   void note_command(std::string_view tag) noexcept {
+    channel_.held().note_command(tag);
     if (tag == "DISCARD ALL" || tag == "DEALLOCATE ALL") channel_.statements().forget();
   }
 

@@ -6,17 +6,20 @@
 #include <random>
 
 #include <lido/facts.hpp>
+#include <lido/postgres/connection.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
 
-/// Whether what `session` did may be there already: it has committed, or a statement of it has ended the transaction,
-/// perhaps with COMMIT. To be asked before it is rolled back.
+/// Whether what `session` did may be there already: it has committed, a statement of it has, or has ended the
+/// transaction, perhaps with a COMMIT that nobody saw. To be asked before it is rolled back.
 template <class AnySession>
 [[nodiscard]] bool may_have_committed(AnySession& session) {
   if (session.is_committed()) return true;
-  return session.is_open() && session.connection().is_usable() && !session.connection().in_transaction();
+  if (!session.is_open()) return false;
+  Connection& connection = session.connection();
+  return connection.channel().held().is_committed() || (connection.is_usable() && !connection.in_transaction());
 }
 
 /// The attempts of one call. `Options` has `attempts`, `pause`, `longest_pause` and `retry_lost`.

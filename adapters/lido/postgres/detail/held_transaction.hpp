@@ -1,0 +1,48 @@
+// The transaction that a session holds on its connection, seen where every statement passes.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <libpq-fe.h>
+
+#include <lido/postgres/detail/sql/redact.hpp>
+#include <lido/postgres/error.hpp>
+
+namespace lido::postgres::detail {
+
+/// What a statement, or COMMIT, meets where the transaction that it was meant for is over.
+[[nodiscard]] inline QueryError no_transaction(std::string_view sql, const std::string& message) {
+  return {message,
+          {.sqlstate = "25P01", .severity = "ERROR", .message = message, .statement = without_passwords(sql)}};
+}
+
+/// While it is held, no statement is sent outside a transaction: it would commit by itself.
+class HeldTransaction {
+ public:
+  /// It has begun.
+  void hold() noexcept {
+    held_ = true;
+    committed_ = false;
+  }
+  /// The session has ended, or is about to give the connection back: what does that may say what it likes.
+  void let_go() noexcept { held_ = false; }
+  [[nodiscard]] bool is_held() const noexcept { return held_; }
+
+  /// Throws `QueryError` where a statement has ended the transaction. A ping, which is empty, changes nothing.
+  void require(std::string_view sql, PGTransactionStatusType status) const {
+    if (held_ && status == PQTRANS_IDLE && !sql.empty())
+      throw no_transaction(sql, "a statement has ended the session's transaction; this one was not sent");
+  }
+
+  /// A statement ended with this tag.
+  void note_command(std::string_view tag) noexcept { committed_ = committed_ || tag == "COMMIT"; }
+  /// A statement has committed it, also where another one has begun since.
+  [[nodiscard]] bool is_committed() const noexcept { return committed_; }
+
+ private:
+  bool held_ = false;
+  bool committed_ = false;
+};
+
+}  // namespace lido::postgres::detail
