@@ -235,6 +235,18 @@ void statements(Transcript& all) {
 
 }  // namespace
 
+BOOST_AUTO_TEST_CASE(a_value_that_a_message_quotes_cannot_make_the_search_for_one_long) {
+  std::string value;
+  for (int i = 0; i < 20'000; ++i) value += " $a" + std::to_string(i) + "$";
+  value += " password";
+  Connection connection = connect();
+  const auto error = caught<QueryError>(
+      [&] { connection.exec_until(Clock::now() + 30s, "select * from pg_class where oid = $1::int", value); });
+  BOOST_TEST(error.diagnostics().sqlstate == "22P02");
+  BOOST_TEST(error.diagnostics().message.size() < 70'000U);
+  BOOST_TEST(connection.is_usable());
+}
+
 BOOST_AUTO_TEST_CASE(no_failing_path_shows_one) {
   Transcript all;
   {

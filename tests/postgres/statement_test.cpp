@@ -1,12 +1,68 @@
+#include <time.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include <boost/test/unit_test.hpp>
 
+#include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 
 using namespace lido::postgres::detail;
+
+namespace {
+
+// Texts that hold what makes a scanner look far ahead, again and again, and the word.
+std::string hostile(std::string_view unit, std::size_t size, std::string_view before = "", bool numbered = false) {
+  std::string text{before};
+  for (std::size_t i = 0; text.size() < size; ++i) {
+    for (const char c : unit) c == '#' && numbered ? text += std::to_string(i) : text += c;
+  }
+  return text += " password";
+}
+std::array<std::string, 20> hostile_texts(std::size_t size) {
+  return {hostile("$a#$ ", size, " ", true),
+          hostile("$a#$ password ", size, "$$ ", true),
+          hostile("$a ", size),
+          hostile("$", size),
+          hostile("$aaaaaaaa", size, "$aaaaaaaaa$"),
+          hostile("/* ", size),
+          hostile("/*/", size, "/* "),
+          hostile("'a'\n--", size),
+          hostile("'a' \n ", size),
+          hostile("e'\\", size),
+          hostile("'password'", size),
+          hostile("\"password\" ", size),
+          hostile("password ", size),
+          hostile("password = ", size),
+          hostile("password =x'", size),
+          hostile("password = $a$", size),
+          hostile("password)=(", size),
+          hostile("'password=a&", size),
+          hostile("(", size, "select "),
+          hostile("\xff[", size)};
+}
+
+// How long `action` kept the processor busy; what others do meanwhile does not count.
+template <class Action>
+std::chrono::nanoseconds busy(Action action) {
+  const auto now = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
+  };
+  const auto start = now();
+  action();
+  return now() - start;
+}
+
+}  // namespace
 
 BOOST_AUTO_TEST_SUITE(statement)
 
@@ -154,6 +210,49 @@ BOOST_AUTO_TEST_CASE(blots_out_every_literal_behind_the_word_password) {
              "select set_config('app.password', '***', false)");
   BOOST_TEST(without_passwords("select f(password => 'a'), $1, e'b'") == "select f(password => '***'), $1, '***'");
   BOOST_TEST(without_passwords("select 'it''s', $$a$$") == "select 'it''s', $$a$$");
+}
+
+BOOST_AUTO_TEST_CASE(blots_out_the_values_of_a_key_with_a_password) {
+  BOOST_TEST(without_passwords("Key (password)=(hunter2) already exists.") == "Key (password)=(***) already exists.");
+  BOOST_TEST(without_passwords("Key (name, password, id)=(a, b, 3) already exists.") ==
+             "Key (name, password, id)=(***) already exists.");
+}
+
+BOOST_AUTO_TEST_CASE(blots_out_the_rest_where_the_end_of_a_literal_is_a_matter_of_settings) {
+  BOOST_TEST(without_passwords("select 'a\\', password 'hunter2'") == "select '***");
+  BOOST_TEST(without_passwords("password '\\' || 'hunter2'") == "password '***");
+  BOOST_TEST(without_passwords("password e'\\'' 'x'") == "password '***' '***'");
+  BOOST_TEST(without_passwords("password e'a'\n'\\'hunter2' x") == "password '***' x");
+  BOOST_TEST(without_passwords("password = x||$$hunter2 and more$$ x") == "password = ***'***' x");
+}
+
+BOOST_AUTO_TEST_CASE(a_very_long_text_is_cut_before_it_is_looked_at) {
+  const std::string beginning(longest_shown - 1, 'x');
+  BOOST_TEST((without_passwords(beginning + "y") == beginning + "y"));
+  BOOST_TEST((without_passwords(beginning + "yz") == beginning + "y..."));
+  BOOST_TEST((without_passwords(beginning + "\xc3\xa4 password") == beginning + "..."));
+  const std::string cut = without_passwords("password '" + beginning + " hunter2'");
+  BOOST_TEST(cut == "password '***'...");
+}
+
+BOOST_AUTO_TEST_CASE(looking_at_a_text_takes_time_in_proportion_to_its_length_whatever_it_holds) {
+  constexpr std::size_t size = 500'000;
+  const std::chrono::nanoseconds most = size * std::chrono::microseconds{2};
+  for (const std::string& text : hostile_texts(size)) BOOST_TEST_CONTEXT(text.substr(0, 40)) {
+      BOOST_TEST((busy([&] { static_cast<void>(WithoutPasswords::of(text)); }) < most));
+      BOOST_TEST((busy([&] { static_cast<void>(leaves_behind(text)); }) < most));
+      BOOST_TEST((busy([&] { static_cast<void>(one_line(text)); }) < most));
+      BOOST_TEST((busy([&] { static_cast<void>(connect_diagnostics(text)); }) < most));
+    }
+  for (const char* unit : {":  ", ":  28P01: \n", ":  28P0", "\n\t"}) BOOST_TEST_CONTEXT(unit)
+  BOOST_TEST((busy([&, text = hostile(unit, size)] { static_cast<void>(connect_diagnostics(text)); }) < most));
+  BOOST_TEST((busy([&] { static_cast<void>(without_secret(hostile("secret", size), "secret")); }) < most));
+}
+
+BOOST_AUTO_TEST_CASE(blots_out_a_secret_wherever_it_stands) {
+  BOOST_TEST(without_secret("secretsecret a secret", "secret") == "****** a ***");
+  BOOST_TEST(without_secret("***** ab", "****") == "**** ab");
+  BOOST_TEST(without_secret("abc", "abc") == "abc");
 }
 
 BOOST_AUTO_TEST_CASE(finds_the_state_of_a_failed_connect_in_any_language) {

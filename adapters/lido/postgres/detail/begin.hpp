@@ -46,7 +46,7 @@ struct Begin {
     skip_blank();
     std::string& name = names.emplace_back();
     if (list.starts_with('"')) {
-      const std::size_t length = quoted_length(list, false);
+      const std::size_t length = Lexer{list}.next().text.size();
       if (length < 2 || list[length - 1] != '"') return std::nullopt;
       for (std::size_t at = 1; at < length - 1; ++at) {
         name += list[at];

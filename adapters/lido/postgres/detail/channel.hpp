@@ -174,7 +174,7 @@ class Channel {
 
  private:
   [[nodiscard]] static Diagnostics plain(std::string_view sql, const std::string& message) {
-    return {.message = message, .statement = without_passwords(sql)};
+    return {.message = without_passwords(message), .statement = without_passwords(sql)};
   }
 
   static void wait_for_end(const Cancelling& request) noexcept {

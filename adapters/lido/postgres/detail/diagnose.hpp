@@ -36,9 +36,9 @@ namespace lido::postgres::detail {
                           .severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED),
                           .message = without_passwords(field(result, PG_DIAG_MESSAGE_PRIMARY)),
                           .detail = without_passwords(field(result, PG_DIAG_MESSAGE_DETAIL)),
-                          .hint = field(result, PG_DIAG_MESSAGE_HINT),
+                          .hint = without_passwords(field(result, PG_DIAG_MESSAGE_HINT)),
                           .statement = without_passwords(sql)};
-  if (diagnostics.message.empty()) diagnostics.message = one_line(PQresultErrorMessage(result));
+  if (diagnostics.message.empty()) diagnostics.message = without_passwords(one_line(PQresultErrorMessage(result)));
   return diagnostics;
 }
 

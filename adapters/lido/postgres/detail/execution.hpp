@@ -125,10 +125,7 @@ class Execution {
     return reply_.channel().transaction() == PQTRANS_IDLE && (missing || !runs_a_procedure());
   }
 
-  [[nodiscard]] bool runs_a_procedure() const noexcept {
-    Words words{reply_.sql()};
-    return words.next() == Words::Kind::word && words.is_one_of("call do");
-  }
+  [[nodiscard]] bool runs_a_procedure() const noexcept { return is_one_of(first_word(reply_.sql()), "call do"); }
 
   // In which quotes depends on the server's language.
   [[nodiscard]] bool names_ours(std::string_view message) const {

@@ -1,4 +1,5 @@
-// Looking at SQL: the characters that matter, and where literals and comments end.
+// SQL cut into its tokens, for whoever looks at a statement: one lexer, so that all see the same statement. It works in
+// one pass and keeps nothing: time is linear in the text, whatever it holds, and the stack does not grow with it.
 #pragma once
 
 #include <algorithm>
@@ -14,41 +15,25 @@ namespace lido::postgres::detail {
 [[nodiscard]] constexpr bool is_space(char c) noexcept {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
 }
+[[nodiscard]] constexpr bool is_beyond_ascii(char c) noexcept { return static_cast<unsigned char>(c) > 127; }
 /// Part of a word: letters, digits, `_`, `$`, and whatever is beyond ASCII.
 [[nodiscard]] constexpr bool is_word(char c) noexcept {
-  return (lower(c) >= 'a' && lower(c) <= 'z') || is_digit(c) || c == '_' || c == '$' ||
-         static_cast<unsigned char>(c) > 127;
+  return (lower(c) >= 'a' && lower(c) <= 'z') || is_digit(c) || c == '_' || c == '$' || is_beyond_ascii(c);
 }
 
-/// The length of the quoted literal that `text` begins with, both quotes included.
-[[nodiscard]] constexpr std::size_t quoted_length(std::string_view text, bool escapes) noexcept {
-  const char quote = text.front();
-  std::size_t at = 1;
-  while (at < text.size()) {
-    const bool doubled = text[at] == quote && at + 1 < text.size() && text[at + 1] == quote;  // stands for itself
-    if (doubled || (escapes && text[at] == '\\')) {
-      at += 2;
-    } else if (text[at] != quote) {
-      ++at;
-    } else {
-      return at + 1;
-    }
+/// Whether `text` is `expected`, which is in lower case.
+[[nodiscard]] constexpr bool is(std::string_view text, std::string_view expected) noexcept {
+  return text.size() == expected.size() &&
+         std::equal(text.begin(), text.end(), expected.begin(), [](char a, char b) { return lower(a) == b; });
+}
+/// Whether it is in `list`, lower-case words separated by one space.
+[[nodiscard]] constexpr bool is_one_of(std::string_view text, std::string_view list) noexcept {
+  while (!list.empty()) {
+    const std::string_view one = list.substr(0, list.find(' '));
+    if (is(text, one)) return true;
+    list.remove_prefix(std::min(list.size(), one.size() + 1));
   }
-  return text.size();
-}
-
-/// The length of the literal that `text` begins with, in whichever of SQL's ways it is written; 0 where it is none.
-[[nodiscard]] constexpr std::size_t literal_length(std::string_view text) noexcept {
-  if (text.starts_with('\'')) return quoted_length(text, false);
-  if (text.size() > 1 && lower(text[0]) == 'e' && text[1] == '\'') return 1 + quoted_length(text.substr(1), true);
-  if (text.size() > 2 && lower(text[0]) == 'u' && text[1] == '&' && text[2] == '\'')
-    return 2 + quoted_length(text.substr(2), false);
-  const std::size_t second = text.starts_with('$') ? text.find('$', 1) : std::string_view::npos;
-  if (second == std::string_view::npos || is_digit(text[1])) return 0;
-  const std::string_view tag = text.substr(0, second + 1);
-  if (!std::ranges::all_of(tag, is_word)) return 0;
-  const std::size_t close = text.find(tag, tag.size());
-  return close == std::string_view::npos ? text.size() : close + tag.size();
+  return false;
 }
 
 /// `name` as an identifier of SQL, whatever characters it has.
@@ -58,18 +43,171 @@ namespace lido::postgres::detail {
   return quoted += '"';
 }
 
-/// The length of the comment that `text` begins with, up to the end of its line or its last `*/`; 0 where it is none.
-[[nodiscard]] constexpr std::size_t comment_length(std::string_view text) noexcept {
-  if (text.starts_with("--")) return std::min(text.find_first_of("\n\r"), text.size());
-  if (!text.starts_with("/*")) return 0;
-  std::size_t at = 0, depth = 0;  // they nest
-  do {
-    const std::string_view two = text.substr(at, 2);
-    if (two == "/*") ++depth;
-    if (two == "*/") --depth;
-    at += two == "/*" || two == "*/" ? 2 : 1;
-  } while (depth > 0 && at < text.size());
-  return at;
+enum class Token : unsigned char {
+  end,
+  blank,      ///< white space
+  comment,    ///< of either kind
+  word,       ///< a keyword, or a name without quotes
+  quoted,     ///< a name in quotes, `U&"..."` included
+  literal,    ///< a text in whichever way it is written, continued on other lines or not
+  number,     ///< without its exponent, which is a word
+  parameter,  ///< `$1`
+  symbol,     ///< any other character
+};
+
+/// One token, and where it stands.
+struct Piece {
+  Token kind = Token::end;
+  std::string_view text{};
+  /// Of a literal: where it ends is a matter of the session's settings (`standard_conforming_strings`, the client's
+  /// encoding), so that what follows may be anything.
+  bool doubtful = false;
+
+  /// It is the word `expected`, which is in lower case.
+  [[nodiscard]] constexpr bool is_the_word(std::string_view expected) const noexcept {
+    return kind == Token::word && is(text, expected);
+  }
+  [[nodiscard]] constexpr bool is_the_symbol(char c) const noexcept {
+    return kind == Token::symbol && text.front() == c;
+  }
+};
+
+/// Walks over a statement, or a script of several, by the rules of PostgreSQL's chapter on lexical structure. What is
+/// not finished reaches to the end of the text.
+class Lexer {
+ public:
+  explicit constexpr Lexer(std::string_view text) noexcept : text_{text} {}
+
+  /// The next token; its pieces are the whole text. Complexity: linear in the token and the space behind it.
+  constexpr Piece next() noexcept {
+    doubtful_ = false;
+    const std::size_t start = at_;
+    const Token kind = take();
+    return {kind, text_.substr(start, at_ - start), doubtful_};
+  }
+  /// The next one that is neither blank nor a comment.
+  constexpr Piece next_solid() noexcept {
+    Piece piece = next();
+    while (piece.kind == Token::blank || piece.kind == Token::comment) piece = next();
+    return piece;
+  }
+  /// What has not been looked at.
+  [[nodiscard]] constexpr std::string_view rest() const noexcept { return text_.substr(at_); }
+  constexpr void skip(std::size_t count) noexcept { at_ = std::min(at_ + count, text_.size()); }
+
+ private:
+  [[nodiscard]] constexpr char peek(std::size_t ahead = 0) const noexcept {
+    return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
+  }
+
+  constexpr Token take() noexcept {
+    if (at_ == text_.size()) return Token::end;
+    const char c = peek();
+    if (is_space(c)) return take_space(), Token::blank;
+    if (c == '-' && peek(1) == '-') return take_line(), Token::comment;
+    if (c == '/' && peek(1) == '*') return take_comment(), Token::comment;
+    if (c == '\'') return take_literal(false), Token::literal;
+    if (c == '"') return take_quoted(), Token::quoted;
+    if (c == '$') return take_dollar();
+    if (is_digit(c) || (c == '.' && is_digit(peek(1)))) return take_number(), Token::number;
+    if (is_word(c)) return take_word();
+    return ++at_, Token::symbol;
+  }
+
+  constexpr void take_space() noexcept {
+    while (is_space(peek())) ++at_;
+  }
+  constexpr void take_line() noexcept { at_ = std::min(text_.find_first_of("\n\r", at_), text_.size()); }
+  constexpr void take_comment() noexcept {
+    std::size_t depth = 0;  // they nest
+    do {
+      const bool begins = peek() == '/' && peek(1) == '*', ends = peek() == '*' && peek(1) == '/';
+      if (begins) ++depth;
+      if (ends) --depth;
+      skip(begins || ends ? 2 : 1);
+    } while (depth > 0 && at_ < text_.size());
+  }
+
+  constexpr void take_digits() noexcept {
+    while (is_digit(peek())) ++at_;
+  }
+  constexpr void take_number() noexcept {
+    take_digits();
+    if (peek() != '.' || peek(1) == '.') return;
+    ++at_;
+    take_digits();
+  }
+
+  constexpr Token take_word() noexcept {
+    const std::size_t start = at_;
+    // In some of the clients' encodings a character ends with what would be one of ASCII alone.
+    const auto is_tail = [this](char c) { return c >= 0x40 && c < 0x7f && is_beyond_ascii(text_[at_ - 1]); };
+    for (++at_; is_word(peek()) || is_tail(peek());) ++at_;
+    const std::string_view word = text_.substr(start, at_ - start);
+    if (peek() == '\'' && is_one_of(word, "e b x n")) return take_literal(is(word, "e")), Token::literal;
+    if (peek() != '&' || !is(word, "u") || (peek(1) != '\'' && peek(1) != '"')) return Token::word;
+    ++at_;
+    if (peek() == '"') return take_quoted(), Token::quoted;
+    return take_literal(false), Token::literal;
+  }
+
+  constexpr void take_quoted() noexcept {
+    do {  // a doubled quote stands for itself, and is the same as the end and a new beginning
+      at_ = std::min(text_.find('"', at_ + 1), text_.size());
+      skip(1);
+    } while (peek() == '"');
+  }
+
+  constexpr void take_literal(bool escapes) noexcept {
+    do {
+      for (++at_; at_ < text_.size() && peek() != '\''; ++at_) {
+        if (peek() != '\\') continue;
+        if (peek(1) == '\'') doubtful_ = doubtful_ || !escapes || is_beyond_ascii(text_[at_ - 1]);
+        if (escapes) ++at_;
+      }
+      skip(1);
+      at_ = std::min(at_, text_.size());
+    } while (peek() == '\'' || is_continued());
+  }
+  // Two literals with white space between that has a line end are one. Moves there.
+  constexpr bool is_continued() noexcept {
+    const std::size_t end = at_;
+    for (;;) {
+      if (is_space(peek()))
+        take_space();
+      else if (peek() == '-' && peek(1) == '-')
+        take_line();
+      else
+        break;
+    }
+    const bool line = text_.substr(end, at_ - end).find_first_of("\n\r") != std::string_view::npos;
+    if (line && peek() == '\'') return true;
+    at_ = end;
+    return false;
+  }
+
+  constexpr Token take_dollar() noexcept {
+    const std::size_t start = at_++;
+    if (is_digit(peek())) return take_digits(), Token::parameter;
+    while (is_word(peek()) && peek() != '$') ++at_;
+    if (peek() != '$') return at_ = start + 1, Token::symbol;
+    ++at_;
+    // The tag has no other `$` than its ends, so that the search is linear whatever the text is.
+    const std::string_view tag = text_.substr(start, at_ - start);
+    const std::size_t close = text_.find(tag, at_);
+    at_ = close == std::string_view::npos ? text_.size() : close + tag.size();
+    return Token::literal;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  bool doubtful_ = false;
+};
+
+/// The first word of a statement; empty where it begins with something else.
+[[nodiscard]] constexpr std::string_view first_word(std::string_view sql) noexcept {
+  const Piece first = Lexer{sql}.next_solid();
+  return first.kind == Token::word ? first.text : std::string_view{};
 }
 
 }  // namespace lido::postgres::detail

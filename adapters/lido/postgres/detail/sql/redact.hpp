@@ -1,4 +1,5 @@
-// What may be shown of a statement, or of a message that may quote one.
+// What may be shown of a statement, or of a message that may quote one. A value in there may be an attacker's: one
+// pass, no recursion.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +12,7 @@
 
 namespace lido::postgres::detail {
 
-/// Copies a statement, or a message, without what stands behind the word `password` in it.
+/// Copies a statement, or a message, without what stands behind the word `password` in it. Complexity: linear.
 class WithoutPasswords {
  public:
   [[nodiscard]] static std::string of(std::string_view text) {
@@ -29,32 +30,26 @@ class WithoutPasswords {
   }
 
   void statement(std::string_view text) {
-    for (std::size_t at = 0; at < text.size();) {
-      const std::string_view rest = text.substr(at);
-      // The value that was taken out may have ended with an E.
-      const bool escapes =
-          at > 0 && lower(text[at - 1]) == 'e' && (at == 1 || !is_word(text[at - 2])) && rest.front() == '\'';
-      if (const std::size_t length = escapes ? quoted_length(rest, true) : literal_length(rest); length > 0) {
-        literal(rest.substr(0, length));
-        at += length;
-      } else if (const std::size_t comment = comment_length(rest); comment > 0) {
-        text_of_another(rest.substr(0, comment));
-        at += comment;
-      } else if (rest.front() == '"') {
-        const std::size_t name = quoted_length(rest, false);
-        text_of_another(rest.substr(0, name));
-        at += name;
-      } else if (is_word(rest.front()) && rest.front() != '$') {
-        const auto end = std::ranges::find_if_not(rest, is_word);
-        const auto size = static_cast<std::size_t>(end - rest.begin());
-        shown_.append(rest.substr(0, size));
-        at += size;
-        if (find_word(rest.substr(0, size)) == std::string_view::npos) continue;
-        met_ = true;
-        at += value(rest.substr(size), true);
-      } else {
-        shown_ += rest.front();
-        ++at;
+    Lexer lexer{text};
+    for (Piece piece = lexer.next(); piece.kind != Token::end; piece = lexer.next()) {
+      switch (piece.kind) {
+        case Token::literal:
+          if (piece.doubtful) return void(shown_ += "'***");  // whatever follows may be a part of it
+          literal(piece.text);
+          break;
+        case Token::comment:
+        case Token::quoted:
+          text_of_another(piece.text);
+          break;
+        case Token::word:
+          shown_ += piece.text;
+          if (find_word(piece.text) == std::string_view::npos) break;
+          met_ = true;
+          value(lexer);
+          break;
+        default:
+          shown_ += piece.text;
+          if (met_ && piece.is_the_symbol(')')) key(lexer);
       }
     }
   }
@@ -68,12 +63,13 @@ class WithoutPasswords {
       if (ends) shown_ += '\'';
       return;
     }
+    const std::size_t found = find_word(text);
+    if (found == std::string_view::npos) return void(shown_ += text);
+    // Mostly a function's body, which has literals of its own.
+    met_ = true;
+    (shown_ += text.substr(0, found + word.size())) += " ***";
     const std::string_view tag = text.substr(0, text.find('$', 1) + 1);
-    shown_.append(tag);
-    text.remove_prefix(tag.size());
-    const bool ends = text.ends_with(tag);
-    statement(text.substr(0, text.size() - (ends ? tag.size() : 0)));  // mostly a function's body
-    if (ends) shown_.append(tag);
+    if (text.ends_with(tag)) shown_ += tag;
   }
 
   // A literal, a name or a comment: what is quoted in there is quoted in a way of its own, and goes with the rest.
@@ -90,34 +86,69 @@ class WithoutPasswords {
       if (text.substr(0, end).find('\'') != std::string_view::npos) break;
       shown_.append(text.substr(0, end));
       text.remove_prefix(end);
-      text.remove_prefix(value(text, false));
+      if (!assignment(text)) continue;
+      const std::size_t length = std::min(text.find_first_of(" \t\n\r\f\v'&;)"), text.size());
+      if (length > 0) shown_ += "***";
+      text.remove_prefix(length);
     }
     const std::size_t quote = text.find('\'');
     shown_.append(text.substr(0, quote));
     if (quote != std::string_view::npos) shown_ += "***";
   }
 
-  // Behind the word: the length of an assignment, and of the value that is no literal, which is taken out.
-  std::size_t value(std::string_view text, bool sql) {
+  // Behind the word: takes an assignment off `text`, and says whether there was one.
+  bool assignment(std::string_view& text) {
     std::size_t at = 0;
     bool assigned = false;
     for (; at < text.size() && (is_space(text[at]) || text[at] == '=' || text[at] == ':' || text[at] == '>'); ++at)
       assigned = assigned || text[at] == '=';
     shown_.append(text.substr(0, at));
     text.remove_prefix(at);
-    const bool parameter = text.starts_with('$') && text.size() > 1 && is_digit(text[1]);
-    if (!assigned || (sql && (parameter || literal_length(text) > 0 || comment_length(text) > 0))) return at;
-    const auto ends = [](char c) { return is_space(c) || c == '\'' || c == '&' || c == ';' || c == ')'; };
-    const auto length = static_cast<std::size_t>(std::ranges::find_if(text, ends) - text.begin());
-    if (length > 0) shown_ += "***";
-    return at + length;
+    return assigned;
+  }
+
+  // Behind the word in a statement: takes out a value that is no literal, which the next token is.
+  void value(Lexer& lexer) {
+    std::string_view rest = lexer.rest();
+    const bool assigned = assignment(rest);
+    lexer.skip(lexer.rest().size() - rest.size());
+    if (!assigned) return;
+    bool taken = false;
+    for (Lexer ahead = lexer;; lexer = ahead, taken = true) {
+      const Piece piece = ahead.next();
+      const bool kept = piece.kind == Token::parameter && !taken;
+      if (kept || piece.kind == Token::end || piece.kind == Token::blank || piece.kind == Token::comment ||
+          piece.kind == Token::literal || piece.is_the_symbol('&') || piece.is_the_symbol(';') ||
+          piece.is_the_symbol(')'))
+        break;
+    }
+    if (taken) shown_ += "***";
+  }
+
+  // `Key (name, password)=(x, y) already exists.`
+  void key(Lexer& lexer) {
+    constexpr std::string_view begin = "=(";
+    const std::string_view rest = lexer.rest();
+    if (!rest.starts_with(begin)) return;
+    (shown_ += begin) += "***";
+    lexer.skip(std::min(rest.find(')'), rest.size()));
   }
 
   std::string shown_;
   bool met_ = false;  // the word
 };
 
-/// `text` with each literal behind the first `password`, and whatever follows a `=` behind one, replaced by `***`.
-[[nodiscard]] inline std::string without_passwords(std::string_view text) { return WithoutPasswords::of(text); }
+/// What is longer is cut before it is looked at: nobody reads it, and each failure would copy it.
+inline constexpr std::size_t longest_shown = 65'536;
+
+/// `text` with each literal behind the first `password`, and whatever follows a `=` behind one, replaced by `***`. Of a
+/// very long text it is the beginning.
+[[nodiscard]] inline std::string without_passwords(std::string_view text) {
+  if (text.size() <= longest_shown) return WithoutPasswords::of(text);
+  std::size_t end = longest_shown;
+  while (end > longest_shown - 4 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
+    --end;  // a character stays whole
+  return WithoutPasswords::of(text.substr(0, end)) + "...";
+}
 
 }  // namespace lido::postgres::detail

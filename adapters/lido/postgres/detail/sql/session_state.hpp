@@ -9,6 +9,37 @@
 
 namespace lido::postgres::detail {
 
+/// The length of the quoted literal that `text` begins with, both quotes included.
+[[nodiscard]] constexpr std::size_t quoted_length(std::string_view text, bool escapes) noexcept {
+  const char quote = text.front();
+  std::size_t at = 1;
+  while (at < text.size()) {
+    const bool doubled = text[at] == quote && at + 1 < text.size() && text[at + 1] == quote;  // stands for itself
+    if (doubled || (escapes && text[at] == '\\')) {
+      at += 2;
+    } else if (text[at] != quote) {
+      ++at;
+    } else {
+      return at + 1;
+    }
+  }
+  return text.size();
+}
+
+/// The length of the comment that `text` begins with, up to the end of its line or its last `*/`; 0 where it is none.
+[[nodiscard]] constexpr std::size_t comment_length(std::string_view text) noexcept {
+  if (text.starts_with("--")) return std::min(text.find_first_of("\n\r"), text.size());
+  if (!text.starts_with("/*")) return 0;
+  std::size_t at = 0, depth = 0;  // they nest
+  do {
+    const std::string_view two = text.substr(at, 2);
+    if (two == "/*") ++depth;
+    if (two == "*/") --depth;
+    at += two == "/*" || two == "*/" ? 2 : 1;
+  } while (depth > 0 && at < text.size());
+  return at;
+}
+
 /// Walks over the words of a statement, skipping comments and literals.
 class Words {
  public:
