@@ -1,6 +1,5 @@
 // The program on the front page: all that a first one needs.
 // [hello]
-#include <exception>
 #include <iostream>
 #include <string>
 
@@ -13,11 +12,10 @@ int main() try {
   pg::Pool pool{pg::options_from_environment()};  // DATABASE_URL, or libpq's PGHOST, PGUSER and so on
 
   pool.acquire()->exec("create table if not exists greetings(name text)");  // leases, runs, releases
-  const std::string name = "Ada'; drop table greetings; --";                // a parameter is never pasted into the SQL
 
   // Commits when the function returns, rolls back when it throws, tries again after a deadlock.
   const auto count = pg::transact(pool, [&](pg::Session& session) {
-    session.exec("insert into greetings values ($1)", name);
+    session.exec("insert into greetings values ($1)", std::string{"Ada'; drop table greetings; --"});
     return session.exec("select count(*) from greetings").one<long>();
   });
   std::cout << "hello number " << count << '\n';

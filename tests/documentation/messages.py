@@ -1,0 +1,52 @@
+"""The messages that a user can meet, taken from the headers: each has to stand on the page of its room."""
+import re
+
+PAGES = {
+    "include/lido": "include/lido/troubleshooting.md",
+    "adapters/lido": "adapters/lido/postgres/troubleshooting.md",
+}
+LITERAL = r'"(?:[^"\\\n]|\\.)*"'
+# What has several words and is no message: SQL, and what statements begin with.
+SQL = re.compile(
+    r"^[;\s]*(select|with|ISOLATION LEVEL|READ ONLY|SET LOCAL|RELEASE SAVEPOINT|ROLLBACK TO|DISCARD ALL|DEALLOCATE|"
+    r"CLOSE ALL|LISTEN|UNLISTEN|BEGIN|COMMIT;|SELECT|RESET|SAVEPOINT|START TRANSACTION|call do$)\b"
+)
+# Headers whose texts are words that are looked for, or explanations for Prometheus.
+LISTS = ("/sql/", "session_state.hpp", "builtins.hpp", "lexer.hpp")
+
+
+def literals(text):
+    """The string literals of a header, those side by side as one."""
+    text = re.sub(r'R"(\w*)\(.*?\)\1"', '""', text, flags=re.DOTALL)
+    text = re.sub(rf"({LITERAL})|//[^\n]*", lambda match: match[1] or "", text)
+    text = re.sub(r"#include[^\n]*", "", text)
+    for match in re.finditer(rf"{LITERAL}(?:\s*{LITERAL})*", text):
+        joined = "".join(part[1:-1] for part in re.findall(LITERAL, match[0]))
+        yield joined.replace('\\"', '"').replace("\\n", " ").replace("\\\\", "\\")
+
+
+def messages(root, headers):
+    """(header, message): what has two words and a space."""
+    for header in headers:
+        if any(part in header for part in LISTS):
+            continue
+        for literal in literals((root / header).read_text()):
+            if header.endswith("collector.hpp") and literal.endswith("."):
+                continue
+            if len(re.findall(r"[A-Za-z]{2,}", literal)) < 2 or " " not in literal.strip() or SQL.match(literal):
+                continue
+            yield header, literal
+
+
+def flat(text):
+    return re.sub(r"\s+", " ", text.replace("`", "").replace("\\|", "|"))
+
+
+def missing(root, headers):
+    """(page, header, message) of what no page has."""
+    pages = {room: flat((root / page).read_text()) for room, page in PAGES.items()}
+    for header, message in messages(root, headers):
+        room = next(room for room in PAGES if header.startswith(room))
+        words = flat(message).strip(" :;,()[]").rstrip("'")
+        if words not in pages[room]:
+            yield PAGES[room], header, message
