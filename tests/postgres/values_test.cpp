@@ -103,12 +103,12 @@ BOOST_AUTO_TEST_CASE(keeps_all_digits_of_a_numeric) {
   Connection connection = connect();
   const std::string long_one = "-" + std::string(200, '9') + "." + std::string(100, '1');
   for (const std::string& digits : {long_one, std::string{"0.00"}, std::string{"NaN"}, std::string{"-Infinity"}})
-    BOOST_TEST(connection.exec("select $1", Numeric{digits}).one<Numeric>().digits == digits);
+    BOOST_TEST(connection.exec("select $1::numeric", Numeric{digits}).one<Numeric>().digits == digits);
   BOOST_TEST(connection.exec("select 12::int8").one<Numeric>().digits == "12");
   for (const char* wrong : {"", "-", ".", "1.", ".5", "1e5", "+1", "0x1", "1 ", "nan", "--1", "1.5.2"})
     BOOST_TEST_CONTEXT(wrong) BOOST_TEST(!Converter<Numeric>::read(wrong).has_value());
   BOOST_CHECK_THROW(static_cast<void>(connection.exec("select 1.5::float8").one<Numeric>()), ResultError);
-  BOOST_CHECK_THROW(connection.exec("select $1", Numeric{"1; drop"}), QueryError);
+  BOOST_CHECK_THROW(connection.exec("select $1::numeric", Numeric{"1; drop"}), QueryError);
 }
 
 BOOST_AUTO_TEST_CASE(passes_json_to_either_of_its_types) {

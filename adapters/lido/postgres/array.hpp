@@ -5,6 +5,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,6 +48,30 @@ template <class T>
     return 0;
   }
 }
+
+// Whether all of them, in any number of dimensions, fit an int8.
+template <class T>
+[[nodiscard]] bool all_fit_int8(const std::vector<T>& values) noexcept {
+  for (const auto& value : values) {
+    if constexpr (is_array<T>) {
+      if (!all_fit_int8(value)) return false;
+    } else if constexpr (is_optional<T>) {
+      if (value && !std::in_range<std::int64_t>(*value)) return false;
+    } else {
+      if (!std::in_range<std::int64_t>(value)) return false;
+    }
+  }
+  return true;
+}
+
+// The element of vectors of vectors.
+template <class T>
+struct Innermost {
+  using Type = unwrapped<T>;
+};
+template <class T>
+  requires is_array<T>
+struct Innermost<T> : Innermost<typename T::value_type> {};
 
 template <class T>
 [[nodiscard]] bool read_array(ArrayText& text, std::vector<T>& values) {
@@ -122,6 +147,11 @@ struct Converter<std::vector<T>> {
   static constexpr std::string_view name{detail::array_name<T>.data(), detail::array_name<T>.size()};
   static constexpr Oid element = detail::element_type<detail::unwrapped<T>>();
   static constexpr Oid type = detail::array_of(element);
+  static Oid type_of(const std::vector<T>& values) noexcept
+    requires std::unsigned_integral<typename detail::Innermost<T>::Type> && (element == detail::oid::int8)
+  {
+    return detail::all_fit_int8(values) ? type : detail::array_of(detail::oid::numeric);
+  }
   static bool accepts(Oid column) {
     using Element = Converter<detail::unwrapped<T>>;
     // One type for any number of dimensions.

@@ -2,19 +2,17 @@
 // numbers, bool and text; the other types of values.hpp have headers of their own.
 #pragma once
 
-#include <locale.h>
-#include <stdlib.h>
-
-#include <charconv>
 #include <concepts>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include <libpq-fe.h>
 
 #include <lido/postgres/detail/catalog.hpp>
+#include <lido/postgres/detail/number_text.hpp>
 
 namespace lido::postgres {
 
@@ -29,14 +27,17 @@ namespace lido::postgres {
 ///
 /// What else it may have:
 ///
-/// | member | without it |
-/// |---|---|
-/// | `static bool accepts(Oid type)`: which types of columns are read | any is |
-/// | `static std::string_view reason(std::string_view text)`: why `read` returned nothing, for the message | "a value
-/// that does not fit" | | `static constexpr Oid type`: the type of a parameter | the server infers it from where the
-/// parameter stands | | `static constexpr Oid element`: the type of the elements when many are passed as an array |
-/// `type` | | `static std::span<const std::byte> bytes(const T&)`: the value in the server's binary format, a view into
-/// it, which then is sent instead of what `write` returns | text is sent |
+/// - `static std::optional<T> read(std::string_view text, Oid type)`: called instead where it is known of which type
+/// the
+///   column is, which it is not in a COPY.
+/// - `static bool accepts(Oid type)`: which types of columns are read; without it any is.
+/// - `static std::string_view reason(std::string_view text)`: why `read` returned nothing, for the message.
+/// - `static constexpr Oid type`: the type of a parameter; without it the server infers one from where it stands.
+/// - `static Oid type_of(const T& value)`: the same where it depends on the value; `type` then is that of a NULL.
+/// - `static constexpr Oid element`: the type of the elements when many are passed as an array; without it `type`.
+/// - `static std::span<const std::byte> bytes(const T&)`: the value in the server's binary format, a view into it,
+/// which
+///   then is sent instead of what `write` returns.
 ///
 /// `write` may return a `std::optional<std::string>`; nothing means that the value cannot be passed.
 template <class T>
@@ -62,37 +63,6 @@ inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
 
-template <class T>
-concept Integer = std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char> && !std::same_as<T, wchar_t> &&
-                  !std::same_as<T, char8_t> && !std::same_as<T, char16_t> && !std::same_as<T, char32_t>;
-
-template <class T>
-concept Floating = std::same_as<T, float> || std::same_as<T, double>;
-
-template <class T>
-[[nodiscard]] std::optional<T> parse_number(std::string_view text) {
-  T value{};
-  if constexpr (requires { std::from_chars(text.data(), text.data(), value); }) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  } else {
-    // libc++ before 20 has no floating from_chars; a C locale of our own keeps the decimal point a point.
-    static const locale_t plain = ::newlocale(LC_ALL_MASK, "C", nullptr);
-    const std::string copy{text};
-    char* end = nullptr;
-    value = static_cast<T>(::strtod_l(copy.c_str(), &end, plain));
-    if (copy.empty() || end != copy.c_str() + copy.size()) return std::nullopt;
-  }
-  return value;
-}
-
-template <class T>
-[[nodiscard]] std::string print_number(T value) {
-  char room[64];
-  const auto [end, error] = std::to_chars(room, room + sizeof room, value);
-  return error == std::errc{} ? std::string{room, end} : std::string{};
-}
-
 [[nodiscard]] constexpr bool is_integer(Oid type) noexcept {
   return type == oid::int4 || type == oid::int8 || type == oid::int2 || type == oid::numeric || type == oid::object;
 }
@@ -102,30 +72,43 @@ template <class T>
 
 }  // namespace detail
 
-/// Integers: `int2`, `int4`, `int8`, `oid` and `numeric`, the value checked against the range of `T`.
+/// Integers: `int2`, `int4`, `int8`, `oid` and `numeric`, the value checked against the range of `T`. A parameter is
+/// what the server infers; many of them are an array of the smallest type that holds every `T`, but for 64 bits without
+/// a sign: these are `int8`, which indexes are made of, unless one of them is too large for it, and then `numeric`. The
+/// server itself takes what is beyond 32 bits for another number where an `oid` is wanted.
 template <detail::Integer T>
 struct Converter<T> {
   static constexpr std::string_view name = sizeof(T) == 1   ? (std::signed_integral<T> ? "int8_t" : "uint8_t")
                                            : sizeof(T) == 2 ? (std::signed_integral<T> ? "int16_t" : "uint16_t")
                                            : sizeof(T) == 4 ? (std::signed_integral<T> ? "int32_t" : "uint32_t")
                                                             : (std::signed_integral<T> ? "int64_t" : "uint64_t");
-  // The smallest that holds every T.
   static constexpr Oid element = sizeof(T) + std::unsigned_integral<T> <= 2   ? detail::oid::int2
                                  : sizeof(T) + std::unsigned_integral<T> <= 4 ? detail::oid::int4
-                                 : sizeof(T) + std::unsigned_integral<T> <= 8 ? detail::oid::int8
-                                                                              : detail::oid::numeric;
+                                                                              : detail::oid::int8;
   static bool accepts(Oid type) noexcept { return detail::is_integer(type); }
   static std::optional<T> read(std::string_view text) { return detail::parse_number<T>(text); }
   static std::string write(T value) { return detail::print_number(value); }
 };
 
-/// `float4` and `float8`, and what integers are read from.
+/// `float4`, `float8`, and what integers are read from. A fraction is rounded to the nearest, as one in a program is. A
+/// whole number that `T` does not hold exactly is refused (beyond 2^53 for double, 2^24 for float), and so is what is
+/// out of its range. A parameter is what the server infers, and is written in full, without an exponent: where that is
+/// an integer the server takes a whole number and refuses a fraction. Many of them are an array of `float4` or
+/// `float8`, which the server itself rounds where an array of another type is wanted.
 template <detail::Floating T>
 struct Converter<T> {
   static constexpr std::string_view name = sizeof(T) == sizeof(float) ? "float" : "double";
   static constexpr Oid element = sizeof(T) == sizeof(float) ? detail::oid::float4 : detail::oid::float8;
   static bool accepts(Oid type) noexcept { return detail::is_number(type); }
   static std::optional<T> read(std::string_view text) { return detail::parse_number<T>(text); }
+  static std::optional<T> read(std::string_view text, Oid type)
+    requires(sizeof(T) == sizeof(float))
+  {
+    return type == detail::oid::float8 ? detail::narrowed(text) : detail::parse_number<T>(text);
+  }
+  static std::string_view reason(std::string_view) noexcept {
+    return "a value out of its range, or a whole number that it cannot hold exactly";
+  }
   static std::string write(T value) { return detail::print_number(value); }
 };
 

@@ -18,11 +18,13 @@ struct Numeric {
   friend bool operator==(const Numeric&, const Numeric&) = default;
 };
 
-/// `numeric` and integers.
+/// `numeric` and integers. A parameter is what the server infers, so that one beside a `bigint` finds its index; where
+/// nothing tells, or a function has a variant for `double precision`, write `$1::numeric`. Many are an array of
+/// `numeric`.
 template <>
 struct Converter<Numeric> {
   static constexpr std::string_view name = "lido::postgres::Numeric";
-  static constexpr Oid type = detail::oid::numeric;
+  static constexpr Oid element = detail::oid::numeric;
   static bool accepts(Oid column) noexcept { return detail::is_integer(column); }
   static std::optional<Numeric> read(std::string_view text) {
     if (text != "NaN" && text != "Infinity" && text != "-Infinity" && !is_decimal(text)) return std::nullopt;

@@ -56,8 +56,8 @@ class Parameters {
   Parameters& operator=(const Parameters&) = delete;
 
   [[nodiscard]] static constexpr std::size_t size() noexcept { return N; }
-  /// 0 where the server infers it, and null where it infers all: it then also says best when they are too many. The
-  /// same for all values of the same C++ types.
+  /// 0 where the server infers it, and null where it infers all: it then also says best when they are too many. Values
+  /// of the same C++ types have the same, but where a `Converter` has a `type_of`.
   [[nodiscard]] const Oid* types() const noexcept {
     return std::ranges::all_of(types_, [](Oid type) { return type == 0; }) ? nullptr : types_.data();
   }
@@ -84,7 +84,11 @@ class Parameters {
       texts_[index] = std::string_view{value};
       values_[index] = checked(index, texts_[index]);
     } else {
-      if constexpr (requires { Converter<T>::type; }) types_[index] = Converter<T>::type;
+      if constexpr (requires { Converter<T>::type_of(value); }) {
+        types_[index] = Converter<T>::type_of(value);
+      } else if constexpr (requires { Converter<T>::type; }) {
+        types_[index] = Converter<T>::type;
+      }
       if constexpr (requires { Converter<T>::bytes(value); }) {
         bind_bytes(index, Converter<T>::bytes(value));
       } else {

@@ -59,6 +59,16 @@ void check_column(const PGresult* result, int row, int column) {
   }
 }
 
+// What `type` returns is asked for where it matters.
+template <class T, class Type>
+[[nodiscard, gnu::always_inline]] inline std::optional<T> read_text(std::string_view text, Type type) {
+  if constexpr (requires { Converter<T>::read(text, type()); }) {
+    return Converter<T>::read(text, type());
+  } else {
+    return Converter<T>::read(text);
+  }
+}
+
 // Says why the value is no T.
 template <class T>
 [[noreturn, gnu::cold, gnu::noinline]] void throw_unfit(const PGresult* result, int row, int column,
@@ -91,7 +101,7 @@ template <class T>
   if constexpr (std::same_as<Value, std::string> || std::same_as<Value, std::string_view>) {
     return Value{text};  // every text is one
   } else {
-    std::optional<Value> value = Converter<Value>::read(text);
+    std::optional<Value> value = read_text<Value>(text, [&] { return PQftype(result, column); });
     if (!value) throw_unfit<Value>(result, row, column, text);
     if constexpr (is_optional<T>) {
       return value;
