@@ -19,7 +19,7 @@ int main() try {
   // [quick_start]
   lido::postgres::Pool pool{url, {.pool_size = 20, .max_overflow = 40, .pool_timeout = 30s}};
 
-  pool.acquire()->exec("create table if not exists lido_users(id serial, name text)");  // acquires, runs, gives back
+  pool.acquire()->exec("create table if not exists lido_users(id serial, name text)");  // leases, runs, releases
 
   auto connection = pool.acquire();  // yours until the end of the scope, or until connection.release()
   int answer = connection->exec("select $1::int + 1", 41)[0][0].as<int>();

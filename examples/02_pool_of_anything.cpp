@@ -42,7 +42,7 @@ int main() try {
   // [pool_of_anything]
   lido::Pool pool{[] { return Channel{}; },                        // how to open one
                   lido::Elastic{.min_idle = 2, .max_size = 8},     // how many
-                  lido::PingIfIdle{.after = 0s},                   // which may be lent
+                  lido::PingIfIdle{.after = 0s},                   // which are fit to be leased
                   lido::RetireAfter{.age = 30min, .uses = 1000}};  // which are kept
   pool.wait_until_ready(5s);
 
@@ -51,9 +51,9 @@ int main() try {
   // [/pool_of_anything]
 
   channel->hang_up();
-  channel.release();  // goes back although it is dead: its borrower did not notice
+  channel.release();  // goes back although it is dead: its holder did not notice
   for (int i = 0; i < 3; ++i)
-    if (pool.acquire()->echo('y') != 'y') return 1;  // the ping keeps the dead one from being lent
+    if (pool.acquire()->echo('y') != 'y') return 1;  // the ping keeps the dead one from being leased
 
   const lido::Statistics figures = pool.statistics();
   std::cout << "opened " << figures.opened << ", found dead " << figures.found_dead << ", now idle " << figures.now.idle

@@ -27,7 +27,7 @@ struct InSteps {
 // [/growth]
 
 // [health]
-/// Looks at a worker before every tenth loan.
+/// Looks at a worker before every tenth lease.
 struct EveryTenth {
   lido::Verdict check(Worker& worker, const lido::ConnectionInfo& info) const {
     if (info.uses % 10 != 0) return lido::Verdict::keep;
@@ -64,7 +64,7 @@ int main() try {
   for (int i = 0; i < 50; ++i) pool.acquire(1s)->memory.push_back('x');
 
   const lido::Statistics figures = pool.statistics();
-  std::cout << figures.acquired << " loans, " << figures.opened << " opened, " << figures.recycled << " retired\n";
+  std::cout << figures.acquired << " leases, " << figures.opened << " opened, " << figures.recycled << " retired\n";
   return figures.recycled == 1 && figures.acquired == 51 ? 0 : 1;
 } catch (const std::exception& error) {
   std::cerr << error.what() << '\n';

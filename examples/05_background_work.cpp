@@ -37,7 +37,7 @@ int main() try {
   pool.acquire()->exec("drop table lido_jobs");
 
   // [stop]
-  pool.suspend();  // nothing is lent for now, so that the next one has to wait
+  pool.suspend();  // nothing is leased for now, so that the next one has to wait
   std::atomic<bool> cancelled = false;
   std::jthread waiting{[&](const std::stop_token& stop) {
     try {

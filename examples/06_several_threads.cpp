@@ -44,7 +44,7 @@ int main() try {
   // [/timeout]
 
   const lido::Statistics figures = pool.statistics();
-  std::cout << figures.acquired << " loans of " << figures.opened << " connections, of which " << figures.waited
+  std::cout << figures.acquired << " leases of " << figures.opened << " connections, of which " << figures.waited
             << " had to wait\n";
   return sum == 5 * 78 && errors == 0 && figures.opened <= 3 && figures.now.leased == 0 ? 0 : 1;
 } catch (const std::exception& error) {

@@ -14,7 +14,7 @@ int main() try {
   lido::postgres::TestPool in_a_test{lido::postgres::options_from_environment()};
   // [/test_pool]
   const bool fresh = backend(in_a_test) != backend(in_a_test);
-  std::cout << "a TestPool lends " << (fresh ? "a new connection each time" : "the same one") << '\n';
+  std::cout << "a TestPool leases " << (fresh ? "a new connection each time" : "the same one") << '\n';
 
   // The program itself need not know: with ENVIRONMENT=test in the environment, Pool does not pool either. Another
   // source of variables than the environment keeps this example (and a test) from changing its own.
@@ -31,7 +31,7 @@ int main() try {
   lido::Pool pool{[&] { return ++opened; }, lido::NullPool{.max_size = 4}};
   for (int i = 0; i < 3; ++i) auto lease = pool.acquire();
   // [/null_pool]
-  std::cout << "three loans of a NullPool opened " << opened << '\n';
+  std::cout << "three leases of a NullPool opened " << opened << '\n';
   return fresh && fresh_too && opened == 3 ? 0 : 1;
 } catch (const std::exception& error) {
   std::cerr << error.what() << '\n';

@@ -31,14 +31,14 @@ int main() try {
 
   // [statistics]
   const lido::Statistics figures = pool.statistics();
-  std::cout << figures.name << ": " << figures.now.idle << " idle, " << figures.now.leased << " lent, "
+  std::cout << figures.name << ": " << figures.now.idle << " idle, " << figures.now.leased << " leased, "
             << figures.now.waiting << " waiting; acquired " << figures.acquired << ", opened " << figures.opened
             << ", timeouts " << figures.timeouts << ", mean use "
             << std::chrono::duration<double, std::milli>(figures.use.mean()).count() << " ms\n";
   // [/statistics]
 
   // [close]
-  const lido::CloseReport closed = pool.close(5s);  // lends no more, waits for what is lent
+  const lido::CloseReport closed = pool.close(5s);  // leases no more, waits for what is leased
   for (const lido::Holder& holder : closed.stragglers) std::cout << "still out: " << holder.where.file_name() << '\n';
   // [/close]
   return report.status == lido::HealthStatus::healthy && figures.acquired == 101 && closed.complete ? 0 : 1;

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 template <class Work>
 support::Row measure(const std::string& name, std::size_t threads, bool cold, double ideal, Work work) {
   const std::string url = lido::postgres::options_from_environment().connection_string;
-  // Pings before every loan, not only after a second of idling, so that the ping is in the figures.
+  // Pings before every lease, not only after a second of idling, so that the ping is in the figures.
   lido::postgres::Pool pool{url,
                             {.pool_size = 20,
                              .max_overflow = 40,

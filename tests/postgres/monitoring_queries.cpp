@@ -35,7 +35,7 @@ order by query_start;
 constexpr std::string_view idle_by_state = R"(
 -- [idle_by_state]
 -- Who has connections and does nothing with them. `idle` is a pool's reserve; `idle in transaction` for long is a
--- borrower who forgot to commit, and holds locks.
+-- holder who forgot to commit, and holds locks.
 select application_name, state, count(*) as connections, max(now() - state_change) as longest
 from pg_stat_activity
 where datname = current_database() and state like 'idle%'

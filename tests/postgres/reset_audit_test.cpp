@@ -1,4 +1,4 @@
-// What one borrower leaves to the next, for each kind of state and each rung of the ladder. The README takes the table
+// What one holder leaves to the next, for each kind of state and each rung of the ladder. The README takes the table
 // from here; it is what was found, or the test fails.
 #include <algorithm>
 #include <array>
@@ -29,7 +29,7 @@ namespace {
 
 constexpr std::string_view table = R"(
 // [ladder]
-what a borrower leaves                | none   rollback targeted discard_all reopen
+what a holder leaves                  | none   rollback targeted discard_all reopen
 open transaction                      | closed clean    clean    clean       closed
 failed transaction                    | closed clean    clean    clean       closed
 running query                         | closed closed   closed   closed      closed
@@ -65,7 +65,7 @@ constexpr std::array levels{ResetLevel::none, ResetLevel::rollback, ResetLevel::
                             ResetLevel::reopen};
 constexpr std::array<std::string_view, 5> names{"none", "rollback", "targeted", "discard_all", "reopen"};
 
-// How a state is left, and how the next borrower finds it: an empty text means not at all.
+// How a state is left, and how the next holder finds it: an empty text means not at all.
 struct State {
   std::string name;
   std::function<void(Connection&)> leave;
@@ -93,7 +93,7 @@ std::string has_notification(Connection& connection) {
 std::string in_transaction(Connection& connection) { return leaks_if(connection.in_transaction()); }
 std::string not_usable(Connection& connection) { return leaks_if(!connection.is_usable()); }
 
-// What is still called after its borrower is gone.
+// What is still called after its holder is gone.
 int notices = 0;
 void count_result(void*, const PGresult*) { ++notices; }
 void count_text(void*, const char*) { ++notices; }
@@ -216,7 +216,7 @@ std::string finding(const State& state, ResetLevel level) {
   return found.empty() ? "clean" : found;
 }
 
-// Median of the microseconds that giving back and taking again took.
+// Median of the microseconds that a release and the next acquire took.
 long cost(ResetLevel level, const char* sql) {
   postgres::Pool pool{server().conninfo(), options_of(level)};
   std::vector<Duration> took;
@@ -254,8 +254,8 @@ std::string head(std::string_view name) {
 
 BOOST_FIXTURE_TEST_SUITE(reset_audit, Prepared)
 
-BOOST_AUTO_TEST_CASE(each_rung_leaves_to_the_next_borrower_what_the_table_says) {
-  std::string found = head("what a borrower leaves");
+BOOST_AUTO_TEST_CASE(each_rung_leaves_to_the_next_holder_what_the_table_says) {
+  std::string found = head("what a holder leaves");
   Connection fresh = lido::test::connect();
   for (const State& state : states()) {
     BOOST_TEST(state.find(fresh) == "", state.name << " is found in a new session");
@@ -267,7 +267,7 @@ BOOST_AUTO_TEST_CASE(each_rung_leaves_to_the_next_borrower_what_the_table_says) 
 }
 
 BOOST_AUTO_TEST_CASE(costs) {
-  std::string text = head("us to give back and take again");
+  std::string text = head("us to release and acquire again");
   for (const auto& [name, sql] : {std::pair{"after a select", "select 1"},
                                   {"after a SET", "set work_mem = '5MB'"},
                                   {"in a transaction", "begin"}})
