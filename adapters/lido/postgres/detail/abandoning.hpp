@@ -42,10 +42,17 @@ class Abandoning {
   }
 
   /// Reads what has come, which costs nothing; true: that was all.
-  [[nodiscard]] bool finished() { return drained() || drained(); }  // only the second time looks at the socket
+  [[nodiscard]] bool finished() {
+    constexpr int most = 8;
+    for (int looks = 1; looks <= most; ++looks) {
+      const Need need = drain();
+      if (reply_.complete()) return true;
+      if (looks > 1 && need != Need::at_once) return false;  // only the second time looks at the socket
+    }
+    return false;
+  }
 
  private:
-  [[nodiscard]] bool drained() { return drain() == Need::nothing && reply_.complete(); }
   // `Need::nothing`: complete, or enough is read to tell that nobody has heard of a cancel.
   [[nodiscard]] Need drain() {
     constexpr int most = 100'000;

@@ -22,6 +22,7 @@
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/failover.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/held_back.hpp>
 #include <lido/postgres/detail/held_transaction.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
@@ -100,6 +101,7 @@ class Channel {
 
   /// Whether the session still lives as far as can be told without asking the server.
   [[nodiscard]] bool peek() {
+    hear_what_is_held_back();
     if (!usable()) return false;
     char byte = 0;
     const ssize_t count = ::recv(PQsocket(raw()), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -121,8 +123,13 @@ class Channel {
   /// Sends what is left to be sent, without blocking. `Need::nothing`: it is sent, and libpq has a result at hand.
   [[nodiscard]] Need pending() noexcept {
     // The server may be unable to read on before it is rid of what it has to say.
-    if (PQflush(raw()) > 0) return Need::either;
-    return PQisBusy(raw()) == 0 ? Need::nothing : Need::readable;
+    if (PQflush(raw()) > 0) return to_read(Need::either);
+    return PQisBusy(raw()) == 0 ? Need::nothing : to_read();
+  }
+  /// `need`, but `Need::at_once` where something has come of which the socket does not tell. To be asked before every
+  /// wait: whoever waits for the socket alone may wait for ever.
+  [[nodiscard]] Need to_read(Need need = Need::readable) noexcept {
+    return held_back_.by(raw()) ? Need::at_once : need;
   }
   /// Takes in what has come. False at the connection's end; then PQgetResult has the reason and does not block.
   [[nodiscard]] bool consume() noexcept { return PQconsumeInput(raw()) != 0; }
@@ -177,6 +184,14 @@ class Channel {
     return {.message = without_passwords(message), .statement = without_passwords(sql)};
   }
 
+  // What has come in the same record as an answer, or in the same packet, the farewell among it.
+  void hear_what_is_held_back() noexcept {
+    constexpr int enough = 64;           // else a peer that never stops would hold this up
+    static_cast<void>(PQisBusy(raw()));  // parses
+    for (int i = 0; i < enough && usable() && held_back_.by(raw()) && consume(); ++i)
+      static_cast<void>(PQisBusy(raw()));
+  }
+
   static void wait_for_end(const Cancelling& request) noexcept {
     try {
       const Until soon{saturating_add(Clock::now(), std::chrono::milliseconds{100})};
@@ -206,6 +221,7 @@ class Channel {
   std::shared_ptr<const ConnectionSettings> settings_;
   StatementCache statements_;
   HeldTransaction held_;
+  HeldBack held_back_;
   std::optional<Leaves> left_;
   std::optional<Diagnostics> farewell_;
   lido::detail::ProcessMark mark_;

@@ -9,6 +9,7 @@
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/held_back.hpp>
 #include <lido/postgres/detail/remote.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
@@ -89,7 +90,8 @@ class Connecting {
                                                 : PGRES_POLLING_WRITING;
     started_ = true;
     if (wanted_ == PGRES_POLLING_FAILED) throw_connect_error(raw(), target_, verifies_);
-    if (wanted_ != PGRES_POLLING_OK) return wanted_ == PGRES_POLLING_READING ? Need::readable : Need::writable;
+    if (wanted_ == PGRES_POLLING_READING) return held_back_.by(raw()) ? Need::at_once : Need::readable;
+    if (wanted_ == PGRES_POLLING_WRITING) return Need::writable;
     PQsetErrorVerbosity(raw(), PQERRORS_DEFAULT);
     return Need::nothing;
   }
@@ -108,6 +110,7 @@ class Connecting {
   ConnectionString target_;
   bool verifies_;  // TLS by our default, not by anybody's choice
   ConnectionHandle connection_;
+  HeldBack held_back_;
   PostgresPollingStatusType wanted_ = PGRES_POLLING_WRITING;
   bool started_ = false;
 };

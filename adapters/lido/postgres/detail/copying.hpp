@@ -71,7 +71,7 @@ class CopyingIn {
     if (left < 0) throw lost();
     waited_ = left > 0;
     // The server may be unable to read on before it is rid of what it has to say.
-    return left > 0 ? Need::either : Need::nothing;
+    return left > 0 ? reply_.channel().to_read(Need::either) : Need::nothing;
   }
   [[nodiscard]] Need answer() {
     for (;;) {

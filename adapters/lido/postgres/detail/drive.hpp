@@ -94,7 +94,8 @@ class Drive : private Waiter {
     try {
       if (how == Wake::stopped) reactor_.cancel(*this);
       // One that is due takes its step.
-      if (how == Wake::timed_out && due(*under_way_) < until_.deadline) how = Wake::ready;
+      const bool gave_way = std::exchange(gives_way_, false);
+      if (how == Wake::timed_out && (gave_way || due(*under_way_) < until_.deadline)) how = Wake::ready;
       if (go_on(*under_way_, how)) return;
     } catch (...) {
       error_ = std::current_exception();
@@ -105,18 +106,24 @@ class Drive : private Waiter {
 
   // True: it waits.
   bool go_on(Operation& operation, Wake how) {
-    for (;;) {
+    for (int steps = 1;; ++steps) {
       if (how != Wake::ready) operation.give_up(how);
       const Need need = operation.step();
       if (need == Need::nothing) return false;
       const Socket socket = operation.socket();
       how = Wake::ready;
       if (socket < 0 && !is_pause) continue;  // it is closed: whoever looks at it finds out
-      if (until_.deadline == TimePoint::max() || Clock::now() < until_.deadline) {
+      const bool limited = until_.deadline != TimePoint::max();
+      if (limited && Clock::now() >= until_.deadline) {
+        how = Wake::timed_out;
+      } else if (need != Need::at_once) {
         reactor_.wait(*this, socket, need, std::min(until_.deadline, due(operation)));
         return true;
+      } else if (steps >= most_steps) {
+        gives_way_ = true;
+        reactor_.wait(*this, Socket{-1}, Need::readable, Clock::now());
+        return true;
       }
-      how = Wake::timed_out;
     }
   }
 
@@ -134,6 +141,8 @@ class Drive : private Waiter {
     under_way_ = nullptr;
   }
 
+  // With what is at hand, before others have their turn.
+  static constexpr int most_steps = 16;
   static constexpr bool is_pause = requires { Operation::pauses; };
 
   R& reactor_;
@@ -143,6 +152,7 @@ class Drive : private Waiter {
   std::exception_ptr error_;
   std::optional<Operation> operation_;
   std::optional<std::stop_callback<Stop>> on_stop_;
+  bool gives_way_ = false;          // it waits for nothing but its turn
   Operation* under_way_ = nullptr;  // null before it begins and when it is over
 };
 

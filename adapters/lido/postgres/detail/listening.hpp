@@ -29,7 +29,7 @@ class Listening {
       return Need::nothing;
     }
     if (ended || !channel_.usable()) throw channel_.gone(what, one_line(PQerrorMessage(channel_.raw())));
-    return Need::readable;
+    return channel_.to_read();
   }
   void give_up(Wake) noexcept { given_up_ = true; }
 

@@ -67,7 +67,7 @@ class Reply {
       if (copying_ && !copy_ended()) {
         if (chunk_) return Need::nothing;
         waited_ = true;
-        return Need::readable;
+        return channel_.to_read();
       }
       ResultHandle result{PQgetResult(channel_.raw())};
       if (!result) {

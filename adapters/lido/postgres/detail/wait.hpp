@@ -23,6 +23,7 @@ enum class Need : unsigned char {
   readable,  ///< the socket has something to read
   writable,  ///< the socket takes something
   either,    ///< one of the two
+  at_once,   ///< nothing, and it is not done: others have their turn first. No event loop hears of it.
 };
 
 enum class Wake : unsigned char { ready, timed_out, stopped };
@@ -81,10 +82,18 @@ inline thread_local constinit Poller* poller = nullptr;
   }
 }
 
+/// Lets others have their turn where there are any.
+[[nodiscard]] inline Wake give_way(const Until& until) {
+  if (until.stop.stop_requested()) return Wake::stopped;
+  if (poller == nullptr) return Wake::ready;
+  return poller->wait(Socket{-1}, Need::readable, Clock::now()) == Wake::stopped ? Wake::stopped : Wake::ready;
+}
+
 /// Waits for what `operation` needs for its next step. One that has a `due()` takes it then at the latest: `ready` does
 /// not mean that its socket is.
 template <class Operation>
 [[nodiscard]] Wake wait_between_steps(const Operation& operation, Need need, const Until& until) {
+  if (need == Need::at_once) return give_way(until);
   if constexpr (requires { operation.due(); }) {
     const Until sooner{std::min(until.deadline, operation.due()), until.stop};
     const Wake wake = wait_for(operation.socket(), need, sooner);
