@@ -1,4 +1,4 @@
-// What the README tells operators to ask a primary about its standbys; it takes the text from here.
+// What operating.md tells operators to ask a primary about its standbys; it takes the text from here.
 #include <string>
 #include <string_view>
 

@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(transaction_mode_pings_and_sees_what_pgbouncer_ended) {
   BOOST_TEST(pool.statistics().found_dead == 1U);
 }
 
-// Why the README tells what to do without.
+// Why its page tells what to do without.
 BOOST_AUTO_TEST_CASE(transaction_mode_keeps_no_session_state_apart) {
   PgBouncer bouncer{server(), "transaction", 1};
   lido::postgres::Pool pool{bouncer.conninfo(), for_transaction_mode()};

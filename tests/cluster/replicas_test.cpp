@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(reads_go_to_a_standby_and_writes_to_the_primary) {
   BOOST_TEST(both.standbys().statistics().acquired == 3U);
 }
 
-BOOST_AUTO_TEST_CASE(what_the_readme_shows_works) {
+BOOST_AUTO_TEST_CASE(what_its_page_shows_works) {
   const std::string primary = cluster().conninfo("read-write"), standbys = cluster().conninfo("standby");
   // [read_write]
   // The strings are "host=db1,db2 dbname=app target_session_attrs=read-write", and the same with `standby`.

@@ -1,4 +1,4 @@
-// What the README tells operators to ask the server; it takes the text from here.
+// What operating.md tells operators to ask the server; it takes the text from here.
 #include <chrono>
 #include <optional>
 #include <string>

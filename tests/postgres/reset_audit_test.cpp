@@ -1,4 +1,4 @@
-// What one holder leaves to the next, for each kind of state and each rung of the ladder. The README takes the table
+// What one holder leaves to the next, for each kind of state and each rung of the ladder. reset.md takes the table
 // from here; it is what was found, or the test fails.
 #include <algorithm>
 #include <array>

@@ -242,7 +242,7 @@ BOOST_AUTO_TEST_CASE(walks_over_typed_rows) {
   BOOST_TEST(sum == 60);
 }
 
-BOOST_AUTO_TEST_CASE(has_rows_as_the_readme_shows) {
+BOOST_AUTO_TEST_CASE(has_rows_as_the_pages_show) {
   Connection connection = connect();
   connection.exec("create temp table users(id int, name text, email text, scores int[])");
   connection.exec("insert into users values (7, 'Ada', null, '{1,2}')");

@@ -23,7 +23,7 @@ namespace lido::postgres {
 /// How thoroughly a connection is put in order between two borrowers: a ladder on which each rung guarantees what the
 /// one before it does. On every rung a connection is closed that comes back with a statement, a COPY or a pipeline
 /// under way, and what was set on libpq's handle through `native()` is put back. What each leaves behind is a table in
-/// the README, which a test prints.
+/// reset.md, which a test prints.
 enum class ResetLevel : std::uint8_t {
   none,         ///< free; a connection that comes back inside a transaction is closed
   rollback,     ///< a round trip if a transaction is open; session state (SET, LISTEN, locks, ...) stays
