@@ -1,4 +1,4 @@
-// Whether a connection is fit to be lent:
+// Whether a connection is fit to be leased:
 //   AssumeHealthy  never asks                                     - in-process resources
 //   PingOnAcquire  asks the connection before every loan          - correctness before speed
 //   PingIfIdle     asks only after it lay idle for a while        - the usual choice

@@ -1,4 +1,4 @@
-// The move-only handle of a connection on loan.
+// The move-only handle of a leased connection.
 #pragma once
 
 #include <type_traits>

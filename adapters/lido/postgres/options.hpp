@@ -104,11 +104,11 @@ struct Options {
   /// `Duration::max()` never. Range: more than 0.
   Duration pool_recycle = std::chrono::minutes{30};
 
-  /// Ask the server before lending a connection that was idle for `pre_ping_after`. Without it, and below that time,
+  /// Ask the server before a lease of a connection that was idle for `pre_ping_after`. Without it, and below that time,
   /// only the socket is looked at, which is free and sees a session that the server ended, but no hung server.
   bool pre_ping = true;
 
-  /// The bypass window of `pre_ping`; zero pings before every loan. Range: 0 and more.
+  /// The bypass window of `pre_ping`; zero pings before every lease. Range: 0 and more.
   Duration pre_ping_after = std::chrono::seconds{1};
 
   /// False: no pooling, every acquire opens and every release closes, still at most `pool_size + max_overflow`.
@@ -120,7 +120,7 @@ struct Options {
   /// How long one attempt to connect may take. Range: more than 0.
   Duration connect_timeout = std::chrono::seconds{10};
 
-  /// How long the server may take to answer the ping before a loan. Range: more than 0.
+  /// How long the server may take to answer the ping before a lease. Range: more than 0.
   Duration check_timeout = std::chrono::seconds{5};
 
   /// How long putting a connection back in order may take when it comes back. Range: more than 0.

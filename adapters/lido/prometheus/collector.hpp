@@ -169,8 +169,8 @@ class Collector final : public ::prometheus::Collectable {
     detail::Families families{pools};
     families.gauge("db_pool_size", "Connections kept open though idle.", [](const auto& s) { return s.pool_size; });
     families.gauge("db_pool_max_size", "Never more connections than this.", [](const auto& s) { return s.max_size; });
-    families.gauge("db_pool_checkedout", "Connections with a borrower.", [](const auto& s) { return s.now.leased; });
-    families.gauge("db_pool_idle", "Connections ready to be lent.", [](const auto& s) { return s.now.idle; });
+    families.gauge("db_pool_checkedout", "Connections with a holder.", [](const auto& s) { return s.now.leased; });
+    families.gauge("db_pool_idle", "Connections ready to be leased.", [](const auto& s) { return s.now.idle; });
     families.gauge("db_pool_overflow", "Connections beyond db_pool_size.", [](const auto& s) { return s.overflow(); });
     families.gauge("db_pool_opening", "Connections being opened.", [](const auto& s) { return s.now.opening; });
     families.gauge("db_pool_checking", "Idle connections being looked at.",
@@ -180,7 +180,7 @@ class Collector final : public ::prometheus::Collectable {
 
     // No counter of releases: it is acquired less checked out, two figures of slightly different moments, and so may
     // step back, which a counter must not.
-    families.counter("db_pool_acquired_total", "Connections lent.", &Statistics::acquired);
+    families.counter("db_pool_acquired_total", "Connections leased.", &Statistics::acquired);
     families.counter("db_pool_waited_total", "Acquires that had to queue.", &Statistics::waited);
     families.counter("db_pool_timeouts_total", "Acquires that ran out of time.", &Statistics::timeouts);
     families.counter("db_pool_cancelled_total", "Acquires ended by their stop token.", &Statistics::cancelled);
@@ -192,7 +192,7 @@ class Collector final : public ::prometheus::Collectable {
     families.counter("db_pool_closed_total", "Connections closed or detached.", &Statistics::closed);
     families.counter("db_pool_found_dead_total", "Connections that failed a health check.", &Statistics::found_dead);
     families.counter("db_pool_recycled_total", "Connections that a recycle policy discarded.", &Statistics::recycled);
-    families.counter("db_pool_discarded_total", "Connections that a borrower discarded.", &Statistics::discarded);
+    families.counter("db_pool_discarded_total", "Connections that a holder discarded.", &Statistics::discarded);
     families.counter("db_pool_leaks_total", "Leases that were held longer than leak_after.", &Statistics::leaks);
     families.counter("db_pool_invalidated_total", "Connections closed as of an earlier generation.",
                      &Statistics::invalidated);
