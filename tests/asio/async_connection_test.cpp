@@ -134,6 +134,27 @@ BOOST_AUTO_TEST_CASE(a_connection_is_opened_and_put_in_order_without_blocking) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(commit_of_a_failed_transaction_is_an_error) {
+  postgres::Connection connection = lido::test::connect();
+  in_loop([&]() -> net::awaitable<void> {
+    postgres::Pipeline pipeline;
+    pipeline.add("commit").add("create table behind_commit(id int)");
+    for (int form = 0; form < 3; ++form) {
+      co_await async(connection).exec("begin");
+      BOOST_TEST(co_await fails_with<postgres::QueryError>(async(connection).exec("select 1/0")));
+      bool refused = false;
+      if (form == 0) refused = co_await fails_with<postgres::QueryError>(async(connection).exec("commit"));
+      if (form == 1)
+        refused = co_await fails_with<postgres::QueryError>(
+            async(connection).exec_script("commit; create table behind_commit(id int)"));
+      if (form == 2) refused = co_await fails_with<postgres::PipelineError>(async(connection).run(pipeline));
+      BOOST_TEST(refused);
+      BOOST_TEST(!connection.in_transaction());
+    }
+  });
+  BOOST_TEST(server().ask("select to_regclass('behind_commit')") == "");
+}
+
 BOOST_AUTO_TEST_CASE(a_host_that_never_answers_leaves_time_for_the_next) {
   net::io_context never;
   const net::ip::tcp::acceptor silent{never, {net::ip::address_v4::loopback(), 0}};

@@ -111,6 +111,78 @@ BOOST_AUTO_TEST_CASE(takes_one_statement_at_a_time_unless_it_is_a_script) {
   BOOST_TEST(error.sqlstate() == "22012");
 }
 
+namespace {
+
+// An id that is stored where more ran than the end of the transaction.
+struct FailedTransaction {
+  FailedTransaction() {
+    server().ask("drop table if exists behind; create table behind(id int)");
+    fail();
+  }
+  void fail() {
+    connection.exec_script("begin; savepoint here");
+    BOOST_CHECK_THROW(connection.exec("select 1/0"), QueryError);
+    BOOST_TEST(connection.in_failed_transaction());
+  }
+  static std::string behind() { return server().ask("select count(*) from behind"); }
+
+  Connection connection = lido::test::connect();
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(commit_of_a_failed_transaction_is_an_error_in_every_form, FailedTransaction) {
+  for (const std::string sql : {"commit", " /* ; */ END work", "Commit and no chain", "prepare transaction 'a;b'"}) {
+    BOOST_TEST_CONTEXT(sql) {
+      const auto error = caught<QueryError>([&] { connection.exec(sql); });
+      BOOST_TEST(error.sqlstate() == "25P02");
+      BOOST_TEST(error.statement() == sql);
+      BOOST_TEST(!connection.in_transaction());
+      fail();
+      BOOST_TEST(caught<QueryError>([&] { connection.exec_script(sql); }).sqlstate() == "25P02");
+      BOOST_TEST(!connection.in_transaction());
+      fail();
+      const std::string more = ";; -- '\n" + sql + "; insert into behind values (1)";
+      BOOST_TEST(caught<QueryError>([&] { connection.exec_script(more); }).sqlstate() == "25P02");
+      BOOST_TEST(!connection.in_transaction());
+      fail();
+      Pipeline pipeline;
+      pipeline.add(sql).add("insert into behind values (1)");
+      const auto refused = caught<PipelineError>([&] { connection.run(pipeline); });
+      BOOST_TEST(refused.sqlstate() == "25P02");
+      BOOST_TEST(refused.index() == 0U);
+      BOOST_TEST(refused.statement() == sql);
+      BOOST_TEST(!connection.in_transaction());
+      fail();
+      BOOST_CHECK_THROW(
+          {
+            for (const Row& row : connection.stream(sql)) static_cast<void>(row);
+          },
+          QueryError);
+      BOOST_TEST(!connection.in_transaction());
+      fail();
+    }
+  }
+  BOOST_TEST(behind() == "0");
+}
+
+BOOST_FIXTURE_TEST_CASE(what_ends_or_revives_a_failed_transaction_otherwise_is_no_error, FailedTransaction) {
+  for (const char* sql : {"rollback", "rollback to here; insert into behind values (1); commit", "abort; end",
+                          "rollback; commit; rollback", "/* commit */ rollback and chain; end"}) {
+    BOOST_TEST_CONTEXT(sql) {
+      connection.exec_script(sql);
+      BOOST_TEST(!connection.in_transaction());
+      fail();
+    }
+  }
+  BOOST_TEST(behind() == "1");
+  connection.exec("rollback");
+  connection.exec("begin");
+  connection.exec("commit");
+  connection.exec_script("commit; begin; rollback; end");
+  BOOST_TEST(caught<QueryError>([&] { connection.exec("commit nonsense"); }).sqlstate() == "42601");
+}
+
 BOOST_AUTO_TEST_CASE(stays_usable_after_a_wrong_number_of_parameters) {
   Connection connection = lido::test::connect();
   // 08P01, of a class that otherwise means a lost connection.

@@ -45,7 +45,8 @@ namespace lido::postgres {
 /// What takes an `Until` blocks until then, and by default for at most the `statement_timeout` of the settings. It
 /// throws `QueryTimeout` or `QueryCancelled` when it gave up, after having the server asked to cancel, or
 /// `ConnectionLost`; after any of these the connection is unusable. It throws `QueryError` when the server refuses, and
-/// then stays usable.
+/// then stays usable. COMMIT of a failed transaction, which the server rolls back and calls no error, is one too
+/// (25P02), and nothing behind it in a script or a pipeline is run.
 class Connection {
  public:
   /// Connects; keep-alives and a limit for unacknowledged data are set unless the connection string sets them. Blocks
@@ -75,6 +76,7 @@ class Connection {
   /// otherwise; the result is the last one's. Blocks and throws as above.
   Result exec_script(std::string_view sql, const std::optional<Until>& until = {}) {
     channel_->leaves(detail::leaves_behind(sql));
+    if (channel_->ends_failed(sql)) sql = detail::first_statement(sql);
     return Result{perform(until ? *until : usual(), sql, std::string{sql})};
   }
 

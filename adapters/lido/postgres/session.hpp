@@ -102,7 +102,7 @@ class BasicSession {
     }
     savepoints_.check_none_open();
     try {
-      detail::check_committed(send_commit(session, limit()).command_tag());
+      send_commit(session, limit());
     } catch (const Error&) {
       rollback();
       throw;
@@ -142,9 +142,9 @@ class BasicSession {
     return until_.within(lease_->settings().statement_timeout);
   }
 
-  Result send_commit(Connection& session, const Until& until) {
+  void send_commit(Connection& session, const Until& until) {
     try {
-      return session.exec_script("COMMIT", until);
+      session.exec_script("COMMIT", until);
     } catch (const QueryError&) {  // an answer
       throw;
     } catch (const Error& error) {

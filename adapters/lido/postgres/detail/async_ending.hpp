@@ -62,10 +62,7 @@ class Committing {
   [[nodiscard]] Socket socket() const noexcept { return socket_of(script_); }
   [[nodiscard]] Need step() {
     Need need = Need::nothing;
-    within([&] {
-      need = script_->step();
-      if (need == Need::nothing) check_committed(script_->outcome().command_tag());
-    });
+    within([&] { need = script_->step(); });
     if (need == Need::nothing) {
       script_.reset();
       transaction_.committed = true;

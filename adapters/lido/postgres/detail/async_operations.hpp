@@ -59,6 +59,8 @@ class Scripting {
       : sql_{std::move(sql)}, shown_{std::move(shown)}, exchange_{channel, shown_, [&](PGconn* raw) {
                                                                     StatementCache::refuse_zero(sql_);
                                                                     channel.leaves(leaves_behind(sql_));
+                                                                    if (channel.ends_failed(sql_))
+                                                                      sql_.resize(first_statement(sql_).size());
                                                                     return PQsendQuery(raw, sql_.c_str());
                                                                   }} {}
 

@@ -20,6 +20,7 @@
 #include <lido/detail/platform.hpp>
 #include <lido/postgres/detail/cancelling.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
+#include <lido/postgres/detail/failed_commit.hpp>
 #include <lido/postgres/detail/failover.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/held_back.hpp>
@@ -71,6 +72,10 @@ class Channel {
     const PGTransactionStatusType status = transaction();
     return usable() && PQpipelineStatus(raw()) == PQ_PIPELINE_OFF && status != PQTRANS_ACTIVE &&
            status != PQTRANS_UNKNOWN;
+  }
+  /// The first statement of `script` ends a transaction that has failed: as after any error, the rest must not run.
+  [[nodiscard]] bool ends_failed(std::string_view script) const noexcept {
+    return transaction() == PQTRANS_INERROR && begins_with_commit(script);
   }
   /// Throws unless a statement may be sent now: `QueryError` or `ConnectionLost`.
   void require_quiet(std::string_view sql) {

@@ -29,18 +29,6 @@ inline void check_time(const Until& until) {
   return no_transaction("COMMIT", "COMMIT without a transaction: a statement of the session has ended it");
 }
 
-/// Throws unless the server says that it has committed: in a failed transaction it answers ROLLBACK.
-inline void check_committed(std::string_view command_tag) {
-  if (command_tag == "COMMIT") return;
-  const std::string message = "COMMIT of a failed transaction: the server rolled it back";
-  throw QueryError{message,
-                   {.sqlstate = "25P02",
-                    .severity = "ERROR",
-                    .message = message,
-                    .hint = "a statement failed before and its error was not heeded",
-                    .statement = "COMMIT"}};
-}
-
 /// What becomes of `error` when COMMIT ended with it and not with an answer.
 [[nodiscard]] inline CommitUnknown unknown_commit(const Error& error, const std::optional<TransactionId>& id) {
   return {"COMMIT was sent and not answered: " + error.message(), error.diagnostics(), id};

@@ -28,7 +28,12 @@ class Pipelining {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
   Pipelining(Channel& channel, std::span<QueuedStatement> statements)
-      : statements_{statements}, reply_{channel, statements.front().sql}, results_(statements.size()) {
+      : statements_{statements},
+        reply_{channel, statements.front().sql},
+        results_(statements.size()),
+        last_{statements.size()} {
+    // An error ends a pipeline, and COMMIT of a failed transaction is one.
+    if (channel.ends_failed(statements.front().sql)) last_ = 1;
     for (const QueuedStatement& statement : statements) channel.leaves(leaves_behind(statement.sql));
     reply_.begin_pipeline(1);
   }
@@ -60,12 +65,12 @@ class Pipelining {
   void send_more() {
     constexpr std::size_t batch = 65'536;  // what libpq sends at once
     reply_.send([this](PGconn* raw) {
-      for (std::size_t size = 0; sent_ < statements_.size() && !reply_.error() && size < batch; ++sent_) {
+      for (std::size_t size = 0; sent_ < last_ && !reply_.error() && size < batch; ++sent_) {
         QueuedStatement& statement = statements_[sent_];
         if (send_params(raw, statement.sql.c_str(), statement.parameters.bound()) == 0) return 0;
         size += statement.sql.size() + statement.parameters.size();
       }
-      synchronised_ = sent_ == statements_.size() || reply_.error();
+      synchronised_ = sent_ == last_ || reply_.error();
       return synchronised_ ? PQpipelineSync(raw) : 1;
     });
   }
@@ -80,6 +85,7 @@ class Pipelining {
   std::span<QueuedStatement> statements_;
   Reply reply_;
   std::vector<ResultHandle> results_;
+  std::size_t last_;  // how many are to be sent
   std::size_t sent_ = 0;
   bool synchronised_ = false;
 };

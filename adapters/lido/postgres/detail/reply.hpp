@@ -11,6 +11,7 @@
 #include <lido/postgres/detail/bound.hpp>
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
+#include <lido/postgres/detail/failed_commit.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
@@ -118,7 +119,7 @@ class Reply {
   bool take(ResultHandle result) {
     switch (PQresultStatus(result.get())) {
       case PGRES_COMMAND_OK:
-        note_command(PQcmdStatus(result.get()));
+        if (!note_command(PQcmdStatus(result.get()))) return false;
         break;
       case PGRES_COPY_OUT:
         copying_ = true;
@@ -180,9 +181,17 @@ class Reply {
     }
   }
 
-  void note_command(std::string_view tag) noexcept {
+  // False: it is an error after all. Only the first statement meets a failed transaction: an error ends the others.
+  [[nodiscard]] bool note_command(std::string_view tag) {
     channel_.held().note_command(tag);
+    const bool first = !std::exchange(answered_, true);
+    if (first && tag == "ROLLBACK" && begins_with_commit(sql_)) {
+      error_ = failed_commit(sql_);
+      failed_statement_ = statement_;
+      return false;
+    }
     if (tag == "DISCARD ALL" || tag == "DEALLOCATE ALL") channel_.statements().forget();
+    return true;
   }
 
   Channel& channel_;
@@ -197,9 +206,10 @@ class Reply {
   std::size_t statement_ = 0;
   std::size_t failed_statement_ = 0;
   bool sent_ = false;
-  bool waited_ = false;   // the next step looks what has come
-  bool ended_ = false;    // nothing more will come
-  bool copying_ = false;  // in the middle of a COPY OUT
+  bool answered_ = false;  // a command has been
+  bool waited_ = false;    // the next step looks what has come
+  bool ended_ = false;     // nothing more will come
+  bool copying_ = false;   // in the middle of a COPY OUT
   bool complete_ = true;
 };
 
