@@ -1,6 +1,8 @@
 // What policies, connectors and listeners are told: plain facts, no clocks and no handles.
 #pragma once
 
+#include <lido/detail/language.hpp>  // first: the rest needs what it looks for
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,8 @@
 // The one header that a user of a pool includes.
 #pragma once
 
+#include <lido/detail/language.hpp>  // first: the rest needs what it looks for
+
 #include <atomic>
 #include <concepts>
 #include <functional>
@@ -24,6 +26,9 @@
 
 namespace lido {
 
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+class Pool;
+
 /// Opens connections: called with an `OpenInfo`, or with nothing, from several threads at once. Returns the connection,
 /// or throws; an exception that derives from `PermanentFailure` too says that trying again cannot help.
 template <class Connector>
@@ -34,6 +39,28 @@ concept ConnectorType =
 
 namespace detail {
 struct Inspection;  // the tests', which look at what must hold inside
+
+template <class T>
+inline constexpr bool is_pool = false;
+template <class... Parts>
+inline constexpr bool is_pool<Pool<Parts...>> = true;
+
+// In the place of a connection where the connector is none, so that the compiler says so.
+struct NoConnector {};
+
+// Whether a policy of this library asks the connection for something that it has not.
+template <class Policy, class Connection>
+inline constexpr bool lacks_ping = false;
+template <class Connection>
+inline constexpr bool lacks_ping<PingOnAcquire, Connection> = !Pingable<Connection>;
+template <class Connection>
+inline constexpr bool lacks_ping<PingIfIdle, Connection> = !Pingable<Connection>;
+template <class Policy, class Connection>
+inline constexpr bool lacks_reset = false;
+template <class Connection>
+inline constexpr bool lacks_reset<ResetOnReturn, Connection> = !Resettable<Connection>;
+template <class... Policies, class Connection>
+inline constexpr bool lacks_reset<AllOf<Policies...>, Connection> = (lacks_reset<Policies, Connection> || ...);
 
 template <class Connector>
 struct Connects {
@@ -61,11 +88,23 @@ struct CloseReport {
 template <class Connection, class Growth = Elastic, class Health = AssumeHealthy, class Recycle = KeepAlways,
           class Platform = StandardPlatform>
 class Pool {
+  static_assert(
+      !std::is_same_v<Connection, detail::NoConnector>,
+      "lido: the connector must be copyable, and callable as `connector(const lido::OpenInfo&)` or `connector()`");
+  static_assert(!std::is_void_v<Connection>, "lido: the connector returns nothing: it must return the connection");
+  static_assert(!std::is_pointer_v<Connection>,
+                "lido: the connector returns a raw pointer, which nobody would close: return a std::unique_ptr with a "
+                "deleter, or a class of your own");
   static_assert(GrowthPolicy<Growth>,
                 "lido: the growth policy needs `GrowthPlan plan(const PoolCounts&) const noexcept`");
-  static_assert(HealthPolicyFor<Health, Connection>,
+  static_assert(
+      !detail::lacks_ping<Health, Connection>,
+      "lido: PingOnAcquire and PingIfIdle ask the connection, which needs `bool ping(lido::TimePoint deadline)`");
+  static_assert(detail::lacks_ping<Health, Connection> || HealthPolicyFor<Health, Connection>,
                 "lido: the health policy needs `Verdict check(Connection&, const ConnectionInfo&) const`");
-  static_assert(RecyclePolicyFor<Recycle, Connection>,
+  static_assert(!detail::lacks_reset<Recycle, Connection>,
+                "lido: ResetOnReturn asks the connection, which needs `bool reset(lido::TimePoint deadline)`");
+  static_assert(detail::lacks_reset<Recycle, Connection> || RecyclePolicyFor<Recycle, Connection>,
                 "lido: the recycle policy needs `Verdict recycle(Connection&, const ConnectionInfo&) const`");
   using Core = detail::Core<Connection, Growth, Health, Recycle, Platform>;
 
@@ -250,6 +289,10 @@ class Pool {
   mutable std::atomic<Core*> core_{nullptr};
 };
 
+// For what is no connector: the pool that comes of it says why, where a deduction that fails would not.
+template <class Connector, class... Others>
+  requires(!detail::is_pool<Connector> && !ConnectorType<Connector>)
+Pool(Connector, Others...) -> Pool<detail::NoConnector>;
 template <ConnectorType Connector>
 Pool(Connector) -> Pool<typename detail::Connects<Connector>::type>;
 template <ConnectorType Connector, class Growth>

@@ -1,4 +1,5 @@
-// expect: assertion.*lido: the health policy needs `Verdict check\(Connection&, const ConnectionInfo&\) const`
+// A policy that pings, and nothing to ping.
+// expect: lido: PingOnAcquire and PingIfIdle ask the connection, which needs `bool ping\(lido::TimePoint deadline\)`
 #include <lido/pool.hpp>
 
 struct Channel {

@@ -54,7 +54,7 @@ struct lido::postgres::Converter<Colour> {
 
 static_assert(Readable<int> && Readable<double> && Readable<bool> && Readable<std::string> && Readable<Colour>);
 static_assert(!Readable<char> && !Readable<int*> && !Readable<std::vector<int*>>);
-static_assert(lido::postgres::detail::Parameter<Colour> && !lido::postgres::detail::Parameter<int*>);
+static_assert(lido::postgres::detail::Parameter<Colour> && !lido::postgres::detail::is_parameter<int*>);
 static_assert(std::ranges::forward_range<Result>);
 static_assert(std::ranges::forward_range<TypedRows<int>> && std::ranges::sized_range<TypedRows<int>> &&
               std::ranges::view<TypedRows<int, std::string>>);

@@ -30,9 +30,17 @@ inline constexpr bool is_parameter = Null<T> || Text<T> || Writable<T>;
 template <class T>
 inline constexpr bool is_parameter<std::optional<T>> = is_parameter<T>;
 
+// Says what is missing; a concept alone would only say that it is not satisfied.
+template <class T>
+struct Passed {
+  static_assert(is_parameter<T>,
+                "lido: no parameter can be of this type: specialise lido::postgres::Converter for it, with `write`");
+  static constexpr bool possible = is_parameter<T>;
+};
+
 /// What may be passed for a `$1`: text, a type with a `Converter`, an optional of these, or a null.
 template <class T>
-concept Parameter = is_parameter<T>;
+concept Parameter = is_parameter<T> || Passed<T>::possible;
 
 /// What is sent for `value`. Throws `QueryError`, which begins with what `where()` returns, when it cannot be passed.
 template <Writable T, class Where>
