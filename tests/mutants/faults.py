@@ -29,6 +29,7 @@ ASYNC = "detail/async_lending.hpp"
 WORKERS = "detail/workers.hpp"
 RESUMPTION = "detail/resumption.hpp"
 HANGING = ("unit/hanging",)
+EVENTS = ("unit/events",)
 
 FAULTS = [
     # --- weaker memory orders, which only a race detector sees on this machine
@@ -232,6 +233,13 @@ FAULTS = [
     Fault("watch_ends_with_a_job", UPKEEP, "          market_.keep_watch(lock);\n", "", HANGING),
     Fault("nobody_watches_the_back_off", STOCK, "    keep_watch(turn);\n", ""),
     Fault("hung_slot_stays_so", STOCK, "    slot.hung = false;\n", ""),
+    # --- the figures
+    Fault("lease_that_nobody_took_does_not_end", LOANS, "if (slot.has_holder()) slot.end_lease(", "if (false) slot.end_lease(",
+          EVENTS),
+    Fault("figures_count_a_lease_that_goes_on_as_ended", CORE,
+          "figures.released += changes / 2;", "figures.released += (changes + 1) / 2;", EVENTS),
+    Fault("check_counts_as_use", LENDING, "if (takes_time) now = Platform::now();", "", EVENTS),
+    Fault("listener_counts_as_use", LENDING, "      if constexpr (reads_clock) now = Platform::now();\n", "", EVENTS),
     # --- workers that are no threads
     Fault("workers_of_others_are_waited_for", WORKERS, "    if (options_.start_worker) return;\n", "",
           ("unit/start_worker",)),

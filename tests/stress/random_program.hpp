@@ -14,6 +14,7 @@
 #include <support/forms.hpp>
 #include <support/invariants.hpp>
 #include <support/simulated_pool.hpp>
+#include <support/sums.hpp>
 #include <vector>
 
 namespace lido::test::random_program {
@@ -32,6 +33,7 @@ inline constexpr std::size_t most = 3;  // connections of the pool at once
 // The policies of a kind of program.
 struct ElasticProgram {
   using Pool = SimulatedPool<Elastic, PingOnAcquire, ResetOnReturn>;
+  static constexpr bool reads_clock = true;
   static Elastic growth(std::size_t size) {
     return {.min_idle = size > 1 ? 1U : 0U, .max_size = size, .linger = Duration{3ms}};
   }
@@ -40,6 +42,7 @@ struct ElasticProgram {
 };
 struct OverflowProgram {
   using Pool = SimulatedPool<Overflow, PingIfIdle, AllOf<RetireAfter, ResetOnReturn>>;
+  static constexpr bool reads_clock = true;
   static Overflow growth(std::size_t size) {
     return {.pool_size = 1, .max_overflow = size - 1, .linger = Duration{2ms}};
   }
@@ -50,12 +53,14 @@ struct OverflowProgram {
 };
 struct FixedProgram {
   using Pool = SimulatedPool<FixedSize>;
+  static constexpr bool reads_clock = false;
   static FixedSize growth(std::size_t size) { return {size}; }
   static AssumeHealthy health() { return {}; }
   static KeepAlways recycle() { return {}; }
 };
 struct NullProgram {
   using Pool = SimulatedPool<NullPool>;
+  static constexpr bool reads_clock = false;
   static NullPool growth(std::size_t size) { return {.max_size = size}; }
   static AssumeHealthy health() { return {}; }
   static KeepAlways recycle() { return {}; }
@@ -183,6 +188,12 @@ void administer(Stage<Kind>& stage) {
     case 2:
       if (stage.dice(8) == 0) stage.pool.close(1ms * static_cast<int>(stage.dice(5)));
       break;
+    case 3:
+    case 4:
+    case 5:
+    case 6:
+      (void)stage.pool.statistics();  // whoever looks changes nothing
+      break;
     default:
       break;
   }
@@ -272,7 +283,12 @@ std::size_t run(std::uint64_t seed) {
       for (std::size_t t = 0; t < 2 + dice(3); ++t) threads.start([&] { act(stage); });
       bool joined = false;
       sim::Thread loop{[&] {
+        Statistics before;
         while (!joined || stage.running > 0) {
+          const Statistics now = pool.statistics();
+          BOOST_TEST(broken_sum(now, false, Kind::reads_clock) == "");
+          BOOST_TEST(fallen(before, now) == "");
+          before = now;
           stage.loop.turn();
           if (pool.options().workers == 0U) pool.maintain();
           sim::sleep_for(1ms);
@@ -283,8 +299,14 @@ std::size_t run(std::uint64_t seed) {
       loop.join();
       pool.resume();
       while (pool.statistics().now.leased > 0) sim::sleep_for(1ms);  // a worker resets it
+      {
+        const auto held = pool.try_acquire();  // what was miscounted before may show now only
+        BOOST_TEST(broken_sum(pool.statistics(), true, Kind::reads_clock) == "");
+      }
+      while (pool.statistics().now.leased > 0) sim::sleep_for(1ms);
       const Statistics figures = pool.statistics();
       BOOST_TEST(figures.acquired == figures.released);
+      BOOST_TEST(broken_sum(figures, true, Kind::reads_clock) == "");
       BOOST_TEST(figures.now.leased == 0U);
       BOOST_TEST(figures.now.waiting == 0U);
       BOOST_TEST(figures.now.total() <= most);

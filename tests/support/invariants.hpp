@@ -77,6 +77,8 @@ class Invariants {
     std::size_t staying = 0;
     market_.slots().each([&](auto& slot) {
       const SlotState state = slot.state.load();
+      const bool lent = state == SlotState::leased || state == SlotState::recalled;
+      demand(lent || !slot.has_holder(), "somebody holds a connection that is not leased");
       if (state != SlotState::vacant && state != SlotState::closing && !slot.retire) ++staying;
     });
     demand(staying <= maximum, "more connections stay than may");

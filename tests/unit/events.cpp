@@ -1,6 +1,9 @@
 // What is told to listeners, and the figures.
 #include <boost/test/unit_test.hpp>
+#include <support/forms.hpp>
 #include <support/simulated_pool.hpp>
+#include <support/sums.hpp>
+#include <support/task.hpp>
 
 using namespace lido;
 using namespace lido::test;
@@ -138,6 +141,58 @@ BOOST_AUTO_TEST_CASE(every_snapshot_adds_up) {
     });
 }
 
+BOOST_AUTO_TEST_CASE(at_rest_all_figures_add_up_whoever_has_looked_before) {
+  for (std::uint64_t seed = 0; seed <= 100; ++seed)
+    sim::Simulation{seed}.run([] {
+      Ledger ledger;
+      using Looked = SimulatedPool<Elastic, PingIfIdle>;
+      Looked pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 6}};
+      std::vector<Looked::Lease> kept;
+      {
+        Threads threads;
+        for (int t = 0; t < 3; ++t)
+          threads.start([&] {
+            for (int i = 0; i < 3; ++i) pool.acquire()->use();
+            auto last = pool.acquire();
+            kept.push_back(std::move(last));
+          });
+        threads.start([&] {
+          Statistics before;
+          for (int i = 0; i < 20; ++i) {
+            const Statistics now = pool.statistics();
+            BOOST_TEST(broken_sum(now, false, true) == "");
+            BOOST_TEST(fallen(before, now) == "");
+            before = now;
+          }
+        });
+      }
+      const Statistics figures = pool.statistics();
+      BOOST_TEST(broken_sum(figures, true, true) == "");
+      BOOST_TEST(figures.acquired == 12U);
+      BOOST_TEST(figures.released == 9U);
+      BOOST_TEST(figures.now.leased == 3U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_result_that_nobody_takes_is_a_lease_that_began_and_ended) {
+  for (std::uint64_t seed = 0; seed <= 100; ++seed)
+    sim::Simulation{seed}.run([] {
+      Ledger ledger;
+      SimulatedPool<Elastic, PingIfIdle> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}};
+      std::coroutine_handle<> ready;
+      {
+        const Task task = [](auto& from, auto& handle) -> Task {
+          (void)co_await from.async_acquire(1s, {}, [&handle](std::coroutine_handle<> given) { handle = given; });
+        }(pool, ready);
+        until([&] { return ready != nullptr; });
+      }
+      until([&] { return pool.statistics().now.leased == 0; });
+      const Statistics figures = pool.statistics();
+      BOOST_TEST(figures.acquired == 1U);
+      BOOST_TEST(broken_sum(figures, true, true) == "");
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_lease_held_too_long_is_reported_once_and_again_when_it_comes_back) {
   calmly([] {
     Ledger ledger;
@@ -185,6 +240,52 @@ BOOST_AUTO_TEST_CASE(a_connection_that_is_checked_before_a_loan_has_no_holder) {
     auto lease = pool.acquire();
     BOOST_TEST(pool.holders().size() == 1U);
     BOOST_TEST(pool.statistics().leaks == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(what_is_done_before_and_after_is_not_the_holders_time) {
+  calmly([](Form form) {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingOnAcquire, ResetOnReturn> pool{
+        connector(ledger), {.min_idle = 1, .max_size = 1}, {}, {}, {.sweep_interval = 10ms, .leak_after = 100ms}};
+    pool.wait_until_ready(1s);
+    std::vector<Duration> told;
+    ledger.on_ping = [](TimePoint) { return sim::sleep_for(200ms), true; };
+    ledger.on_reset = [](TimePoint) { return sim::sleep_for(300ms), true; };
+    pool.events()
+        .on_acquire([](Resource&, const ConnectionInfo&) { sim::sleep_for(150ms); })
+        .on_release([&](Resource&, const ConnectionInfo& info) { told.push_back(info.held); })
+        .on_leak([](const LeakReport&) { BOOST_ERROR("nobody leaks"); });
+    {
+      auto lease = acquire(form, pool);
+      BOOST_TEST((pool.holders().at(0).held == 0ms));
+      sim::sleep_for(30ms);
+      BOOST_TEST((pool.holders().at(0).held == 30ms));
+    }
+    until([&] { return pool.statistics().now.leased == 0; });
+    BOOST_REQUIRE(told.size() == 1U);
+    BOOST_TEST((told[0] == 30ms));
+    const Statistics figures = pool.statistics();
+    BOOST_TEST((figures.use.sum == 30ms));
+    BOOST_TEST(figures.leaks == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_leak_that_ended_is_told_with_the_holders_time) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, AssumeHealthy, ResetOnReturn> pool{
+        connector(ledger), {.min_idle = 0, .max_size = 1}, {}, {}, {.sweep_interval = 10ms, .leak_after = 100ms}};
+    std::vector<Duration> told;
+    pool.events().on_leak([&](const LeakReport& leak) {
+      if (leak.returned) told.push_back(leak.holder.held);
+    });
+    ledger.on_reset = [](TimePoint) { return sim::sleep_for(300ms), true; };
+    auto lease = pool.acquire();
+    sim::sleep_for(200ms);
+    lease.release();
+    BOOST_REQUIRE(told.size() == 1U);
+    BOOST_TEST((told[0] == 200ms));
   });
 }
 

@@ -92,6 +92,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       taken_ = true;
       switch (this->fate.load(std::memory_order_relaxed)) {
         case Fate::granted:
+          if (reads_clock && waits_) this->slot->begin_use(Platform::now());  // an executor may have taken its time
           return *this->slot;
         case Fate::refused:
           std::rethrow_exception(this->error);

@@ -80,7 +80,7 @@ class Chores : public Shared {
     {
       const Turn lock = turn();
       allowed = market_.time_to_open(slot);
-      slot.id.store(++last_id_, std::memory_order_relaxed);
+      slot.id.store(++last_id_, std::memory_order_release);  // see `Slot::lend`
       slot.spread.store(std::uniform_real_distribution<double>{}(random_), std::memory_order_relaxed);
     }
     try {
@@ -94,7 +94,7 @@ class Chores : public Shared {
       const TimePoint now = Platform::now();
       slot.uses.store(0, std::memory_order_relaxed);
       slot.opened_at.store(now, std::memory_order_relaxed);
-      slot.since.store(reads_clock ? now : TimePoint{}, std::memory_order_relaxed);
+      slot.since.store(reads_clock ? now : TimePoint{}, std::memory_order_release);
       slot.checked_at.store(now, std::memory_order_relaxed);
       if (!signals_.connect.empty())
         if (const std::exception_ptr thrown =

@@ -41,31 +41,31 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     if constexpr (reads_clock) {
       now = Platform::now();
       const ConnectionInfo facts = this->info(slot, Moment::release, now, options_.reset_timeout);
-      slot.record_use(facts.held);
+      slot.end_lease(now);  // what follows is not the holder's time
       if (slot.hurried && may_block(this->recycle_, std::as_const(slot.connection), facts) &&
-          this->leave_to_worker(slot, now))
+          this->leave_to_worker(slot))
         return;
       keep = this->recycles(slot, facts);
+    } else {
+      slot.end_lease(now);
     }
-    if (!signals_.release.empty()) this->tell(signals_.release, slot, Moment::release);
+    if (!signals_.release.empty()) this->tell(signals_.release, slot, Moment::release, now);
     if (!keep) return this->give_back(slot, &Statistics::recycled);
-    slot.since.store(now, std::memory_order_relaxed);
-    const std::thread::id borrower = slot.thread.load(std::memory_order_relaxed);
-    slot.thread.store({}, std::memory_order_relaxed);
+    slot.since.store(now, std::memory_order_release);  // see `Slot::lend`
     auto lent = SlotState::leased;
     // Release: whoever claims the slot sees what was done to the connection. Relaxed on failure: the slot is still
     // ours.
     if (slot.state.compare_exchange_strong(lent, SlotState::idle, std::memory_order_release, std::memory_order_relaxed))
       return;
-    slot.thread.store(borrower, std::memory_order_relaxed);  // for the report of a leak that is over
     this->give_back(slot, nullptr);
   }
 
   void discard(Slot& slot) noexcept {
     if (!is_ours()) return disown(slot);
-    if constexpr (reads_clock) slot.record_use(info_of(slot).held);
+    const TimePoint now = reads_clock ? Platform::now() : TimePoint{};
+    slot.end_lease(now);
     if constexpr (!always_keeps<Recycle>) {  // what it is closed for may be true of others, too
-      const ConnectionInfo facts = this->info(slot, Moment::discard, Platform::now(), options_.reset_timeout);
+      const ConnectionInfo facts = this->info(slot, Moment::discard, now, options_.reset_timeout);
       if (!slot.hurried || !may_block(this->recycle_, std::as_const(slot.connection), facts))
         static_cast<void>(this->recycles(slot, facts));
     }
@@ -75,7 +75,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   // Moves the connection out; its slot is free at once.
   Connection detach(Slot& slot) {
     if (!is_ours()) return std::move(slot.connection);
-    if constexpr (reads_clock) slot.record_use(info_of(slot).held);
+    slot.end_lease(reads_clock ? Platform::now() : TimePoint{});
     const Reference keep{*this};
     Connection connection = std::move(slot.connection);
     std::optional<LeakReport> leak;
@@ -114,15 +114,13 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     }
     figures.name = options_.name;
     market_.slots().each([&](const Slot& slot) {
-      figures.acquired += slot.acquired.load(std::memory_order_relaxed);
+      const std::uint64_t changes = slot.holder_changes.load(std::memory_order_relaxed);
+      figures.acquired += (changes + 1) / 2;
+      figures.released += changes / 2;
       figures.use.sum += slot.use_sum.load(std::memory_order_relaxed);
       for (std::size_t i = 0; i < slot.use_counts.size(); ++i)
         figures.use.counts[i] += slot.use_counts[i].load(std::memory_order_relaxed);
     });
-    // Derived, from two looks at what goes on meanwhile; a counter does not fall for that.
-    const std::uint64_t released = figures.acquired - std::min<std::uint64_t>(figures.acquired, figures.now.leased);
-    const Turn lock = this->turn();
-    figures.released = totals_.released = std::max(totals_.released, released);
     return figures;
   }
 

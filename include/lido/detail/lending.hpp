@@ -97,8 +97,10 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       ConnectionInfo facts = this->info(slot, Moment::acquire, now, options_.check_timeout);
       const bool hurried = deadline < facts.deadline;
       facts.deadline = std::min(facts.deadline, deadline);
-      if (!this->recycles(slot, facts)) return this->give_back(slot, &Statistics::recycled), false;
       const bool fresh = slot.fresh.load(std::memory_order_relaxed);
+      const bool takes_time = may_block(this->recycle_, std::as_const(slot.connection), facts) ||
+                              (!fresh && may_block(this->health_, std::as_const(slot.connection), facts));
+      if (!this->recycles(slot, facts)) return this->give_back(slot, &Statistics::recycled), false;
       if (!fresh && !this->healthy(slot, facts)) {
         this->give_back(slot, &Statistics::found_dead);
         // Running out of a caller's short time is no evidence against others.
@@ -107,9 +109,15 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         return false;
       }
       slot.fresh.store(false, std::memory_order_relaxed);
+      if (takes_time) now = Platform::now();  // which is not the holder's
+    }
+    slot.count_use();
+    if (!signals_.acquire.empty()) {
+      slot.begin_use(now);  // it is not idle any more
+      this->tell(signals_.acquire, slot, Moment::acquire);
+      if constexpr (reads_clock) now = Platform::now();
     }
     slot.lend(where, borrower, now);
-    if (!signals_.acquire.empty()) this->tell(signals_.acquire, slot, Moment::acquire);
     return true;
   }
 

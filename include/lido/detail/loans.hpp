@@ -28,12 +28,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
     std::vector<Holder> found;
     const TimePoint now = Platform::now();
     market_.slots().each([&](const Slot& slot) {
-      const std::uint64_t loan = slot.acquired.load(std::memory_order_acquire);
-      if (!is_lent(slot)) return;
-      const Holder seen = holder(slot, slot.since.load(std::memory_order_relaxed), now);
-      // Another loan may have begun, or this one ended, while it was read.
-      if (seen.thread != std::thread::id{} && slot.acquired.load(std::memory_order_relaxed) == loan)
-        found.push_back(seen);
+      if (const std::optional<Holder> holder = slot.holder_if_any(now)) found.push_back(*holder);
     });
     return found;
   }
@@ -47,6 +42,8 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   // Ends the caller's hold on a slot under the lock: it is supplied, or closed and counted as `why`.
   void give_back(Slot& slot, std::uint64_t Statistics::* why) noexcept {
     const Reference keep{*this};
+    // Of a request whose result nobody took.
+    if (slot.has_holder()) slot.end_lease(Base::reads_clock ? Platform::now() : TimePoint{});
     std::optional<LeakReport> leak;
     bool orphan = false;
     bool do_closes = false;
@@ -54,7 +51,6 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
       Turn lock = this->turn();
       if (why != nullptr) ++(totals_.*why);
       leak = end_of_leak(slot);
-      slot.thread.store({}, std::memory_order_relaxed);
       if (why != nullptr) market_.doubt();
       why != nullptr ? market_.retire(slot, lock) : market_.supply(slot, lock);
       orphan = orphans_;
@@ -69,7 +65,8 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   [[nodiscard]] std::optional<LeakReport> end_of_leak(Slot& slot) noexcept {
     const TimePoint since = std::exchange(slot.leaked_since, TimePoint{});
     if (since == TimePoint{}) return std::nullopt;
-    return LeakReport{.holder = holder(slot, since, Platform::now()), .returned = true};
+    const TimePoint until = slot.returned_at != TimePoint{} ? slot.returned_at : Platform::now();
+    return LeakReport{.holder = slot.holder(since, until), .returned = true};
   }
 
   // Reports each loan that has gone on for too long, once.
@@ -82,7 +79,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
         // Once it is recalled the loan can only end by the lock. Asked again: it may have just ended.
         if (!market_.recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now)) return;
         slot.leaked_since = slot.since.load(std::memory_order_relaxed);
-        leak = {.holder = holder(slot, slot.leaked_since, now), .returned = false};
+        leak = {.holder = slot.holder(slot.leaked_since, now), .returned = false};
         ++totals_.leaks;
       }
       report(leak);
@@ -95,9 +92,10 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
     ++totals_.listener_errors;
   }
 
-  // Tells listeners of a connection that the caller has.
-  void tell(const Signal<Connection&, const ConnectionInfo&>& signal, Slot& slot, Moment moment) noexcept {
-    const TimePoint now = Platform::now();
+  // Tells listeners of a connection that the caller has, as it was at `at`; now where nobody read the clock.
+  void tell(const Signal<Connection&, const ConnectionInfo&>& signal, Slot& slot, Moment moment,
+            TimePoint at = {}) noexcept {
+    const TimePoint now = at != TimePoint{} ? at : Platform::now();
     if (signal.emit(slot.connection, slot.info(moment, now, now)) == nullptr) return;
     const Turn lock = this->turn();
     ++totals_.listener_errors;
@@ -111,7 +109,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   [[nodiscard]] bool holds_one() noexcept {
     bool found = false;
     market_.slots().each([&](const Slot& slot) {
-      found = found || (is_lent(slot) && slot.thread.load(std::memory_order_relaxed) == Platform::this_thread());
+      found = found || (slot.has_holder() && slot.thread.load(std::memory_order_relaxed) == Platform::this_thread());
     });
     return found;
   }
@@ -119,23 +117,10 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   bool orphans_ = false;  // the pool is gone, and each lease that is out has a reference; owned by the lock
 
  private:
-  // Somebody has it: not so while an acquire still checks it.
-  [[nodiscard]] static bool is_lent(const Slot& slot) noexcept {
-    const SlotState state = slot.state.load(std::memory_order_relaxed);
-    return (state == SlotState::leased || state == SlotState::recalled) &&
-           slot.thread.load(std::memory_order_acquire) != std::thread::id{};
-  }
   [[nodiscard]] bool is_overdue(const Slot& slot, TimePoint now) const noexcept {
-    if (!is_lent(slot)) return false;
+    if (!slot.has_holder()) return false;
     const TimePoint since = slot.since.load(std::memory_order_relaxed);
     return since != TimePoint{} && now - since >= options_.leak_after;
-  }
-  [[nodiscard]] static Holder holder(const Slot& slot, TimePoint since, TimePoint now) noexcept {
-    const bool known = since != TimePoint{} && since < now;
-    return {.where = slot.where.load(std::memory_order_relaxed),
-            .thread = slot.thread.load(std::memory_order_relaxed),
-            .held = known ? now - since : Duration::zero(),
-            .connection_id = slot.id.load(std::memory_order_relaxed)};
   }
 };
 

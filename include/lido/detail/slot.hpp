@@ -1,11 +1,13 @@
 // The home of one connection.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <thread>
 
@@ -54,19 +56,21 @@ struct alignas(64) Slot {
 
   // Owned by whoever owns the slot, and handed on with it.
   bool hurried = false;     // the borrower acquired asynchronously: giving back may not hold it up either
-  TimePoint returned_at{};  // for the worker that recycles it in the borrower's place
+  TimePoint returned_at{};  // when its last holder let go; the epoch where the pool reads no clock then
 
   // The same. Atomic because statistics and time-outs look at slots that they do not own; relaxed
-  // because nothing follows from what they see.
+  // because nothing follows from what they see, but for what `holder_if_any` reads.
+  //
+  // Odd while the slot has a holder: one look says how many leases began here, how many ended, and whether one goes on.
+  std::atomic<std::uint64_t> holder_changes{0};
   std::atomic<std::uint64_t> id{0};
-  std::atomic<std::uint64_t> uses{0};      // loans of this connection
-  std::atomic<std::uint64_t> acquired{0};  // loans of all connections that lived here
+  std::atomic<std::uint64_t> uses{0};  // loans of this connection
   std::atomic<TimePoint> opened_at{};
   // When it was lent or given back. The epoch where no policy needs a clock: then whoever looks first sets it.
   std::atomic<TimePoint> since{};
   std::atomic<TimePoint> checked_at{};  // when it was last opened or found healthy
   std::atomic<std::source_location> where{};
-  std::atomic<std::thread::id> thread{};  // none unless it is lent
+  std::atomic<std::thread::id> thread{};  // of the holder, or the last one
   std::atomic<double> spread{0};
   std::atomic<bool> fresh{false};  // opened because a caller waited, and not lent yet: needs no health check
 
@@ -90,15 +94,42 @@ struct alignas(64) Slot {
     bump(use_counts[Histogram::bucket(held)]);
     use_sum.store(use_sum.load(std::memory_order_relaxed) + held, std::memory_order_relaxed);
   }
+  void count_use() noexcept { bump(uses); }
+  // What a holder is told by is written between two changes of `holder_changes`, and read between two looks at it.
+  // Release, each: whoever reads one of them knows at the second look that the lease of the first is over.
   void lend(std::source_location location, std::thread::id borrower, TimePoint now) noexcept {
-    bump(uses);
-    bump(acquired);
     hurried = false;
-    where.store(location, std::memory_order_relaxed);
-    since.store(now, std::memory_order_relaxed);
-    // Last, and release: who sees a borrower sees since when. Otherwise the time that the connection lay idle would
-    // pass for a leak.
+    where.store(location, std::memory_order_release);
+    since.store(now, std::memory_order_release);
     thread.store(borrower, std::memory_order_release);
+    // Last: who sees a holder sees since when. Otherwise the time that the connection lay idle would pass for a leak.
+    bump(holder_changes, std::memory_order_release);
+  }
+  // It took until now that the holder has the connection in hand.
+  void begin_use(TimePoint now) noexcept { since.store(now, std::memory_order_release); }
+  // The holder lets go. Harmless where there is none: a connection may be given back before anybody has had it.
+  void end_lease(TimePoint now) noexcept {
+    if (!has_holder()) return;
+    if (now != TimePoint{}) record_use(std::max(now - since.load(std::memory_order_relaxed), Duration::zero()));
+    returned_at = now;
+    bump(holder_changes);
+  }
+  // Not so while an acquire still checks the connection, nor while it is put in order.
+  [[nodiscard]] bool has_holder() const noexcept { return holder_changes.load(std::memory_order_acquire) % 2 != 0; }
+  [[nodiscard]] std::optional<Holder> holder_if_any(TimePoint now) const noexcept {
+    const std::uint64_t before = holder_changes.load(std::memory_order_acquire);
+    if (before % 2 == 0) return std::nullopt;
+    // Acquire, each: the second look comes after them.
+    const Holder seen = holder(since.load(std::memory_order_acquire), now);
+    if (holder_changes.load(std::memory_order_relaxed) != before) return std::nullopt;
+    return seen;
+  }
+  [[nodiscard]] Holder holder(TimePoint held_since, TimePoint now) const noexcept {
+    const bool known = held_since != TimePoint{} && held_since < now;
+    return {.where = where.load(std::memory_order_acquire),
+            .thread = thread.load(std::memory_order_acquire),
+            .held = known ? now - held_since : Duration::zero(),
+            .connection_id = id.load(std::memory_order_acquire)};
   }
   [[nodiscard]] ConnectionInfo info(Moment moment, TimePoint now, TimePoint deadline) const noexcept {
     const auto relaxed = std::memory_order_relaxed;
@@ -121,8 +152,8 @@ struct alignas(64) Slot {
 
  private:
   // One writer at a time, so that a plain load and store count exactly and cost no locked instruction.
-  static void bump(std::atomic<std::uint64_t>& counter) noexcept {
-    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  static void bump(std::atomic<std::uint64_t>& counter, std::memory_order order = std::memory_order_relaxed) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + 1, order);
   }
 };
 

@@ -169,7 +169,6 @@ class Stock {
     slot.retire = false;
     slot.expiring = false;
     slot.hung = false;
-    slot.thread.store({}, std::memory_order_relaxed);
     slot.state.store(SlotState::vacant, std::memory_order_relaxed);
     --total_;
     wake_watchers(turn);

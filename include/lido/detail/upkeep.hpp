@@ -143,15 +143,13 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
 
   // Leaves a connection that comes back to a worker, since the recycle policy may block; the loan is over. False where
   // no worker will come.
-  bool leave_to_worker(Slot& slot, TimePoint now) noexcept {
+  bool leave_to_worker(Slot& slot) noexcept {
     const Reference keep{*this};
     std::optional<LeakReport> leak;
     {
       Turn lock = this->turn();
       if (stopping_ || market_.inline_work()) return false;
       leak = this->end_of_leak(slot);
-      slot.returned_at = now;
-      slot.thread.store({}, std::memory_order_relaxed);
       returned_.push(slot);
       market_.wake_worker(lock);
     }
@@ -178,8 +176,8 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   void finish_release(Slot& slot) noexcept {
     const TimePoint deadline = saturating_add(Platform::now(), options_.reset_timeout);
     const bool keep = this->recycles(slot, slot.info(Moment::release, slot.returned_at, deadline));
-    if (!this->signals_.release.empty()) this->tell(this->signals_.release, slot, Moment::release);
-    slot.since.store(slot.returned_at, std::memory_order_relaxed);
+    if (!this->signals_.release.empty()) this->tell(this->signals_.release, slot, Moment::release, slot.returned_at);
+    slot.since.store(slot.returned_at, std::memory_order_release);  // see `Slot::lend`
     this->give_back(slot, keep ? nullptr : &Statistics::recycled);
   }
 
