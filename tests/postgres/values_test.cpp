@@ -30,6 +30,21 @@ template <>
 inline constexpr auto lido::postgres::enum_names<Mood> = std::to_array<std::string_view>({"sad", "content", "happy"});
 // [/mood]
 
+enum class Sign { plus, times };
+template <>
+inline constexpr auto lido::postgres::enum_names<Sign> = std::to_array<std::string_view>({"+", "x"});
+
+// Reads any text.
+struct Tone {
+  std::string text;
+  friend bool operator==(const Tone&, const Tone&) = default;
+};
+template <>
+struct lido::postgres::Converter<Tone> {
+  static constexpr std::string_view name = "Tone";
+  static std::optional<Tone> read(std::string_view text) { return Tone{std::string{text}}; }
+};
+
 namespace {
 
 // One member of every kind, which must not confuse how members are counted.
@@ -136,6 +151,45 @@ BOOST_AUTO_TEST_CASE(passes_enumerations_by_their_names) {
   const auto unnamed =
       caught<QueryError>([&] { connection.exec("select $1::int, $2::text", 1, static_cast<Mood>(7)); });
   BOOST_TEST(std::string_view{unnamed.what()}.starts_with("parameter $2: a value of "));
+  connection.exec_script("drop schema moods cascade");
+}
+
+BOOST_AUTO_TEST_CASE(reads_names_out_of_every_type_of_text) {
+  Connection connection = connect();
+  connection.exec_script(
+      "create schema moods; create domain moods.padded as char(12); create type moods.mood as enum ('content', 'sad')");
+  // The server gives a domain out as what it is made of.
+  for (const std::string type :
+       {"text", "varchar", "varchar(9)", "char(9)", "char(7)", "bpchar", "name", "moods.padded", "moods.mood", "xml"})
+    BOOST_TEST_CONTEXT(type) {
+      connection = connect();
+      connection.exec_script("create temp table t(mood " + type + ", moods " +
+                             (type == "moods.padded" ? "char(12)" : type) + "[])");
+      const std::vector<Mood> some{Mood::content, Mood::sad};
+      if (type == "xml") {
+        connection.exec("insert into t(mood) values ('sad')");
+        BOOST_CHECK_THROW(static_cast<void>(connection.exec("select mood from t").one<Mood>()), ResultError);
+      } else {
+        connection.exec("insert into t values ($1, $2)", Mood::content, some);
+        const Result result = connection.exec("select mood, moods, mood from t");
+        BOOST_TEST((result[0][0].as<Mood>() == Mood::content));
+        BOOST_TEST((result[0][1].as<std::vector<Mood>>() == some));
+        BOOST_TEST((result[0][2].as<Tone>() == Tone{"content"}));
+        for (const Mood mood : connection.stream<Mood>("select mood from t")) BOOST_TEST((mood == Mood::content));
+        for (const Mood mood : connection.copy_out<Mood>("copy t(mood) to stdout")) BOOST_TEST((mood == Mood::content));
+        for (const auto& moods : connection.copy_out<std::vector<Mood>>("copy t(moods) to stdout"))
+          BOOST_TEST((moods == some));
+      }
+    }
+  BOOST_TEST((connection.exec("select 'x'::\"char\"").one<Sign>() == Sign::times));
+  BOOST_TEST((connection.exec("select 'sad '::char(4), 'a'::char(3)")[0][0].as<Mood>() == Mood::sad));
+  // Blanks count in every other type, and so they do for a text.
+  for (const char* other : {"select 'sad '::text", "select 'sad '::varchar", "select ' sad'::char(5)"})
+    BOOST_CHECK_THROW(static_cast<void>(connection.exec(other).one<Mood>()), ResultError);
+  BOOST_TEST(connection.exec("select 'sad'::char(5)").one<std::string>() == "sad  ");
+  BOOST_TEST((connection.exec("select array['sad']::char(5)[]").one<std::vector<std::string>>() ==
+              std::vector<std::string>{"sad  "}));
+  BOOST_TEST((connection.exec("select 'sad '").one<Tone>() == Tone{"sad "}));
   connection.exec_script("drop schema moods cascade");
 }
 

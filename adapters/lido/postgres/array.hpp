@@ -74,12 +74,12 @@ template <class T>
 struct Innermost<T> : Innermost<typename T::value_type> {};
 
 template <class T>
-[[nodiscard]] bool read_array(ArrayText& text, std::vector<T>& values) {
+[[nodiscard]] bool read_array(ArrayText& text, Oid element, std::vector<T>& values) {
   if (!text.take('{')) return false;
   if (text.take('}')) return true;
   do {
     if constexpr (is_array<T>) {
-      if (!read_array(text, values.emplace_back())) return false;
+      if (!read_array(text, element, values.emplace_back())) return false;
     } else {
       const std::optional<ArrayText::Item> item = text.item();
       if (!item || (item->null && !is_optional<T>)) return false;
@@ -87,7 +87,7 @@ template <class T>
         values.emplace_back();
         continue;
       }
-      auto value = Converter<unwrapped<T>>::read(item->text);
+      auto value = read_text<unwrapped<T>>(item->text, [element] { return element; });
       if (!value) return false;
       if constexpr (is_optional<T>) {
         values.push_back(std::move(value));
@@ -162,13 +162,19 @@ struct Converter<std::vector<T>> {
       return wanted != 0;
     }
   }
+  static std::optional<std::vector<T>> read(std::string_view text, Oid column)
+    requires Readable<detail::unwrapped<T>>
+  {
+    const Oid element_of_column = detail::element_of(column);
+    std::optional<std::vector<T>> values{std::in_place};
+    detail::ArrayText array{text};
+    if (!detail::read_array(array, element_of_column, *values) || !array.done()) return std::nullopt;
+    return values;
+  }
   static std::optional<std::vector<T>> read(std::string_view text)
     requires Readable<detail::unwrapped<T>>
   {
-    std::optional<std::vector<T>> values{std::in_place};
-    detail::ArrayText array{text};
-    if (!detail::read_array(array, *values) || !array.done()) return std::nullopt;
-    return values;
+    return read(text, 0);  // of whatever it is
   }
   static std::string_view reason(std::string_view) noexcept {
     return "other dimensions, a NULL, or an element that does not fit";

@@ -39,6 +39,9 @@ namespace lido::postgres {
 /// which
 ///   then is sent instead of what `write` returns.
 ///
+/// What fills a `char(n)` up with blanks is not part of the value: `read` without a type does not get to see it, but in
+/// a COPY. A `std::string` has it, as the server has.
+///
 /// `write` may return a `std::optional<std::string>`; nothing means that the value cannot be passed.
 template <class T>
 struct Converter;
@@ -68,6 +71,11 @@ inline constexpr bool is_optional<std::optional<T>> = true;
 }
 [[nodiscard]] constexpr bool is_number(Oid type) noexcept {
   return type == oid::float8 || type == oid::float4 || is_integer(type);
+}
+
+/// Without the blanks that fill a `char(n)` up.
+[[nodiscard]] constexpr std::string_view without_padding(std::string_view text) noexcept {
+  return text.substr(0, text.find_last_not_of(' ') + 1);
 }
 
 }  // namespace detail
@@ -139,5 +147,22 @@ struct Converter<std::string_view> {
   static constexpr std::string_view name = "std::string_view";
   static std::string write(std::string_view value) { return std::string{value}; }
 };
+
+namespace detail {
+
+/// Reads the text of a column, or an element, of the type that `type` returns; it is asked where that matters.
+template <class T, class Type>
+[[nodiscard, gnu::always_inline]] inline std::optional<T> read_text(std::string_view text, Type type) {
+  if constexpr (requires { Converter<T>::read(text, type()); }) {
+    return Converter<T>::read(text, type());
+  } else if constexpr (std::same_as<T, std::string>) {
+    return Converter<T>::read(text);
+  } else {
+    if (text.ends_with(' ') && type() == oid::bpchar) text = without_padding(text);
+    return Converter<T>::read(text);
+  }
+}
+
+}  // namespace detail
 
 }  // namespace lido::postgres

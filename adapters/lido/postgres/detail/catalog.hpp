@@ -10,9 +10,10 @@ namespace lido::postgres::detail {
 
 // Fixed for ever by src/include/catalog/pg_type.dat.
 namespace oid {
-inline constexpr Oid boolean = 16, bytea = 17, name = 19, int8 = 20, int2 = 21, int4 = 23, text = 25, object = 26,
-                     json = 114, float4 = 700, float8 = 701, bpchar = 1042, varchar = 1043, date = 1082, time = 1083,
-                     timestamp = 1114, timestamptz = 1184, interval = 1186, numeric = 1700, uuid = 2950, jsonb = 3802;
+inline constexpr Oid boolean = 16, bytea = 17, one_char = 18, name = 19, int8 = 20, int2 = 21, int4 = 23, text = 25,
+                     object = 26, json = 114, float4 = 700, float8 = 701, bpchar = 1042, varchar = 1043, date = 1082,
+                     time = 1083, timestamp = 1114, timestamptz = 1184, interval = 1186, numeric = 1700, uuid = 2950,
+                     jsonb = 3802;
 inline constexpr Oid first_of_users = 16384;  // whatever a user creates comes from there on
 }  // namespace oid
 

@@ -59,16 +59,6 @@ void check_column(const PGresult* result, int row, int column) {
   }
 }
 
-// What `type` returns is asked for where it matters.
-template <class T, class Type>
-[[nodiscard, gnu::always_inline]] inline std::optional<T> read_text(std::string_view text, Type type) {
-  if constexpr (requires { Converter<T>::read(text, type()); }) {
-    return Converter<T>::read(text, type());
-  } else {
-    return Converter<T>::read(text);
-  }
-}
-
 // Says why the value is no T.
 template <class T>
 [[noreturn, gnu::cold, gnu::noinline]] void throw_unfit(const PGresult* result, int row, int column,
