@@ -77,10 +77,15 @@ FAULTS = [
     # --- order
     Fault("head_is_overtaken_for_ever", DEMAND,
           "Platform::now() - head.since >= barging_limit_;", "false;"),
-    Fault("queue_is_last_come_first_served", MARKET,
-          "in_front ? queue_.push_front(waiter) : queue_.push_back(waiter);", "queue_.push_front(waiter);"),
+    Fault("queue_is_last_come_first_served", "detail/wait_queue.hpp",
+          "    entry.previous = last_;\n    entry.next = nullptr;\n    (last_ != nullptr ? last_->next : first_) = &entry;\n    last_ = &entry;\n",
+          "    entry.next = first_;\n    entry.previous = nullptr;\n    (first_ != nullptr ? first_->previous : last_) = &entry;\n    first_ = &entry;\n"),
     Fault("unfit_grant_costs_the_place", MARKET,
-          "in_front ? queue_.push_front(waiter) : queue_.push_back(waiter);", "queue_.push_back(waiter);"),
+          "unfit ? queue_.put_back(waiter) : queue_.push_back(waiter);", "queue_.push_back(waiter);"),
+    Fault("last_who_comes_back_is_first", "detail/wait_queue.hpp",
+          "while (later != nullptr && !comes_before(entry, *later)) later = later->next;", "", ("unit/market",)),
+    Fault("woken_waiter_overtakes_who_came_back", MARKET, "Waiter& head = *next_in_line();\n      if", "Waiter& head = waiter;\n      if",
+          ("unit/market",)),
     Fault("queue_counts_up_only", "detail/wait_queue.hpp", "    --size_;\n", ""),
     # --- bounds
     Fault("one_too_many_after_shrinking", STOCK,

@@ -1,4 +1,5 @@
 // The decisions of the pool without its I/O: slots, waiters and what pairs them.
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <lido/detail/market.hpp>
 #include <lido/growth.hpp>
@@ -219,6 +220,59 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_that_leaves_passes_the_wake_on) {
       BOOST_TEST(second.told == 1);
       BOOST_TEST(first.told == 1);
     });
+}
+
+BOOST_AUTO_TEST_CASE(a_woken_waiter_leaves_the_slot_to_an_older_one_that_came_back) {
+  in_simulation([] {
+    Fixture f{2, 1ms};
+    TestSlot& one = f.lend();
+    TestSlot& other = f.lend();
+    Noting old{true};
+    f.line_up(old);
+    sim::sleep_for(1ms);
+    Noting young{true};
+    f.line_up(young);
+    f.give_back(one);
+    BOOST_TEST((old.fate.load() == Fate::granted));
+    f.give_back(other);
+    BOOST_TEST((young.fate.load() == Fate::woken));
+    {  // what the old one was granted is not fit
+      TestTurn turn{f.market.mutex()};
+      f.market.retire(one, turn);
+      old.fate.store(Fate::waiting);
+      f.market.line_up(old, true, turn);
+      BOOST_TEST((old.fate.load() == Fate::waiting));  // the young one has yet to look
+      BOOST_TEST(!f.market.compete(young, turn));
+    }
+    BOOST_TEST((old.fate.load() == Fate::granted));
+    BOOST_TEST(old.slot == &other);
+    BOOST_TEST(old.told == 2);
+    BOOST_TEST((young.fate.load() == Fate::waiting));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(those_who_come_back_stand_in_the_order_in_which_they_came) {
+  in_simulation([] {
+    Fixture f{1};
+    (void)f.lend();
+    std::array<Noting*, 4> in_queue{};
+    Noting oldest{true};  // has had an idle one that was not fit, and has not been in the queue yet
+    sim::sleep_for(1us);
+    Noting older{false};
+    Noting young{true};  // of the same instant
+    sim::sleep_for(1us);
+    Noting youngest{false};
+    TestTurn turn{f.market.mutex()};
+    for (Noting* waiter : {&older, &young, &youngest}) f.market.line_up(*waiter, false, turn);
+    for (Noting* waiter : {&young, &older}) f.market.leave(*waiter, Fate::waiting, true, turn);
+    for (Noting* waiter : {&young, &oldest, &older}) f.market.line_up(*waiter, true, turn);
+    std::size_t at = 0;
+    for (auto* waiter = f.market.queue().front(); waiter != nullptr; waiter = waiter->next)
+      in_queue.at(at++) = static_cast<Noting*>(waiter);
+    BOOST_TEST((in_queue == std::array{&oldest, &older, &young, &youngest}));
+    BOOST_TEST(f.market.queue().size() == 4U);
+    f.market.close(turn);
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_woken_waiter_that_is_handed_a_slot_meanwhile_passes_the_wake_on) {

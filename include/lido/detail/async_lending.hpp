@@ -174,7 +174,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       }
     }
 
-    // At the head of the queue, after a connection that was not fit. False: it is settled instead.
+    // At its place in the queue, after a connection that was not fit. False: it is settled instead.
     bool line_up_again() noexcept {
       const TimePoint now = Platform::now();
       Turn lock = pool_.turn();

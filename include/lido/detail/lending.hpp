@@ -121,8 +121,8 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     return true;
   }
 
-  // Throws where there is nothing to wait for. `again`: the waiter has been granted an unfit connection, and goes to
-  // the head.
+  // Throws where there is nothing to wait for. `again`: it was in the queue before. `unfit`: it had a connection in
+  // hand that was not fit, which costs it no place.
   void line_up(Waiter<Slot>& waiter, TimePoint deadline, bool again, bool unfit) {
     const TimePoint now = Platform::now();
     if constexpr (!reads_clock) market_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
@@ -142,7 +142,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         if (full) grow_for_the_next(lock);
       } else if (now < deadline) {
         if (!again) ++totals_.waited;
-        return market_.line_up(waiter, again, lock);
+        return market_.line_up(waiter, unfit, lock);
       }
     }
     if (closed) throw PoolClosed{closed_message(options_.name)};
@@ -230,7 +230,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         totals_.wait.record(now - waiter.since);
         return *waiter.slot;
       }
-      unfit = true;  // and once more, at the head of the queue
+      unfit = true;  // and once more, at its old place
       waiter.fate.store(Fate::waiting, std::memory_order_relaxed);
     }
   }

@@ -43,25 +43,33 @@ class Market : public Demand<Slot, Growth, Platform> {
 
   // --- demand -----------------------------------------------------------------------------------------------------
 
-  void line_up(Waiter& waiter, bool in_front, Turn& turn) noexcept {
-    in_front ? queue_.push_front(waiter) : queue_.push_back(waiter);
+  // `unfit`: after a connection that was not fit.
+  void line_up(Waiter& waiter, bool unfit, Turn& turn) noexcept {
+    unfit ? queue_.put_back(waiter) : queue_.push_back(waiter);
     watch(waiter, turn);
     // Behind others that are not at work the invariant holds already, and no pass over the slots is due.
     next_in_line() == &waiter ? match(turn) : grow(turn);
   }
 
-  // The waiter that was woken looks for a slot. False: it stays where it stood, and every lent slot is recalled.
+  // The waiter that was woken looks for a slot, also for those who have come back to their place before it meanwhile.
+  // False: it stays where it stood, and every lent slot is recalled.
   bool compete(Waiter& waiter, Turn& turn) noexcept {
     wake_in_flight_ = false;
     waiter.fate.store(Fate::waiting, std::memory_order_relaxed);
     if (suspended_) return false;  // `resume` matches again
-    Slot* const slot = slots_.claim_idle_or_recall();
-    if (slot == nullptr) return false;
-    dequeue(waiter, turn);
-    take(waiter, *slot);
-    waiter.fate.store(Fate::granted, std::memory_order_relaxed);
-    match(turn);  // others may be idle: the next one is woken
-    return true;
+    for (;;) {
+      Slot* const slot = slots_.claim_idle_or_recall();
+      if (slot == nullptr) return false;
+      Waiter& head = *next_in_line();
+      if (&head == &waiter) {
+        assign(waiter, *slot, turn);
+        waiter.fate.store(Fate::granted, std::memory_order_relaxed);
+        match(turn);  // others may be idle: the next one is woken
+        return true;
+      }
+      assign(head, *slot, turn);
+      settle(head, Fate::granted, turn);
+    }
   }
 
   // Lets those go whose time is over. The first of them that waits elsewhere than in the queue is returned instead, and
@@ -216,10 +224,8 @@ class Market : public Demand<Slot, Growth, Platform> {
     const bool at_once = !plan_.reuse || !head.thread || inline_work() || overdue(head);
     if (at_once) {
       const Fate before = head.fate.load(std::memory_order_relaxed);
-      if (!plan_.reuse) slot.retire = true;
       const bool kept_time = &head == timekeeper_;
-      dequeue(head, turn);
-      take(head, slot);
+      assign(head, slot, turn);
       settle(head, Fate::granted, turn);
       // No wake is in flight any more, so that the invariant has to be made true again; or nobody follows the call to
       // open, or keeps time any more.
@@ -232,7 +238,10 @@ class Market : public Demand<Slot, Growth, Platform> {
     settle(head, Fate::woken, turn);
   }
 
-  void take(Waiter& waiter, Slot& slot) noexcept {
+  // The caller's slot is the waiter's, who leaves the queue.
+  void assign(Waiter& waiter, Slot& slot, Turn& turn) noexcept {
+    if (!plan_.reuse) slot.retire = true;
+    dequeue(waiter, turn);
     waiter.slot = &slot;
     // While others wait this slot has to come back by the lock. Relaxed: the notification orders it for the new owner.
     const bool last = queue_.empty() && !slot.retire;

@@ -48,6 +48,8 @@ struct Waiter : Deadline {  // the deadline of one that does not look at the clo
   // Owned by the lock.
   bool busy = false;  // opens a connection just now
   bool queued = false;
+  // Who was first of two that came in the same instant; of one that had a connection at once, and needs another, 0.
+  std::uint64_t number = 0;
   Waiter* previous = nullptr;
   Waiter* next = nullptr;
   Waiter* next_notified = nullptr;
@@ -65,18 +67,21 @@ class WaitQueue {
   [[nodiscard]] Entry* front() const noexcept { return first_; }
 
   void push_back(Entry& entry) noexcept {
+    entry.number = ++last_number_;
     entry.previous = last_;
     entry.next = nullptr;
     (last_ != nullptr ? last_->next : first_) = &entry;
     last_ = &entry;
     added(entry);
   }
-  // For a waiter that was granted an unfit connection and keeps its place.
-  void push_front(Entry& entry) noexcept {
-    entry.next = first_;
-    entry.previous = nullptr;
-    (first_ != nullptr ? first_->previous : last_) = &entry;
-    first_ = &entry;
+  // For one that had an unfit connection in hand and keeps its place: before the first who came later.
+  void put_back(Entry& entry) noexcept {
+    Entry* later = first_;
+    while (later != nullptr && !comes_before(entry, *later)) later = later->next;
+    entry.next = later;
+    entry.previous = later != nullptr ? later->previous : last_;
+    (entry.previous != nullptr ? entry.previous->next : first_) = &entry;
+    (later != nullptr ? later->previous : last_) = &entry;
     added(entry);
   }
   void remove(Entry& entry) noexcept {
@@ -88,6 +93,9 @@ class WaitQueue {
   }
 
  private:
+  static bool comes_before(const Entry& one, const Entry& other) noexcept {
+    return one.since != other.since ? one.since < other.since : one.number < other.number;
+  }
   void added(Entry& entry) noexcept {
     entry.queued = true;
     ++size_;
@@ -96,6 +104,7 @@ class WaitQueue {
   Entry* first_ = nullptr;
   Entry* last_ = nullptr;
   std::size_t size_ = 0;
+  std::uint64_t last_number_ = 0;
 };
 
 }  // namespace lido::detail
