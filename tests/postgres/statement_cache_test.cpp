@@ -6,6 +6,9 @@
 
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
+#include <lido/postgres/pool.hpp>
+#include <lido/postgres/session.hpp>
+#include <lido/postgres/uuid.hpp>
 #include <postgres/server.hpp>
 
 using namespace lido;
@@ -55,18 +58,64 @@ BOOST_AUTO_TEST_CASE(the_least_recently_used_statement_goes_from_the_server_too)
                  .one<std::string>() == "select 1,select 3");
 }
 
-BOOST_AUTO_TEST_CASE(evicted_in_a_transaction_a_statement_goes_after_it) {
-  Connection connection = lido::test::connect({.statement_cache = 1});
+BOOST_AUTO_TEST_CASE(evicted_in_a_transaction_a_statement_goes_in_it) {
+  Connection connection = lido::test::connect({.statement_cache = 2});
   connection.exec_script("begin");
-  for (const char* sql : {"select 1", "select 2"}) {
-    connection.exec(sql);
-    connection.exec(sql);
+  for (int i = 0; i < 10; ++i)
+    for (int time = 0; time < 2; ++time) {
+      BOOST_TEST(connection.exec("select " + std::to_string(i)).one<int>() == i);
+      BOOST_TEST(prepared(connection) <= 2);
+    }
+  BOOST_TEST(prepared(connection) == 2);
+  connection.exec_script("commit");
+}
+
+BOOST_AUTO_TEST_CASE(a_program_that_only_uses_sessions_leaves_no_more_than_the_cache_holds) {
+  for (const ResetLevel reset : {ResetLevel::none, ResetLevel::targeted}) {
+    postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .reset = reset, .statement_cache = 8}};
+    const int pid = pool.acquire()->backend_pid();
+    for (int i = 0; i < 100; ++i) {
+      Session session{pool};
+      for (int time = 0; time < 3; ++time) session.exec("select " + std::to_string(i));
+      BOOST_REQUIRE(prepared(session.connection()) <= 8);
+      session.commit();
+    }
+    auto connection = pool.acquire();
+    BOOST_TEST(connection->backend_pid() == pid);
+    BOOST_TEST(prepared(*connection) == 8);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_null_and_a_value_in_turn_are_two_statements) {
+  Connection connection = lido::test::connect();
+  connection.exec_script("begin");
+  const postgres::Uuid id{};
+  for (int i = 0; i < 50; ++i) {
+    BOOST_TEST(connection.exec("select $1::uuid is null", nullptr).one<bool>());
+    BOOST_TEST(!connection.exec("select $1::uuid is null", id).one<bool>());
   }
   BOOST_TEST(prepared(connection) == 2);
   connection.exec_script("commit");
-  connection.exec("select 3");
-  connection.exec("select 3");
+}
+
+BOOST_AUTO_TEST_CASE(where_the_statements_may_be_gone_a_transaction_prepares_no_more_than_the_cache_holds) {
+  Connection connection = lido::test::connect({.statement_cache = 2});
+  const auto twice = [&](const std::string& sql) {
+    connection.exec(sql);
+    connection.exec(sql);
+  };
+  twice("select 1");
+  twice("select 2");
+  connection.exec_script("do $$ begin execute 'deallocate all'; end $$; begin");
+  for (int i = 3; i < 9; ++i) {
+    twice("select " + std::to_string(i));  // one that deallocates what is gone would fail
+    BOOST_TEST(prepared(connection) <= 2);
+  }
+  connection.exec_script("commit");
+  twice("select 9");
   BOOST_TEST(prepared(connection) == 1);
+  twice("select 10");
+  BOOST_TEST(prepared(connection) == 2);
 }
 
 BOOST_AUTO_TEST_CASE(survives_that_all_prepared_statements_are_dropped) {
@@ -179,7 +228,7 @@ BOOST_AUTO_TEST_CASE(the_types_of_the_parameters_are_part_of_the_statement) {
     BOOST_TEST(type_of(25, "1") == "text");
   }
   for (int i = 0; i < 3; ++i) BOOST_TEST(type_of(25, "1") == "text");
-  BOOST_TEST(prepared(connection) == 1);
+  BOOST_TEST(prepared(connection) == 2);
 }
 
 BOOST_AUTO_TEST_CASE(a_failed_transaction_can_be_ended_with_a_statement_that_was_prepared) {
@@ -238,7 +287,7 @@ BOOST_AUTO_TEST_CASE(names_are_those_of_one_session_alone) {
   postgres::detail::StatementCache one{10};
   postgres::detail::StatementCache other{10};
   BOOST_TEST(one.new_name() != other.new_name());
-  BOOST_TEST((one.use(std::string(20'000, 'x')) == nullptr));  // too long to be kept
+  BOOST_TEST((one.use({std::string(20'000, 'x'), {}}) == nullptr));  // too long to be kept
 }
 
 BOOST_AUTO_TEST_SUITE_END()

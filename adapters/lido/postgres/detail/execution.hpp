@@ -1,9 +1,9 @@
 // One statement with parameters, prepared where it is worth it.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,18 +26,21 @@ namespace lido::postgres::detail {
 /// which evicted statements are deallocated too; from then on it is only run. When the server has lost the prepared
 /// statement, or its result has changed, it is prepared anew and run again; in a transaction, which has failed by then,
 /// only the next time. `sql` and what is bound have to outlive it.
+///
+/// To deallocate what is not there any more is an error, which a transaction does not survive. So in one it is done
+/// only where the server would have too many of them else, and where nothing ran since that may have dropped them; if
+/// something did, nothing more is prepared in that transaction.
 class Execution {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
   Execution(Channel& channel, std::string_view sql, const Bound& bound)
-      : reply_{channel, sql}, bound_{bound}, entry_{channel.statements().use(sql)} {
+      : reply_{channel, sql}, bound_{bound}, entry_{channel.statements().use({sql, types_of(bound)})} {
+    const bool certain = channel.left().value_or(Leaves::nothing) != Leaves::statements;
     channel.leaves(entry_ != nullptr ? entry_->leaves : leaves_behind(sql));
-    const bool same_types = entry_ == nullptr || entry_->name.empty() || has_types(*entry_);
-    if (!same_types) channel.statements().retire(*entry_);
     if (entry_ == nullptr || !entry_->repeated || channel.transaction() == PQTRANS_INERROR) {
       send_plain();
     } else if (entry_->name.empty()) {
-      prepare();
+      may_prepare(certain) ? prepare() : send_plain();
     } else {
       reply_.send([&](PGconn* raw) { return run(raw); });
       prepared_ = true;
@@ -58,6 +61,7 @@ class Execution {
         break;
       }
     }
+    put_back();
     reply_.check();
     return Need::nothing;
   }
@@ -79,15 +83,15 @@ class Execution {
 
   void prepare() {
     StatementCache& statements = reply_.channel().statements();
-    // What is not there any more would be an error, which a transaction would not survive.
-    std::vector<std::string> evicted;
-    if (reply_.channel().transaction() == PQTRANS_IDLE) evicted.swap(statements.evicted());
+    // One that fails must not keep the others from being done: outside a transaction each is for itself.
+    const bool alone = reply_.channel().transaction() == PQTRANS_IDLE;
+    if (alone || !statements.has_room()) dropped_.swap(statements.evicted());
     name_ = statements.new_name();
-    reply_.begin_pipeline(evicted.size() + 1);
+    reply_.begin_pipeline(alone ? dropped_.size() + 1 : 1);
     reply_.send([&](PGconn* raw) {
-      for (const std::string& name : evicted) {
+      for (const std::string& name : dropped_) {
         const std::string sql = "DEALLOCATE " + name;
-        if (send_params(raw, sql.c_str(), {}) == 0 || PQpipelineSync(raw) == 0) return 0;
+        if (send_params(raw, sql.c_str(), {}) == 0 || (alone && PQpipelineSync(raw) == 0)) return 0;
       }
       if (PQsendPrepare(raw, name_.c_str(), entry_->text.c_str(), bound_.count, bound_.types) == 0) return 0;
       return PQsendQueryPrepared(raw, name_.c_str(), bound_.count, bound_.values, bound_.lengths, bound_.formats, 0) !=
@@ -106,11 +110,19 @@ class Execution {
     if (is_copy(result)) refuse_copy(reply_);
     if (name_.empty()) {
       last_ = std::move(result);
-    } else if (reply_.syncs() == 1) {
-      // The first result in this part of the pipeline is that of the preparation.
-      entry_->name = std::exchange(name_, {});
-      entry_->types.assign(bound_.types, bound_.types == nullptr ? nullptr : bound_.types + bound_.count);
+    } else if (reply_.statement() == dropped_.size()) {
+      reply_.channel().statements().prepared(*entry_, std::exchange(name_, {}));
     }
+  }
+
+  // In a transaction the first that fails keeps those behind it from being done.
+  void put_back() {
+    if (reply_.error() && reply_.failed_statement() < dropped_.size()) {
+      std::vector<std::string>& evicted = reply_.channel().statements().evicted();
+      const auto behind = static_cast<std::ptrdiff_t>(reply_.failed_statement()) + 1;
+      evicted.insert(evicted.end(), dropped_.begin() + behind, dropped_.end());
+    }
+    dropped_.clear();
   }
 
   // The server refused to run what was prepared: it has done nothing. What a procedure runs may be refused as well,
@@ -135,16 +147,19 @@ class Execution {
     return rest.empty() || !is_digit(rest.front());  // else it is a longer name
   }
 
-  [[nodiscard]] bool has_types(const StatementCache::Entry& entry) const noexcept {
-    if (bound_.types == nullptr) return entry.types.empty();
-    return entry.types.size() == static_cast<std::size_t>(bound_.count) &&
-           std::equal(entry.types.begin(), entry.types.end(), bound_.types);
+  [[nodiscard]] static std::span<const Oid> types_of(const Bound& bound) noexcept {
+    if (bound.types == nullptr) return {};
+    return {bound.types, static_cast<std::size_t>(bound.count)};
+  }
+  [[nodiscard]] bool may_prepare(bool certain) noexcept {
+    return certain || reply_.channel().transaction() == PQTRANS_IDLE || reply_.channel().statements().has_room();
   }
 
   Reply reply_;
   Bound bound_;
   StatementCache::Entry* entry_;
-  std::string name_;  // under which it is being prepared
+  std::string name_;                  // under which it is being prepared
+  std::vector<std::string> dropped_;  // what is deallocated before that
   ResultHandle last_;
   bool prepared_ = false;
 };

@@ -1,11 +1,14 @@
 // The statements that a session has prepared, least recently used first to go.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <list>
 #include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -19,15 +22,35 @@
 
 namespace lido::postgres::detail {
 
-/// Remembers texts; one that comes a second time is worth preparing. It talks to nobody: what has to be told to the
-/// server stands in `evicted()`.
+/// What a prepared statement is one of: the same text with parameters of other types is another one.
+struct StatementKey {
+  std::string_view text;
+  std::span<const Oid> types;  // of the parameters; none where the server infers all
+};
+
+struct StatementKeyHash {
+  [[nodiscard]] std::size_t operator()(const StatementKey& key) const noexcept {
+    std::size_t hash = std::hash<std::string_view>{}(key.text);
+    for (const Oid type : key.types) hash = (hash ^ type) * 1'099'511'628'211U;
+    return hash;
+  }
+};
+struct StatementKeyEqual {
+  [[nodiscard]] bool operator()(const StatementKey& a, const StatementKey& b) const noexcept {
+    return a.text == b.text && std::ranges::equal(a.types, b.types);
+  }
+};
+
+/// Remembers statements; one that comes a second time is worth preparing. It talks to nobody: what has to be told to
+/// the server stands in `evicted()`. The server never has more of them than `size`, if those that are evicted go
+/// before another one is prepared where there is no room.
 class StatementCache {
  public:
   struct Entry {
     std::string text;
-    std::vector<Oid> types;  // of the parameters, where they were given
-    std::string name;        // of the prepared statement; empty: there is none
-    bool repeated = false;   // it was asked for before
+    std::vector<Oid> types;
+    std::string name;       // of the prepared statement; empty: there is none
+    bool repeated = false;  // it was asked for before
     Leaves leaves = Leaves::nothing;
   };
 
@@ -36,20 +59,23 @@ class StatementCache {
   StatementCache(const StatementCache&) = delete;
   StatementCache& operator=(const StatementCache&) = delete;
 
-  /// The entry of `sql`, now the most recently used; null when it is not to be remembered. Complexity: constant; where
-  /// it is new, linear in its length. Throws `QueryError` when `sql` holds a zero byte.
-  [[nodiscard]] Entry* use(std::string_view sql) {
-    if (size_ == 0 || sql.size() > longest) return nullptr;
-    if (const auto found = index_.find(sql); found != index_.end()) {
+  /// The entry of `key`, now the most recently used; null when it is not to be remembered. Complexity: linear in the
+  /// text, to hash it. Throws `QueryError` when the text holds a zero byte.
+  [[nodiscard]] Entry* use(const StatementKey& key) {
+    if (size_ == 0 || key.text.size() > longest) return nullptr;
+    if (const auto found = index_.find(key); found != index_.end()) {
       entries_.splice(entries_.begin(), entries_, found->second);
       found->second->repeated = true;
       return &entries_.front();
     }
-    refuse_zero(sql);
+    refuse_zero(key.text);
     if (entries_.size() >= size_) evict(std::prev(entries_.end()));
-    entries_.push_front({.text = std::string{sql}, .types = {}, .name = {}, .leaves = leaves_behind(sql)});
+    entries_.push_front({.text = std::string{key.text},
+                         .types = {key.types.begin(), key.types.end()},
+                         .name = {},
+                         .leaves = leaves_behind(key.text)});
     try {
-      index_.emplace(entries_.front().text, entries_.begin());
+      index_.emplace(key_of(entries_.front()), entries_.begin());
     } catch (...) {
       entries_.pop_front();
       throw;
@@ -68,25 +94,31 @@ class StatementCache {
     return prefix_ + std::to_string(++last_);
   }
 
+  /// `entry` is prepared under `name`.
+  void prepared(Entry& entry, std::string name) noexcept {
+    entry.name = std::move(name);
+    ++prepared_;
+  }
   /// The prepared statement of `entry` is out of date, or is no longer wanted.
   void retire(Entry& entry) {
-    if (!entry.name.empty()) evicted_.push_back(std::move(entry.name));
+    if (entry.name.empty()) return;
+    evicted_.push_back(entry.name);
     entry.name.clear();
+    --prepared_;
   }
   /// All that was prepared is gone from the server, as after DISCARD ALL.
   void forget() noexcept {
     for (Entry& entry : entries_) entry.name.clear();
+    prepared_ = 0;
     evicted_.clear();
   }
   /// What was prepared may be gone, or not.
   void distrust() {
     for (Entry& entry : entries_) retire(entry);
   }
-  [[nodiscard]] bool holds_prepared() const noexcept {
-    for (const Entry& entry : entries_)
-      if (!entry.name.empty()) return true;
-    return false;
-  }
+  [[nodiscard]] bool holds_prepared() const noexcept { return prepared_ > 0; }
+  /// One more may be prepared while the evicted ones are still there.
+  [[nodiscard]] bool has_room() const noexcept { return prepared_ + evicted_.size() < size_; }
   /// Names to be deallocated when there is an occasion.
   [[nodiscard]] std::vector<std::string>& evicted() noexcept { return evicted_; }
 
@@ -97,9 +129,11 @@ class StatementCache {
  private:
   using Entries = std::list<Entry>;
 
+  [[nodiscard]] static StatementKey key_of(const Entry& entry) noexcept { return {entry.text, entry.types}; }
+
   void evict(Entries::iterator entry) {
     retire(*entry);
-    index_.erase(entry->text);
+    index_.erase(key_of(*entry));
     entries_.erase(entry);
   }
 
@@ -108,7 +142,8 @@ class StatementCache {
 
   std::size_t size_;
   Entries entries_;  // most recently used first
-  std::unordered_map<std::string_view, Entries::iterator> index_;
+  std::unordered_map<StatementKey, Entries::iterator, StatementKeyHash, StatementKeyEqual> index_;
+  std::size_t prepared_ = 0;  // how many entries have a name
   std::vector<std::string> evicted_;
   std::string prefix_;
   std::uint64_t last_ = 0;
