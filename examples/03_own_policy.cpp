@@ -21,7 +21,7 @@ struct InSteps {
 
   lido::GrowthPlan plan(const lido::PoolCounts& counts) const noexcept {
     const bool short_of = counts.waiting > counts.idle + counts.checking + counts.opening;
-    return {.max_size = max_size, .pool_size = 0, .open = short_of ? step : 0, .linger = 1min, .reuse = true};
+    return {.max_size = max_size, .pool_size = 0, .open = short_of ? step : 0, .idle_timeout = 1min, .reuse = true};
   }
 };
 // [/growth]

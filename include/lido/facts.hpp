@@ -71,7 +71,7 @@ struct GrowthPlan {
   std::size_t max_size = 1;   ///< never more connections than this
   std::size_t pool_size = 1;  ///< how many are kept open though idle; at most `max_size`
   std::size_t open = 0;       ///< how many more should begin to open now
-  Duration linger{};          ///< how long an idle connection beyond `pool_size` is kept before it is closed
+  Duration idle_timeout{};    ///< how long an idle connection beyond `pool_size` is kept before it is closed
   bool reuse = true;          ///< false: every connection is lent once and then closed
 };
 

@@ -19,15 +19,15 @@ struct FixedSize {
 
   GrowthPlan plan(const PoolCounts& counts) const noexcept {
     const std::size_t missing = size > counts.total() ? size - counts.total() : 0;
-    return {.max_size = size, .pool_size = size, .open = missing, .linger = {}, .reuse = true};
+    return {.max_size = size, .pool_size = size, .open = missing, .idle_timeout = {}, .reuse = true};
   }
 };
 
 /// At least `min_idle` connections ready, opened eagerly; more while callers wait, up to `max_size`.
 struct Elastic {
-  std::size_t min_idle = 0;                    ///< Range: 0 to `max_size`.
-  std::size_t max_size = 10;                   ///< Range: 1 and more.
-  Duration linger = std::chrono::minutes{10};  ///< how long the excess over `min_idle` stays idle; 0 and more
+  std::size_t min_idle = 0;                          ///< Range: 0 to `max_size`.
+  std::size_t max_size = 10;                         ///< Range: 1 and more.
+  Duration idle_timeout = std::chrono::minutes{10};  ///< how long the excess over `min_idle` stays idle; 0 and more
 
   GrowthPlan plan(const PoolCounts& counts) const noexcept {
     const std::size_t ready = counts.idle + counts.checking + counts.opening;
@@ -35,23 +35,28 @@ struct Elastic {
     return {.max_size = max_size,
             .pool_size = min_idle,
             .open = wanted > ready ? wanted - ready : 0,
-            .linger = linger,
+            .idle_timeout = idle_timeout,
             .reuse = true};
   }
 };
 
-/// Opens on demand; `pool_size` connections are kept, up to `max_overflow` more live while they are needed.
+/// Opens on demand; `pool_size` connections are kept, up to `max_overflow` more live while they are needed. Up to
+/// `min_idle` of the kept ones are opened before anybody asks.
 struct Overflow {
-  std::size_t pool_size = 5;                  ///< Range: 0 and more; at least 1 with `max_overflow`.
-  std::size_t max_overflow = 10;              ///< Range: 0 and more.
-  Duration linger = std::chrono::seconds{5};  ///< how long the excess stays when nobody waits; 0 and more
+  std::size_t pool_size = 5;                        ///< Range: 0 and more; at least 1 with `max_overflow`.
+  std::size_t max_overflow = 10;                    ///< Range: 0 and more.
+  Duration idle_timeout = std::chrono::seconds{5};  ///< how long the excess stays when nobody waits; 0 and more
+  std::size_t min_idle = 0;                         ///< Range: 0 to `pool_size`.
 
   GrowthPlan plan(const PoolCounts& counts) const noexcept {
     const std::size_t ready = counts.idle + counts.checking + counts.opening;
+    const auto missing = [ready](std::size_t wanted) { return wanted > ready ? wanted - ready : 0; };
+    // What is opened ahead is kept: the excess would be closed again, and again opened.
+    const std::size_t room = pool_size > counts.total() ? pool_size - counts.total() : 0;
     return {.max_size = pool_size + max_overflow,
             .pool_size = pool_size,
-            .open = counts.waiting > ready ? counts.waiting - ready : 0,
-            .linger = linger,
+            .open = std::max(missing(counts.waiting), std::min(missing(counts.waiting + min_idle), room)),
+            .idle_timeout = idle_timeout,
             .reuse = true};
   }
 };
@@ -65,7 +70,7 @@ struct NullPool {
     return {.max_size = max_size,
             .pool_size = 0,
             .open = counts.waiting > counts.opening ? counts.waiting - counts.opening : 0,
-            .linger = {},
+            .idle_timeout = {},
             .reuse = false};
   }
 };
@@ -77,7 +82,8 @@ inline void validate(const FixedSize& policy) {
 inline void validate(const Elastic& policy) {
   if (policy.max_size == 0) throw InvalidOption{"Elastic::max_size", "at least 1"};
   if (policy.min_idle > policy.max_size) throw InvalidOption{"Elastic::min_idle", "at most max_size"};
-  if (policy.linger < Duration::zero()) throw InvalidOption{"Elastic::linger", "a duration of zero or more"};
+  if (policy.idle_timeout < Duration::zero())
+    throw InvalidOption{"Elastic::idle_timeout", "a duration of zero or more"};
 }
 
 inline void validate(const Overflow& policy) {
@@ -85,7 +91,9 @@ inline void validate(const Overflow& policy) {
     throw InvalidOption{"Overflow::pool_size", "at least 1 together with max_overflow"};
   if (policy.pool_size + policy.max_overflow < policy.pool_size)
     throw InvalidOption{"Overflow::max_overflow", "a sum with pool_size that fits std::size_t"};
-  if (policy.linger < Duration::zero()) throw InvalidOption{"Overflow::linger", "a duration of zero or more"};
+  if (policy.min_idle > policy.pool_size) throw InvalidOption{"Overflow::min_idle", "at most pool_size"};
+  if (policy.idle_timeout < Duration::zero())
+    throw InvalidOption{"Overflow::idle_timeout", "a duration of zero or more"};
 }
 
 inline void validate(const NullPool& policy) {

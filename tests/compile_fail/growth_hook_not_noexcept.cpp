@@ -4,11 +4,11 @@
 struct AlwaysOne {
 #ifdef LIDO_WRONG
   lido::GrowthPlan plan(const lido::PoolCounts&) const {
-    return {.max_size = 1, .pool_size = 1, .open = 0, .linger = {}, .reuse = true};
+    return {.max_size = 1, .pool_size = 1, .open = 0, .idle_timeout = {}, .reuse = true};
   }
 #else
   lido::GrowthPlan plan(const lido::PoolCounts&) const noexcept {
-    return {.max_size = 1, .pool_size = 1, .open = 0, .linger = {}, .reuse = true};
+    return {.max_size = 1, .pool_size = 1, .open = 0, .idle_timeout = {}, .reuse = true};
   }
 #endif
 };

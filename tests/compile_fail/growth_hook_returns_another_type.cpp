@@ -6,7 +6,7 @@ struct AlwaysOne {
   std::size_t plan(const lido::PoolCounts&) const noexcept { return 1; }
 #else
   lido::GrowthPlan plan(const lido::PoolCounts&) const noexcept {
-    return {.max_size = 1, .pool_size = 1, .open = 0, .linger = {}, .reuse = true};
+    return {.max_size = 1, .pool_size = 1, .open = 0, .idle_timeout = {}, .reuse = true};
   }
 #endif
 };

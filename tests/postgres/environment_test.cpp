@@ -184,7 +184,14 @@ BOOST_AUTO_TEST_CASE(options_out_of_their_range_are_refused_by_name) {
   BOOST_TEST(field({.pool_timeout = 0s}) == "");
   BOOST_TEST(field({.pool_recycle = 0s}) == "Options::pool_recycle");
   BOOST_TEST(field({.pre_ping_after = -1s}) == "Options::pre_ping_after");
-  BOOST_TEST(field({.linger = -1s}) == "Options::linger");
+  BOOST_TEST(field({.pool_size = 3, .min_idle = 4}) == "Options::min_idle");
+  BOOST_TEST(field({.max_idle_time = 0s}) == "Options::max_idle_time");
+  BOOST_TEST(field({.max_uses = 0}) == "Options::max_uses");
+  BOOST_TEST(field({.pooling = false, .max_waiting = 0}) == "Options::max_waiting");
+  BOOST_TEST(field({.max_waiting = 0, .workers = 0}) == "Options::max_waiting");
+  BOOST_TEST(field({.backoff_min = 2s, .backoff_max = 1s}) == "Options::backoff_max");
+  BOOST_TEST(field({.workers = 257}) == "Options::workers");
+  BOOST_TEST(field({.idle_timeout = -1s}) == "Options::idle_timeout");
   BOOST_TEST(field({.connect_timeout = 0s}) == "Options::connect_timeout");
   BOOST_TEST(field({.check_timeout = 0s}) == "Options::check_timeout");
   BOOST_TEST(field({.reset_timeout = 0s}) == "Options::reset_timeout");

@@ -240,7 +240,7 @@ BOOST_AUTO_TEST_CASE(the_same_settings_make_the_same_pool_each_way) {
 }
 
 BOOST_AUTO_TEST_CASE(what_the_program_changes_after_all_has_been_read_wins) {
-  const std::string url = server().conninfo() + " pool_size=3 pool_max_overflow=4 pool_linger=1h";
+  const std::string url = server().conninfo() + " pool_size=3 pool_max_overflow=4 pool_idle_timeout=1h";
   std::ostringstream log;
   // [settings]
   // Or options_from_environment(), which reads DATABASE_URL.
@@ -250,8 +250,73 @@ BOOST_AUTO_TEST_CASE(what_the_program_changes_after_all_has_been_read_wins) {
   log << settings.options << '\n';  // pool_size=3 pool_max_overflow=0 ..., with nothing secret among them
   // [/settings]
   BOOST_TEST(pool.statistics().max_size == 3U);
-  BOOST_TEST(log.str().starts_with("pool_size=3 pool_max_overflow=0 pool_timeout=30s "));
-  BOOST_TEST(log.str().find(" pool_linger=1h ") != std::string::npos);
+  BOOST_TEST(log.str().starts_with("pool_size=3 pool_max_overflow=0 pool_min_idle=0 pool_timeout=30s "));
+  BOOST_TEST(log.str().find(" pool_idle_timeout=1h ") != std::string::npos);
+}
+
+// Initialises any member.
+struct AnyOption {
+  template <class T>
+  operator T() const;  // NOLINT(google-explicit-constructor): that is what it is for
+};
+template <class T, class... Members>
+constexpr std::size_t options_of() {
+  if constexpr (requires { T{Members{}..., AnyOption{}}; })
+    return options_of<T, Members..., AnyOption>();
+  else
+    return sizeof...(Members);
+}
+
+BOOST_AUTO_TEST_CASE(hands_every_option_of_the_core_on) {
+  const postgres::Pool pool{server().conninfo(),
+                            {.pool_timeout = 31s,
+                             .max_waiting = 32,
+                             .refuse_nested_wait = true,
+                             .barging_limit = 33ms,
+                             .connect_timeout = 34s,
+                             .check_timeout = 35s,
+                             .reset_timeout = 36s,
+                             .keep_alive = 37s,
+                             .sweep_interval = 38s,
+                             .backoff_min = 39ms,
+                             .backoff_max = 40ms,
+                             .workers = 2,
+                             .leak_after = 41s,
+                             .start_worker = {},
+                             .name = "forty-two"}};
+  const PoolOptions& options = pool.options();
+  BOOST_TEST((options.acquire_timeout == 31s && options.open_timeout == 34s && options.check_timeout == 35s));
+  BOOST_TEST((options.reset_timeout == 36s && options.keep_alive == 37s && options.sweep_interval == 38s));
+  BOOST_TEST((options.backoff_min == 39ms && options.backoff_max == 40ms && options.leak_after == 41s));
+  BOOST_TEST((options.barging_limit == 33ms && options.max_waiting == 32 && options.refuse_nested_wait));
+  BOOST_TEST((options.workers == 2U && !options.start_worker && options.name == "forty-two"));
+  // Whoever adds one to the core adds it above, and to `Options`.
+  BOOST_TEST(options_of<PoolOptions>() == 15U);
+}
+
+BOOST_AUTO_TEST_CASE(opens_its_idle_minimum_before_anybody_asks) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 4, .min_idle = 3, .application_name = "ahead"}};
+  pool.wait_until_ready(30s);
+  BOOST_TEST(pool.statistics().now.idle == 3U);
+  BOOST_TEST(server().ask("select count(*) from pg_stat_activity where application_name = 'ahead'") == "3");
+}
+
+BOOST_AUTO_TEST_CASE(refuses_a_caller_too_many_and_one_that_waits_for_itself) {
+  postgres::Pool full{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .min_idle = 1, .max_waiting = 0}};
+  full.wait_until_ready(30s);
+  const auto held = full.acquire(30s);
+  BOOST_CHECK_THROW((void)full.acquire(30s), QueueFull);
+  postgres::Pool own{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .refuse_nested_wait = true}};
+  const auto mine = own.acquire(30s);
+  BOOST_CHECK_THROW((void)own.acquire(30s), SelfDeadlock);
+}
+
+BOOST_AUTO_TEST_CASE(replaces_a_connection_after_its_uses) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .max_uses = 2}};
+  const auto pid = [&] { return pool.acquire()->backend_pid(); };
+  const int first = pid();
+  BOOST_TEST(pid() == first);
+  BOOST_TEST(pid() != first);
 }
 
 BOOST_AUTO_TEST_CASE(finds_its_server_by_a_service_file) {

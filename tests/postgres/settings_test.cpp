@@ -25,12 +25,18 @@ namespace {
 Options unusual() {
   return {.pool_size = 3,
           .max_overflow = 7,
+          .min_idle = 2,
           .pool_timeout = 500ms,
           .pool_recycle = Duration::max(),
           .pre_ping = false,
           .pre_ping_after = 0s,
           .pooling = false,
-          .linger = 90s,
+          .idle_timeout = 90s,
+          .max_idle_time = 91s,
+          .max_uses = 92,
+          .max_waiting = 93,
+          .refuse_nested_wait = true,
+          .barging_limit = 0s,
           .connect_timeout = 1500us,
           .check_timeout = 24h,
           .reset_timeout = 2h,
@@ -38,6 +44,10 @@ Options unusual() {
           .reset = ResetLevel::discard_all,
           .statement_cache = 7,
           .keep_alive = 59s,
+          .sweep_interval = 5s,
+          .backoff_min = 7ms,
+          .backoff_max = 8ms,
+          .workers = 4,
           .leak_after = 61min,
           .load_balance_hosts = true,
           .max_lag = 3s,
@@ -243,6 +253,9 @@ BOOST_AUTO_TEST_CASE(names_a_malformed_key_and_what_was_expected_but_not_its_val
       {"pool_size=-1", "pool_size: expected a whole number from 0 to 262143"},
       {"pool_size=", "pool_size: expected a whole number from 0 to 262143"},
       {"pool_max_overflow=262144", "pool_max_overflow: expected a whole number from 0 to 262143"},
+      {"pool_workers=257", "pool_workers: expected a whole number from 0 to 256, or default"},
+      {"pool_max_uses=0", "pool_max_uses: expected a whole number of at least 1, or unlimited"},
+      {"pool_max_waiting=-1", "pool_max_waiting: expected a whole number of at least 0, or unlimited"},
       {"pool_timeout=30m", "pool_timeout: expected a duration of zero or more: 500ms, "},
       {"pool_timeout=-1", "pool_timeout: expected a duration of zero or more: 500ms, "},
       {"pool_recycle=0", "pool_recycle: expected a duration above zero: 500ms, "},
@@ -261,12 +274,12 @@ BOOST_AUTO_TEST_CASE(the_string_wins_over_the_environment_and_that_over_the_defa
   const Variables variables{{"DATABASE_URL", "dbname=app pool_size=5 pool_size=6"},
                             {"DATABASE_POOL_SIZE", "7"},
                             {"DATABASE_MAX_OVERFLOW", "8"},
-                            {"DATABASE_POOL_LINGER", "9"}};
-  const Environment environment =
-      options_from_environment(from(variables), {.pool_size = 1, .max_overflow = 1, .linger = 1s, .keep_alive = 1s});
+                            {"DATABASE_POOL_IDLE_TIMEOUT", "9"}};
+  const Environment environment = options_from_environment(
+      from(variables), {.pool_size = 1, .max_overflow = 1, .idle_timeout = 1s, .keep_alive = 1s});
   BOOST_TEST(environment.options.pool_size == 6U);
   BOOST_TEST(environment.options.max_overflow == 8U);
-  BOOST_TEST((environment.options.linger == 9s));
+  BOOST_TEST((environment.options.idle_timeout == 9s));
   BOOST_TEST((environment.options.keep_alive == 1s));
   BOOST_TEST((environment.options.leak_after == 5min));
   BOOST_TEST(environment.connection_string == "dbname=app");

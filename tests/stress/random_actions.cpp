@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(a_pool_that_reads_no_clock_survives_them) {
 }
 
 BOOST_AUTO_TEST_CASE(an_overflowing_pool_survives_them) {
-  survive(Overflow{.pool_size = 1, .max_overflow = 3, .linger = 0s}, Overflow{.pool_size = 2, .max_overflow = 1},
+  survive(Overflow{.pool_size = 1, .max_overflow = 3, .idle_timeout = 0s}, Overflow{.pool_size = 2, .max_overflow = 1},
           PingIfIdle{.after = 10us}, RetireAfter{.age = 2ms, .idle = 1ms, .uses = 50}, {.sweep_interval = 1ms}, 4);
 }
 

@@ -35,7 +35,7 @@ struct ElasticProgram {
   using Pool = SimulatedPool<Elastic, PingOnAcquire, ResetOnReturn>;
   static constexpr bool reads_clock = true;
   static Elastic growth(std::size_t size) {
-    return {.min_idle = size > 1 ? 1U : 0U, .max_size = size, .linger = Duration{3ms}};
+    return {.min_idle = size > 1 ? 1U : 0U, .max_size = size, .idle_timeout = Duration{3ms}};
   }
   static PingOnAcquire health() { return {}; }
   static ResetOnReturn recycle() { return {}; }
@@ -44,7 +44,7 @@ struct OverflowProgram {
   using Pool = SimulatedPool<Overflow, PingIfIdle, AllOf<RetireAfter, ResetOnReturn>>;
   static constexpr bool reads_clock = true;
   static Overflow growth(std::size_t size) {
-    return {.pool_size = 1, .max_overflow = size - 1, .linger = Duration{2ms}};
+    return {.pool_size = 1, .max_overflow = size - 1, .idle_timeout = Duration{2ms}};
   }
   static PingIfIdle health() { return {.after = Duration{2ms}}; }
   static AllOf<RetireAfter, ResetOnReturn> recycle() {

@@ -83,11 +83,13 @@ Growth decode_growth(Bytes& bytes) {
     return {.size = size(1)};
   } else if constexpr (std::is_same_v<Growth, Elastic>) {
     const std::size_t most = size(1);
-    return {.min_idle = bytes.below(most + 1), .max_size = most, .linger = 10ms * static_cast<int>(bytes.below(3))};
+    return {
+        .min_idle = bytes.below(most + 1), .max_size = most, .idle_timeout = 10ms * static_cast<int>(bytes.below(3))};
   } else if constexpr (std::is_same_v<Growth, Overflow>) {
     const std::size_t kept = size(0);
-    return {
-        .pool_size = kept, .max_overflow = size(kept == 0 ? 1 : 0), .linger = 10ms * static_cast<int>(bytes.below(3))};
+    return {.pool_size = kept,
+            .max_overflow = size(kept == 0 ? 1 : 0),
+            .idle_timeout = 10ms * static_cast<int>(bytes.below(3))};
   } else {
     return {.max_size = size(1)};
   }

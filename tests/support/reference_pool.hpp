@@ -189,25 +189,25 @@ class ReferencePool {
 
   void maintained(TimePoint retry_at, bool fails, const Seen& seen) {
     std::vector<Member> worn;
-    std::vector<Member> lingering;
+    std::vector<Member> left_idle;
     for (const Member& member : idle_) {
       if (old(member, seen.ended))
         worn.push_back(member);
-      else if (seen.ended - member.since >= plan().linger)
-        lingering.push_back(member);
+      else if (seen.ended - member.since >= plan().idle_timeout)
+        left_idle.push_back(member);
     }
     for (const Member& member : worn) {
       expect(std::ranges::count(seen.closed, member.id) == 1, "a sweep left a worn connection");
       take(idle_, member.id);
     }
-    std::erase_if(lingering, [&](const Member& member) { return !in(seen.closed, member.id); });
-    for (const Member& member : lingering) {
+    std::erase_if(left_idle, [&](const Member& member) { return !in(seen.closed, member.id); });
+    for (const Member& member : left_idle) {
       expect(spares_one(), "a sweep closed a connection that is needed");
       take(idle_, member.id);
     }
-    expect(seen.closed.size() == worn.size() + lingering.size(), "a sweep closed a connection that is used");
-    const bool more =
-        std::ranges::any_of(idle_, [&](const Member& member) { return seen.ended - member.since >= plan().linger; });
+    expect(seen.closed.size() == worn.size() + left_idle.size(), "a sweep closed a connection that is used");
+    const bool more = std::ranges::any_of(
+        idle_, [&](const Member& member) { return seen.ended - member.since >= plan().idle_timeout; });
     expect(!more || !spares_one(), "a sweep left a connection that is not needed");
     count_retired(seen.closed.size(), seen.closed.size());
     const std::size_t opens = fails || seen.ended < retry_at ? 0 : missing();

@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(refuses_settings_out_of_range_and_names_the_field) {
   };
   BOOST_TEST(elastic({.max_size = 0}) == "Elastic::max_size");
   BOOST_TEST(elastic({.min_idle = 3, .max_size = 2}) == "Elastic::min_idle");
-  BOOST_TEST(elastic({.linger = -1ns}) == "Elastic::linger");
+  BOOST_TEST(elastic({.idle_timeout = -1ns}) == "Elastic::idle_timeout");
   BOOST_TEST(elastic({.min_idle = 0, .max_size = 2'000'000}) == "GrowthPlan::max_size");
   BOOST_TEST(elastic({}) == "none");
 
@@ -120,10 +120,10 @@ BOOST_AUTO_TEST_CASE(lends_no_connection_twice) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(overflow_keeps_its_size_and_closes_the_excess_after_the_linger) {
+BOOST_AUTO_TEST_CASE(overflow_keeps_its_size_and_closes_the_excess_after_the_idle_timeout) {
   calmly([] {
     Ledger ledger;
-    SimulatedPool<Overflow> pool{connector(ledger), Overflow{.pool_size = 2, .max_overflow = 3, .linger = 5s}};
+    SimulatedPool<Overflow> pool{connector(ledger), Overflow{.pool_size = 2, .max_overflow = 3, .idle_timeout = 5s}};
     {
       std::vector<SimulatedPool<Overflow>::Lease> leases;
       for (int i = 0; i < 5; ++i) leases.push_back(pool.acquire());
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(overflow_keeps_its_size_and_closes_the_excess_after_the_lin
 BOOST_AUTO_TEST_CASE(elastic_closes_its_excess_and_keeps_its_minimum_ready) {
   calmly([] {
     Ledger ledger;
-    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 2, .max_size = 9, .linger = 10s}};
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 2, .max_size = 9, .idle_timeout = 10s}};
     auto lent = pool.acquire();
     {
       std::vector<SimulatedPool<>::Lease> more;
@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(elastic_closes_its_excess_and_keeps_its_minimum_ready) {
 BOOST_AUTO_TEST_CASE(forty_threads_that_take_turns_keep_no_more_than_they_need_at_once) {
   calmly([] {
     Ledger ledger;
-    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 10, .linger = 5s}};
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 10, .idle_timeout = 5s}};
     {
       std::vector<SimulatedPool<>::Lease> all;
       for (int i = 0; i < 10; ++i) all.push_back(pool.acquire());

@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(settings_out_of_range_are_refused_with_their_name) {
   BOOST_TEST(refused_field(FixedSize{.size = 0}) == "FixedSize::size");
   BOOST_TEST(refused_field(Overflow{.pool_size = 0, .max_overflow = 0}) == "Overflow::pool_size");
   BOOST_TEST(refused_field(Overflow{.pool_size = 2, .max_overflow = ~std::size_t{0}}) == "Overflow::max_overflow");
-  BOOST_TEST(refused_field(Overflow{.linger = -1s}) == "Overflow::linger");
+  BOOST_TEST(refused_field(Overflow{.idle_timeout = -1s}) == "Overflow::idle_timeout");
   BOOST_TEST(refused_field(PingIfIdle{.after = -1s}) == "PingIfIdle::after");
   BOOST_TEST(refused_field(RetireAfter{.age = 0s}) == "RetireAfter::age");
   BOOST_TEST(refused_field(RetireAfter{.idle = -1s}) == "RetireAfter::idle");

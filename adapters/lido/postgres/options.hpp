@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <ostream>
 #include <stop_token>
 #include <string>
@@ -97,6 +99,10 @@ struct Options {
   /// How many more may live while they are needed. Range: 0 and more.
   std::size_t max_overflow = 40;
 
+  /// How many idle connections within `pool_size` are opened before anybody asks for them; `wait_until_ready` waits for
+  /// them. Range: 0 to `pool_size`.
+  std::size_t min_idle = 0;
+
   /// How long `acquire()` waits at most. Zero tries once; `Duration::max()` waits without limit. Range: 0 and more.
   Duration pool_timeout = std::chrono::seconds{30};
 
@@ -115,7 +121,25 @@ struct Options {
   bool pooling = true;
 
   /// How long a connection beyond `pool_size` is kept when nobody waits. Range: 0 and more.
-  Duration linger = std::chrono::seconds{5};
+  Duration idle_timeout = std::chrono::seconds{5};
+
+  /// Connections that lay idle for longer are closed, those within `pool_size` too; `min_idle` of them are opened anew.
+  /// `Duration::max()` never. Range: more than 0.
+  Duration max_idle_time = Duration::max();
+
+  /// How often a connection is leased before it is replaced. Range: 1 and more.
+  std::size_t max_uses = std::numeric_limits<std::size_t>::max();
+
+  /// How many callers may wait at once; one more gets `QueueFull` at once. Range: 0 (nobody waits) and more; 1 and more
+  /// without pooling and with `workers = 0`.
+  std::size_t max_waiting = std::numeric_limits<std::size_t>::max();
+
+  /// Refuse at once (`SelfDeadlock`) to wait in a thread that holds a connection of the same pool.
+  bool refuse_nested_wait = false;
+
+  /// How long the oldest waiter may be overtaken by newcomers; as `PoolOptions::barging_limit`. Zero: strictly first
+  /// come, first served. Range: 0 and more.
+  Duration barging_limit = std::chrono::milliseconds{1};
 
   /// How long one attempt to connect may take. Range: more than 0.
   Duration connect_timeout = std::chrono::seconds{10};
@@ -145,6 +169,19 @@ struct Options {
   /// How long a connection lies idle before the server is asked whether it still lives. `Duration::max()`: never.
   /// Range: more than 0.
   Duration keep_alive = std::chrono::minutes{2};
+
+  /// How often the background looks at idle connections. Range: more than 0.
+  Duration sweep_interval = std::chrono::seconds{1};
+
+  /// The first pause after an attempt to connect has failed, doubled with each failure in a row. Range: more than 0.
+  Duration backoff_min = std::chrono::milliseconds{10};
+
+  /// The longest pause between attempts while connecting fails. Range: `backoff_min` and more.
+  Duration backoff_max = std::chrono::milliseconds{250};
+
+  /// Threads that open, close, check and sweep behind the callers; as `PoolOptions::workers`. Zero: the threads that
+  /// acquire and release do, and whoever calls `maintain()`. Unset: 5, or 0 without pooling. Range: 0 to 256.
+  std::optional<std::size_t> workers{};
 
   /// A lease or session held for longer is reported as a leak (`events().on_leak`). `Duration::max()`: never. Range:
   /// more than 0.
@@ -186,13 +223,14 @@ inline constexpr std::size_t most_connections = 262'143;
 /// One of the `Options` that can be set in a connection string, by the environment, and in code. What all of these know
 /// of it is here.
 struct OptionSetting {
-  using Member = std::variant<std::size_t Options::*, Duration Options::*, bool Options::*, std::string Options::*,
-                              ResetLevel Options::*>;
+  using Member = std::variant<std::size_t Options::*, std::optional<std::size_t> Options::*, Duration Options::*,
+                              bool Options::*, std::string Options::*, ResetLevel Options::*>;
 
   std::string_view option;               ///< the member's name
   Member member;                         ///< the member
   bool zero = false;                     ///< of a duration: zero is in its range
-  std::size_t most = most_connections;   ///< of a number: the end of its range
+  std::size_t least = 0;                 ///< of a number: the begin of its range
+  std::size_t most = most_connections;   ///< and its end
   std::string_view other_variable = {};  ///< a second name in the environment
 
   /// In a connection string: `pool_` and the option's name, unless that begins so.
@@ -208,16 +246,23 @@ struct OptionSetting {
 };
 
 // Of the other members `application_name` is libpq's key and variable (PGAPPNAME), and functions are code.
+inline constexpr std::size_t any_number = std::numeric_limits<std::size_t>::max();
 inline constexpr std::array settings{
     OptionSetting{.option = "pool_size", .member = &Options::pool_size},
     OptionSetting{
         .option = "max_overflow", .member = &Options::max_overflow, .other_variable = "DATABASE_MAX_OVERFLOW"},
+    OptionSetting{.option = "min_idle", .member = &Options::min_idle},
     OptionSetting{.option = "pool_timeout", .member = &Options::pool_timeout, .zero = true},
     OptionSetting{.option = "pool_recycle", .member = &Options::pool_recycle},
     OptionSetting{.option = "pre_ping", .member = &Options::pre_ping},
     OptionSetting{.option = "pre_ping_after", .member = &Options::pre_ping_after, .zero = true},
     OptionSetting{.option = "pooling", .member = &Options::pooling},
-    OptionSetting{.option = "linger", .member = &Options::linger, .zero = true},
+    OptionSetting{.option = "idle_timeout", .member = &Options::idle_timeout, .zero = true},
+    OptionSetting{.option = "max_idle_time", .member = &Options::max_idle_time},
+    OptionSetting{.option = "max_uses", .member = &Options::max_uses, .least = 1, .most = any_number},
+    OptionSetting{.option = "max_waiting", .member = &Options::max_waiting, .most = any_number},
+    OptionSetting{.option = "refuse_nested_wait", .member = &Options::refuse_nested_wait},
+    OptionSetting{.option = "barging_limit", .member = &Options::barging_limit, .zero = true},
     OptionSetting{.option = "connect_timeout", .member = &Options::connect_timeout},
     OptionSetting{.option = "check_timeout", .member = &Options::check_timeout},
     OptionSetting{.option = "reset_timeout", .member = &Options::reset_timeout},
@@ -225,6 +270,10 @@ inline constexpr std::array settings{
     OptionSetting{.option = "reset", .member = &Options::reset},
     OptionSetting{.option = "statement_cache", .member = &Options::statement_cache, .most = 65'536},
     OptionSetting{.option = "keep_alive", .member = &Options::keep_alive},
+    OptionSetting{.option = "sweep_interval", .member = &Options::sweep_interval},
+    OptionSetting{.option = "backoff_min", .member = &Options::backoff_min},
+    OptionSetting{.option = "backoff_max", .member = &Options::backoff_max},
+    OptionSetting{.option = "workers", .member = &Options::workers, .most = 256},
     OptionSetting{.option = "leak_after", .member = &Options::leak_after},
     OptionSetting{.option = "load_balance_hosts", .member = &Options::load_balance_hosts},
     OptionSetting{.option = "max_lag", .member = &Options::max_lag},
@@ -237,8 +286,14 @@ inline constexpr std::array settings{
 inline void validate(const Options& options) {
   for (const detail::OptionSetting& setting : detail::settings) {
     const std::string field = std::string{"Options::"}.append(setting.option);
+    const auto check = [&](std::size_t number) {
+      if (number < setting.least) throw InvalidOption{field, "at least " + std::to_string(setting.least)};
+      if (number > setting.most) throw InvalidOption{field, "at most " + std::to_string(setting.most)};
+    };
     if (const auto* number = std::get_if<std::size_t Options::*>(&setting.member); number != nullptr)
-      if (options.**number > setting.most) throw InvalidOption{field, "at most " + std::to_string(setting.most)};
+      check(options.**number);
+    if (const auto* number = std::get_if<std::optional<std::size_t> Options::*>(&setting.member); number != nullptr)
+      if (options.**number) check(*(options.**number));
     if (const auto* span = std::get_if<Duration Options::*>(&setting.member); span != nullptr)
       if (const Duration value = options.**span; value < Duration{setting.zero ? 0 : 1})
         throw InvalidOption{field, setting.zero ? "a duration of zero or more" : "a duration above zero"};
@@ -248,6 +303,11 @@ inline void validate(const Options& options) {
                         "at most " + std::to_string(detail::most_connections) + " together with pool_size"};
   if (options.pool_size + options.max_overflow == 0)
     throw InvalidOption{"Options::pool_size", "at least 1 together with max_overflow"};
+  if (options.min_idle > options.pool_size) throw InvalidOption{"Options::min_idle", "at most pool_size"};
+  if (options.backoff_max < options.backoff_min)
+    throw InvalidOption{"Options::backoff_max", "a duration not below backoff_min"};
+  if (options.max_waiting == 0 && (!options.pooling || options.workers == 0))
+    throw InvalidOption{"Options::max_waiting", "at least 1 where callers connect for themselves"};
 }
 
 }  // namespace lido::postgres

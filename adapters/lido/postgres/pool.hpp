@@ -54,12 +54,21 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
   explicit Pool(const Parsed& from)
       : lido::Pool<Connection, Growth, CheckSession, Recycle>{
             Connector{from.connection_string, settings_of(from.options)},
-            {.overflow = {from.options.pool_size, from.options.max_overflow, from.options.linger},
-             .pooling = from.options.pooling},
+            growth_of(from.options),
             {.ping = from.options.pre_ping, .after = from.options.pre_ping_after},
-            Recycle{InvalidateOnFailover{}, RetireAfter{.age = from.options.pool_recycle}, ResetOnReturn{}},
+            Recycle{InvalidateOnFailover{}, retirement_of(from.options), ResetOnReturn{}},
             pool_options_of(from.options)} {}
 
+  [[nodiscard]] static Growth growth_of(const Options& options) {
+    return {.overflow = {.pool_size = options.pool_size,
+                         .max_overflow = options.max_overflow,
+                         .idle_timeout = options.idle_timeout,
+                         .min_idle = options.min_idle},
+            .pooling = options.pooling};
+  }
+  [[nodiscard]] static RetireAfter retirement_of(const Options& options) {
+    return {.age = options.pool_recycle, .idle = options.max_idle_time, .uses = options.max_uses};
+  }
   [[nodiscard]] static ConnectionSettings settings_of(const Options& options) {
     return {.application_name = options.application_name,
             .statement_timeout = options.statement_timeout,
@@ -79,6 +88,13 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
     pool.reset_timeout = options.reset_timeout;
     pool.keep_alive = options.keep_alive;
     pool.leak_after = options.leak_after;
+    pool.barging_limit = options.barging_limit;
+    pool.max_waiting = options.max_waiting;
+    pool.refuse_nested_wait = options.refuse_nested_wait;
+    pool.workers = options.workers;
+    pool.sweep_interval = options.sweep_interval;
+    pool.backoff_min = options.backoff_min;
+    pool.backoff_max = options.backoff_max;
     pool.start_worker = options.start_worker;
     return pool;
   }

@@ -216,7 +216,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
       const Turn lock = this->turn();
       if (worn && !market_.can_replace_first(slot)) return &Statistics::recycled;
       slot.expiring = worn;
-      if (facts.idle >= market_.plan().linger && market_.queue().empty() && market_.can_spare_one())
+      if (facts.idle >= market_.plan().idle_timeout && market_.queue().empty() && market_.can_spare_one())
         return &Statistics::recycled;
     }
     if constexpr (!always_keeps<Health>) {

@@ -98,7 +98,13 @@ template <class Number>
 /// What the text of `setting` has to be, for errors.
 [[nodiscard]] inline std::string expected_of(const OptionSetting& setting) {
   const auto expected = [&]<class T>(T Options::*) -> std::string {
-    if constexpr (std::is_same_v<T, std::size_t>) return "a whole number from 0 to " + std::to_string(setting.most);
+    const std::string range = "a whole number from " + std::to_string(setting.least) + " to ";
+    if constexpr (std::is_same_v<T, std::size_t>)
+      return setting.most == any_number
+                 ? "a whole number of at least " + std::to_string(setting.least) + ", or unlimited"
+                 : range + std::to_string(setting.most);
+    if constexpr (std::is_same_v<T, std::optional<std::size_t>>)
+      return range + std::to_string(setting.most) + ", or default";
     if constexpr (std::is_same_v<T, Duration>)
       return std::string{setting.zero ? "a duration of zero or more" : "a duration above zero"} +
              ": 500ms, 30s, 5min, 2h, 1d, a number of seconds, or never" + (setting.zero ? "" : " (-1)");
@@ -114,13 +120,24 @@ template <class Number>
   return std::visit(expected, setting.member);
 }
 
+/// Within the range of `setting`; nothing where it is not.
+[[nodiscard]] inline std::optional<std::size_t> parse_count(const OptionSetting& setting,
+                                                            std::string_view text) noexcept {
+  if (text == "unlimited" && setting.most == any_number) return any_number;
+  const std::optional<std::size_t> number = whole_number<std::size_t>(text);
+  return number && *number >= setting.least && *number <= setting.most ? number : std::nullopt;
+}
+
 /// Sets an option to what `text` says; false, and nothing is changed, where that is not as `expected_of` says.
 [[nodiscard]] inline bool assign(Options& options, const OptionSetting& setting, std::string_view text) {
   const auto set = [&]<class T>(T Options::* member) {
     const auto parsed = [&]() -> std::optional<T> {
       if constexpr (std::is_same_v<T, std::size_t>) {
-        const std::optional<std::size_t> number = whole_number<std::size_t>(text);
-        return number && *number <= setting.most ? number : std::nullopt;
+        return parse_count(setting, text);
+      } else if constexpr (std::is_same_v<T, std::optional<std::size_t>>) {
+        if (text == "default") return T{};
+        const std::optional<std::size_t> number = parse_count(setting, text);
+        return number ? std::optional<T>{number} : std::nullopt;
       } else if constexpr (std::is_same_v<T, Duration>) {
         if (text == "-1" && !setting.zero) return Duration::max();
         const std::optional<Duration> span = parse_duration(text);
@@ -145,7 +162,11 @@ template <class Number>
     if constexpr (std::is_same_v<T, Duration>) return print_duration(options.*member);
     if constexpr (std::is_same_v<T, bool>) return options.*member ? "true" : "false";
     if constexpr (std::is_same_v<T, ResetLevel>) return std::string{to_string(options.*member)};
-    if constexpr (std::is_same_v<T, std::size_t>) return std::to_string(options.*member);
+    if constexpr (std::is_same_v<T, std::size_t>)
+      return setting.most == any_number && options.*member == any_number ? "unlimited"
+                                                                         : std::to_string(options.*member);
+    if constexpr (std::is_same_v<T, std::optional<std::size_t>>)
+      return options.*member ? std::to_string(*(options.*member)) : "default";
     if constexpr (std::is_same_v<T, std::string>) return options.*member;
   };
   return std::visit(text, setting.member);
