@@ -87,12 +87,15 @@ def table(heads, rows):
     return "\n".join(lines) + "\n"
 
 
+# What is meant where a member is empty.
+UNSET = {"workers": "5", "start_worker": "threads"}
+
+
 def pool_options(root):
     body = struct((root / "include/lido/options.hpp").read_text(), "PoolOptions")
     rows = []
     for name, value, said in documented_members(body):
-        unset = {"workers": "5", "start_worker": "threads"}.get(name)
-        rows.append((f"`{name}`", unset or default(value), first_sentence(said)))
+        rows.append((f"`{name}`", UNSET.get(name) or default(value), first_sentence(said)))
     return table(("option", "default", "what it is"), rows)
 
 
@@ -114,7 +117,7 @@ def postgres_options(root):
             key = f"`{key}`"
         elif name == "application_name":
             key, variable = "`application_name`", "`PGAPPNAME`"
-        rows.append((f"`{name}`", key, variable, default(value), first_sentence(said)))
+        rows.append((f"`{name}`", key, variable, UNSET.get(name) or default(value), first_sentence(said)))
     return table(("option", "in a connection string", "environment", "default", "what it is"), rows)
 
 
