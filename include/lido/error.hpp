@@ -90,8 +90,9 @@ enum class Phase : std::uint8_t {
       return "opening";
     case Phase::checking:
       return "checking";
+    default:
+      return "unknown";
   }
-  return "unknown";
 }
 
 /// No connection came in time. Tells a pool that is exhausted (`phase() == Phase::waiting`, and `holders()` says who

@@ -28,7 +28,7 @@ struct Histogram {
   [[nodiscard]] static constexpr std::size_t bucket(Duration span) noexcept {
     if (span <= first_bound) return 0;
     const auto multiple = static_cast<std::uint64_t>((span - Duration{1}) / first_bound);  // rounded up, less one
-    const auto index = static_cast<std::size_t>(std::bit_width(multiple));
+    const auto index = std::size_t{static_cast<unsigned>(std::bit_width(multiple))};
     return index < finite_buckets ? index : finite_buckets;
   }
   /// How many spans were recorded.

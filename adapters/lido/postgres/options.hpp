@@ -47,8 +47,9 @@ enum class ResetLevel : std::uint8_t {
       return "discard_all";
     case ResetLevel::reopen:
       return "reopen";
+    default:
+      return "unknown";
   }
-  return "unknown";
 }
 
 /// Told of each statement after it ran, with its text (no parameters, no passwords) and how long it took. Called by the

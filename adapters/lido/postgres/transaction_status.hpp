@@ -35,9 +35,9 @@ enum class TransactionStatus : std::uint8_t {
     case TransactionStatus::in_progress:
       return "in progress";
     case TransactionStatus::unknown:
-      break;
+    default:
+      return "unknown";
   }
-  return "unknown";
 }
 inline std::ostream& operator<<(std::ostream& out, TransactionStatus status) { return out << to_string(status); }
 

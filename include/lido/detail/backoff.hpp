@@ -16,7 +16,7 @@ namespace lido::detail {
 class Backoff {
  public:
   Backoff(Duration first, Duration longest, std::uint64_t seed) noexcept
-      : first_{first}, longest_{longest}, random_{static_cast<std::minstd_rand::result_type>(seed)} {}
+      : first_{first}, longest_{longest}, random_{static_cast<std::uint32_t>(seed % std::minstd_rand::modulus)} {}
 
   [[nodiscard]] bool failing() const noexcept { return cap_ > Duration::zero(); }
   // The next attempt begins no sooner.

@@ -56,6 +56,7 @@ namespace lido::detail {
       text << "none could be opened";
       break;
     case Phase::checking:
+    default:
       text << "connections were found unfit until no time was left";
       break;
   }

@@ -64,8 +64,8 @@ class Parker {
     if (deadline != TimePoint::max()) {
       const auto since = std::chrono::nanoseconds{deadline.time_since_epoch()}.count();
       if (since <= 0) return false;
-      until.tv_sec = static_cast<time_t>(since / 1'000'000'000);
-      until.tv_nsec = static_cast<long>(since % 1'000'000'000);
+      until.tv_sec = since / 1'000'000'000;
+      until.tv_nsec = static_cast<std::int32_t>(since % 1'000'000'000);
       limit = &until;
     }
     const auto result = ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&token_), FUTEX_WAIT_BITSET_PRIVATE, 0,

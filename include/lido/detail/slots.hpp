@@ -137,8 +137,6 @@ template <class Slots>
   PoolCounts counts;
   slots.each([&](auto& slot) {
     switch (slot.state.load(std::memory_order_relaxed)) {
-      case SlotState::vacant:
-        break;
       case SlotState::opening:
         ++counts.opening;
         break;
@@ -155,6 +153,9 @@ template <class Slots>
         break;
       case SlotState::closing:
         ++counts.closing;
+        break;
+      case SlotState::vacant:
+      default:
         break;
     }
   });

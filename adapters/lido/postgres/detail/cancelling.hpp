@@ -51,7 +51,7 @@ class Cancelling {
     char delivered = 0;
     if (!request_) return Need::nothing;
     const ssize_t count = ::read(request_->ends[0], &delivered, 1);
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return Need::readable;
+    if (count < 0 && is_for_now(errno)) return Need::readable;
     delivered_ = count == 1 && delivered != 0;
     request_.reset();
     return Need::nothing;

@@ -110,7 +110,7 @@ class Channel {
     if (!usable()) return false;
     char byte = 0;
     const ssize_t count = ::recv(PQsocket(raw()), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return true;
+    if (count < 0 && is_for_now(errno)) return true;
     // A notice, a notification, or the server's farewell and then the end: libpq tells them apart, the second time
     // also seeing the end behind the farewell.
     for (int i = 0; count > 0 && i < 2 && usable(); ++i) {

@@ -79,9 +79,9 @@ class Resetting {
         return false;
       case Stage::done:
       case Stage::refused:
+      default:
         return false;
     }
-    return false;
   }
 
   // Of notifications, which are the last borrower's.

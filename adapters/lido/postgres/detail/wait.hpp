@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <limits>
@@ -30,6 +31,12 @@ enum class Wake : unsigned char { ready, timed_out, stopped };
 
 /// How often a wait looks whether a stop has been requested, of which no socket tells.
 inline constexpr std::chrono::milliseconds stop_slice{20};
+
+/// Whether a call on a socket or pipe that failed with `error` may be made again later. No `||`: on most systems two of
+/// these are one.
+[[nodiscard]] constexpr bool is_for_now(int error) noexcept {
+  return std::ranges::any_of(std::array{EAGAIN, EWOULDBLOCK, EINTR}, [error](int kind) { return kind == error; });
+}
 
 /// The socket of an operation that is there as long as there is something to wait for; -1, as if closed, without it.
 template <class Operation>

@@ -35,7 +35,7 @@ namespace lido::postgres::detail {
     const std::string_view two = text.substr(at, 2);
     if (two == "/*") ++depth;
     if (two == "*/") --depth;
-    at += two == "/*" || two == "*/" ? 2 : 1;
+    at += two == "/*" || two == "*/" ? 2U : 1U;
   } while (depth > 0 && at < text.size());
   return at;
 }
@@ -197,6 +197,7 @@ enum class Leaves : unsigned char {
         qualified = true;
         break;
       case Words::Kind::other:  // `(select ...)` opens a statement too
+      default:
         qualified = false;
         break;
     }
