@@ -65,8 +65,8 @@ struct Converter<E> {
   template <class Seen>
   [[nodiscard]] static std::optional<E> find(std::string_view text, Seen seen) noexcept {
     std::size_t value = 0;
-    for (const std::string_view name : enum_names<E>) {
-      if (seen(name) == text) return static_cast<E>(value);
+    for (const std::string_view written : enum_names<E>) {
+      if (seen(written) == text) return static_cast<E>(value);
       ++value;
     }
     return std::nullopt;

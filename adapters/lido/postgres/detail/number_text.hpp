@@ -128,7 +128,8 @@ template <Floating T>
 [[nodiscard]] inline std::optional<float> narrowed(std::string_view text) {
   const std::optional<float> value = parse_number<float>(text);
   constexpr float limit = 1U << std::numeric_limits<float>::digits;
-  if (value && std::fabs(*value) >= limit && std::isfinite(*value) && double{*value} != nearest<double>(text))
+  if (value && std::fabs(*value) >= limit && std::isfinite(*value) &&
+      static_cast<double>(*value) != nearest<double>(text))
     return std::nullopt;
   return value;
 }
