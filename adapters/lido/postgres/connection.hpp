@@ -49,7 +49,8 @@ namespace lido::postgres {
 /// (25P02), and nothing behind it in a script or a pipeline is run.
 class Connection {
  public:
-  /// Connects; keep-alives and a limit for unacknowledged data are set unless the connection string sets them. Blocks
+  /// Connects; keep-alives and a limit for unacknowledged data are set unless the connection string sets them, and text
+  /// is UTF-8 unless that, PGCLIENTENCODING or a service file sets another `client_encoding`. Blocks
   /// until `deadline` (resolving a host name may exceed it), or until `stop` is requested. Throws
   /// `PermanentConnectError` where trying again cannot help, also for a malformed string, else `ConnectError`.
   [[nodiscard]] static Connection connect(const std::string& connection_string, TimePoint deadline,

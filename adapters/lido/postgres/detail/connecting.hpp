@@ -8,6 +8,7 @@
 
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
+#include <lido/postgres/detail/encoding.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/held_back.hpp>
 #include <lido/postgres/detail/remote.hpp>
@@ -72,6 +73,7 @@ namespace lido::postgres::detail {
 class Connecting {
  public:
   explicit Connecting(ConnectionString target) : target_{std::move(target)}, verifies_{verify_remote(target_)} {
+    prefer_utf8(target_);
     const ConnectionString::Arrays arrays = target_.arrays();
     connection_.reset(PQconnectStartParams(arrays.keys.data(), arrays.values.data(), 0));
     if (!connection_) throw std::bad_alloc{};
