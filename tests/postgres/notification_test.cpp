@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <chrono>
 #include <optional>
 #include <stop_token>
@@ -56,6 +58,33 @@ BOOST_AUTO_TEST_CASE(waits_until_the_deadline_or_a_stop_and_the_connection_stays
   server().ask("notify news");
   connection.exec("select 1");
   BOOST_TEST(!connection.wait_for_notification(Clock::now()).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_that_may_come_costs_a_long_wait_nothing) {
+  Connection connection = lido::test::connect();
+  connection.listen("news");
+  const auto sleeps = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nvcsw;
+  };
+  const std::stop_source stop;
+  const long before = sleeps();
+  BOOST_TEST(!connection.wait_for_notification({Clock::now() + 400ms, stop.get_token()}).has_value());
+  BOOST_TEST(sleeps() - before < 10);  // one that looks every 20 ms sleeps twenty times
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_that_comes_late_ends_a_wait) {
+  Connection connection = lido::test::connect();
+  connection.listen("news");
+  std::stop_source stop;
+  // The server's answer comes after longer than a wait looks by itself.
+  std::jthread stopper{[&] {
+    server().ask("select pg_sleep(0.1)");
+    stop.request_stop();
+  }};
+  BOOST_TEST(!connection.wait_for_notification(stop.get_token()).has_value());
+  BOOST_TEST(connection.is_usable());
 }
 
 BOOST_AUTO_TEST_CASE(a_terminated_session_is_noticed_at_once) {

@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include <lido/facts.hpp>
+#include <lido/postgres/detail/stop_signal.hpp>
 #include <lido/postgres/socket.hpp>
 #include <lido/postgres/until.hpp>
 
@@ -29,7 +30,8 @@ enum class Need : unsigned char {
 
 enum class Wake : unsigned char { ready, timed_out, stopped };
 
-/// How often a wait looks whether a stop has been requested, of which no socket tells.
+/// How long a wait goes on before it asks to be told of a requested stop: until then it looks by itself when this is
+/// over, which costs short waits nothing.
 inline constexpr std::chrono::milliseconds stop_slice{20};
 
 /// Whether a call on a socket or pipe that failed with `error` may be made again later. No `||`: on most systems two of
@@ -76,16 +78,20 @@ inline thread_local constinit Poller* poller = nullptr;
   if (poller != nullptr) return poller->wait(socket, need, until);
   if (socket.registration() != nullptr) socket.registration()->reset();  // else a loop would wake, too, for nothing
   const int events = (need == Need::writable ? 0 : POLLIN) | (need == Need::readable ? 0 : POLLOUT);
+  std::optional<StopSignal> signal;
   for (;;) {
     if (until.stop.stop_requested()) return Wake::stopped;
     const bool limited = until.deadline != TimePoint::max();
     const int left = limited ? milliseconds_until(until.deadline, Clock::now()) : -1;
-    const bool sliced = until.stop.stop_possible() && (left < 0 || left > slice);
-    pollfd entry{.fd = socket, .events = static_cast<short>(events), .revents = 0};
-    const int ready = ::poll(&entry, 1, sliced ? slice : left);
-    if (ready > 0) return Wake::ready;
+    const bool told = signal && signal->socket() >= 0;
+    const bool sliced = until.stop.stop_possible() && !told && (left < 0 || left > slice);
+    std::array<pollfd, 2> entries{pollfd{.fd = socket, .events = static_cast<short>(events), .revents = 0},
+                                  pollfd{.fd = told ? signal->socket() : -1, .events = POLLIN, .revents = 0}};
+    const int ready = ::poll(entries.data(), told ? 2 : 1, sliced ? slice : left);
+    if (ready > 0 && entries[0].revents != 0) return Wake::ready;
     if (ready < 0 && errno != EINTR) throw std::system_error{errno, std::generic_category(), "poll"};
     if (ready == 0 && !sliced && limited && Clock::now() >= until.deadline) return Wake::timed_out;
+    if (ready == 0 && sliced && !signal) signal.emplace(until.stop);
   }
 }
 
