@@ -1,6 +1,8 @@
 // The move-only handle of a leased connection.
 #pragma once
 
+#include <cassert>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -30,11 +32,11 @@ class [[nodiscard]] Lease {
   ~Lease() { release(); }
 
   /// The connection. The lease must not be empty.
-  [[nodiscard]] Connection& operator*() const& noexcept { return slot_->connection; }
+  [[nodiscard]] Connection& operator*() const& noexcept { return slot().connection; }
   /// Would dangle: the connection goes back with the temporary. Keep the lease, or use `->`.
   Connection& operator*() const&& = delete;
   /// The connection. The lease must not be empty.
-  [[nodiscard]] Connection* operator->() const noexcept { return &slot_->connection; }
+  [[nodiscard]] Connection* operator->() const noexcept { return std::addressof(slot().connection); }
   /// Whether there is a connection: false once it was released, discarded, detached or moved from.
   [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
 
@@ -52,13 +54,23 @@ class [[nodiscard]] Lease {
   [[nodiscard]] Connection detach()
     requires std::is_nothrow_move_constructible_v<Connection>
   {
+    static_cast<void>(slot());
     return std::exchange(core_, nullptr)->detach(*std::exchange(slot_, nullptr));
   }
 
   /// Facts of the connection. The lease must not be empty.
-  [[nodiscard]] ConnectionInfo info() const noexcept { return core_->info_of(*slot_); }
+  [[nodiscard]] ConnectionInfo info() const noexcept { return core_->info_of(slot()); }
+
+  /// Says that this lease is meant to be held for long, as by one that listens: it is no leak
+  /// (`PoolOptions::leak_after`). The lease must not be empty.
+  void expect_long_use() const noexcept { slot().expect_long(); }
 
  private:
+  [[nodiscard]] typename Core::Slot& slot() const noexcept {
+    assert(slot_ != nullptr && "lido: the lease is empty: it was released, discarded, detached or moved from");
+    return *slot_;
+  }
+
   Core* core_ = nullptr;
   typename Core::Slot* slot_ = nullptr;
 };

@@ -225,6 +225,24 @@ BOOST_AUTO_TEST_CASE(a_lease_held_too_long_is_reported_once_and_again_when_it_co
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_lease_that_is_meant_to_be_long_is_no_leak_and_the_next_one_is) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.min_idle = 0, .max_size = 1}, {}, {}, {.leak_after = 10s}};
+    auto lease = pool.acquire();
+    lease.expect_long_use();
+    sim::sleep_for(1h);
+    BOOST_TEST(pool.statistics().leaks == 0U);
+    lease.release();
+    lease = pool.acquire();
+    sim::sleep_for(1min);
+    BOOST_TEST(pool.statistics().leaks == 1U);
+    lease.expect_long_use();  // too late, and harmless
+    lease.release();
+    BOOST_TEST(pool.statistics().leaks == 1U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_connection_that_is_checked_before_a_loan_has_no_holder) {
   calmly([] {
     Ledger ledger;

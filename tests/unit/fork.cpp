@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <coroutine>
+#include <csignal>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -218,5 +219,18 @@ BOOST_AUTO_TEST_CASE(a_closed_pool_is_closed_in_the_child_and_a_suspended_one_su
   pool.close();
   BOOST_TEST(in_a_child(refusal) == 20);
 }
+
+#ifndef NDEBUG
+BOOST_AUTO_TEST_CASE(a_debug_build_stops_where_an_empty_lease_is_used) {
+  Pool<int> pool{[] { return 7; }};
+  auto moved = pool.acquire();
+  const auto lease = std::move(moved);
+  BOOST_TEST(in_a_child([&] {
+               ::close(STDERR_FILENO);  // what it says is not for those who read the tests
+               std::signal(SIGABRT, SIG_DFL);
+               return *moved;  // NOLINT(bugprone-use-after-move): that is the fault
+             }) == 1000 + SIGABRT);
+}
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -118,7 +118,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
 
  private:
   [[nodiscard]] bool is_overdue(const Slot& slot, TimePoint now) const noexcept {
-    if (!slot.has_holder()) return false;
+    if (!slot.has_holder() || slot.is_expected_long()) return false;
     const TimePoint since = slot.since.load(std::memory_order_relaxed);
     return since != TimePoint{} && now - since >= options_.leak_after;
   }

@@ -63,6 +63,7 @@ struct alignas(64) Slot {
   //
   // Odd while the slot has a holder: one look says how many leases began here, how many ended, and whether one goes on.
   std::atomic<std::uint64_t> holder_changes{0};
+  std::atomic<std::uint64_t> expected_long{0};  // which lease its holder means to keep for long, by `holder_changes`
   std::atomic<std::uint64_t> id{0};
   std::atomic<std::uint64_t> uses{0};  // loans of this connection
   std::atomic<TimePoint> opened_at{};
@@ -113,6 +114,13 @@ struct alignas(64) Slot {
     if (now != TimePoint{}) record_use(std::max(now - since.load(std::memory_order_relaxed), Duration::zero()));
     returned_at = now;
     bump(holder_changes);
+  }
+  // For the present holder, and no later one.
+  void expect_long() noexcept {
+    expected_long.store(holder_changes.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool is_expected_long() const noexcept {
+    return expected_long.load(std::memory_order_relaxed) == holder_changes.load(std::memory_order_relaxed);
   }
   // Not so while an acquire still checks the connection, nor while it is put in order.
   [[nodiscard]] bool has_holder() const noexcept { return holder_changes.load(std::memory_order_acquire) % 2 != 0; }
