@@ -98,6 +98,25 @@ BOOST_AUTO_TEST_CASE(what_a_statement_has_committed_is_not_tried_again) {
   BOOST_TEST(Table::count() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(a_migration_is_not_noticed) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  int calls = 0;
+  const auto write = [&](const char* value) {
+    in_loop([&]() -> net::awaitable<void> {
+      co_await async_transact(pool, [&](Session& session) -> net::awaitable<void> {
+        ++calls;
+        co_await session.exec("insert into kept values ($1)", value);
+      });
+    });
+  };
+  for (const char* value : {"1", "2", "3"}) write(value);
+  server().ask("alter table kept alter i type bigint");
+  for (const char* value : {"5000000000", "5000000001"}) write(value);
+  BOOST_TEST(calls == 6);
+  BOOST_TEST(Table::count() == 5);
+}
+
 BOOST_AUTO_TEST_CASE(no_statement_runs_after_the_transaction_has_ended) {
   const Table table;
   postgres::Pool pool{server().conninfo(), two};

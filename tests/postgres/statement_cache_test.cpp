@@ -1,5 +1,6 @@
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -7,7 +8,9 @@
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/pool.hpp>
+#include <lido/postgres/savepoint.hpp>
 #include <lido/postgres/session.hpp>
+#include <lido/postgres/transact.hpp>
 #include <lido/postgres/uuid.hpp>
 #include <postgres/server.hpp>
 
@@ -188,6 +191,128 @@ BOOST_AUTO_TEST_CASE(a_changed_result_in_the_middle_of_a_procedure_is_not_run_ag
   connection.exec_script("alter table shape add b text");
   BOOST_TEST(caught<QueryError>([&] { connection.exec("/* pays */ call pay_and_look($1)", 3); }).sqlstate() == "0A000");
   BOOST_TEST(server().ask("select count(*) from payments") == "4");
+}
+
+namespace {
+
+// A column before and after a migration, and values for it that only the one and the other take.
+struct Migration {
+  const char* before;
+  const char* value;
+  const char* migrate;
+  const char* other_value;
+};
+constexpr Migration migrations[] = {
+    {"v int", "1", "alter table migrated alter v type bigint", "5000000000"},
+    {"v varchar(9)", "1", "alter table migrated alter v type int using v::int", "2"},
+    {"v text", "{}", "alter table migrated alter v type jsonb using v::jsonb", "{}"},
+    {"v mood", "well", "drop type mood cascade; create type mood as enum ('ill'); alter table migrated add v mood",
+     "ill"},
+    {"v int", "1", "alter table migrated rename v to w; alter table migrated add v date", "2026-01-01"},
+};
+void before(const Migration& migration) {
+  server().ask(std::string{"drop table if exists migrated; drop type if exists mood; create type mood as enum ('well');"
+                           "create table migrated("} +
+               migration.before + ")");
+}
+// The second one shows whether another stale statement comes through after the first.
+void write(auto& connection, const char* value) {
+  connection.exec("insert into migrated(v) values ($1)", value);
+  BOOST_TEST(connection.exec("select * from migrated where v = $1", value).rows() > 0U);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_migration_is_not_noticed_outside_a_transaction) {
+  for (const Migration& migration : migrations) {
+    BOOST_TEST_CONTEXT(migration.migrate) {
+      Connection connection = lido::test::connect();
+      before(migration);
+      for (int i = 0; i < 3; ++i) write(connection, migration.value);
+      server().ask(migration.migrate);
+      for (int i = 0; i < 3; ++i) write(connection, migration.other_value);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_migration_is_not_noticed_in_transact) {
+  for (const Migration& migration : migrations) {
+    BOOST_TEST_CONTEXT(migration.migrate) {
+      before(migration);
+      postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+      int calls = 0;
+      const auto body = [&](const char* value) {
+        return [&, value](Session& session) {
+          ++calls;
+          write(session, value);
+        };
+      };
+      for (int i = 0; i < 3; ++i) transact(pool, body(migration.value));
+      BOOST_TEST(calls == 3);
+      server().ask(migration.migrate);
+      for (int i = 0; i < 3; ++i) transact(pool, body(migration.other_value));
+      BOOST_TEST(calls > 6);
+      BOOST_TEST(calls <= 8);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_migration_fails_a_session_once_a_statement) {
+  const Migration& migration = migrations[0];
+  before(migration);
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  const auto run = [&](const char* value) {
+    Session session{pool};
+    session.exec("insert into migrated(v) values ($1)", value);
+    session.commit();
+  };
+  for (int i = 0; i < 3; ++i) run("1");
+  server().ask(migration.migrate);
+  BOOST_TEST(caught<QueryError>([&] { run(migration.other_value); }).sqlstate() == "22003");
+  for (int i = 0; i < 3; ++i) run(migration.other_value);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_statement_does_to_its_session_is_not_done_again) {
+  Connection connection = lido::test::connect();
+  connection.exec_script("create temp sequence runs");
+  const char* const counts = "select nextval('runs'), 1 / ($1::int * ceil(random() + 0.1)::int)";  // in this order
+  for (int i = 0; i < 3; ++i) connection.exec(counts, 1);
+  BOOST_CHECK_THROW(connection.exec(counts, 0), QueryError);
+  BOOST_TEST(connection.exec_script("select last_value from runs").one<int>() == 4);
+}
+
+BOOST_AUTO_TEST_CASE(an_error_of_the_values_is_thrown_and_transact_tries_once_more_at_most) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  int calls = 0;
+  const auto divide = [&](const char* by) {
+    return [&, by](Session& session) {
+      ++calls;
+      session.exec("select 1 / $1::int", by);
+    };
+  };
+  for (int i = 0; i < 3; ++i) transact(pool, divide("1"));
+  calls = 0;
+  BOOST_TEST(caught<QueryError>([&] { transact(pool, divide("0")); }).sqlstate() == "22012");
+  BOOST_TEST(calls == 2);
+  transact(pool, divide("1"));
+  calls = 0;
+  BOOST_TEST(caught<QueryError>([&] { transact(pool, divide("x"), {.attempts = 1}); }).sqlstate() == "22P02");
+  BOOST_TEST(calls == 1);
+  // What is not of a prepared statement, or not of the present one.
+  calls = 0;
+  const auto other = [&](Session& session) {
+    ++calls;
+    {
+      Savepoint undone{session};
+      BOOST_CHECK_THROW(session.exec("select 1 / $1::int", "0"), QueryError);
+    }
+    session.connection().exec_script("select 1 from nowhere");
+  };
+  transact(pool, divide("1"));
+  transact(pool, divide("1"));
+  calls = 0;
+  BOOST_TEST(caught<QueryError>([&] { transact(pool, other); }).sqlstate() == "42P01");
+  BOOST_TEST(calls == 1);
 }
 
 BOOST_AUTO_TEST_CASE(errors_of_a_prepared_statement_are_those_of_the_statement) {

@@ -38,6 +38,18 @@ TimePoint next_attempt(const std::exception_ptr& failure, bool committed, Attemp
   }
 }
 
+// Whether an attempt that ended with `failure` is to be made again with nothing prepared.
+template <class AnySession>
+bool may_be_stale(AnySession& session, const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return may_be_stale(session, error);
+  } catch (...) {
+    return false;
+  }
+}
+
 }  // namespace detail
 
 /// As `transact`, for coroutines: `body(session)` is a coroutine that takes an `AsyncSession&`, and so is this, of the
@@ -55,6 +67,7 @@ Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOption
   const Until& until = transaction.until;
   const Duration patience = transaction.acquire_timeout.value_or(pool.options().acquire_timeout);
   detail::Attempts attempts{options};
+  bool prepared = true;
   for (;;) {
     std::optional<OwnSession> session;
     std::exception_ptr failure;
@@ -71,6 +84,7 @@ Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOption
           session.reset();
         }
       }
+      if (!prepared) session->connection().channel().held().avoid_prepared();
       if constexpr (detail::gives_nothing<Coroutine>) {
         co_await std::invoke(body, *session);
         if (session->is_open()) co_await session->commit();
@@ -84,12 +98,17 @@ Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOption
       failure = std::current_exception();  // in a handler nothing can be awaited
     }
     const bool committed = session && detail::may_have_committed(*session);
+    const bool stale = prepared && !committed && session && detail::may_be_stale(*session, failure);
     if (session) {
       try {
         co_await session->rollback();
       } catch (...) {  // a coroutine that is cancelled awaits nothing any more
       }
       session.reset();
+    }
+    if (stale && options.attempts > 1) {
+      prepared = false;
+      continue;
     }
     const TimePoint next = detail::next_attempt(failure, committed, attempts, until);
     co_await runner.run(Until{next, until.stop}, [] { return detail::Pausing{}; });

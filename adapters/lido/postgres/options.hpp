@@ -165,6 +165,13 @@ struct Options {
   /// time is prepared on the server, and is neither sent nor parsed from then on. Zero: none is ever prepared, as a
   /// pooler wants it that mixes sessions and does not track prepared statements (PgBouncer in transaction mode).
   /// Range: 0 to 65536.
+  ///
+  /// What is prepared keeps the types that its parameters had then. When it fails with an error that may come from that
+  /// (of any class but those of constraints, conflicts, resources, and what functions raise), it is prepared anew:
+  /// outside a transaction at once, and run again unseen, unless its text may leave state in the session; in `transact`
+  /// by another call of the body. In a `Session` the error is the caller's, once a connection and statement. What does
+  /// not fail is not noticed: where a migration makes a `date` column a `timestamptz`, a value for it is still read as
+  /// a date. End the generation after such a migration (`Pool::invalidate`), or cast the parameter in the statement.
   std::size_t statement_cache = 128;
 
   /// How long a connection lies idle before the server is asked whether it still lives. `Duration::max()`: never.

@@ -22,7 +22,7 @@ namespace lido::postgres {
 /// How `transact` begins and tries again.
 struct TransactOptions {
   TransactionOptions transaction{};                ///< its `until` ends all attempts, and has the stop token
-  std::size_t attempts = 5;                        ///< the first included. Range: 1 and more.
+  std::size_t attempts = 5;                        ///< the first included; 1: never again. Range: 1 and more.
   Duration pause = std::chrono::milliseconds{10};  ///< the longest first pause, doubled each time. Range: 0 and more.
   Duration longest_pause = std::chrono::milliseconds{500};  ///< Range: 0 and more.
   /// How long all attempts and pauses may take together: no attempt begins later, and acquiring, statements and COMMIT
@@ -48,7 +48,9 @@ inline void validate(const TransactOptions& options) {
 /// ended the session itself; rolls back when it throws. On 40001 (serialization failure) and 40P01 (deadlock) calls
 /// `body` again, after a pause in which no connection is held; so `body` must do nothing outside the transaction that
 /// may not happen twice. Not so when `body` has committed by itself, or has ended the transaction by a statement, also
-/// where another one has begun since, as with COMMIT AND CHAIN. Blocks as `Session` and `body` do. Throws what they
+/// where another one has begun since, as with COMMIT AND CHAIN. Where a statement failed that was prepared before, and
+/// that may be why (see `Options::statement_cache`), calls `body` once more, at once, with nothing prepared; so that a
+/// migration is not noticed. Blocks as `Session` and `body` do. Throws what they
 /// throw, of failed attempts the last one; `AcquireCancelled` when stopped in a pause. `CommitUnknown` is never tried
 /// again, `ConnectionLost` only if asked for.
 template <class AnyPool, std::invocable<BasicSession<typename AnyPool::Lease>&> Body>
@@ -60,10 +62,12 @@ auto transact(AnyPool& pool, Body&& body, const TransactOptions& options = {},
   TransactionOptions transaction = options.transaction;
   transaction.until = transaction.until.within(options.timeout);
   detail::Attempts attempts{options};
+  bool prepared = true;
   for (;;) {
     std::optional<OwnSession> session;
     try {
       session.emplace(pool, transaction, where);
+      if (!prepared) session->connection().channel().held().avoid_prepared();
       if constexpr (std::is_void_v<Returned>) {
         std::invoke(body, *session);
         if (session->is_open()) session->commit();
@@ -75,7 +79,12 @@ auto transact(AnyPool& pool, Body&& body, const TransactOptions& options = {},
       }
     } catch (const Error& error) {
       const bool committed = session && detail::may_have_committed(*session);
+      const bool stale = prepared && !committed && session && detail::may_be_stale(*session, error);
       session.reset();
+      if (stale && options.attempts > 1) {
+        prepared = false;
+        continue;
+      }
       if (committed || !attempts.may_follow(error)) throw;
       const TimePoint next = attempts.next(transaction.until);
       if (next == TimePoint::max()) throw;

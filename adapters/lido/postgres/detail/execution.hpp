@@ -1,6 +1,8 @@
 // One statement with parameters, prepared where it is worth it.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -23,9 +25,12 @@
 namespace lido::postgres::detail {
 
 /// Runs a statement. The first time it is sent as it is; the second time it is prepared and run in one round trip, in
-/// which evicted statements are deallocated too; from then on it is only run. When the server has lost the prepared
-/// statement, or its result has changed, it is prepared anew and run again; in a transaction, which has failed by then,
-/// only the next time. `sql` and what is bound have to outlive it.
+/// which evicted statements are deallocated too; from then on it is only run. `sql` and what is bound have to outlive
+/// it.
+///
+/// What was prepared keeps the types that its parameters had then, and its result. When it fails, that may be why, and
+/// it is prepared anew: at once, and run again, where nothing is lost by that; in a transaction, which has failed by
+/// then, the next time.
 ///
 /// To deallocate what is not there any more is an error, which a transaction does not survive. So in one it is done
 /// only where the server would have too many of them else, and where nothing ran since that may have dropped them; if
@@ -34,7 +39,7 @@ class Execution {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
   Execution(Channel& channel, std::string_view sql, const Bound& bound)
-      : reply_{channel, sql}, bound_{bound}, entry_{channel.statements().use({sql, types_of(bound)})} {
+      : reply_{channel, sql}, bound_{bound}, entry_{entry_of(channel, sql, bound)} {
     const bool certain = channel.left().value_or(Leaves::nothing) != Leaves::statements;
     channel.leaves(entry_ != nullptr ? entry_->leaves : leaves_behind(sql));
     if (entry_ == nullptr || !entry_->repeated || channel.transaction() == PQTRANS_INERROR) {
@@ -55,7 +60,7 @@ class Execution {
       if (const Need need = reply_.step(); need != Need::nothing) return need;
       if (!reply_.complete()) {
         take(reply_.result());
-      } else if (std::exchange(prepared_, false) && is_stale()) {
+      } else if (std::exchange(prepared_, false) && may_be_stale() && retire()) {
         prepare();
       } else {
         break;
@@ -121,23 +126,35 @@ class Execution {
       std::vector<std::string>& evicted = reply_.channel().statements().evicted();
       const auto behind = static_cast<std::ptrdiff_t>(reply_.failed_statement()) + 1;
       evicted.insert(evicted.end(), dropped_.begin() + behind, dropped_.end());
+      reply_.channel().held().note_stale(reply_.error()->sqlstate);
     }
     dropped_.clear();
   }
 
-  // The server refused to run what was prepared: it has done nothing. What a procedure runs may be refused as well,
-  // when it has committed before.
-  [[nodiscard]] bool is_stale() {
-    const std::optional<Diagnostics>& error = reply_.error();
-    if (!error) return false;
-    const std::string& state = error->sqlstate;
-    const bool missing = state == "26000" && names_ours(error->message);
-    if (!missing && !(state == "0A000" && reply_.raised_by() == "RevalidateCachedQuery")) return false;
-    reply_.channel().statements().retire(*entry_);
-    return reply_.channel().transaction() == PQTRANS_IDLE && (missing || !runs_a_procedure());
+  // Being prepared has to do with no error of these classes: of constraints and conflicts, of the state of a
+  // transaction, of resources, of a lock or an administrator, and of what functions raise. With any other it may: with
+  // a type that was made anew even an internal one (XX000).
+  [[nodiscard]] bool may_be_stale() noexcept {
+    if (!reply_.error()) return false;
+    const std::string_view state = reply_.error()->sqlstate;
+    constexpr std::array<std::string_view, 12> others{"08", "23", "25", "28", "2D", "3B",
+                                                      "40", "53", "55", "57", "58", "P0"};
+    return std::ranges::none_of(others, [&](std::string_view other) { return state.starts_with(other); });
   }
 
-  [[nodiscard]] bool runs_a_procedure() const noexcept { return is_one_of(first_word(reply_.sql()), "call do"); }
+  // What was prepared is not used any more. True: it may be run again.
+  [[nodiscard]] bool retire() {
+    Channel& channel = reply_.channel();
+    const std::string& state = reply_.error()->sqlstate;
+    const bool missing = state == "26000" && names_ours(reply_.error()->message);
+    channel.statements().retire(*entry_);
+    if (channel.transaction() != PQTRANS_IDLE) return channel.held().note_stale(state), false;
+    if (missing) return true;
+    // Also where it was refused before it was run, a procedure may have committed: it was a statement of its own.
+    if (state == "0A000" && reply_.raised_by() == "RevalidateCachedQuery")
+      return !is_one_of(first_word(reply_.sql()), "call do");
+    return entry_->leaves == Leaves::nothing;  // else what it did to the session would be done twice
+  }
 
   // In which quotes depends on the server's language.
   [[nodiscard]] bool names_ours(std::string_view message) const {
@@ -147,6 +164,10 @@ class Execution {
     return rest.empty() || !is_digit(rest.front());  // else it is a longer name
   }
 
+  [[nodiscard]] static StatementCache::Entry* entry_of(Channel& channel, std::string_view sql, const Bound& bound) {
+    if (channel.held().avoids_prepared()) return nullptr;
+    return channel.statements().use({sql, types_of(bound)});
+  }
   [[nodiscard]] static std::span<const Oid> types_of(const Bound& bound) noexcept {
     if (bound.types == nullptr) return {};
     return {bound.types, static_cast<std::size_t>(bound.count)};

@@ -1,6 +1,7 @@
 // The transaction that a session holds on its connection, seen where every statement passes.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -13,8 +14,7 @@ namespace lido::postgres::detail {
 
 /// What a statement, or COMMIT, meets where the transaction that it was meant for is over.
 [[nodiscard]] inline QueryError no_transaction(std::string_view sql, const std::string& message) {
-  return {message,
-          {.sqlstate = "25P01", .severity = "ERROR", .message = message, .statement = without_passwords(sql)}};
+  return {message, {.sqlstate = "25P01", .severity = "ERROR", .message = message, .statement = without_passwords(sql)}};
 }
 
 /// While it is held, no statement is sent outside a transaction: it would commit by itself.
@@ -22,11 +22,11 @@ class HeldTransaction {
  public:
   /// It has begun.
   void hold() noexcept {
+    *this = {};
     held_ = true;
-    committed_ = false;
   }
   /// The session has ended, or is about to give the connection back: what does that may say what it likes.
-  void let_go() noexcept { held_ = false; }
+  void let_go() noexcept { *this = {}; }
   [[nodiscard]] bool is_held() const noexcept { return held_; }
 
   /// Throws `QueryError` where a statement has ended the transaction. A ping, which is empty, changes nothing.
@@ -40,9 +40,20 @@ class HeldTransaction {
   /// A statement has committed it, also where another one has begun since.
   [[nodiscard]] bool is_committed() const noexcept { return committed_; }
 
+  /// It has failed with this error of a statement that was prepared before, perhaps because it was.
+  void note_stale(const std::string& sqlstate) noexcept { sqlstate.copy(stale_.data(), stale_.size()); }
+  [[nodiscard]] bool is_stale(std::string_view sqlstate) const noexcept {
+    return sqlstate == std::string_view{stale_.data(), stale_.size()};
+  }
+  /// Its statements are sent as they are.
+  void avoid_prepared() noexcept { avoids_prepared_ = true; }
+  [[nodiscard]] bool avoids_prepared() const noexcept { return avoids_prepared_; }
+
  private:
   bool held_ = false;
   bool committed_ = false;
+  bool avoids_prepared_ = false;
+  std::array<char, 5> stale_{};  // an SQLSTATE
 };
 
 }  // namespace lido::postgres::detail

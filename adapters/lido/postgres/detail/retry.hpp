@@ -22,6 +22,13 @@ template <class AnySession>
   return connection.channel().held().is_committed() || (connection.is_usable() && !connection.in_transaction());
 }
 
+/// Whether the transaction of `session` failed with `error` of a statement that was prepared before, perhaps because it
+/// was, so that sending it as it is may help. To be asked before it is rolled back.
+template <class AnySession>
+[[nodiscard]] bool may_be_stale(AnySession& session, const Error& error) {
+  return session.is_open() && session.connection().channel().held().is_stale(error.sqlstate());
+}
+
 /// The attempts of one call. `Options` has `attempts`, `pause`, `longest_pause` and `retry_lost`.
 template <class Options>
 class Attempts {
