@@ -116,6 +116,25 @@ BOOST_AUTO_TEST_CASE(rows_are_written_one_by_one_and_read_as_tuples_and_as_lines
   });
 }
 
+BOOST_AUTO_TEST_CASE(rows_of_values_are_refused_where_the_format_is_another) {
+  postgres::Connection connection = connect();
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    const Copied copied;
+    const auto session = async_in(loop, connection);
+    const char* csv = "copy copied from stdin (format csv)";
+    const std::vector<std::pair<int, std::string>> rows{{1, "a,b"}};
+    BOOST_TEST(co_await fails_in<postgres::QueryError>(loop, [&] { return session.copy_in(csv, rows); }));
+    auto copy = co_await session.copy_in(csv);
+    BOOST_CHECK_THROW(static_cast<void>(copy.write(std::tuple{1, "a"})), postgres::QueryError);
+    co_await copy.write("2,b\n");  // the COPY goes on without it
+    BOOST_TEST(co_await copy.finish() == 1U);
+    BOOST_TEST(co_await fails_in<postgres::QueryError>(
+        loop, [&] { return session.template copy_out<int, std::string>("copy copied to stdout csv"); }));
+    BOOST_TEST(Copied::count() == 1);
+    co_return true;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_range_is_copied_as_a_whole) {
   postgres::Connection connection = connect();
   in_both_loops([&](auto loop) -> Body<decltype(loop)> {

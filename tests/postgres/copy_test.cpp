@@ -42,6 +42,25 @@ Connection with_table() {
 }
 int rows_in(Connection& connection) { return connection.exec_script("select count(*) from t").one<int>(); }
 
+// What COPY can be asked for: a statement is what stands between these.
+constexpr const char* options[] = {
+    // those of the text format as it is by default
+    "", ";", " with", " (format text)", " with (format 'text', freeze false)", " (header false)", " (encoding 'UTF8')",
+    " (encoding \"utf-8\")", " (delimiter e'\\t', null '\\N')", " (null E'\\\\N')", " (delimiter '\t')",
+    " /* csv */ -- csv",
+    // others
+    " (format csv)", " with (FORMAT CSV)", " (format 'csv')", " (\"format\" \"csv\")", " (format 'c'\n'sv')",
+    " (format binary)", " csv", " with csv", " binary", " with binary", " with delimiter ';'", " delimiter as ';'",
+    " using delimiters ';'", " (delimiter ';')", " (delimiter U&'\\003b')", " (format text, delimiter ',')",
+    " (null 'x')", " (null '')", " with null as 'x'", " (header)", " (header true)", " (header 1)", " csv header",
+    " (encoding 'LATIN1')", " encoding 'LATIN1'", " (freeze false, format csv, quote '~')", " (format csv, escape '~')",
+    " (format csv, force_quote (id, name))", " (format csv, force_quote *)", " (format csv, force_null (name))",
+    " (/* ( */ format /* ) */ csv)", " (default 'x')"};
+bool is_default(const char* option) {
+  const auto* const found = std::ranges::find(options, option);
+  return found - std::begin(options) < 12;
+}
+
 // Numbers that end with an exception, as a source that fails.
 auto failing_after(int count) {
   return std::views::iota(0) | std::views::transform([count](int i) {
@@ -87,6 +106,60 @@ BOOST_AUTO_TEST_CASE(chunks_go_in_and_come_out_as_they_are) {
   BOOST_TEST(connection.copy_in("copy t from stdin (format binary)", binary) == 2U);
   BOOST_TEST(connection.copy_in("copy t from stdin", std::vector<std::string>{}) == 0U);
   BOOST_TEST(rows_in(connection) == 4);
+}
+
+BOOST_AUTO_TEST_CASE(rows_of_values_go_through_as_they_are_or_not_at_all) {
+  Connection connection = lido::test::connect();
+  connection.exec_script("set client_encoding = 'UTF8'");
+  const std::vector<std::tuple<int, std::optional<std::string>>> rows{
+      {1, "x"}, {2, "a;b,c"}, {3, std::nullopt}, {4, ""}, {5, "~\"'\\ \xc3\xa4"}, {6, "\\N"}, {7, "1\t2"}};
+  for (const char* const option : options) BOOST_TEST_CONTEXT(option) {
+      connection.exec_script("drop table if exists t; create temp table t(id int, name text)");
+      const std::string in = std::string{"copy t(id, name) from stdin"} + option;
+      const std::string out =
+          std::string{
+              "copy (select id, name from t /* ) to stdout */ where name is distinct from "
+              "')' order by id) to stdout"} +
+          option;
+      bool refused = false;
+      try {
+        BOOST_TEST(connection.copy_in(in, rows) == rows.size());
+      } catch (const QueryError& error) {
+        refused = true;
+        BOOST_TEST((error.sqlstate().empty() || error.sqlstate() == "42601"));  // by us, or no option at all
+      }
+      BOOST_TEST(refused == !is_default(option));
+      connection.exec_script("truncate t");
+      connection.copy_in("copy t from stdin", rows);
+      std::vector<std::tuple<int, std::optional<std::string>>> back;
+      refused = false;
+      try {
+        for (const auto& row : connection.copy_out<int, std::optional<std::string>>(out)) back.push_back(row);
+      } catch (const QueryError&) {
+        refused = true;
+      }
+      BOOST_TEST(refused == !is_default(option));
+      BOOST_TEST((refused || back == rows));
+      BOOST_TEST(connection.is_usable());
+    }
+  const auto refuses = [&](const char* sql) {
+    const auto error = caught<QueryError>([&] { connection.copy_in(sql, rows); });
+    return error.sqlstate().empty() && error.statement() == sql && connection.is_usable();
+  };
+  BOOST_TEST(refuses("copy binary t from stdin"));
+  BOOST_TEST(refuses("/* */; copy t from stdin (format csv)"));
+  BOOST_TEST(refuses("copy \"from stdin\"(\"to\", name) from stdin (format csv)"));
+  BOOST_TEST(refuses("copy t from stdout csv"));
+  connection.exec_script("truncate t");
+  BOOST_TEST(connection.copy_in("copy t from stdin where name <> 'csv' and id > 4", rows) == 3U);
+  BOOST_TEST(connection.copy_in("COPY t FROM STDOUT", rows) == rows.size());
+  for (const std::string& name : connection.copy_out<std::string>("copy (select 'it''s \\!') to stdout"))
+    BOOST_TEST(name == "it's \\!");
+  // Where that text ends depends on standard_conforming_strings.
+  BOOST_CHECK_THROW(static_cast<void>(connection.copy_out<int>("copy (select '\\') to stdout (format csv) --')")),
+                    QueryError);
+  const auto error = caught<QueryError>([&] { connection.copy_in("copy t from stdin CSV", rows); });
+  BOOST_TEST(std::string_view{error.what()}.find("leave CSV away") != std::string_view::npos);
 }
 
 BOOST_AUTO_TEST_CASE(an_exception_in_the_middle_stores_nothing_and_leaves_the_connection_good) {

@@ -103,16 +103,17 @@ class Connection {
   }
 
   /// Runs a `COPY ... FROM STDIN` with what `rows` has, and returns how many rows the server has stored: tuples of
-  /// parameters, for the text format, or texts that are sent as they are. When `rows` throws, nothing is stored, the
-  /// connection stays usable, and the exception goes on to the caller. What the server refuses is known when `rows` has
-  /// come to its end. Blocks and throws as above.
+  /// parameters, for the text format as it is by default (any other format, delimiter, null, header or encoding is a
+  /// `QueryError` before anything is sent), or texts that are sent as they are. When `rows` throws, nothing is stored,
+  /// the connection stays usable, and the exception goes on to the caller. What the server refuses is known when `rows`
+  /// has come to its end. Blocks and throws as above.
   template <CopySource Rows>
   std::size_t copy_in(std::string_view sql, Rows&& rows, const std::optional<Until>& until = {}) {
     return detail::copy_in(*channel_, until ? *until : usual(), sql, rows);
   }
   /// Runs a `COPY ... TO STDOUT` and takes its rows as they come, in constant memory: `copy_out(...)` as the lines that
-  /// the server sends, `copy_out<int, std::string>(...)` as tuples. The limit is that of the whole. Blocks and throws
-  /// as above.
+  /// the server sends, `copy_out<int, std::string>(...)` as tuples, for the same format as in `copy_in`. The limit is
+  /// that of the whole. Blocks and throws as above.
   template <class... Columns>
   [[nodiscard]] CopyOut<Columns...> copy_out(std::string_view sql, const std::optional<Until>& until = {}) {
     return CopyOut<Columns...>{*channel_, until ? *until : usual(), sql};

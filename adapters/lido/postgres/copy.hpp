@@ -35,8 +35,9 @@ std::size_t copy_in(Channel& channel, const Until& until, std::string_view sql, 
 
 /// The rows of a COPY ... TO STDOUT while it runs, an input range to be walked over once. `CopyOut<>` is a range of
 /// `std::string_view`, each a row as the server sent it, its line end included; `CopyOut<T>` one of `T`, of the only
-/// column, and with more types one of tuples, both of which need the text format. What an iterator refers to is valid
-/// until it is incremented. No other statement can run on the connection, which has to outlive it, until it has ended.
+/// column, and with more types one of tuples, both of which need the text format as it is by default as it is by
+/// default. What an iterator refers to is valid until it is incremented. No other statement can run on the connection,
+/// which has to outlive it, until it has ended.
 ///
 /// Destroyed before the last row, it behaves as a `Stream`.
 template <class... T>

@@ -46,6 +46,10 @@ class SharedCopy {
   template <CopyRow Row>
   void append(Row&& row) {
     require_open();
+    if constexpr (!CopyText<Row>) {
+      if (!is_text_) require_text_format(sql_);
+      is_text_ = true;
+    }
     buffer_.append(std::forward<Row>(row));
   }
   /// A batch has come together: it is time to send it.
@@ -64,6 +68,7 @@ class SharedCopy {
   std::string sql_;
   CopyingIn copying_;
   CopyBuffer buffer_;
+  bool is_text_ = false;  // the format of tuples
 };
 
 /// A step of it: what they have in common.

@@ -14,6 +14,7 @@
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/reply.hpp>
+#include <lido/postgres/detail/sql/copy_format.hpp>
 #include <lido/postgres/detail/wait.hpp>
 
 namespace lido::postgres::detail {
@@ -23,6 +24,12 @@ inline void send_copy(Reply& reply) {
   reply.channel().leaves(leaves_behind(reply.sql()));
   const std::string text{reply.sql()};
   reply.send([&](PGconn* raw) { return send_params(raw, text.c_str(), {}); });
+}
+
+/// Throws `QueryError` unless rows of values can be copied by `sql`. Asks nobody.
+inline void require_text_format(std::string_view sql) {
+  if (const std::string_view option = CopyFormat::other_than_text(sql); !option.empty())
+    throw Channel::failed(sql, why_not_text(option));
 }
 
 /// COPY ... FROM STDIN. Complete it once, then again after each `put`, and after `end` or `fail`. Ended before that, it

@@ -23,9 +23,13 @@
 
 namespace lido::postgres::detail {
 
+/// Text that is sent as it is.
+template <class Row>
+concept CopyText = std::convertible_to<Row, std::string_view>;
+
 /// A tuple of parameters, or text that is sent as it is.
 template <class Row>
-concept CopyRow = std::convertible_to<Row, std::string_view> || Copyable<Row>;
+concept CopyRow = CopyText<Row> || Copyable<Row>;
 
 /// Rows on their way into a COPY, sent by the batch.
 class CopyBuffer {
@@ -33,7 +37,7 @@ class CopyBuffer {
   /// Throws `QueryError` for what cannot be passed, and has then nothing of it.
   template <CopyRow Row>
   void append(Row&& row) {
-    if constexpr (std::convertible_to<Row, std::string_view>) {
+    if constexpr (CopyText<Row>) {
       text_.append(static_cast<std::string_view>(std::forward<Row>(row)));
     } else {
       const std::size_t before = text_.size();
@@ -63,7 +67,7 @@ class CopyingRows {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
   CopyingRows(Channel& channel, std::string_view sql, Rows rows)
-      : sql_{sql}, copying_{channel, sql_}, rows_{std::move(rows)} {}
+      : sql_{checked(sql)}, copying_{channel, sql_}, rows_{std::move(rows)} {}
 
   [[nodiscard]] Socket socket() const noexcept { return copying_.socket(); }
   /// When it takes its next step at the latest.
@@ -96,6 +100,12 @@ class CopyingRows {
   }
 
  private:
+  // Before anything is sent.
+  [[nodiscard]] static std::string_view checked(std::string_view sql) {
+    if constexpr (!CopyText<std::ranges::range_reference_t<Rows>>) require_text_format(sql);
+    return sql;
+  }
+
   enum class Stage : std::uint8_t { beginning, feeding, ending, failing };
 
   void feed() {

@@ -88,7 +88,7 @@ template <class... T>
 class IncomingLines {
  public:
   /// Sends. Throws `QueryError` or `ConnectionLost`.
-  IncomingLines(Channel& channel, std::string_view sql) : sql_{sql}, copying_{channel, sql_} {}
+  IncomingLines(Channel& channel, std::string_view sql) : sql_{checked(sql)}, copying_{channel, sql_} {}
 
   [[nodiscard]] CopyingOut& operation() noexcept { return copying_; }
   [[nodiscard]] bool advance() const noexcept { return copying_.complete(); }
@@ -112,6 +112,12 @@ class IncomingLines {
   }
 
  private:
+  // Before anything is sent.
+  [[nodiscard]] static std::string_view checked(std::string_view sql) {
+    if constexpr (sizeof...(T) > 0) require_text_format(sql);
+    return sql;
+  }
+
   std::string sql_;
   CopyingOut copying_;
   std::size_t number_ = 0;  // of rows that have come
