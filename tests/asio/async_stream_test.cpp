@@ -24,6 +24,7 @@
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 #include <postgres/statements.hpp>
+#include <support/fault_proxy.hpp>
 #include <support/task.hpp>
 
 #include "both_loops.hpp"
@@ -323,6 +324,23 @@ BOOST_AUTO_TEST_CASE(another_completion_token_is_that_of_each_row) {
   BOOST_TEST(sum == 200'010'000);
   rows.close().get();
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(closed_early_it_keeps_the_connection_only_if_the_cancel_has_ended_it) {
+  FaultProxy proxy{server().socket()};
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    postgres::Connection connection = postgres::Connection::connect(proxy.conninfo("postgres"), soon());
+    const auto session = async_in(loop, connection);
+    proxy.acknowledge_cancels_early(50ms);
+    auto rows = co_await session.stream(endless);
+    co_await rows.close();
+    BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
+    proxy.acknowledge_cancels_early(1h);
+    auto short_rows = co_await session.stream("select repeat('x', 9000), pg_sleep(0.2) from generate_series(1, 4)");
+    co_await short_rows.close();
+    BOOST_TEST(!connection.is_usable());
+    co_return true;
+  });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -132,10 +132,10 @@ BOOST_AUTO_TEST_CASE(an_error_and_the_end_of_a_session_arrive_whatever_the_size_
 
 BOOST_AUTO_TEST_CASE(a_stream_that_is_left_early_goes_on_whatever_the_size_of_its_records) {
   with_each_size([](Connection& connection, std::size_t size) {
-    for (int rows = 2; rows <= most_rows(size); rows += 3) {
-      auto stream =
-          connection.stream_until<std::string>(soon(), "select repeat('y', 3000) from generate_series(1, $1)", rows);
-      BOOST_TEST((*stream.begin()).size() == 3000U);
+    if (size < 100) return;  // what is on its way would take more than the two seconds that there are
+    for (int i = 0; i < 3; ++i) {
+      auto stream = connection.stream_until(soon(), "select repeat('y', 3000), generate_series(1, $1)", 1'000'000'000);
+      BOOST_TEST((*stream.begin())[0].text().size() == 3000U);
     }
     BOOST_TEST(connection.is_usable());
   });
@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_never_stops_does_not_outlast_a_deadline) {
     Connection connection = Connection::connect(records_proxy().conninfo(size), soon());
     const auto start = Clock::now();
     caught<QueryTimeout>(
-        [&] { connection.exec_until(start + 200ms, "select repeat('x', 3000) from generate_series(1, 1000000000)"); });
+        [&] { connection.exec_until(start + 200ms, "select repeat('x', 3000), generate_series(1, 1000000000)"); });
     BOOST_TEST((Clock::now() - start < 5s));
   }
 }

@@ -70,6 +70,8 @@ class FaultProxy {
   void drop() { set({.kind = Kind::drop}); }
   /// Resets each connection that has passed so many bytes from now on.
   void cut_after(std::size_t bytes) { set({.kind = Kind::cut, .bytes = bytes}); }
+  /// Takes cancel requests, says that they have arrived, and forwards them so much later.
+  void acknowledge_cancels_early(Clock::duration time) { set({.kind = Kind::late_cancels, .time = time}); }
   /// Takes no new connections: the kernel takes a few by itself, then answers no more.
   void stop_accepting() { set({.kind = Kind::deaf}); }
   /// Takes new connections and never answers them.
@@ -91,7 +93,7 @@ class FaultProxy {
   }
 
  private:
-  enum class Kind : unsigned char { pass, delay, drop, cut, deaf, silent, refuse, end };
+  enum class Kind : unsigned char { pass, delay, late_cancels, drop, cut, deaf, silent, refuse, end };
   struct Fault {
     Kind kind = Kind::pass;
     Clock::duration time{};
@@ -225,8 +227,10 @@ class FaultProxy {
     if (from == 0 && !std::exchange(link.greeted, true)) greet(link, bytes);
     link.lost = link.lost || now_.kind == Kind::drop;
     if (link.lost) return;
-    const Clock::duration later = now_.kind == Kind::delay ? now_.time : Clock::duration::zero();
+    const bool early = now_.kind == Kind::late_cancels && !link.session;
+    const Clock::duration later = early || now_.kind == Kind::delay ? now_.time : Clock::duration::zero();
     link.ahead[from].push_back({Clock::now() + later, std::string{bytes}});
+    if (early) ::close(std::exchange(link.ends[0], -1));  // by which its client knows
   }
 
   // A session's first message is its startup packet; a cancel request says another number.

@@ -40,8 +40,9 @@ class AsyncRows {
                                [shared = shared_]() mutable { return detail::Fetching<Shared>{std::move(shared)}; });
   }
 
-  /// Ends it before the last row: has the statement cancelled and reads what is left, for at most two seconds; a
-  /// connection that is not in order by then is given up. In a transaction that cancel fails the transaction. To be
+  /// Ends it before the last row: has the statement cancelled and reads what is left, for at most two seconds. The
+  /// connection stays usable if the whole answer was at hand, or if the statement ended by that cancel; else it is
+  /// given up, as the cancel may still be on its way. In a transaction that cancel fails the transaction. To be
   /// awaited; throws nothing, and is harmless at the end.
   auto close() {
     return shared_->runner.run(saturating_add(Clock::now(), std::chrono::seconds{2}),

@@ -19,8 +19,9 @@ namespace lido::postgres {
 /// `Stream<T>`, whose statement has one column, of tuples for more. What an iterator refers to is valid until it is
 /// incremented. No other statement can run on the connection, which has to outlive it, until it has ended.
 ///
-/// Destroyed before the last row, it has the statement cancelled and reads what is left, for at most two seconds; a
-/// connection that is not in order by then is given up. In a transaction that cancel fails the transaction.
+/// Destroyed before the last row, it has the statement cancelled and reads what is left, for at most two seconds. The
+/// connection stays usable if the whole answer was at hand, or if the statement ended by that cancel; else it is given
+/// up, as the cancel may still be on its way. In a transaction that cancel fails the transaction.
 template <class... T>
 class Stream {
  public:

@@ -3,17 +3,21 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/cancelling.hpp>
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/reply.hpp>
 #include <lido/postgres/detail/wait.hpp>
+#include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
 
 /// Cancels a statement on the server and reads what is left of its answer, so that the connection can be used again.
-/// When that does not work out, the connection is given up. Its steps throw `ConnectionLost`.
+/// When that does not work out, the connection is given up. So it is unless the statement itself ended by the cancel:
+/// whatever the peer says that has got it, there may be a proxy between which has not forwarded it yet, and it would
+/// hit what comes next. Its steps throw `ConnectionLost`.
 class Abandoning {
  public:
   explicit Abandoning(Reply& reply) noexcept : reply_{reply} {}
@@ -21,19 +25,16 @@ class Abandoning {
   [[nodiscard]] Socket socket() const noexcept { return cancel_ && !asked_ ? cancel_->socket() : reply_.socket(); }
   [[nodiscard]] Need step() {
     if (!cancel_ && finished()) return Need::nothing;
-    while (!given_up_ && !reply_.complete()) {
-      if (!cancel_) cancel_.emplace(reply_.channel().raw());
-      if (!asked_) {
-        if (const Need need = cancel_->step(); need != Need::nothing) return need;
-        asked_ = true;
-        if (!cancel_->delivered()) give_up(Wake::timed_out);
-      } else if (const Need need = drain(); need != Need::nothing) {
-        return need;
-      } else if (!reply_.complete()) {  // it was asked before it had begun
-        cancel_.reset();
-        asked_ = false;
-      }
+    if (!cancel_) cancel_.emplace(reply_.channel().raw());
+    if (!asked_ && !given_up_) {
+      if (const Need need = cancel_->step(); need != Need::nothing) return need;
+      asked_ = true;
+      if (!cancel_->delivered()) give_up(Wake::timed_out);
     }
+    if (given_up_) return Need::nothing;
+    if (const Need need = drain(); need != Need::nothing) return need;
+    // Not complete: the server was asked before it had begun, and a second cancel would be one too many.
+    if (!reply_.complete() || !has_hit()) give_up(Wake::timed_out);
     return Need::nothing;
   }
   void give_up(Wake) noexcept {
@@ -43,11 +44,11 @@ class Abandoning {
 
   /// Reads what has come, which costs nothing; true: that was all.
   [[nodiscard]] bool finished() {
-    constexpr int most = 8;
-    for (int looks = 1; looks <= most; ++looks) {
+    constexpr int most = 64;  // of 8 KB or more; what a server has sent by now is mostly less
+    for (int looks = 0; looks < most; ++looks) {
       const Need need = drain();
       if (reply_.complete()) return true;
-      if (looks > 1 && need != Need::at_once) return false;  // only the second time looks at the socket
+      if (need != Need::at_once && !has_input(reply_.socket())) return false;
     }
     return false;
   }
@@ -61,6 +62,14 @@ class Abandoning {
       static_cast<void>(reply_.result());
     }
     return Need::nothing;
+  }
+
+  // The answer says that it was cancelled, and by nobody else: not by a `statement_timeout`, which has the same
+  // SQLSTATE, nor by a function that raises it.
+  [[nodiscard]] bool has_hit() {
+    const std::optional<Diagnostics>& error = reply_.error();
+    return error && error->sqlstate == "57014" && error->message.find("timeout") == std::string::npos &&
+           (reply_.raised_by().empty() || reply_.raised_by() == "ProcessInterrupts");
   }
 
   Reply& reply_;

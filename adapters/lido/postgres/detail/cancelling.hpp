@@ -57,7 +57,8 @@ class Cancelling {
     return Need::nothing;
   }
   void give_up(Wake) noexcept { request_.reset(); }
-  /// The server has got it and has signalled the session: it hits no statement that is sent from now on.
+  /// Whoever took it has closed the connection. That is the server, which has signalled the session by then, or a
+  /// proxy, which may forward it later.
   [[nodiscard]] bool delivered() const noexcept { return delivered_; }
 
  private:

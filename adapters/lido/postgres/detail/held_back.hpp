@@ -3,11 +3,12 @@
 #pragma once
 
 #include <dlfcn.h>
-#include <poll.h>
 
 #include <cstdint>
 
 #include <libpq-fe.h>
+
+#include <lido/postgres/detail/wait.hpp>
 
 namespace lido::postgres::detail {
 
@@ -50,9 +51,7 @@ class HeldBack {
   // came in between.
   [[nodiscard]] bool by_looking(int socket) noexcept {
     constexpr std::uint8_t enough = 3;
-    pollfd entry{.fd = socket, .events = POLLIN, .revents = 0};
-    const bool silent = ::poll(&entry, 1, 0) == 0;
-    looks_ = silent && looks_ < enough ? static_cast<std::uint8_t>(looks_ + 1) : std::uint8_t{0};
+    looks_ = !has_input(socket) && looks_ < enough ? static_cast<std::uint8_t>(looks_ + 1) : std::uint8_t{0};
     return looks_ != 0;
   }
 

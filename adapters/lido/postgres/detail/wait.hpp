@@ -95,6 +95,12 @@ inline thread_local constinit Poller* poller = nullptr;
   }
 }
 
+/// Whether a socket has something to read, or an error or an end. A closed one (-1) has nothing.
+[[nodiscard]] inline bool has_input(int socket) noexcept {
+  pollfd entry{.fd = socket, .events = POLLIN, .revents = 0};
+  return ::poll(&entry, 1, 0) > 0;
+}
+
 /// Lets others have their turn where there are any.
 [[nodiscard]] inline Wake give_way(const Until& until) {
   if (until.stop.stop_requested()) return Wake::stopped;

@@ -1,0 +1,105 @@
+// A cancel that is still on its way when its statement has ended must not reach the next one.
+#include <chrono>
+#include <functional>
+#include <string>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/postgres/pool.hpp>
+#include <postgres/server.hpp>
+#include <postgres/statements.hpp>
+#include <support/fault_proxy.hpp>
+
+using namespace lido;
+using namespace lido::postgres;
+using namespace lido::test;
+using namespace std::chrono_literals;
+
+BOOST_AUTO_TEST_SUITE(late_cancel)
+
+namespace {
+
+// It ends by itself soon, and not before it is left: the server sends what fills its buffer of 8 KB.
+constexpr const char* short_rows = "select repeat('x', 9000), pg_sleep(0.2) from generate_series(1, 4) i";
+
+// Whether a connection whose stream of `sql` was left early is kept, with a proxy that holds the cancel back.
+bool kept_after(const std::string& sql, const std::string& setting = "select 1") {
+  FaultProxy proxy{server().socket()};
+  proxy.acknowledge_cancels_early(1h);
+  Connection connection = Connection::connect(proxy.conninfo("postgres"), soon());
+  connection.exec_script(setting);
+  {
+    static_cast<void>(connection.stream(sql).begin());
+  }
+  return connection.is_usable();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_statement_that_ends_by_itself_costs_its_connection) { BOOST_TEST(!kept_after(short_rows)); }
+
+BOOST_AUTO_TEST_CASE(so_does_one_that_fails_by_itself) {
+  BOOST_TEST(!kept_after("select 10 / (4 - i), repeat('x', 9000), pg_sleep(0.2) from generate_series(1, 6) i"));
+}
+
+BOOST_AUTO_TEST_CASE(so_does_one_that_its_own_time_limit_ends) {
+  BOOST_TEST(!kept_after("select repeat('x', 9000), pg_sleep(0.2) from generate_series(1, 1000) i",
+                         "set statement_timeout = '800ms'"));
+}
+
+BOOST_AUTO_TEST_CASE(so_does_one_that_says_itself_that_it_was_cancelled) {
+  const char* const function =
+      "create or replace function pg_temp.sly(i int) returns int language plpgsql as $$ begin perform pg_sleep(0.2); "
+      "if i = 4 then raise sqlstate '57014'; end if; return i; end $$";
+  BOOST_TEST(!kept_after("select repeat('x', 9000), pg_temp.sly(i) from generate_series(1, 6) i", function));
+}
+
+BOOST_AUTO_TEST_CASE(so_does_a_copy) {
+  FaultProxy proxy{server().socket()};
+  proxy.acknowledge_cancels_early(1h);
+  Connection connection = Connection::connect(proxy.conninfo("postgres"), soon());
+  {
+    static_cast<void>(connection.copy_out("copy (" + std::string{short_rows} + ") to stdout").begin());
+  }
+  BOOST_TEST(!connection.is_usable());
+}
+
+BOOST_AUTO_TEST_CASE(one_that_the_cancel_has_ended_keeps_it) {
+  FaultProxy proxy{server().socket()};
+  proxy.acknowledge_cancels_early(50ms);
+  Connection connection = Connection::connect(proxy.conninfo("postgres"), soon());
+  const int pid = connection.backend_pid();
+  {
+    static_cast<void>(connection.stream("select generate_series(1, 1000000000)").begin());
+  }
+  BOOST_TEST(connection.exec("select pg_backend_pid()").one<int>() == pid);
+}
+
+BOOST_AUTO_TEST_CASE(a_long_answer_that_is_at_hand_needs_no_cancel) {
+  FaultProxy proxy{server().socket()};
+  proxy.acknowledge_cancels_early(1h);
+  Connection connection = Connection::connect(proxy.conninfo("postgres"), soon());
+  {
+    auto rows = connection.stream("select repeat('x', 1000) from generate_series(1, 200)");
+    static_cast<void>(rows.begin());
+    wait_for_idle(connection);
+    // The proxy has passed all of it on once it answers the next.
+    static_cast<void>(Connection::connect(proxy.conninfo("postgres"), soon()));
+  }
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(the_next_holder_of_a_pool_is_not_hit) {
+  FaultProxy proxy{server().socket()};
+  proxy.acknowledge_cancels_early(700ms);
+  postgres::Pool pool{proxy.conninfo("postgres"), {.pool_size = 1, .max_overflow = 0}};
+  for (int i = 0; i < 3; ++i) {
+    {
+      const auto lease = pool.acquire();
+      static_cast<void>(lease->stream(short_rows).begin());
+    }
+    BOOST_CHECK_NO_THROW(pool.acquire()->exec("select pg_sleep(0.3)"));
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
