@@ -75,18 +75,18 @@ struct NullPool {
   }
 };
 
-inline void validate(const FixedSize& policy) {
+inline void lido_validate(const FixedSize& policy) {
   if (policy.size == 0) throw InvalidOption{"FixedSize::size", "at least 1"};
 }
 
-inline void validate(const Elastic& policy) {
+inline void lido_validate(const Elastic& policy) {
   if (policy.max_size == 0) throw InvalidOption{"Elastic::max_size", "at least 1"};
   if (policy.min_idle > policy.max_size) throw InvalidOption{"Elastic::min_idle", "at most max_size"};
   if (policy.idle_timeout < Duration::zero())
     throw InvalidOption{"Elastic::idle_timeout", "a duration of zero or more"};
 }
 
-inline void validate(const Overflow& policy) {
+inline void lido_validate(const Overflow& policy) {
   if (policy.pool_size + policy.max_overflow == 0)
     throw InvalidOption{"Overflow::pool_size", "at least 1 together with max_overflow"};
   if (policy.pool_size + policy.max_overflow < policy.pool_size)
@@ -96,7 +96,7 @@ inline void validate(const Overflow& policy) {
     throw InvalidOption{"Overflow::idle_timeout", "a duration of zero or more"};
 }
 
-inline void validate(const NullPool& policy) {
+inline void lido_validate(const NullPool& policy) {
   if (policy.max_size == 0) throw InvalidOption{"NullPool::max_size", "at least 1"};
 }
 

@@ -52,7 +52,7 @@ constexpr bool may_block(const PingIfIdle& policy, const ConnectionInfo& info) n
   return info.idle >= policy.after;
 }
 
-inline void validate(const PingIfIdle& policy) {
+inline void lido_validate(const PingIfIdle& policy) {
   if (policy.after < Duration::zero()) throw InvalidOption{"PingIfIdle::after", "a duration of zero or more"};
 }
 

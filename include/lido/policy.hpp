@@ -2,6 +2,10 @@
 //
 // A policy is a plain struct: data members are its settings, one `const` member function is its answer. It derives from
 // nothing and reads no clock, so that its tests pass literals. Copies of it must be cheap and independent.
+//
+// Where the settings have ranges, `void lido_validate(const YourPolicy&)` beside the policy, found by its argument, is
+// called before a pool is made with it or resized to it, and throws `InvalidOption` for what is out of range. It has
+// the library's name in its own, so that no function of yours is taken for it.
 #pragma once
 
 #include <concepts>

@@ -260,7 +260,7 @@ class Pool {
   }
   template <class Policy>
   static void validate_policy(const Policy& policy) {
-    if constexpr (requires { validate(policy); }) validate(policy);
+    if constexpr (requires { lido_validate(policy); }) lido_validate(policy);
   }
   static void validate_growth(const Growth& growth) {
     validate_policy(growth);

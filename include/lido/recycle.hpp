@@ -105,7 +105,7 @@ constexpr bool may_block(const AllOf<Policies...>& policy, const Connection& con
   return std::apply([&](const auto&... each) { return (may_block(each, connection, info) || ...); }, policy.policies);
 }
 
-inline void validate(const RetireAfter& policy) {
+inline void lido_validate(const RetireAfter& policy) {
   if (policy.age <= Duration::zero()) throw InvalidOption{"RetireAfter::age", "a duration above zero"};
   if (policy.idle <= Duration::zero()) throw InvalidOption{"RetireAfter::idle", "a duration above zero"};
   if (policy.uses == 0) throw InvalidOption{"RetireAfter::uses", "at least 1"};
@@ -113,10 +113,10 @@ inline void validate(const RetireAfter& policy) {
 }
 
 template <class... Policies>
-void validate(const AllOf<Policies...>& policy) {
-  // A policy without settings to check has no `validate`.
+void lido_validate(const AllOf<Policies...>& policy) {
+  // A policy without settings to check has no `lido_validate`.
   const auto check = [](const auto& each) {
-    if constexpr (requires { validate(each); }) validate(each);
+    if constexpr (requires { lido_validate(each); }) lido_validate(each);
   };
   std::apply([&](const auto&... each) { (check(each), ...); }, policy.policies);
 }

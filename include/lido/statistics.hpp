@@ -3,8 +3,10 @@
 
 #include <array>
 #include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <ratio>
 #include <string>
 
 #include <lido/facts.hpp>
@@ -18,7 +20,8 @@ struct Histogram {
   static constexpr Duration first_bound = std::chrono::microseconds{16};
 
   std::array<std::uint64_t, finite_buckets + 1> counts{};  ///< not cumulative
-  Duration sum{};                                          ///< of all spans recorded
+  /// Of all spans recorded. Many callers wait at once, so that their times together outgrow what counts time for one.
+  std::chrono::duration<double, std::nano> sum{};
 
   /// The inclusive upper bound of bucket `index`; `Duration::max()` for the last.
   [[nodiscard]] static constexpr Duration bound(std::size_t index) noexcept {
@@ -40,7 +43,7 @@ struct Histogram {
   /// Their mean; zero where there are none.
   [[nodiscard]] constexpr Duration mean() const noexcept {
     const std::uint64_t total = count();
-    return total == 0 ? Duration::zero() : sum / static_cast<Duration::rep>(total);
+    return total == 0 ? Duration::zero() : std::chrono::duration_cast<Duration>(sum / static_cast<double>(total));
   }
   constexpr void record(Duration span) noexcept {
     ++counts[bucket(span)];

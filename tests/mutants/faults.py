@@ -171,7 +171,7 @@ FAULTS = [
           "      parker_.park();  // it is being told just now", "      //", ("unit/async",)),
     Fault("late_grant_is_lent", ASYNC,
           "if (reads_clock && now >= this->at && timeout_ > Duration::zero()) {", "if (false) {", ("unit/async",)),
-    Fault("nobody_keeps_time", ASYNC, "      if (timeout_ > Duration::zero() && this->at != TimePoint::max()) pool_.start_alarm();\n", "",
+    Fault("nobody_keeps_time", ASYNC, "      if (timed) pool_.start_alarm();\n", "",
           ("unit/async",)),
     Fault("caller_that_does_not_block_checks", ASYNC,
           "      if (!asked_worker && needs_worker(now)) return !ask_worker();\n", "", ("unit/async",)),
@@ -245,6 +245,13 @@ FAULTS = [
           "figures.released += changes / 2;", "figures.released += (changes + 1) / 2;", EVENTS),
     Fault("check_counts_as_use", LENDING, "if (takes_time) now = Platform::now();", "", EVENTS),
     Fault("listener_counts_as_use", LENDING, "      if constexpr (reads_clock) now = Platform::now();\n", "", EVENTS),
+    # --- callers without time
+    Fault("end_of_a_look_is_not_told", MARKET, "    wake_watchers(turn);\n    if (for_look_ == 0", "    if (for_look_ == 0",
+          ("unit/waiting",)),
+    Fault("who_waits_for_a_look_waits_on", MARKET, "if (waiter.for_look) leave(", "if (false) leave(", ("unit/waiting",)),
+    Fault("acquire_of_the_parent_is_made_in_the_child", ASYNC,
+          "      if (!pool_.is_ours()) throw PoolClosed{inherited_message(pool_.options_.name)};\n      if (timeout_",
+          "      if (timeout_", ("unit/fork",)),
     # --- workers that are no threads
     Fault("workers_of_others_are_waited_for", WORKERS, "    if (options_.start_worker) return;\n", "",
           ("unit/start_worker",)),

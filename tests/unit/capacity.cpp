@@ -503,4 +503,20 @@ BOOST_AUTO_TEST_CASE(without_workers_maintain_does_the_background_work) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_growth_policy_need_not_be_assignable_without_a_throw) {
+  struct Grudging : FixedSize {
+    explicit Grudging(std::size_t count) : FixedSize{count} {}
+    Grudging(const Grudging&) = default;
+    Grudging& operator=(const Grudging&) { throw std::runtime_error{"not now"}; }
+  };
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Grudging> pool{connector(ledger), Grudging{1}};
+    auto first = pool.acquire();
+    pool.resize(Grudging{2});
+    auto second = pool.acquire();
+    BOOST_TEST(pool.statistics().max_size == 2U);
+  });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

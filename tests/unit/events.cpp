@@ -325,4 +325,24 @@ BOOST_AUTO_TEST_CASE(histograms_hold_waits_uses_and_opens) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(the_times_of_many_callers_together_outgrow_no_sum) {
+  const auto years = [](int count) { return count * 8766h; };
+  Histogram all;
+  for (int i = 0; i < 1000; ++i) all.record(years(200));
+  BOOST_TEST((all.mean() > years(199) && all.mean() < years(201)));
+  BOOST_TEST(std::chrono::duration<double>{all.sum}.count() > 0);
+  calmly([&] {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingIfIdle> pool{
+        connector(ledger), Elastic{.min_idle = 0, .max_size = 6}, {}, {}, {.sweep_interval = years(20)}};
+    std::vector<SimulatedPool<Elastic, PingIfIdle>::Lease> leases;
+    for (int i = 0; i < 6; ++i) leases.push_back(pool.acquire());
+    sim::sleep_for(years(100));
+    leases.clear();
+    const Statistics figures = pool.statistics();
+    BOOST_TEST((figures.use.sum >= std::chrono::duration<double>{years(1)} * 600));
+    BOOST_TEST((figures.use.mean() >= years(100)));
+  });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -200,6 +200,48 @@ BOOST_AUTO_TEST_CASE(a_child_that_never_uses_the_pool_may_destroy_it) {
   BOOST_TEST(pool->statistics().now.leased == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(an_acquire_that_was_begun_in_the_parent_gives_the_child_no_connection_of_its) {
+  using Forked = Pool<Descriptor>;
+  Forked pool{[] { return Descriptor{}; }, Elastic{.max_size = 2}};
+  (void)pool.acquire();
+  std::exception_ptr failure;
+  Forked::Lease got;
+  auto operation = pool.async_acquire(0s).connect([&](std::exception_ptr error, Forked::Lease lease) {
+    failure = std::move(error);
+    got = std::move(lease);
+  });
+  std::coroutine_handle<> granted;
+  std::exception_ptr refused;
+  auto held = pool.acquire();
+  auto other = pool.acquire();
+  const test::Task waits = [](Forked& from, std::coroutine_handle<>& ready, std::exception_ptr& thrown) -> test::Task {
+    try {
+      auto lease = co_await from.async_acquire(30s, {}, [&ready](std::coroutine_handle<> handle) { ready = handle; });
+      if (lease->inherited()) ::_exit(9);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+  }(pool, granted, refused);
+  held.release();  // it is granted, and its loop has yet to resume it
+  BOOST_REQUIRE(granted != nullptr);
+  other.release();
+  BOOST_TEST(in_a_child([&] {
+               operation.start();
+               if (got || !failure) return 1;
+               granted.resume();
+               if (!refused) return 2;
+               operation.cancel();
+               for (const std::exception_ptr& each : {failure, refused}) try {
+                   std::rethrow_exception(each);
+                 } catch (const PoolClosed&) {
+                 } catch (...) {
+                   return 3;
+                 }
+               return pool.acquire(30s)->inherited() ? 4 : 0;
+             }) == 0);
+  BOOST_TEST(pool.statistics().now.leased == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(a_closed_pool_is_closed_in_the_child_and_a_suspended_one_suspended) {
   Pool pool{[] { return Descriptor{}; }};
   pool.suspend();

@@ -5,6 +5,7 @@
 #include <lido/pool.hpp>
 #include <lido/recycle.hpp>
 #include <lido/statistics.hpp>
+#include <stdexcept>
 
 using namespace lido;
 using namespace std::chrono_literals;
@@ -36,10 +37,36 @@ static_assert(!always_keeps<PingIfIdle> && !always_keeps<AllOf<KeepAlways, Retir
 static_assert(ConnectorType<Plain (*)()> && !ConnectorType<int>);
 static_assert(!std::is_copy_constructible_v<Pool<Plain>>);
 
+// What a user's own library may have: a check of anything.
+namespace elsewhere {
+struct Growing {
+  std::size_t most = 2;
+  GrowthPlan plan(const PoolCounts&) const noexcept { return {.max_size = most, .pool_size = 0}; }
+};
+struct Checking : AssumeHealthy {};
+struct Keeping : KeepAlways {};
+template <class Anything>
+void validate(const Anything&) {
+  throw std::logic_error{"called by chance"};
+}
+}  // namespace elsewhere
+namespace ranged {
+struct Growing : elsewhere::Growing {};
+inline void lido_validate(const Growing& policy) {
+  if (policy.most > 9) throw InvalidOption{"Growing::most", "at most 9"};
+}
+}  // namespace ranged
+
+// Some iterators and smart pointers have one of their own.
+struct Addressless {
+  void operator&() const = delete;  // NOLINT(google-runtime-operator)
+  int value = 7;
+};
+
 template <class Policy>
 std::string refused_field(const Policy& policy) {
   try {
-    validate(policy);
+    lido_validate(policy);
   } catch (const InvalidOption& error) {
     return error.field();
   }
@@ -145,6 +172,21 @@ BOOST_AUTO_TEST_CASE(settings_out_of_range_are_refused_with_their_name) {
   BOOST_TEST(refused_field(RetireAfter{.jitter = 1.5}) == "RetireAfter::jitter");
   BOOST_TEST(refused_field(AllOf{KeepAlways{}, RetireAfter{.age = 0s}}) == "RetireAfter::age");
   BOOST_TEST(refused_field(AllOf{KeepAlways{}, RetireAfter{.age = 1s}}) == "none");
+}
+
+BOOST_AUTO_TEST_CASE(a_function_of_the_users_is_not_taken_for_the_check_of_settings) {
+  using Checked = Pool<Plain, elsewhere::Growing, elsewhere::Checking, elsewhere::Keeping>;
+  BOOST_CHECK_NO_THROW((Checked{[] { return Plain{}; }}));
+  Pool<Plain, ranged::Growing> pool{[] { return Plain{}; }};
+  BOOST_CHECK_THROW(pool.resize({{.most = 10}}), InvalidOption);
+  BOOST_CHECK_THROW((Pool<Plain, ranged::Growing>{[] { return Plain{}; }, {{.most = 10}}}), InvalidOption);
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_may_have_an_address_operator_of_its_own) {
+  Pool<Addressless> pool{[] { return Addressless{}; }};
+  auto lease = pool.acquire();
+  BOOST_TEST(lease->value == 7);
+  BOOST_TEST((*lease).value == 7);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

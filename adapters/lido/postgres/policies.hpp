@@ -61,9 +61,9 @@ inline bool may_block(const CheckSession& policy, const Connection& connection, 
   return (policy.ping && info.idle >= policy.after) || connection.keeps_up_may_block();
 }
 
-inline void validate(const Growth& policy) { lido::validate(policy.overflow); }
+inline void lido_validate(const Growth& policy) { lido::lido_validate(policy.overflow); }
 
-inline void validate(const CheckSession& policy) {
+inline void lido_validate(const CheckSession& policy) {
   if (policy.after < Duration::zero()) throw InvalidOption{"CheckSession::after", "a duration of zero or more"};
 }
 

@@ -86,7 +86,7 @@ class Families {
   }
 
   static void fill(::prometheus::ClientMetric::Histogram& to, const Histogram& from) {
-    const auto seconds = [](Duration span) { return std::chrono::duration<double>{span}.count(); };
+    const auto seconds = [](std::chrono::duration<double> span) { return span.count(); };
     for (std::size_t i = 0; i < from.counts.size(); ++i) {
       to.sample_count += from.counts[i];
       const bool last = i >= Histogram::finite_buckets;

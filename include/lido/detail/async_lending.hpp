@@ -51,6 +51,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
 
     // Takes what is idle. True: there is a result. False: `wait` for it. Throws what an acquire throws.
     bool try_now() {
+      if (!pool_.is_ours()) throw PoolClosed{inherited_message(pool_.options_.name)};
       if (timeout_ < Duration::zero()) throw InvalidOption{"async_acquire(timeout)", "a duration of zero or more"};
       if (stop_.stop_requested()) pool_.throw_cancelled();
       this->since = Platform::now();
@@ -70,7 +71,8 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
     void wait() {
       const Resumption::Hold hold;  // nobody destroys this request before it is done here
       keep_.emplace(pool_);
-      if (timeout_ > Duration::zero() && this->at != TimePoint::max()) pool_.start_alarm();
+      const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.market_.looks();
+      if (timed) pool_.start_alarm();
       // Whoever settles it may do so before the call that makes it known returns.
       lined_up_ = this->slot == nullptr;
       waits_ = true;
@@ -88,6 +90,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
 
     // The slot, now the caller's; or throws. Once.
     Slot& result() {
+      if (!pool_.is_ours()) throw PoolClosed{inherited_message(pool_.options_.name)};
       on_stop_.reset();
       taken_ = true;
       switch (this->fate.load(std::memory_order_relaxed)) {
@@ -107,7 +110,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
 
     // Once `wait` has returned, while it lives. Harmless when it is over.
     void cancel() noexcept {
-      if (!waits_) return;
+      if (!waits_ || !pool_.is_ours()) return;
       const Resumption::Hold hold;  // as in `wait`
       {
         Turn lock = pool_.turn();

@@ -248,6 +248,20 @@ class Chores : public Shared {
     }
   }
 
+  // The same for one that does no work meanwhile.
+  template <class Done>
+  void watch(TimePoint deadline, Done done) noexcept {
+    Sleeper<Platform> self;
+    for (;;) {
+      {
+        const Turn lock = turn();
+        if (done() || Platform::now() >= deadline) return;
+        market_.watchers().push(self);
+      }
+      rest(self, market_.watchers(), deadline);
+    }
+  }
+
   // Sleeps until somebody takes this sleeper off its list, on which it was put under the lock, or until `due`. Whoever
   // takes it off unparks it once, later; that token is always waited for, so that it cannot meet a dead or a later
   // sleep.

@@ -23,6 +23,10 @@ namespace lido::detail {
   return pool + ": acquire: the pool is closed";
 }
 
+[[nodiscard]] inline std::string inherited_message(const std::string& pool) {
+  return pool + ": acquire: begun before the fork, in the parent, whose connections are its own: acquire anew";
+}
+
 [[nodiscard]] inline std::string describe(const Holder& holder) {
   std::ostringstream text;
   text << "connection " << holder.connection_id << ": leased for " << milliseconds(holder.held) << " at "
@@ -41,7 +45,7 @@ namespace lido::detail {
   return "; last failure: " + text;
 }
 
-[[nodiscard]] inline std::string timeout_message(const std::string& pool, Phase phase, Duration waited,
+[[nodiscard]] inline std::string timeout_message(const std::string& pool, Phase phase, bool unfit, Duration waited,
                                                  const PoolCounts& counts, std::size_t max_size,
                                                  const std::vector<Holder>& holders, std::thread::id self,
                                                  const std::exception_ptr& cause) {
@@ -57,7 +61,8 @@ namespace lido::detail {
       break;
     case Phase::checking:
     default:
-      text << "connections were found unfit until no time was left";
+      text << (unfit ? "connections were found unfit until no time was left"
+                     : "those that are not leased are being checked");
       break;
   }
   text << "; at most " << max_size << ": " << counts.leased << " leased, " << counts.idle << " idle, " << counts.opening

@@ -147,12 +147,13 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
 
   void resize(Growth growth) {
     const std::size_t size = growth.plan({}).max_size;
+    auto other = std::make_unique<const Growth>(std::move(growth));
     {
       // Not the queue's lock: slots are allocated.
       const std::scoped_lock one_at_a_time{resizing_};
       market_.slots().grow_to(size);
       Turn lock = this->turn();
-      market_.resize(std::move(growth), lock);
+      market_.resize(other, lock);
     }
     after_turn();
   }

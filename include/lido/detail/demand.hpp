@@ -102,6 +102,7 @@ class Demand : public Stock<Slot, Growth, Platform> {
   [[nodiscard]] bool nobody_opens() const noexcept { return inline_work() && queue_.empty() && helpers_ == 0; }
 
   void dequeue(Waiter& waiter, Turn& turn) noexcept {
+    if (waiter.queued && waiter.for_look) --for_look_;
     queue_.remove(waiter);
     deadlines_.remove(waiter);
     if (timekeeper_ == &waiter) timekeeper_ = nullptr;
@@ -116,6 +117,7 @@ class Demand : public Stock<Slot, Growth, Platform> {
   TimePoint alarm_due_{};         // and until when
   Waiter* timekeeper_ = nullptr;  // without workers: who tries again after the back-off
   std::size_t helpers_ = 0;
+  std::size_t for_look_ = 0;  // how many wait only while a connection is looked at
   bool wake_in_flight_ = false;
 };
 

@@ -34,7 +34,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     if (stop.stop_requested()) throw_cancelled();
     const TimePoint begun = reads_clock ? Platform::now() : TimePoint{};
     bool unfit = false;
-    if (Slot* const slot = claim(begun, timeout, where, unfit)) return *slot;
+    if (Slot* const slot = claim(begun, timeout, where, unfit, timeout == Duration::zero())) return *slot;
     return wait(begun, timeout, stop, where, unfit);
   }
 
@@ -42,7 +42,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   Slot* try_acquire(Duration limit, std::source_location where) {
     if (limit < Duration::zero()) throw InvalidOption{"try_acquire(limit)", "a duration of zero or more"};
     bool unfit = false;
-    if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, limit, where, unfit)) return slot;
+    if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, limit, where, unfit, true)) return slot;
     Turn lock = this->turn();
     if (!market_.closed()) grow_for_the_next(lock);
     return nullptr;
@@ -77,7 +77,8 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
                         : taken < max_size                                                 ? Phase::opening
                                                                                            : Phase::waiting;
     std::vector<Holder> holders = this->holders();
-    const std::string message = timeout_message(options_.name, phase, waited, counts, max_size, holders, self, cause);
+    const std::string message =
+        timeout_message(options_.name, phase, unfit, waited, counts, max_size, holders, self, cause);
     const AcquireTimeout error{message, phase, waited, counts, std::move(holders), cause};
     if (!signals_.timeout.empty() && signals_.timeout.emit(error) != nullptr) {
       const Turn lock = this->turn();
@@ -143,6 +144,12 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       } else if (now < deadline) {
         if (!again) ++totals_.waited;
         return market_.line_up(waiter, unfit, lock);
+      } else if (!full && !waiter.thread && waiter.at == waiter.since && market_.looks()) {
+        // One that would not wait, and cannot block, waits for what is looked at, which may be idle after the look.
+        waiter.at = saturating_add(now, options_.check_timeout);
+        waiter.for_look = true;
+        ++totals_.waited;
+        return market_.line_up(waiter, unfit, lock);
       }
     }
     if (closed) throw PoolClosed{closed_message(options_.name)};
@@ -176,14 +183,24 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     if (!market_.inline_work() && market_.plan().reuse) market_.grow(lock, 1);
   }
 
-  // Any idle connection that passes the check. `unfit` tells that one did not.
-  Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit) {
+  // Any idle connection that passes the check. `unfit` tells that one did not. `last`: the caller does not queue, and
+  // so waits for those that are looked at just now.
+  Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit, bool last) {
     // A caller that does not wait still gives the check its time.
     const Duration patience = timeout == Duration::zero() ? options_.check_timeout : timeout;
     const TimePoint deadline = reads_clock ? saturating_add(now, patience) : TimePoint::max();
     // Relaxed: an acquire that overlaps a suspension may come before it.
     while (!suspended_.load(std::memory_order_relaxed)) {
-      Slot* const slot = market_.slots().claim_idle();
+      Slot* slot = market_.slots().claim_idle();
+      if (slot == nullptr && last) {
+        slot = claim_after_look(reads_clock ? deadline : saturating_add(Platform::now(), options_.check_timeout));
+        if (reads_clock) now = Platform::now();
+        if (slot != nullptr && now >= deadline) {  // too late to be checked
+          slot->fresh.store(false, std::memory_order_relaxed);
+          this->give_back(*slot, nullptr);
+          return nullptr;
+        }
+      }
       if (slot == nullptr) return nullptr;
       if (lend(*slot, now, deadline, where, Platform::this_thread())) return slot;
       unfit = true;
@@ -191,6 +208,18 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       if (now >= deadline) return nullptr;
     }
     return nullptr;
+  }
+
+  // A connection that the background looks at is idle to a caller, after the look. Null where none is looked at, or
+  // the deadline comes first. Not where this thread may be the one that has to look.
+  Slot* claim_after_look(TimePoint deadline) noexcept {
+    Slot* slot = nullptr;
+    if (options_.start_worker) return slot;
+    this->watch(deadline, [&] {
+      if (!market_.suspended()) slot = market_.slots().claim_idle();
+      return slot != nullptr || market_.suspended() || !market_.looks();
+    });
+    return slot;
   }
 
   // The slow path: a place in the queue until a slot is granted or the time is up.

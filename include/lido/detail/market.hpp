@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <utility>
 
 #include <lido/detail/demand.hpp>
@@ -46,9 +47,23 @@ class Market : public Demand<Slot, Growth, Platform> {
   // `unfit`: after a connection that was not fit.
   void line_up(Waiter& waiter, bool unfit, Turn& turn) noexcept {
     unfit ? queue_.put_back(waiter) : queue_.push_back(waiter);
+    if (waiter.for_look) ++for_look_;
     watch(waiter, turn);
     // Behind others that are not at work the invariant holds already, and no pass over the slots is due.
     next_in_line() == &waiter ? match(turn) : grow(turn);
+    if (waiter.for_look) end_of_look(turn);
+  }
+
+  // Whether the background looks at a connection that was idle. Needs no lock.
+  [[nodiscard]] bool looks() noexcept { return count_slots(slots_).checking > 0; }
+  // A connection has been looked at: whoever waits for that alone goes when it was the last.
+  void end_of_look(Turn& turn) noexcept {
+    wake_watchers(turn);
+    if (for_look_ == 0 || looks()) return;
+    for (Waiter* each = queue_.front(); each != nullptr;) {
+      Waiter& waiter = *std::exchange(each, each->next);
+      if (waiter.for_look) leave(waiter, Fate::abandoned, false, turn);
+    }
   }
 
   // The waiter that was woken looks for a slot, also for those who have come back to their place before it meanwhile.
@@ -187,10 +202,11 @@ class Market : public Demand<Slot, Growth, Platform> {
 
   // --- administration ---------------------------------------------------------------------------------------------
 
-  // The slots that `growth` needs must have been added (`slots().grow_to`).
-  void resize(Growth growth, Turn& turn) noexcept {
-    growth_ = std::move(growth);
-    plan_ = growth_.plan({});
+  // The slots that `growth` needs must have been added (`slots().grow_to`). What was the policy stands there
+  // afterwards.
+  void resize(std::unique_ptr<const Growth>& growth, Turn& turn) noexcept {
+    growth_.swap(growth);
+    plan_ = growth_->plan({});
     if (const std::size_t excess = this->excess(); excess > 0) invalidate(turn, excess);
     match(turn);
   }
@@ -262,6 +278,7 @@ class Market : public Demand<Slot, Growth, Platform> {
   using Base::attempts_;
   using Base::closed_;
   using Base::deadlines_;
+  using Base::for_look_;
   using Base::growth_;
   using Base::plan_;
   using Base::queue_;

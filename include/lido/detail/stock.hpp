@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <utility>
 
 #include <lido/detail/attempts.hpp>
@@ -28,13 +29,13 @@ class Stock {
 
   Stock(Growth growth, const StockRules& rules)
       : barging_limit_{rules.barging_limit},
-        growth_{std::move(growth)},
-        plan_{growth_.plan({})},
+        growth_{std::make_unique<const Growth>(std::move(growth))},
+        plan_{growth_->plan({})},
         slots_{plan_.max_size},
         attempts_{rules.attempts, Platform::entropy()} {}
 
   [[nodiscard]] Slots<Slot, Platform>& slots() noexcept { return slots_; }
-  [[nodiscard]] const Growth& growth() const noexcept { return growth_; }
+  [[nodiscard]] const Growth& growth() const noexcept { return *growth_; }
   [[nodiscard]] const GrowthPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] bool closed() const noexcept { return closed_; }
   [[nodiscard]] bool suspended() const noexcept { return suspended_; }
@@ -60,7 +61,7 @@ class Stock {
     PoolCounts open = count_slots(slots_);
     open.opening = 0;
     const bool full = total_ - attempts_.under_way() - closing_ >= plan_.max_size;
-    return any_live() && (full || growth_.plan(open).open == 0);
+    return any_live() && (full || growth_->plan(open).open == 0);
   }
   [[nodiscard]] bool any_live() noexcept {
     const PoolCounts now = count_slots(slots_);
@@ -138,7 +139,7 @@ class Stock {
     const std::size_t owed = std::min(staying() - kept, plan_.pool_size - std::min(plan_.pool_size, kept));
     now.waiting = waiting;
     now.opening = attempts_.backoff().failing() ? 0 : attempts_.in_time();  // what may hang is no supply
-    std::size_t more = std::min({std::max(growth_.plan(now).open, owed), plan_.max_size - total_, attempts_.places()});
+    std::size_t more = std::min({std::max(growth_->plan(now).open, owed), plan_.max_size - total_, attempts_.places()});
     const bool too_soon = more > 0 && attempts_.one_by_one() && time < attempts_.next();
     if (attempts_.one_by_one()) more = too_soon ? 0 : std::min<std::size_t>(more, 1);
     for (; more > 0; --more) {
@@ -189,7 +190,8 @@ class Stock {
   }
 
   const Duration barging_limit_;
-  Growth growth_;
+  // Never assigned to: a policy may do so in its own way, and throw. Nor destroyed under the lock.
+  std::unique_ptr<const Growth> growth_;
   GrowthPlan plan_;
   Slots<Slot, Platform> slots_;
   Attempts attempts_;
@@ -216,7 +218,7 @@ class Stock {
   [[nodiscard]] std::size_t missed_without_one() noexcept {
     PoolCounts rest = lasting();
     if (rest.checking > 0) --rest.checking;
-    return growth_.plan(rest).open;
+    return growth_->plan(rest).open;
   }
 
   // True when the slot was in state `which` (`leased` stands for all that may be lent by now) and is on its way out.

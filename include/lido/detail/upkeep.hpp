@@ -203,6 +203,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
       market_.retire(*other, lock);
     }
     market_.grow(lock);
+    market_.end_of_look(lock);
   }
 
   // Looks at a connection that the sweep holds. Asks how old it will be soon, so that it is replaced before it is worn:
@@ -235,9 +236,13 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     slot.fresh.store(false, std::memory_order_relaxed);
     Turn lock = this->turn();
     if (finding != nullptr && !slot.retire) ++(totals_.*finding);
-    if (finding == nullptr) return market_.supply(slot, lock);
-    market_.retire(slot, lock);
-    market_.grow(lock);  // whoever counted on it need not wait until it is closed
+    if (finding == nullptr) {
+      market_.supply(slot, lock);
+    } else {
+      market_.retire(slot, lock);
+      market_.grow(lock);  // whoever counted on it need not wait until it is closed
+    }
+    market_.end_of_look(lock);
   }
 
   [[nodiscard]] bool surplus() noexcept {

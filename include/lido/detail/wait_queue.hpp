@@ -46,7 +46,8 @@ struct Waiter : Deadline {  // the deadline of one that does not look at the clo
   const bool thread;  // can be woken to compete; others are handed their slot
 
   // Owned by the lock.
-  bool busy = false;  // opens a connection just now
+  bool busy = false;      // opens a connection just now
+  bool for_look = false;  // waits only while a connection is looked at
   bool queued = false;
   // Who was first of two that came in the same instant; of one that had a connection at once, and needs another, 0.
   std::uint64_t number = 0;
