@@ -142,7 +142,7 @@ def names_of(text):
                r"|^(?:\[\[nodiscard\]\] )?(?:inline |constexpr |template <> )*(?:inline )?(?:\w[\w:<>, ]* |auto )(\w+)\("
     for match in re.finditer(patterns, text, re.MULTILINE):
         name = next(part for part in match.groups() if part)
-        if name not in found and not name.startswith("operator") and name not in ("validate", "may_block", "to_string"):
+        if name not in found and not name.startswith("operator") and name not in ("validate", "lido_validate", "may_block", "to_string"):
             found.append(name)
     return found
 
