@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <source_location>
 #include <stop_token>
+#include <string_view>
 #include <thread>
 
 namespace lido {
@@ -40,6 +41,40 @@ enum class Verdict : std::uint8_t {
   invalidate,  ///< close it, and with it all others that are open now, as `Pool::invalidate` does
 };
 
+/// Why a connection is closed.
+enum class CloseReason : std::uint8_t {
+  none,         ///< it is not
+  dead,         ///< a health check failed, or it is one of those that are taken for dead with it
+  recycled,     ///< the recycle policy did not keep it: worn, or not to be put in order
+  surplus,      ///< more than the growth policy keeps
+  discarded,    ///< its holder discarded it
+  invalidated,  ///< its generation ended: `invalidate`, or the first dead one after an outage
+  not_pooled,   ///< the growth policy keeps none (`NullPool`)
+  shut_down,    ///< the pool closes
+};
+
+[[nodiscard]] constexpr std::string_view to_string(CloseReason reason) noexcept {
+  switch (reason) {
+    case CloseReason::none:
+      return "open";
+    case CloseReason::dead:
+      return "dead";
+    case CloseReason::recycled:
+      return "recycled";
+    case CloseReason::surplus:
+      return "surplus";
+    case CloseReason::discarded:
+      return "discarded";
+    case CloseReason::invalidated:
+      return "invalidated";
+    case CloseReason::not_pooled:
+      return "not pooled";
+    case CloseReason::shut_down:
+      return "shut down";
+  }
+  return "unknown";
+}
+
 /// What a policy or a listener is told of one connection.
 struct ConnectionInfo {
   std::uint64_t id = 0;                   ///< unique within the pool, counted from 1 in the order of opening
@@ -50,6 +85,7 @@ struct ConnectionInfo {
   Moment moment = Moment::sweep;          ///< why the question is asked
   double spread = 0;                      ///< drawn once a connection, uniform in [0, 1): what jitter is made of
   TimePoint deadline = TimePoint::max();  ///< a hook that blocks returns by then
+  CloseReason close_reason = CloseReason::none;  ///< for listeners of `on_close`
 };
 
 /// How many connections a pool has, by what they are doing. Their sum is `total`.

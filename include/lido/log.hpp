@@ -82,7 +82,8 @@ void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, std::
   auto events = pool.events();
   events.on_connect(say("connect", [](const ConnectionInfo&) { return std::string{}; }));
   events.on_close(say("close", [](const ConnectionInfo& info) {
-    return ", open for " + detail::whole_milliseconds(info.age) + ", used " + std::to_string(info.uses) + " times";
+    return ", " + std::string{to_string(info.close_reason)} + ", open for " + detail::whole_milliseconds(info.age) +
+           ", used " + std::to_string(info.uses) + " times";
   }));
   events.on_open_failed([writer](const std::exception_ptr& error) {
     writer->write([&] { return "open failed: " + detail::describe(error); });

@@ -225,6 +225,44 @@ BOOST_AUTO_TEST_CASE(a_lease_held_too_long_is_reported_once_and_again_when_it_co
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_close_says_why) {
+  calmly([] {
+    Ledger ledger;
+    std::vector<std::string> reasons;
+    const auto listen = [&](auto& pool) {
+      pool.events().on_close(
+          [&](Resource&, const ConnectionInfo& info) { reasons.emplace_back(to_string(info.close_reason)); });
+      pool.events().on_acquire(
+          [](Resource&, const ConnectionInfo& info) { BOOST_TEST((info.close_reason == CloseReason::none)); });
+    };
+    {
+      SimulatedPool<Overflow, PingOnAcquire, RetireAfter> pool{
+          connector(ledger), {.pool_size = 1, .max_overflow = 1, .idle_timeout = 5s}, {}, {.uses = 2}};
+      listen(pool);
+      (void)pool.acquire();
+      (void)pool.acquire();  // its second use is its last
+      pool.acquire().discard();
+      (void)pool.acquire();
+      ledger.on_ping = [&](TimePoint) { return false; };
+      (void)pool.acquire();  // opened anew
+      ledger.on_ping = nullptr;
+      pool.invalidate();
+      sim::sleep_for(10ms);
+      {
+        const auto one = pool.acquire();
+        const auto other = pool.acquire();
+      }
+      sim::sleep_for(1min);
+    }
+    SimulatedPool<NullPool> none{connector(ledger)};
+    listen(none);
+    (void)none.acquire();
+    BOOST_TEST(reasons == (std::vector<std::string>{"recycled", "discarded", "dead", "invalidated", "surplus",
+                                                    "shut down", "not pooled"}),
+               boost::test_tools::per_element());
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_lease_that_is_meant_to_be_long_is_no_leak_and_the_next_one_is) {
   calmly([] {
     Ledger ledger;

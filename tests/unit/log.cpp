@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(writes_a_line_for_each_connect_and_close) {
   });
   BOOST_TEST(
       lines_of(log) == (std::vector<std::string>{"lido: orders: connect: connection 1",
-                                                 "lido: orders: close: connection 1, open for 7 ms, used 1 times"}),
+                                                 "lido: orders: close: connection 1, discarded, open for 7 ms, used 1 times"}),
       boost::test_tools::per_element());
 }
 

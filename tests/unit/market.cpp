@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));
     BOOST_TEST(Table::claim(slot, SlotState::resting, SlotState::checking));
     BOOST_TEST(market.slots().claim_idle() == nullptr);
-    market.retire(slot, turn);
+    market.retire(slot, CloseReason::discarded, turn);
     BOOST_TEST((state() == SlotState::closing));
     BOOST_TEST(market.closes().pop() == &slot);
     market.vacate(slot, turn);  // and the policy wants another at once
@@ -238,7 +238,7 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_leaves_the_slot_to_an_older_one_that_came_ba
     BOOST_TEST((young.fate.load() == Fate::woken));
     {  // what the old one was granted is not fit
       TestTurn turn{f.market.mutex()};
-      f.market.retire(one, turn);
+      f.market.retire(one, CloseReason::discarded, turn);
       old.fate.store(Fate::waiting);
       f.market.line_up(old, true, turn);
       BOOST_TEST((old.fate.load() == Fate::waiting));  // the young one has yet to look

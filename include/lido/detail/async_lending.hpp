@@ -46,7 +46,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
     ~Request() {
       if (taken_ || !keep_ || !pool_.is_ours()) return;
       if (waits_) withdraw();
-      if (this->slot != nullptr) pool_.give_back(*this->slot, nullptr);
+      if (this->slot != nullptr) pool_.give_back(*this->slot, CloseReason::none);
     }
 
     // Takes what is idle. True: there is a result. False: `wait` for it. Throws what an acquire throws.
@@ -120,7 +120,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
           return;
         }
       }
-      pool_.give_back(*std::exchange(this->slot, nullptr), nullptr);
+      pool_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
       settle_at_once(Fate::cancelled);
       heard(*this);
     }
@@ -156,7 +156,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       if (reads_clock && now >= this->at && timeout_ > Duration::zero()) {
         // Too late to be checked: it is passed on, and not condemned for the lack of time.
         this->slot->fresh.store(false, std::memory_order_relaxed);
-        pool_.give_back(*std::exchange(this->slot, nullptr), nullptr);
+        pool_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
         return settle_at_once(Fate::abandoned);
       }
       if (!asked_worker && needs_worker(now)) return !ask_worker();
@@ -223,7 +223,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
           return true;
         }
       }
-      pool_.give_back(*std::exchange(this->slot, nullptr), nullptr);
+      pool_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
       return !settle_at_once(unwanted ? Fate::cancelled : Fate::closed);
     }
 

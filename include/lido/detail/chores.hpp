@@ -130,8 +130,9 @@ class Chores : public Shared {
   // Closes the connection of a slot that is closing. Blocks for as long as the connection's destructor does.
   void close(Slot& slot, const Asker& asker) noexcept {
     const TimePoint now = Platform::now();
-    const bool heard =
-        signals_.close.empty() || !signals_.close.emit(slot.connection, slot.info(Moment::sweep, now, now));
+    ConnectionInfo facts = slot.info(Moment::sweep, now, now);
+    facts.close_reason = slot.close_reason;
+    const bool heard = signals_.close.empty() || !signals_.close.emit(slot.connection, facts);
     const bool destroyed = destroy(slot);
     Turn lock = turn();
     asker.done();
@@ -294,7 +295,7 @@ class Chores : public Shared {
   void end_generation(Slot& slot) noexcept {
     Turn lock = turn();
     if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
-    totals_.invalidated += market_.invalidate(lock) - 1;
+    totals_.invalidated += market_.invalidate(CloseReason::invalidated, lock) - 1;
     slot.retire = false;  // the caller closes this one, and counts it
     market_.doubt();
     market_.match(lock);

@@ -50,14 +50,14 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
       slot.end_lease(now);
     }
     if (!signals_.release.empty()) this->tell(signals_.release, slot, Moment::release, now);
-    if (!keep) return this->give_back(slot, &Statistics::recycled);
+    if (!keep) return this->give_back(slot, CloseReason::recycled);
     slot.since.store(now, std::memory_order_release);  // see `Slot::lend`
     auto lent = SlotState::leased;
     // Release: whoever claims the slot sees what was done to the connection. Relaxed on failure: the slot is still
     // ours.
     if (slot.state.compare_exchange_strong(lent, SlotState::idle, std::memory_order_release, std::memory_order_relaxed))
       return;
-    this->give_back(slot, nullptr);
+    this->give_back(slot, CloseReason::none);
   }
 
   void discard(Slot& slot) noexcept {
@@ -69,7 +69,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
       if (!slot.hurried || !may_block(this->recycle_, std::as_const(slot.connection), facts))
         static_cast<void>(this->recycles(slot, facts));
     }
-    this->give_back(slot, &Statistics::discarded);
+    this->give_back(slot, CloseReason::discarded);
   }
 
   // Moves the connection out; its slot is free at once.
@@ -138,7 +138,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   void invalidate() noexcept {
     {
       Turn lock = this->turn();
-      totals_.invalidated += market_.invalidate(lock);
+      totals_.invalidated += market_.invalidate(CloseReason::invalidated, lock);
       market_.doubt();
       market_.match(lock);
     }

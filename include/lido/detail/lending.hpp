@@ -101,9 +101,9 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       const bool fresh = slot.fresh.load(std::memory_order_relaxed);
       const bool takes_time = may_block(this->recycle_, std::as_const(slot.connection), facts) ||
                               (!fresh && may_block(this->health_, std::as_const(slot.connection), facts));
-      if (!this->recycles(slot, facts)) return this->give_back(slot, &Statistics::recycled), false;
+      if (!this->recycles(slot, facts)) return this->give_back(slot, CloseReason::recycled), false;
       if (!fresh && !this->healthy(slot, facts)) {
-        this->give_back(slot, &Statistics::found_dead);
+        this->give_back(slot, CloseReason::dead);
         // Running out of a caller's short time is no evidence against others.
         if (!hurried || Platform::now() < facts.deadline) this->suspect_others();
         if (market_.inline_work()) this->run_closes();  // until they are closed there is no room to open
@@ -251,7 +251,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       if (reads_clock && now > deadline) {
         // Granted too late to be checked: it is passed on, and not condemned for the lack of time.
         waiter.slot->fresh.store(false, std::memory_order_relaxed);
-        this->give_back(*waiter.slot, nullptr);
+        this->give_back(*waiter.slot, CloseReason::none);
         throw_timeout(waiter.since, unfit);
       }
       if (lend(*waiter.slot, now, deadline, where, Platform::this_thread())) {

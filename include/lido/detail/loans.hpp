@@ -39,8 +39,8 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   using Base::signals_;
   using Base::totals_;
 
-  // Ends the caller's hold on a slot under the lock: it is supplied, or closed and counted as `why`.
-  void give_back(Slot& slot, std::uint64_t Statistics::* why) noexcept {
+  // Ends the caller's hold on a slot under the lock: it is supplied, or closed and counted where there is a reason to.
+  void give_back(Slot& slot, CloseReason why) noexcept {
     const Reference keep{*this};
     // Of a request whose result nobody took.
     if (slot.has_holder()) slot.end_lease(Base::reads_clock ? Platform::now() : TimePoint{});
@@ -49,16 +49,34 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
     bool do_closes = false;
     {
       Turn lock = this->turn();
-      if (why != nullptr) ++(totals_.*why);
+      if (why != CloseReason::none) count(why);
       leak = end_of_leak(slot);
-      if (why != nullptr) market_.doubt();
-      why != nullptr ? market_.retire(slot, lock) : market_.supply(slot, lock);
+      if (why != CloseReason::none) market_.doubt();
+      why != CloseReason::none ? market_.retire(slot, why, lock) : market_.supply(slot, lock);
       orphan = orphans_;
       do_closes = orphan || market_.inline_work();
     }
     if (leak) report(*leak);
     if (do_closes) run_closes();
     if (orphan) this->drop_reference();
+  }
+
+  // Needs the lock. Counts a connection that may not stay; what others end is counted by them.
+  void count(CloseReason why) noexcept {
+    switch (why) {
+      case CloseReason::dead:
+        ++totals_.found_dead;
+        break;
+      case CloseReason::recycled:
+      case CloseReason::surplus:
+        ++totals_.recycled;
+        break;
+      case CloseReason::discarded:
+        ++totals_.discarded;
+        break;
+      default:
+        break;
+    }
   }
 
   // Needs the lock. What to report of a loan that ends: that it was taken for a leak, if it was.

@@ -119,9 +119,9 @@ class Market : public Demand<Slot, Growth, Platform> {
 
   // A connection is free: its slot is the caller's, and goes to a waiter, to the idle ones, or to be closed.
   void supply(Slot& slot, Turn& turn) noexcept {
-    if (closed_ || slot.retire) return retire(slot, turn);
+    if (closed_ || slot.retire) return retire(slot, closed_ ? CloseReason::shut_down : slot.close_reason, turn);
     if (!queue_.empty() && !suspended_) return hand(slot, turn);
-    if (!plan_.reuse) return retire(slot, turn);
+    if (!plan_.reuse) return retire(slot, CloseReason::not_pooled, turn);
     publish(slot);
   }
 
@@ -207,7 +207,7 @@ class Market : public Demand<Slot, Growth, Platform> {
   void resize(std::unique_ptr<const Growth>& growth, Turn& turn) noexcept {
     growth_.swap(growth);
     plan_ = growth_->plan({});
-    if (const std::size_t excess = this->excess(); excess > 0) invalidate(turn, excess);
+    if (const std::size_t excess = this->excess(); excess > 0) invalidate(CloseReason::surplus, turn, excess);
     match(turn);
   }
 
@@ -225,7 +225,7 @@ class Market : public Demand<Slot, Growth, Platform> {
       settle(*waiter, Fate::closed, turn);
     }
     this->drop_queued_opens(turn);
-    invalidate(turn);
+    invalidate(CloseReason::shut_down, turn);
     wake_watchers(turn);
   }
 
@@ -235,7 +235,8 @@ class Market : public Demand<Slot, Growth, Platform> {
   // is the first who is not at work on a connection of its own, which may hang.
   void hand(Slot& slot, Turn& turn) noexcept {
     Waiter* const first = next_in_line();
-    if (first == nullptr) return plan_.reuse ? publish(slot) : retire(slot, turn);  // they look when they are done
+    if (first == nullptr)
+      return plan_.reuse ? publish(slot) : retire(slot, CloseReason::not_pooled, turn);  // they look when they are done
     Waiter& head = *first;
     const bool at_once = !plan_.reuse || !head.thread || inline_work() || overdue(head);
     if (at_once) {
@@ -256,7 +257,10 @@ class Market : public Demand<Slot, Growth, Platform> {
 
   // The caller's slot is the waiter's, who leaves the queue.
   void assign(Waiter& waiter, Slot& slot, Turn& turn) noexcept {
-    if (!plan_.reuse) slot.retire = true;
+    if (!plan_.reuse) {
+      slot.retire = true;
+      slot.close_reason = CloseReason::not_pooled;
+    }
     dequeue(waiter, turn);
     waiter.slot = &slot;
     // While others wait this slot has to come back by the lock. Relaxed: the notification orders it for the new owner.

@@ -47,12 +47,13 @@ struct alignas(64) Slot {
   typename Platform::template Atomic<SlotState> state{SlotState::vacant};
 
   // Owned by the lock.
-  bool retire = false;       // close it when it comes back
-  TimePoint leaked_since{};  // since when the present loan lasts, if it was reported as a leak
-  bool brief = false;        // its open has little time
-  bool hung = false;         // its open takes too long to be counted on
-  bool expiring = false;     // worn, and kept while its replacement is opened
-  Slot* next_job = nullptr;  // links slots that wait for a worker
+  bool retire = false;                           // close it when it comes back
+  TimePoint leaked_since{};                      // since when the present loan lasts, if it was reported as a leak
+  bool brief = false;                            // its open has little time
+  bool hung = false;                             // its open takes too long to be counted on
+  bool expiring = false;                         // worn, and kept while its replacement is opened
+  CloseReason close_reason = CloseReason::none;  // of one that is closing, or is to be
+  Slot* next_job = nullptr;                      // links slots that wait for a worker
 
   // Owned by whoever owns the slot, and handed on with it.
   bool hurried = false;     // the borrower acquired asynchronously: giving back may not hold it up either

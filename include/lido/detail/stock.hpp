@@ -69,7 +69,8 @@ class Stock {
   }
 
   // The connection in the caller's slot is to be closed.
-  void retire(Slot& slot, Turn& turn) noexcept {
+  void retire(Slot& slot, CloseReason reason, Turn& turn) noexcept {
+    slot.close_reason = reason;
     slot.state.store(SlotState::closing, std::memory_order_relaxed);  // the lock orders it for whoever closes
     ++closing_;
     closes_.push(slot);
@@ -94,20 +95,20 @@ class Stock {
   }
 
   // Retires what is idle now.
-  std::size_t retire_idle(Turn& turn) noexcept {
+  std::size_t retire_idle(CloseReason reason, Turn& turn) noexcept {
     std::size_t retired = 0;
     slots_.each([&](Slot& slot) {
-      if (mark_retired(slot, SlotState::idle, turn)) ++retired;
+      if (mark_retired(slot, SlotState::idle, reason, turn)) ++retired;
     });
     return retired;
   }
 
   // Retires what is open now, at most `limit` of it: idle connections at once, others when they come back.
-  std::size_t invalidate(Turn& turn, std::size_t limit = Attempts::unlimited) noexcept {
+  std::size_t invalidate(CloseReason reason, Turn& turn, std::size_t limit = Attempts::unlimited) noexcept {
     std::size_t retired = 0;
     for (const SlotState which : {SlotState::idle, SlotState::opening, SlotState::checking, SlotState::leased})
       slots_.each([&](Slot& slot) {
-        if (retired < limit && !slot.retire && mark_retired(slot, which, turn)) ++retired;
+        if (retired < limit && !slot.retire && mark_retired(slot, which, reason, turn)) ++retired;
       });
     return retired;
   }
@@ -168,6 +169,7 @@ class Stock {
         break;
     }
     slot.retire = false;
+    slot.close_reason = CloseReason::none;
     slot.expiring = false;
     slot.hung = false;
     slot.state.store(SlotState::vacant, std::memory_order_relaxed);
@@ -222,7 +224,7 @@ class Stock {
   }
 
   // True when the slot was in state `which` (`leased` stands for all that may be lent by now) and is on its way out.
-  bool mark_retired(Slot& slot, SlotState which, Turn& turn) noexcept {
+  bool mark_retired(Slot& slot, SlotState which, CloseReason reason, Turn& turn) noexcept {
     for (;;) {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
       const bool free = slots_.is_free(seen);
@@ -234,12 +236,13 @@ class Stock {
       if (!wanted) return false;
       if (free) {
         if (!slots_.claim(slot, seen, SlotState::leased)) continue;
-        retire(slot, turn);
+        retire(slot, reason, turn);
         return true;
       }
       // The mark is read under the lock, where a recalled slot comes back.
       if (seen == SlotState::leased && !slots_.claim(slot, SlotState::leased, SlotState::recalled)) continue;
       slot.retire = true;
+      slot.close_reason = reason;
       return true;
     }
   }

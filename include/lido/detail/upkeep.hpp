@@ -34,9 +34,9 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     market_.slots().each([&](Slot& slot) {
       Base::stamp(slot, now);
       if (!look_closer || !claim_for_check(slot)) return;
-      const Finding finding = examine(slot, Platform::now());
+      const CloseReason finding = examine(slot, Platform::now());
       conclude(slot, finding);
-      if (finding == &Statistics::found_dead) suspect_others();
+      if (finding == CloseReason::dead) suspect_others();
       // From here on it is lent only when the others do not suffice. Relaxed would do: the exchange passes on what
       // the slot was published with.
       Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::resting);
@@ -66,9 +66,6 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   using Base::options_;
   using Base::totals_;
 
-  // Why a connection may not stay, as the figure that counts it; null where it may.
-  using Finding = std::uint64_t Statistics::*;
-
   // A connection was found dead, and others of its generation may be: they are looked at before they are lent, so that
   // an outage costs its callers one failed check, and not one a connection.
   void suspect_others() noexcept {
@@ -76,7 +73,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     market_.doubt();
     // Without workers nobody would check them meanwhile: they are closed, and opened anew on demand.
     if (market_.inline_work()) {
-      totals_.invalidated += market_.retire_idle(lock);
+      totals_.invalidated += market_.retire_idle(CloseReason::invalidated, lock);
       return;
     }
     market_.slots().each([&](Slot& slot) {
@@ -178,7 +175,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     const bool keep = this->recycles(slot, slot.info(Moment::release, slot.returned_at, deadline));
     if (!this->signals_.release.empty()) this->tell(this->signals_.release, slot, Moment::release, slot.returned_at);
     slot.since.store(slot.returned_at, std::memory_order_release);  // see `Slot::lend`
-    this->give_back(slot, keep ? nullptr : &Statistics::recycled);
+    this->give_back(slot, keep ? CloseReason::none : CloseReason::recycled);
   }
 
   static bool claim_for_check(Slot& slot) noexcept {
@@ -194,13 +191,13 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     facts.idle = Duration::max();  // no window of trust
     if (this->healthy(suspect, facts)) {
       suspect.checked_at.store(now, std::memory_order_relaxed);
-      return conclude(suspect, nullptr);
+      return conclude(suspect, CloseReason::none);
     }
-    conclude(suspect, &Statistics::found_dead);
+    conclude(suspect, CloseReason::dead);
     Turn lock = this->turn();
     while (Slot* const other = suspects_.pop()) {
-      if (!other->retire) ++totals_.found_dead;
-      market_.retire(*other, lock);
+      if (!other->retire) this->count(CloseReason::dead);
+      market_.retire(*other, other->retire ? other->close_reason : CloseReason::dead, lock);
     }
     market_.grow(lock);
     market_.end_of_look(lock);
@@ -208,38 +205,39 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
 
   // Looks at a connection that the sweep holds. Asks how old it will be soon, so that it is replaced before it is worn:
   // two sweeps, one to be looked at in and one to open the other, but never more than a sixteenth of its life.
-  Finding examine(Slot& slot, TimePoint now) noexcept {
+  CloseReason examine(Slot& slot, TimePoint now) noexcept {
     const ConnectionInfo facts = this->info(slot, Moment::sweep, now, options_.check_timeout);
     ConnectionInfo soon = facts;
     if (!market_.inline_work()) soon.age += 2 * std::min(options_.sweep_interval, facts.age / 32);
     const bool worn = !this->recycles(slot, soon);
     {
       const Turn lock = this->turn();
-      if (worn && !market_.can_replace_first(slot)) return &Statistics::recycled;
+      if (worn && !market_.can_replace_first(slot)) return CloseReason::recycled;
       slot.expiring = worn;
       if (facts.idle >= market_.plan().idle_timeout && market_.queue().empty() && market_.can_spare_one())
-        return &Statistics::recycled;
+        return CloseReason::surplus;
     }
     if constexpr (!always_keeps<Health>) {
       const TimePoint proof =
           std::max(slot.checked_at.load(std::memory_order_relaxed), slot.since.load(std::memory_order_relaxed));
-      if (now - proof < options_.keep_alive) return nullptr;
+      if (now - proof < options_.keep_alive) return CloseReason::none;
       soon = facts;
       soon.idle = Duration::max();  // no window of trust: the point is to ask
-      if (!this->healthy(slot, soon)) return &Statistics::found_dead;
+      if (!this->healthy(slot, soon)) return CloseReason::dead;
       slot.checked_at.store(now, std::memory_order_relaxed);
     }
-    return nullptr;
+    return CloseReason::none;
   }
 
-  void conclude(Slot& slot, Finding finding) noexcept {
+  // What it found; none where the connection may stay.
+  void conclude(Slot& slot, CloseReason finding) noexcept {
     slot.fresh.store(false, std::memory_order_relaxed);
     Turn lock = this->turn();
-    if (finding != nullptr && !slot.retire) ++(totals_.*finding);
-    if (finding == nullptr) {
+    if (finding == CloseReason::none) {
       market_.supply(slot, lock);
     } else {
-      market_.retire(slot, lock);
+      if (!slot.retire) this->count(finding);
+      market_.retire(slot, slot.retire ? slot.close_reason : finding, lock);
       market_.grow(lock);  // whoever counted on it need not wait until it is closed
     }
     market_.end_of_look(lock);
