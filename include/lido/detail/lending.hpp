@@ -197,7 +197,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         if (reads_clock) now = Platform::now();
         if (slot != nullptr && now >= deadline) {  // too late to be checked
           slot->fresh.store(false, std::memory_order_relaxed);
-          this->give_back(*slot, nullptr);
+          this->give_back(*slot, CloseReason::none);
           return nullptr;
         }
       }
