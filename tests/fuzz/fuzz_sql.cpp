@@ -65,6 +65,14 @@ void secrets(std::string_view text) {
   if (is_complete(text)) require(!shows(std::string{text} + "\n;" + statement), "a secret is shown behind it", text);
 }
 
+void states(std::string_view text) {
+  const std::string whole{text};
+  require(leaves_behind("listen x;" + whole) != Leaves::nothing, "a LISTEN before it is not seen", text);
+  if (is_complete(text))
+    require(leaves_behind(whole + "\n;listen x") != Leaves::nothing, "a LISTEN behind it is not seen", text);
+  require(leaves_behind("select f(1), " + whole) != Leaves::nothing, "a function before it is not seen", text);
+}
+
 template <class T>
 void read_value(const std::string& text) {
   static_cast<void>(Converter<T>::read(text));
@@ -118,8 +126,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       tokens(text);
       break;
     case 1:
-    case 2:
       secrets(text);
+      break;
+    case 2:
+      states(text);
       break;
     default:
       work(text);

@@ -139,13 +139,108 @@ BOOST_AUTO_TEST_CASE(everything_else_may_leave_state) {
 
 BOOST_AUTO_TEST_CASE(what_can_prepare_statements_is_told_from_what_cannot) {
   for (const char* sql : {"set role x", "listen news", "create temp table t as select 1", "select pg_advisory_lock(1)",
-                          "declare x cursor with hold for select 1", "select 1; reset all", "unlisten *"})
+                          "declare x cursor with hold for select 1", "select 1; reset all", "unlisten *",
+                          "select my_function()", "listen x; select my_schema.count(1)",
+                          "copy (select my_function()) to stdout", "create table t as select \"f\"(1)"})
     BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::state));
-  for (const char* sql :
-       {"prepare x as select 1", "do $$ begin end $$", "do'begin end'", "call x()", "select my_function()", "execute x",
-        "set role x; prepare y as select 1", "listen x; select my_schema.count(1)",
-        "copy (select my_function()) to stdout", "create table t as select \"f\"(1)"})
+  for (const char* sql : {"prepare x as select 1", "do $$ begin end $$", "do'begin end'", "call x()", "execute x",
+                          "explain analyze execute x", "explain (analyze, verbose) execute x",
+                          "set role x; prepare y as select 1", "select 'a\\'; select '"})
     BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::statements));
+}
+
+BOOST_AUTO_TEST_CASE(reading_and_writing_with_the_servers_own_functions_leaves_no_state) {
+  for (const char* sql :
+       {"select left(name, 1), right(name, 1), mod(a, 2), regexp_replace(name, 'a', 'b') from users",
+        "select date_part('year', now()), encode(b, 'hex'), version(), to_tsvector(name), string_to_array(name, ',')",
+        "select jsonb_array_elements(j), json_build_object('a', 1), pg_catalog.lower(name) from users",
+        "select a::timestamp(3), cast(a as numeric(10, 2)), a::character varying(3), a::geometry(Point, 4326) from t",
+        "with t(a, b) as (select 1, 2) select a from t",
+        "with recursive t(n) as (values (1) union all select n + 1 from t where (n < 5)), u(m) as (select 1) table t",
+        "with t(a) as not materialized (select 1) insert into x (a) select a from t",
+        "insert into x (a) with t(a) as (select 1) select a from t returning (a)",
+        "select * from unnest($1::int[], $2::text[]) as u(a, b)",
+        "select * from unnest($1::int[]) with ordinality u(a, n)",
+        "select * from unnest($1::int[]) u(a), generate_series(1, 3) \"G\"(i)",
+        "select * from (values (1, 'a')) v(a, b) join (select 1) w(c) using (a) left join (select 2) x on (true)",
+        "select u.\"id\" in (1, 2), u.name like ('a'), (a, b) overlaps (c, d), u.id ilike (b) from users as u",
+        "select a, grouping(a) from t group by grouping sets ((a), ())",
+        "select a from t group by rollup (a) order by (a) limit (1)",
+        "select count(*) filter (where a > 1) over (partition by (b) order by (c)) from t",
+        "select percentile_cont(0.5) within group (order by (a)) filter (where b) from t",
+        "insert into t as x (a) values (1) on conflict (a) do update set (a) = row (excluded.a)",
+        "update t set (a, b) = (select 1, 2) where (a) = (1)",
+        "with x as (select 1) update t set (a) = row (1)",
+        "merge into t using (select 1) s(a) on (t.a = s.a) when matched then update set (a) = row (s.a) "
+        "when not matched then insert (a) values (s.a)",
+        "explain (analyze, format json) select lower('a')",
+        "select set_config('app.user', $1, true)",
+        "copy users (id) from stdin with (format csv, force_null (id)) where (id > 1)",
+        "select array(select (a)), (a) between (1) and (2), a at time zone ('UTC'), coalesce(a, b), exists (select 1)",
+        "select e'a\\'b', 'a'\n'b', 'C:\\temp', prepared, prepare from t"})
+    BOOST_TEST_CONTEXT(sql) BOOST_TEST(!may_leave_state(sql));
+}
+
+BOOST_AUTO_TEST_CASE(a_keyword_is_told_from_a_function_or_a_setting_of_that_name) {
+  for (const char* sql :
+       {"set local.tenant = 'x'",
+        "set transaction.id = '42'",
+        "set constraints.x = '1'",
+        "set local = 1",
+        "set local to 'x'",
+        "select 1 as into, set_config('app.x', '1', false)",
+        "select 1 into \"pg_temp\".t",
+        "select 1 into U&\"pg_temp\".t",
+        "select 1 into pg_temp_3.t",
+        "select 1 insert into pg_temp.t",
+        "select (1) insert into pg_temp.t",
+        "with x as (select 1) select 1 insert into pg_temp.t",
+        "select E'a'\n'\\'', set_config('app.x', '1', false)--'",
+        "select set('a', 'b')",
+        "select copy('a')",
+        "select filter('a')",
+        "select over('a')",
+        "select explain('a')",
+        "select by('a')",
+        "select insert('a')",
+        "select a from t order by ilike('a', 'b')",
+        "select distinct on (a) over('b') from t",
+        "select distinct on (a) u('b') from t",
+        "select 1 from a join b on conflict(a.x)",
+        "insert into t select 1 from a join b on conflict(a.x) where true",
+        "select case when a then insert('x') end",
+        "merge into t using s on (true) when matched then update set a = case when b then insert('x') else 'y' end",
+        "update t set a = set('x', 'y')",
+        "select coalesce(update, set('a', 'b')) from t",
+        "select stdin('a')",
+        "copy t from stdin where stdin('a')",
+        "select materialized('a')",
+        "select not materialized('a')",
+        "with x as (select 1) select materialized(a) from x",
+        "with x as (select 1) (select 1) order by y, f(1)",
+        "with x as (select 1) delete from t where f(1)",
+        "with x(a) as (select 1) select a from x, f(a)",
+        "select x.lower(a)",
+        "select lower.f(a)",
+        "select a.\"lower\"(a)",
+        "select \"lower\"(a)",
+        "select sets(1)",
+        "select rollup(1)",
+        "select x::text, f(1)",
+        "select x::text like f(1)",
+        "select x::public.f, g(1)",
+        "insert into t (a) select f(1)",
+        "insert into t values (f(1))",
+        "insert into f select f(1)",
+        "update pg_settings set setting = 'x' where name = 'y'",
+        "update pg_catalog.\"pg_settings\" set setting = 'x'",
+        "with x as (update u&\"pg\\005fsettings\" set setting = 'x' returning 1) select 1",
+        "select set_config('app.x', '1', a)",
+        "select set_config('app.x', '1', not true)",
+        "select query_to_xml('select 1', true, true, '')",
+        "select ts_stat('select 1')",
+        "select setseed(1)"})
+    BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) != Leaves::nothing));
 }
 
 BOOST_AUTO_TEST_CASE(quotes_names) { BOOST_TEST(quoted_name("a\"; b") == "\"a\"\"; b\""); }

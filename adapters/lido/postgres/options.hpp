@@ -27,9 +27,15 @@ namespace lido::postgres {
 /// under way, and what was set on libpq's handle through `native()` is put back. What each leaves behind is a table in
 /// reset.md, which a test prints.
 enum class ResetLevel : std::uint8_t {
-  none,         ///< free; a connection that comes back inside a transaction is closed
-  rollback,     ///< a round trip if a transaction is open; session state (SET, LISTEN, locks, ...) stays
-  targeted,     ///< and DISCARD ALL, a round trip, if a statement was run that may have left session state
+  none,      ///< free; a connection that comes back inside a transaction is closed
+  rollback,  ///< a round trip if a transaction is open; session state (SET, LISTEN, locks, ...) stays
+  /// And DISCARD ALL, a round trip, if a statement was run that may have left session state. A statement is known to
+  /// leave none by its text: it reads and writes rows, and calls nothing but PostgreSQL's own functions. Where the text
+  /// leaves that open, it may have. What no text can tell is not seen: what is done by functions behind operators,
+  /// casts, triggers, rules, defaults, generated columns, domains and views, by one that is called as an attribute
+  /// (`u.remember`), and by one that has the name of a function of PostgreSQL 15 and other parameters, or stands before
+  /// it in the search_path. What a function prepares stays as well, until DISCARD ALL.
+  targeted,
   discard_all,  ///< and DISCARD ALL, if any statement was run
   reopen,       ///< closed if any statement was run: the next borrower pays for a new session, which is free of all
 };
@@ -156,9 +162,9 @@ struct Options {
   /// Range: more than 0.
   Duration statement_timeout = Duration::max();
 
-  /// What is done to a connection that comes back. `targeted` does not see state left by functions that triggers,
-  /// views, defaults and operators call; where these change settings or take session locks, use `discard_all`, and
-  /// `reopen` where not even a setting of one's own may be known to have been made.
+  /// What is done to a connection that comes back. Where functions that `ResetLevel::targeted` does not see change
+  /// settings or take session locks, use `discard_all`, and `reopen` where not even a setting of one's own may be known
+  /// to have been made.
   ResetLevel reset = ResetLevel::targeted;
 
   /// How many statements a connection remembers, the least recently used going first. One that `exec` runs for a second

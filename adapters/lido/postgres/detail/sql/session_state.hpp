@@ -2,207 +2,273 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string_view>
+#include <utility>
 
+#include <lido/postgres/detail/sql/builtins.hpp>
+#include <lido/postgres/detail/sql/context.hpp>
+#include <lido/postgres/detail/sql/keywords.hpp>
 #include <lido/postgres/detail/sql/lexer.hpp>
 
 namespace lido::postgres::detail {
 
-/// The length of the quoted literal that `text` begins with, both quotes included.
-[[nodiscard]] constexpr std::size_t quoted_length(std::string_view text, bool escapes) noexcept {
-  const char quote = text.front();
-  std::size_t at = 1;
-  while (at < text.size()) {
-    const bool doubled = text[at] == quote && at + 1 < text.size() && text[at + 1] == quote;  // stands for itself
-    if (doubled || (escapes && text[at] == '\\')) {
-      at += 2;
-    } else if (text[at] != quote) {
-      ++at;
-    } else {
-      return at + 1;
-    }
-  }
-  return text.size();
-}
-
-/// The length of the comment that `text` begins with, up to the end of its line or its last `*/`; 0 where it is none.
-[[nodiscard]] constexpr std::size_t comment_length(std::string_view text) noexcept {
-  if (text.starts_with("--")) return std::min(text.find_first_of("\n\r"), text.size());
-  if (!text.starts_with("/*")) return 0;
-  std::size_t at = 0, depth = 0;  // they nest
-  do {
-    const std::string_view two = text.substr(at, 2);
-    if (two == "/*") ++depth;
-    if (two == "*/") --depth;
-    at += two == "/*" || two == "*/" ? 2U : 1U;
-  } while (depth > 0 && at < text.size());
-  return at;
-}
-
-/// Walks over the words of a statement, skipping comments and literals.
-class Words {
- public:
-  explicit constexpr Words(std::string_view text) noexcept : text_{text} {}
-
-  /// What `next()` found.
-  enum class Kind : unsigned char { end, word, quoted, semicolon, dot, other };
-
-  /// Moves to the next token. Complexity: linear in the token and the space before it.
-  constexpr Kind next() noexcept {
-    skip_blank();
-    const std::size_t start = at_;
-    if (at_ == text_.size()) return Kind::end;
-    const char c = text_[at_];
-    if (c == ';') return ++at_, Kind::semicolon;
-    if (c == '.') return ++at_, Kind::dot;
-    if (c == '\'') return skip_quoted(false), Kind::other;
-    if (c == '"') return skip_quoted(false), Kind::quoted;
-    if (c == '$' && !is_digit(peek(1))) return skip_dollar(), Kind::other;
-    if (!is_word(c)) return ++at_, Kind::other;
-    while (is_word(peek(0))) ++at_;
-    word_ = text_.substr(start, at_ - start);
-    // Behind any other word a literal begins of its own, without a space: do'...'.
-    if (peek(0) == '\'' && is_one_of("e b x n")) return skip_quoted(is("e")), Kind::other;
-    return Kind::word;
-  }
-
-  /// Whether the present word is `expected`, which is in lower case.
-  [[nodiscard]] constexpr bool is(std::string_view expected) const noexcept {
-    return word_.size() == expected.size() &&
-           std::equal(word_.begin(), word_.end(), expected.begin(), [](char a, char b) { return lower(a) == b; });
-  }
-  /// Whether it is in `list`, lower-case words separated by one space.
-  [[nodiscard]] constexpr bool is_one_of(std::string_view list) const noexcept {
-    while (!list.empty()) {
-      const std::string_view one = list.substr(0, list.find(' '));
-      if (is(one)) return true;
-      list.remove_prefix(std::min(list.size(), one.size() + 1));
-    }
-    return false;
-  }
-  /// The next character that is not blank, or zero.
-  [[nodiscard]] constexpr char following() noexcept {
-    skip_blank();
-    return peek(0);
-  }
-
- private:
-  [[nodiscard]] constexpr char peek(std::size_t ahead) const noexcept {
-    return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
-  }
-
-  constexpr void skip_blank() noexcept {
-    for (;;) {
-      if (is_space(peek(0)))
-        ++at_;
-      else if (const std::size_t comment = comment_length(text_.substr(at_)); comment > 0)
-        at_ += comment;
-      else
-        return;
-    }
-  }
-
-  constexpr void skip_quoted(bool escapes) noexcept {
-    at_ = std::min(at_ + quoted_length(text_.substr(at_), escapes), text_.size());
-  }
-
-  constexpr void skip_dollar() noexcept {
-    const std::size_t end = text_.find('$', at_ + 1);
-    if (end == std::string_view::npos) return void(++at_);
-    const std::string_view tag = text_.substr(at_, end + 1 - at_);
-    const std::size_t close = text_.find(tag, end + 1);
-    at_ = close == std::string_view::npos ? text_.size() : close + tag.size();
-  }
-
-  std::string_view text_;
-  std::string_view word_;
-  std::size_t at_ = 0;
-};
-
 /// What a statement may leave behind in its session.
 enum class Leaves : unsigned char {
   nothing,     ///< it plainly leaves nothing
-  state,       ///< settings, locks, temporary tables and the like, but no prepared statement
+  state,       ///< settings, locks, temporary tables and the like
   statements,  ///< prepared statements, too: it may do anything
 };
 
-/// Behind SET: what follows is undone by the end of the transaction.
-[[nodiscard]] constexpr bool ends_with_transaction(Words words) noexcept {
-  return words.next() == Words::Kind::word && words.is_one_of("local transaction constraints");
-}
+/// Walks over a script. What a word is follows from what stands around it: a function's name, a keyword, or the name of
+/// something with a list of columns behind it. Wherever that cannot be told, it is a function that nobody knows.
+class StateScan {
+ public:
+  explicit constexpr StateScan(std::string_view sql) noexcept : at_{sql} {}
 
-/// `nothing` only if `sql` plainly leaves nothing behind in the session: it reads and writes rows or controls a
-/// transaction, and every function that it names is known to change no session state.
-[[nodiscard]] constexpr Leaves leaves_behind(std::string_view sql) noexcept {
-  constexpr std::string_view verbs =
-      "select insert update delete merge values with table begin start commit end rollback abort savepoint "
-      "release show explain copy lock truncate notify";
-  constexpr std::string_view plain_verbs =
-      "set reset listen unlisten declare fetch move close create alter drop comment grant revoke "
-      "analyze vacuum reindex cluster refresh checkpoint discard deallocate";
-  constexpr std::string_view temporary = "temp temporary pg_temp";
-  // Keywords that a parenthesis may follow, and functions without any effect on the session.
-  constexpr std::string_view harmless =
-      "values in and or not as on using from select where by any some all exists over filter case when then "
-      "else returning array row union except intersect join lateral like ilike between is having conflict "
-      "with explain limit offset distinct materialized set numeric decimal varchar char interval count sum "
-      "avg min max coalesce nullif greatest least now lower upper length trim substring replace position "
-      "concat format md5 abs round floor ceil cast extract to_char date_trunc clock_timestamp row_number "
-      "rank dense_rank lag lead first_value random generate_series unnest array_agg string_agg json_agg "
-      "jsonb_agg to_json to_jsonb json_build_object jsonb_build_object row_to_json gen_random_uuid pg_sleep "
-      "pg_backend_pid current_setting txid_current pg_advisory_xact_lock pg_notify repeat copy stdin stdout "
-      "force_quote force_null force_not_null";
-  // Functions that change the session, but prepare nothing.
-  constexpr std::string_view plain_functions =
-      "set_config nextval setval currval lastval pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock "
-      "pg_try_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all";
-  Words words{sql};
-  Leaves found = Leaves::nothing;
-  bool first = true;       // of its statement
-  bool table = false;      // after INTO and COPY: the parenthesis opens a list of columns
-  bool qualified = false;  // after a dot: a name of the user's, whatever it looks like
-  for (;;) {
-    switch (words.next()) {
-      case Words::Kind::end:
-        return found;
-      case Words::Kind::semicolon:
-        first = true;
-        break;
-      case Words::Kind::quoted:
-        if (words.following() == '(' && !table) return Leaves::statements;
-        if (words.following() != '.') table = false;
-        first = false;
-        break;
-      case Words::Kind::word:
-        if (first && !words.is_one_of(verbs) && !(words.is("set") && ends_with_transaction(words))) {
-          if (!words.is_one_of(plain_verbs)) return Leaves::statements;
-          found = Leaves::state;
-        }
-        if (words.is("prepare") || words.is("prepared")) return Leaves::statements;
-        if (words.is_one_of(temporary)) found = Leaves::state;
-        if (words.following() == '(' && !table && (qualified || !words.is_one_of(harmless))) {
-          if (qualified || !words.is_one_of(plain_functions)) return Leaves::statements;
-          found = Leaves::state;
-        }
-        if (words.is("into") || (first && words.is("copy"))) {
-          table = words.following() != '(';
-        } else if (words.following() != '.') {
-          table = false;
-        }
-        first = false;
-        qualified = false;
-        break;
-      case Words::Kind::dot:
-        qualified = true;
-        break;
-      case Words::Kind::other:  // `(select ...)` opens a statement too
-      default:
-        qualified = false;
-        break;
+  [[nodiscard]] constexpr Leaves scan() noexcept {
+    while (at_.next()) {
+      const Piece& piece = at_.piece();
+      if (piece.doubtful) return Leaves::statements;  // what looks like a text may be any statement
+      if (piece.kind == Token::symbol)
+        symbol(piece.text.front());
+      else if (std::exchange(begins_, false))
+        begin();
+      else if (piece.kind == Token::word || piece.kind == Token::quoted)
+        name();
+      else
+        target_ = false;
+      if (found_ == Leaves::statements) return found_;
+    }
+    return found_;
+  }
+
+ private:
+  /// What a parenthesis is opened by.
+  enum class Group : unsigned char {
+    other,
+    call,      // of a function
+    relation,  // FROM and the like: behind it a name may have a list of columns, as behind a call
+    prefix,    // it belongs to what follows: no operator can
+    options,   // of COPY: words, some of which have a list of columns
+    explained,
+    conflict,  // ON CONFLICT (, unless it is a call
+    inserted,  // WHEN NOT MATCHED THEN INSERT (, unless it is a call
+    setting,   // set_config(
+  };
+  struct Level {
+    Group group = Group::other;
+    bool with = false;  // in the list of a WITH
+  };
+  static constexpr std::size_t deepest = 64;
+
+  constexpr void finds(Leaves leaves) noexcept { found_ = std::max(found_, leaves); }
+  [[nodiscard]] constexpr Level& level() noexcept { return levels_[std::min(depth_, deepest - 1)]; }
+  constexpr void symbol(char c) noexcept {
+    if (c == '(') {
+      open();
+    } else if (c == ')') {
+      close();
+    } else if (c == ';') {
+      depth_ = 0;
+      levels_[0] = {};
+      begins_ = true;
+      verb_ = {};
+      target_ = updates_ = awaits_set_ = awaits_source_ = false;
+      return;
+    } else if (c == ':' && at_.before().is_the_symbol(':')) {
+      type_ = true;
+    } else if (c != '.') {
+      target_ = false;
+    }
+    type_ = type_ && (c == ':' || c == '.');
+    awaits_into_ = false;
+    if (begins_ && c != '(' && c != ')') finds(Leaves::statements);
+  }
+
+  constexpr void open() noexcept {
+    target_ = false;
+    const bool listed =
+        at_.was(0, "as materialized") || at_.before(1).is_the_symbol(',') || at_.was(1, "with recursive");
+    if (!listed) level().with = false;
+    const Group group = at_.before().is_the_symbol(',') ? Group::relation : opens_;
+    opens_ = Group::other;
+    if (group == Group::explained) begins_ = false;
+    if (++depth_ >= deepest) finds(Leaves::state);  // nobody writes that
+    level() = {.group = group};
+  }
+
+  constexpr void close() noexcept {
+    closed_ = level().group;
+    if (depth_ > 0) --depth_;
+    if (closed_ == Group::explained) begins_ = true;
+    // ON CONFLICT (a) WHERE ... could be a join, too.
+    if (closed_ == Group::conflict && !at_.ahead().is_the_word("do")) finds(Leaves::state);
+    if (closed_ == Group::inserted &&
+        !(at_.ahead().kind == Token::word && is_one_of(at_.ahead().text, "values overriding")))
+      finds(Leaves::state);
+    if (closed_ == Group::setting) {
+      // A plain `true` at the end: as SET LOCAL.
+      if (!at_.was(0, "true") || !at_.before(1).is_the_symbol(',')) finds(Leaves::state);
+      closed_ = Group::call;
     }
   }
-}
+
+  // The first word of a statement.
+  constexpr void begin() noexcept {
+    constexpr std::string_view harmless =
+        "select insert update delete merge values table begin start commit end rollback abort savepoint release show "
+        "copy lock truncate notify";
+    constexpr std::string_view plain =
+        "set reset listen unlisten declare fetch move close create alter drop comment grant revoke analyze analyse "
+        "vacuum reindex cluster refresh checkpoint discard deallocate";
+    const std::string_view word = at_.piece().text;
+    if (at_.piece().kind != Token::word) return finds(Leaves::statements);
+    if (is(word, "explain")) {
+      begins_ = true;
+      explains_ = true;
+      opens_ = at_.calls() ? Group::explained : Group::other;
+    } else if (explains_ && is_one_of(word, "analyze analyse verbose")) {
+      begins_ = true;
+    } else if (is(word, "with")) {
+      level().with = true;
+    } else if (is_one_of(word, harmless)) {
+      verb();
+    } else if (!is(word, "set") || !ends_with_transaction()) {
+      finds(is_one_of(word, plain) ? Leaves::state : Leaves::statements);
+    }
+    if (!begins_) explains_ = false;
+  }
+
+  // SET LOCAL and its like, and not a setting of that name.
+  [[nodiscard]] constexpr bool ends_with_transaction() const noexcept {
+    if (at_.ahead().kind != Token::word || !is_one_of(at_.ahead().text, "local transaction constraints")) return false;
+    const Piece next = at_.behind();
+    return next.kind == Token::quoted || (next.kind == Token::word && !is(next.text, "to"));
+  }
+
+  // SELECT and its like, whether a statement begins with it, or a part of one.
+  constexpr void verb() noexcept {
+    const std::string_view word = at_.piece().text;
+    if (depth_ == 0 && verb_.empty()) verb_ = word;
+    level().with = false;
+    awaits_into_ = is_one_of(word, "insert merge");
+    if (is(word, "insert")) awaits_source_ = true;
+    if (is(word, "update")) updates_ = awaits_set_ = true;
+    if (is(word, "copy")) target_ = !at_.calls();
+  }
+
+  constexpr void name() noexcept {
+    const bool awaits_into = std::exchange(awaits_into_, false), type = std::exchange(type_, false);
+    const bool qualified = at_.before().is_the_symbol('.'), qualifies = at_.ahead().is_the_symbol('.');
+    if (qualifies) {
+      type_ = type;
+      return;
+    }
+    if (updates_ && may_be_the_settings()) finds(Leaves::state);
+    if (at_.piece().kind == Token::word && !qualified && keyword(awaits_into)) return;
+    if (!at_.calls()) return;
+    if (std::exchange(target_, false) || type || at_.was(0, "as") || level().group == Group::options) return;
+    if (level().with && (at_.was(0, "with recursive") || at_.before().is_the_symbol(','))) return;
+    if (at_.was(0, "ordinality") && at_.was(1, "with")) return;
+    if (at_.was(0, "not") && at_.was(1, "as")) return;  // MATERIALIZED
+    const bool attached = at_.before().is_the_symbol(')') && (closed_ == Group::call || closed_ == Group::relation);
+    if (attached) {
+      if (at_.piece().kind == Token::word && is_one_of(at_.piece().text, "over filter")) opens_ = Group::call;
+      return;
+    }
+    call(qualified);
+  }
+
+  // The view whose UPDATE is a SET.
+  [[nodiscard]] constexpr bool may_be_the_settings() const noexcept {
+    if (at_.piece().kind == Token::word) return is(at_.piece().text, "pg_settings");
+    return at_.piece().text == "\"pg_settings\"" || !at_.piece().text.starts_with('"');  // U&"..."
+  }
+
+  // True: it is one, and whatever is to be known about it is known.
+  constexpr bool keyword(bool awaits_into) noexcept {
+    const std::string_view word = at_.piece().text;
+    if (is(word, "into")) {
+      // Else it makes a table, which may be a temporary one: a schema's name does not tell.
+      if (!awaits_into) finds(Leaves::state);
+      target_ = awaits_into && !is(verb_, "merge");
+      return true;
+    }
+    if (level().with && is_one_of(word, "select insert update delete merge values table") &&
+        !at_.ahead().is_the_word("as") && (!at_.calls() || is_one_of(word, "select values"))) {
+      const bool updates = is(word, "update");
+      verb();
+      if (updates) awaits_set_ = at_.is_table_ahead();
+      return true;
+    }
+    if (at_.before().is_the_symbol('(')) {
+      if (is(word, "with")) return level().with = true;
+      if (is(word, "insert") && at_.ahead().is_the_word("into")) return awaits_into_ = true;
+      if (is(word, "update") && at_.is_table_ahead()) return updates_ = awaits_set_ = true;
+    }
+    if (std::exchange(awaits_source_, awaits_source_ && !is_one_of(word, "with select values default table")) &&
+        is(word, "with"))
+      return level().with = depth_ == 0;
+    if (is(word, "set") && (std::exchange(awaits_set_, false) || (at_.was(0, "update") && at_.was(1, "do then"))))
+      return true;
+    if (is_builtin(word, no_function_names)) {
+      target_ = target_ && is(word, "as");
+      opens_ = !at_.calls()                                 ? Group::other
+               : is_one_of(word, "from lateral using")      ? Group::relation
+               : is(word, "group") && at_.was(0, "within")  ? Group::call
+               : is(word, "with") && is(verb_, "copy")      ? Group::options
+               : is(word, "with") || at_.was(0, "distinct") ? Group::prefix
+                                                            : Group::other;
+      return true;
+    }
+    return false;
+  }
+  // A word and a parenthesis, which is a call of a function unless it is one of the constructs that are written alike.
+  constexpr void call(bool qualified) noexcept {
+    const std::string_view word = at_.piece().text;
+    opens_ = Group::call;
+    if (at_.piece().kind == Token::word && qualified) {
+      if (at_.was(1, "pg_catalog") && is_builtin(word, harmless_functions)) return;
+    } else if (at_.piece().kind == Token::word) {
+      if (is(word, "by") && at_.was(0, "group order partition")) return void(opens_ = Group::other);
+      if (is_one_of(word, "rollup cube") && at_.was(0, "by") && at_.was(1, "group")) return void(opens_ = Group::other);
+      if (is(word, "sets") && at_.was(0, "grouping")) return void(opens_ = Group::other);
+      if (is(word, "varying") && at_.was(0, "character char nchar bit")) return;
+      if (is(word, "zone") && at_.was(0, "time")) return void(opens_ = Group::other);
+      if (is(word, "set_config")) return void(opens_ = Group::setting);
+      if (is(verb_, "copy") && is_one_of(word, "stdin stdout") && depth_ == 0 && at_.was(0, "from to"))
+        return void(opens_ = Group::options);
+      if (is(verb_, "insert") && is(word, "conflict") && at_.was(0, "on")) return void(opens_ = Group::conflict);
+      if (is(verb_, "merge") && is(word, "insert") && at_.was(0, "then")) return void(opens_ = Group::inserted);
+      if (is_builtin(word, harmless_functions)) return;
+      if (is_builtin(word, operator_keywords) && at_.is_operand_before(is(word, "join"), closed_ != Group::prefix))
+        return void(opens_ = is(word, "join") ? Group::relation : Group::other);
+    }
+    finds(Leaves::state);
+  }
+  Context at_;
+  std::array<Level, deepest> levels_{};
+  std::size_t depth_ = 0;
+  std::string_view verb_{};  // of the statement
+  Leaves found_ = Leaves::nothing;
+  Group opens_ = Group::other;   // the parenthesis that follows
+  Group closed_ = Group::other;  // the last parenthesis
+  bool begins_ = true;           // a statement begins here
+  bool explains_ = false;        // it is one behind EXPLAIN
+  bool target_ = false;          // behind INSERT INTO and COPY: a list of columns may follow
+  bool updates_ = false;         // there was an UPDATE
+  bool type_ = false;            // behind `::`
+  bool awaits_into_ = false;     // behind INSERT and MERGE
+  bool awaits_source_ = false;   // of INSERT: its query or values
+  bool awaits_set_ = false;      // of UPDATE
+};
+
+/// `nothing` only if `sql` plainly leaves nothing behind in the session: it reads and writes rows or controls a
+/// transaction, and every function that it names is one of PostgreSQL's own that change no session state. What no text
+/// can tell is not seen: see `ResetLevel::targeted`. Complexity: linear.
+[[nodiscard]] constexpr Leaves leaves_behind(std::string_view sql) noexcept { return StateScan{sql}.scan(); }
 
 [[nodiscard]] constexpr bool may_leave_state(std::string_view sql) noexcept {
   return leaves_behind(sql) != Leaves::nothing;
