@@ -80,9 +80,11 @@ struct Signals {
 
 }  // namespace detail
 
-/// Where listeners are added: `pool.events().on_connect(...)`. Listeners live as long as the pool, are called in the
-/// order in which they were added, by the thread in which the event happens and with no lock held, and may use the
-/// pool. Thread-safe. A listener that throws is counted (`Statistics::listener_errors`) and does not stop the others.
+/// Where listeners are added: `pool.events().on_connect(...)`. Listeners are called in the order in which they were
+/// added, by the thread in which the event happens and with no lock held, and may use the pool. Once the pool's
+/// destructor has returned none is called any more, whatever leases outlive it: it waits for those that are called just
+/// then in other threads, as long as for its workers. Thread-safe. A listener that throws is counted
+/// (`Statistics::listener_errors`) and does not stop the others.
 template <class Connection>
 class Events {
  public:

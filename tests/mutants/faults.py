@@ -196,8 +196,8 @@ FAULTS = [
           "      while (Sleeper<Platform>* const alarm = market_.alarm().pop()) lock.wake_later(*alarm);\n", "",
           ("unit/async",)),
     Fault("end_waits_for_no_worker", WORKERS,
-          "const Duration patience = std::max({options_.open_timeout, options_.check_timeout, reset});",
-          "const Duration patience = Duration::zero();", ("unit/lifetime",)),
+          "return std::max({options_.open_timeout, options_.check_timeout, reset});",
+          "return reset - reset;", ("unit/lifetime",)),
     Fault("end_waits_for_itself", WORKERS, "working_ == (from_worker ? 1U : 0U)", "working_ == 0U", ("unit/lifetime",)),
     Fault("worker_has_no_reference", WORKERS, "    this->add_reference();\n    try {", "    try {", ("unit/lifetime",)),
     Fault("worker_leaves_its_reference", WORKERS,
@@ -246,6 +246,8 @@ FAULTS = [
           "figures.released += changes / 2;", "figures.released += (changes + 1) / 2;", EVENTS),
     Fault("check_counts_as_use", LENDING, "if (takes_time) now = Platform::now();", "", EVENTS),
     Fault("listener_counts_as_use", LENDING, "      if constexpr (reads_clock) now = Platform::now();\n", "", EVENTS),
+    # --- listeners end with their pool
+    Fault("listeners_are_called_for_ever", CORE, "    this->listening_.silence(deadline);\n", "", ("unit/lifetime",)),
     # --- callers without time
     Fault("end_of_a_look_is_not_told", MARKET, "    wake_watchers(turn);\n    if (for_look_ == 0", "    if (for_look_ == 0",
           ("unit/waiting",)),

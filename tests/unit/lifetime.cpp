@@ -422,4 +422,80 @@ BOOST_AUTO_TEST_CASE(a_pool_whose_threads_cannot_be_started_is_not_made_and_wait
   });
 }
 
+BOOST_AUTO_TEST_CASE(listeners_are_not_called_after_their_pools_end) {
+  for (const std::size_t workers : {0U, 3U})
+    for (const bool discards : {false, true})
+      calmly([&] {
+        Ledger ledger;
+        using Told = SimulatedPool<Elastic, AssumeHealthy, ResetOnReturn>;
+        std::size_t told = 0;
+        std::optional<Told> pool{std::in_place,
+                                 connector(ledger),
+                                 Elastic{.min_idle = 0, .max_size = 2},
+                                 AssumeHealthy{},
+                                 ResetOnReturn{},
+                                 PoolOptions{.workers = workers, .sweep_interval = 1s, .leak_after = 1s}};
+        const auto count = [&](Resource&, const ConnectionInfo&) { ++told; };
+        pool->events().on_connect(count).on_acquire(count).on_release(count).on_close(count).on_leak(
+            [&](const LeakReport&) { ++told; });
+        auto lease = pool->acquire();
+        (void)pool->acquire();  // closed by the pool's end, which is told
+        sim::sleep_for(5s);
+        if (workers == 0U) pool->maintain();
+        BOOST_TEST(told == 6U);
+        pool.reset();
+        BOOST_TEST(told == 7U);
+        discards ? lease.discard() : lease.release();
+        BOOST_TEST(told == 7U);
+        BOOST_TEST(ledger.live == 0U);
+      });
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_a_pool_waits_for_a_listener_that_is_called_elsewhere) {
+  on_many_schedules([] {
+    Ledger ledger;
+    bool gone = false;
+    std::size_t told = 0;
+    std::optional<SimulatedPool<>> pool{std::in_place, connector(ledger), Elastic{.min_idle = 0, .max_size = 1}};
+    pool->events().on_release([&](Resource&, const ConnectionInfo&) {
+      BOOST_TEST(!gone);
+      sim::sleep_for(20ms);
+      BOOST_TEST(!gone);
+      ++told;
+    });
+    auto lease = pool->acquire();
+    Threads threads;
+    threads.start([&] { lease.release(); });
+    sim::yield();
+    pool.reset();
+    gone = true;
+    threads.join();
+    BOOST_TEST(told <= 1U);
+    BOOST_TEST(ledger.live == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_a_pool_does_not_wait_for_a_listener_that_hangs) {
+  calmly([] {
+    Ledger ledger;
+    sim::Latch latch{1};
+    std::optional<SimulatedPool<>> pool{
+        std::in_place,   connector(ledger), Elastic{.min_idle = 0, .max_size = 1},
+        AssumeHealthy{}, KeepAlways{},      PoolOptions{.open_timeout = 2s, .check_timeout = 1s}};
+    bool inside = false;
+    pool->events().on_release([&](Resource&, const ConnectionInfo&) {
+      inside = true;
+      latch.wait();
+    });
+    auto lease = pool->acquire();
+    Threads threads;
+    threads.start([&] { lease.release(); });
+    until([&] { return inside; });
+    const TimePoint begun = sim::Platform::now();
+    pool.reset();
+    BOOST_TEST((sim::Platform::now() - begun <= 2001ms));
+    latch.count_down();
+  });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -12,6 +12,7 @@
 #include <stop_token>
 #include <utility>
 
+#include <lido/detail/listening.hpp>
 #include <lido/detail/market.hpp>
 #include <lido/detail/shared.hpp>
 #include <lido/events.hpp>
@@ -98,7 +99,7 @@ class Chores : public Shared {
       slot.checked_at.store(now, std::memory_order_relaxed);
       if (!signals_.connect.empty())
         if (const std::exception_ptr thrown =
-                signals_.connect.emit(slot.connection, slot.info(Moment::sweep, now, now)))
+                emit(signals_.connect, slot.connection, slot.info(Moment::sweep, now, now)))
           std::rethrow_exception(thrown);
     } catch (const PermanentFailure&) {
       failure = std::current_exception();
@@ -111,7 +112,7 @@ class Chores : public Shared {
       // One that was brief tells nothing either: the server may be slow.
       const bool cut_short = allowed < options_.open_timeout && Platform::now() - begun >= allowed;
       const bool given_up = !permanent && (cut_short || asker.gave_up());
-      const bool heard = signals_.open_failed.empty() || !signals_.open_failed.emit(failure);
+      const bool heard = emit(signals_.open_failed, failure) == nullptr;
       Turn lock = turn();
       asker.done();
       ++totals_.open_failures;
@@ -132,7 +133,7 @@ class Chores : public Shared {
     const TimePoint now = Platform::now();
     ConnectionInfo facts = slot.info(Moment::sweep, now, now);
     facts.close_reason = slot.close_reason;
-    const bool heard = signals_.close.empty() || !signals_.close.emit(slot.connection, facts);
+    const bool heard = emit(signals_.close, slot.connection, facts) == nullptr;
     const bool destroyed = destroy(slot);
     Turn lock = turn();
     asker.done();
@@ -173,6 +174,14 @@ class Chores : public Shared {
 
   [[nodiscard]] ConnectionInfo info(const Slot& slot, Moment moment, TimePoint now, Duration allowed) const noexcept {
     return slot.info(moment, now, saturating_add(now, allowed));
+  }
+
+  // Tells the listeners of an event, while the pool lives. The first exception, or null.
+  template <class Signal, class... Given>
+  std::exception_ptr emit(const Signal& signal, Given&&... given) noexcept {
+    if (signal.empty()) return nullptr;
+    const typename Listening<Platform>::Call call{listening_};
+    return call ? signal.emit(given...) : nullptr;
   }
 
   // Whether the recycle policy keeps a connection that the caller has. Ends its generation if the policy says so.
@@ -284,6 +293,7 @@ class Chores : public Shared {
   const std::size_t worker_count_;
   Market<Slot, Growth, Platform> market_;
   Signals<Connection> signals_;
+  Listening<Platform> listening_;
   std::stop_source closing_;
 
   // Owned by the lock.

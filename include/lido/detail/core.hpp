@@ -215,6 +215,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   // The pool's last call: close, stop the workers, and leave what is still lent to the leases.
   void abandon() noexcept {
     if (!is_ours()) return disown();
+    const TimePoint deadline = saturating_add(Platform::now(), this->patience());
     close(Duration::zero());
     this->stop_workers();
     {
@@ -225,6 +226,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
       });
     }
     this->run_closes();
+    this->listening_.silence(deadline);
     this->drop_reference();
   }
 

@@ -80,7 +80,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     const std::string message =
         timeout_message(options_.name, phase, unfit, waited, counts, max_size, holders, self, cause);
     const AcquireTimeout error{message, phase, waited, counts, std::move(holders), cause};
-    if (!signals_.timeout.empty() && signals_.timeout.emit(error) != nullptr) {
+    if (this->emit(signals_.timeout, error) != nullptr) {
       const Turn lock = this->turn();
       ++totals_.listener_errors;
     }

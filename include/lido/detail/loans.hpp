@@ -105,7 +105,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   }
 
   void report(const LeakReport& leak) noexcept {
-    if (signals_.leak.emit(leak) == nullptr) return;
+    if (this->emit(signals_.leak, leak) == nullptr) return;
     const Turn lock = this->turn();
     ++totals_.listener_errors;
   }
@@ -114,7 +114,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   void tell(const Signal<Connection&, const ConnectionInfo&>& signal, Slot& slot, Moment moment,
             TimePoint at = {}) noexcept {
     const TimePoint now = at != TimePoint{} ? at : Platform::now();
-    if (signal.emit(slot.connection, slot.info(moment, now, now)) == nullptr) return;
+    if (this->emit(signal, slot.connection, slot.info(moment, now, now)) == nullptr) return;
     const Turn lock = this->turn();
     ++totals_.listener_errors;
   }

@@ -42,6 +42,12 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   using Base::market_;
   using Base::options_;
 
+  // How long the end of the pool waits for what goes on elsewhere.
+  [[nodiscard]] Duration patience() const noexcept {
+    const Duration reset = always_keeps<Recycle> ? Duration::zero() : options_.reset_timeout;
+    return std::max({options_.open_timeout, options_.check_timeout, reset});
+  }
+
   // Joins the workers that come to an end within the deadlines that their work was given. One that does not (its hook
   // ignores the deadline), and the one that this is called from, are let go; they keep the core until they end. So are
   // those that are no threads: they may need this thread to go on.
@@ -58,9 +64,8 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
       while (Sleeper<Platform>* const alarm = market_.alarm().pop()) lock.wake_later(*alarm);
     }
     if (options_.start_worker) return;
-    const Duration reset = always_keeps<Recycle> ? Duration::zero() : options_.reset_timeout;
-    const Duration patience = std::max({options_.open_timeout, options_.check_timeout, reset});
-    this->await(saturating_add(Platform::now(), patience), [&](Turn&) { return working_ == (from_worker ? 1U : 0U); });
+    this->await(saturating_add(Platform::now(), patience()),
+                [&](Turn&) { return working_ == (from_worker ? 1U : 0U); });
     for (std::size_t i = 0; i < count; ++i) {
       typename Platform::Thread& thread = workers_[i].thread;
       if (!thread.joinable()) continue;
