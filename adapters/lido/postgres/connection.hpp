@@ -266,7 +266,7 @@ class Connection {
 
   // `sql` is what may be shown of `text`, which is sent.
   detail::ResultHandle perform(const Until& until, std::string_view sql, const std::string& text) {
-    detail::StatementCache::refuse_zero(text);
+    detail::StatementCache::check_text(text);
     detail::Exchange exchange{*channel_, sql, [&](PGconn* raw) { return PQsendQuery(raw, text.c_str()); }};
     detail::complete(exchange, until);
     return exchange.result();

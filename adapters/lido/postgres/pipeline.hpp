@@ -25,7 +25,7 @@ class Pipeline {
   /// Appends a statement. Throws `QueryError` when a text holds a zero byte.
   template <detail::Parameter... T>
   Pipeline& add(std::string_view sql, const T&... parameters) {
-    detail::StatementCache::refuse_zero(sql);
+    detail::StatementCache::check_text(sql);
     const detail::Parameters<sizeof...(T)> bound{parameters...};
     statements_.push_back({std::string{sql}, detail::StoredParameters{detail::bound_of(bound)}});
     return *this;

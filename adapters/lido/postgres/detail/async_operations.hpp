@@ -57,7 +57,7 @@ class Scripting {
   Scripting(Channel& channel, const std::string& sql) : Scripting{channel, sql, sql} {}
   Scripting(Channel& channel, std::string sql, std::string shown)
       : sql_{std::move(sql)}, shown_{std::move(shown)}, exchange_{channel, shown_, [&](PGconn* raw) {
-                                                                    StatementCache::refuse_zero(sql_);
+                                                                    StatementCache::check_text(sql_);
                                                                     channel.leaves(leaves_behind(sql_));
                                                                     if (channel.ends_failed(sql_))
                                                                       sql_.resize(first_statement(sql_).size());

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +19,7 @@
 namespace lido::postgres::detail {
 
 inline void send_copy(Reply& reply) {
-  StatementCache::refuse_zero(reply.sql());
+  StatementCache::check_text(reply.sql());
   reply.channel().leaves(leaves_behind(reply.sql()));
   const std::string text{reply.sql()};
   reply.send([&](PGconn* raw) { return send_params(raw, text.c_str(), {}); });
@@ -47,7 +46,7 @@ class CopyingIn {
 
   /// Takes the next piece of what is copied; pieces may end anywhere.
   void put(std::string_view data) {
-    constexpr std::size_t most = std::numeric_limits<int>::max() / 2;
+    constexpr std::size_t most = 1U << 20;  // a message each, which may not be as long as `data` may be
     while (!data.empty()) {
       const std::string_view piece = data.substr(0, most);
       if (PQputCopyData(raw(), piece.data(), static_cast<int>(piece.size())) != 1) throw lost();

@@ -17,6 +17,7 @@
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/copy_text.hpp>
 #include <lido/postgres/detail/copying.hpp>
+#include <lido/postgres/detail/limits.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
@@ -38,11 +39,14 @@ class CopyBuffer {
   template <CopyRow Row>
   void append(Row&& row) {
     if constexpr (CopyText<Row>) {
-      text_.append(static_cast<std::string_view>(std::forward<Row>(row)));
+      const std::string_view piece = std::forward<Row>(row);
+      check_length(piece.size(), [] { return std::string{"a piece of a COPY"}; });
+      text_.append(piece);
     } else {
       const std::size_t before = text_.size();
       try {
         append_row(text_, row);
+        check_length(text_.size() - before, [] { return std::string{"a row of a COPY"}; });
       } catch (...) {
         text_.resize(before);
         throw;

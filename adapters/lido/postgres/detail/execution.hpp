@@ -81,7 +81,7 @@ class Execution {
   void send_plain() {
     if (entry_ != nullptr)
       return reply_.send([&](PGconn* raw) { return send_params(raw, entry_->text.c_str(), bound_); });
-    StatementCache::refuse_zero(reply_.sql());
+    StatementCache::check_text(reply_.sql());
     const std::string text{reply_.sql()};
     reply_.send([&](PGconn* raw) { return send_params(raw, text.c_str(), bound_); });
   }

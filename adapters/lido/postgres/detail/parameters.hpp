@@ -14,6 +14,7 @@
 #include <libpq-fe.h>
 
 #include <lido/postgres/converter.hpp>
+#include <lido/postgres/detail/limits.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/values.hpp>
 
@@ -54,7 +55,7 @@ template <Writable T, class Where>
 template <std::size_t N>
 class Parameters {
  public:
-  /// Throws `QueryError` for a value that cannot be passed.
+  /// Throws `QueryError` for a value that cannot be passed, and for more than a message to the server can carry.
   template <Parameter... T>
   explicit Parameters(const T&... values) {
     std::size_t index = 0;
@@ -84,12 +85,15 @@ class Parameters {
     } else if constexpr (Null<T>) {
       values_[index] = nullptr;
     } else if constexpr (std::is_same_v<T, std::string>) {
+      count(index, value.size());
       values_[index] = checked(index, value);  // lives as long as the call
     } else if constexpr (Text<T>) {
       if constexpr (std::is_pointer_v<T>) {
         if (value == nullptr) return;
       }
-      texts_[index] = std::string_view{value};
+      const std::string_view text{value};
+      count(index, text.size());
+      texts_[index] = text;
       values_[index] = checked(index, texts_[index]);
     } else {
       if constexpr (requires { Converter<T>::type_of(value); }) {
@@ -101,17 +105,25 @@ class Parameters {
         bind_bytes(index, Converter<T>::bytes(value));
       } else {
         texts_[index] = text_of(value, [&] { return parameter(index); });
+        count(index, texts_[index].size());
         values_[index] = checked(index, texts_[index]);
       }
     }
   }
 
   void bind_bytes(std::size_t index, std::span<const std::byte> bytes) {
-    if (!std::in_range<int>(bytes.size())) throw QueryError{parameter(index) + ": more bytes than a value can have"};
+    count(index, bytes.size());
     // No bytes may have no address, which would be a NULL.
     values_[index] = bytes.empty() ? "" : reinterpret_cast<const char*>(bytes.data());
     lengths_[index] = static_cast<int>(bytes.size());
     formats_[index] = 1;
+  }
+
+  // They go in one message.
+  void count(std::size_t index, std::size_t bytes) {
+    check_length(bytes, [&] { return parameter(index); });
+    total_ += bytes;
+    check_length(total_, [&] { return "parameters $1 to $" + std::to_string(index + 1) + " together"; });
   }
 
   // libpq would silently cut the text there.
@@ -128,6 +140,7 @@ class Parameters {
   std::array<const char*, N> values_{};
   std::array<int, N> lengths_{};
   std::array<int, N> formats_{};
+  std::size_t total_ = 0;  // bytes
 };
 
 }  // namespace lido::postgres::detail

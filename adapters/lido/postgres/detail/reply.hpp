@@ -13,6 +13,7 @@
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/failed_commit.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/limits.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>
 
@@ -24,6 +25,7 @@ class Reply {
  public:
   Reply(Channel& channel, std::string_view sql)
       : channel_{channel}, sql_{sql}, start_{channel.settings().echo ? Clock::now() : TimePoint{}} {
+    check_length(sql.size(), [] { return std::string{"the statement"}; });  // before anybody reads all of it
     channel.require_quiet(sql);
     channel.held().require(sql, channel.transaction());
   }

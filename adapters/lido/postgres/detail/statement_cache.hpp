@@ -17,6 +17,7 @@
 
 #include <libpq-fe.h>
 
+#include <lido/postgres/detail/limits.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/error.hpp>
 
@@ -68,7 +69,7 @@ class StatementCache {
       found->second->repeated = true;
       return &entries_.front();
     }
-    refuse_zero(key.text);
+    check_text(key.text);
     if (entries_.size() >= size_) evict(std::prev(entries_.end()));
     entries_.push_front({.text = std::string{key.text},
                          .types = {key.types.begin(), key.types.end()},
@@ -122,7 +123,9 @@ class StatementCache {
   /// Names to be deallocated when there is an occasion.
   [[nodiscard]] std::vector<std::string>& evicted() noexcept { return evicted_; }
 
-  static void refuse_zero(std::string_view sql) {
+  /// Throws `QueryError` for what cannot be sent as a statement.
+  static void check_text(std::string_view sql) {
+    check_length(sql.size(), [] { return std::string{"the statement"}; });
     if (sql.find('\0') != std::string_view::npos) throw QueryError{"the statement holds a zero byte"};
   }
 

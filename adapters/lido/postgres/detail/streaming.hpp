@@ -33,7 +33,7 @@ class Streaming {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
   Streaming(Channel& channel, std::string_view sql, const Bound& bound) : reply_{channel, sql} {
-    StatementCache::refuse_zero(sql);
+    StatementCache::check_text(sql);
     channel.leaves(leaves_behind(sql));
     const std::string text{sql};
     reply_.send([&](PGconn* raw) {
