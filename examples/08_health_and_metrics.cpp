@@ -11,8 +11,8 @@
 using namespace std::chrono_literals;
 
 int main() try {
-  const auto url = lido::postgres::options_from_environment().connection_string;
-  lido::postgres::Pool pool{url, {.pool_size = 2, .max_overflow = 2, .name = "orders"}};
+  lido::postgres::Pool pool{
+      lido::postgres::options_from_environment({.pool_size = 2, .max_overflow = 2, .name = "orders"})};
 
   // [events]
   lido::log_events(pool, std::clog);  // a line for each open, close, failed open and time-out

@@ -25,7 +25,7 @@ lido::postgres::Options options_for(bool optimized) {
 
 std::shared_ptr<Pool> make_pool(bool optimized) {
   // DATABASE_POOL_SIZE, `?pool_size=` and so on still win over what the program was compiled with.
-  return std::make_shared<Pool>(lido::postgres::options_from_environment(std::getenv, options_for(optimized)));
+  return std::make_shared<Pool>(lido::postgres::options_from_environment(options_for(optimized)));
 }
 // [/choose]
 

@@ -62,10 +62,7 @@ awaitable<long> copy_and_sum(lido::postgres::Pool& pool, int count) {
 }  // namespace
 
 int main() try {
-  lido::postgres::Options options;
-  options.pool_size = 4;
-  options.max_overflow = 0;
-  lido::postgres::Pool pool{lido::postgres::options_from_environment().connection_string, options};
+  lido::postgres::Pool pool{lido::postgres::options_from_environment({.pool_size = 4, .max_overflow = 0})};
   pool.acquire()->exec_script(
       "drop table if exists lido_async_accounts; "
       "create table lido_async_accounts(name text primary key, balance int not null);"
@@ -81,9 +78,8 @@ int main() try {
                         [&](const std::exception_ptr& error, long found) { sum = error == nullptr ? found : -1; });
   loop.run();  // until the last task has ended
 
-  auto lease = pool.acquire();
-  const int bob = lease->exec("select balance from lido_async_accounts where name = 'bob'").one<int>();
-  lease->exec_script("drop table lido_async_accounts");
+  const int bob = pool.acquire()->exec("select balance from lido_async_accounts where name = 'bob'").one<int>();
+  pool.acquire()->exec_script("drop table lido_async_accounts");
   std::cout << done << " transfers by " << pool.statistics().opened << " connections; bob has " << bob << '\n';
   return done == 100 && failed == 0 && bob == 1000 && sum == 500'500 ? 0 : 1;
 } catch (const std::exception& error) {

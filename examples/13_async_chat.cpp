@@ -56,12 +56,10 @@ awaitable<void> guest(Room& room, std::string name) {
 }  // namespace
 
 int main() try {
-  const std::string url = lido::postgres::options_from_environment().connection_string;
-  lido::postgres::Options options;
-  options.pool_size = 1;
-  lido::postgres::Pool pool{url, options};
+  const auto environment = lido::postgres::options_from_environment({.pool_size = 1});
+  lido::postgres::Pool pool{environment};
   boost::asio::io_context loop;
-  Room room{.pool = pool, .url = url, .guests = 3};
+  Room room{.pool = pool, .url = environment.connection_string, .guests = 3};
   for (const char* name : {"alice", "bob", "carol"})
     boost::asio::co_spawn(loop, guest(room, name), boost::asio::detached);
   loop.run();

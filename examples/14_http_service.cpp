@@ -136,11 +136,8 @@ void drain(Service& service) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  lido::postgres::Options options;
-  options.pool_size = 4;
-  options.max_overflow = 4;
-  options.connect_timeout = 1s;
-  Service service{.pool = lido::postgres::Pool{lido::postgres::options_from_environment().connection_string, options}};
+  Service service{.pool = lido::postgres::Pool{lido::postgres::options_from_environment(
+                      {.pool_size = 4, .max_overflow = 4, .connect_timeout = 1s})}};
   service.pool.acquire()->exec_script(
       "create table if not exists lido_users(id int primary key, name text not null);"
       "insert into lido_users values (1, 'Ada'), (2, 'Grace') on conflict do nothing");

@@ -74,7 +74,7 @@ int main() try {
   operation.start();
   const std::string answered = first.get_future().get();
 
-  const auto held = pool.acquire(2s);  // so that the next one has to wait
+  pool.suspend();  // nothing is leased for now, so that the next one has to wait
   std::promise<std::string> second;
   std::stop_source stop;
   auto stopped = AcquireSender<Pool>{pool, 2s}.connect(Receiver{second, stop.get_token()});

@@ -52,7 +52,7 @@ int main() try {
 
   // [listen]
   connection->listen("lido news");
-  pool.acquire()->exec("select pg_notify('lido news', $1)", "hello");
+  connection->exec("select pg_notify('lido news', $1)", "hello");  // or any other session
   if (const auto news = connection->wait_for_notification(lido::Clock::now() + 5s))
     std::cout << news->channel << ": " << news->payload << '\n';
   // [/listen]

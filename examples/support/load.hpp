@@ -115,20 +115,26 @@ Times at_once(std::size_t threads, Work work) {
   return times;
 }
 
-/// What one load came to, beside what no pool could undercut.
+/// What no pool could undercut, in seconds.
+struct Ideal {
+  double average;
+  double maximum;
+};
+
+/// What one load came to, beside the ideal.
 struct Row {
   std::string name;
   Times times;
-  double ideal_average;  // seconds
-  double ideal_maximum;
-  double allowed;         // how many times the ideal the average may take
-  std::size_t opened;     // connections, during the load
-  std::size_t peak;       // sessions on the server at once, during the load
-  std::size_t still_out;  // connections not given back
+  Ideal ideal;
+  double allowed;             // how many times the ideal the average may take
+  std::size_t most_sessions;  // that the pool may have
+  std::size_t opened;         // connections, during the load
+  std::size_t peak;           // sessions on the server at once, during the load
+  std::size_t still_out;      // connections not given back
 };
 
 /// Prints the table; false where an error, a leak or a session too many was seen. A time over its bound is only told.
-inline bool report(const std::vector<Row>& rows, std::size_t most_sessions) {
+inline bool report(const std::vector<Row>& rows) {
   std::cout << std::fixed << std::setprecision(3)
             << "                         average  ideal    p99  maximum  ideal    wait  opened  peak  errors\n";
   bool good = true;
@@ -138,8 +144,8 @@ inline bool report(const std::vector<Row>& rows, std::size_t most_sessions) {
     const double wait = Times::average(row.times.wait).count();
     const double maximum = row.times.percentile(1).count();
     std::cout << std::left << std::setw(25) << row.name << std::right << std::setw(7) << average << std::setw(7)
-              << row.ideal_average << std::setw(7) << row.times.percentile(0.99).count() << std::setw(9) << maximum
-              << std::setw(7) << row.ideal_maximum << std::setw(8) << wait << std::setw(8) << row.opened << std::setw(6)
+              << row.ideal.average << std::setw(7) << row.times.percentile(0.99).count() << std::setw(9) << maximum
+              << std::setw(7) << row.ideal.maximum << std::setw(8) << wait << std::setw(8) << row.opened << std::setw(6)
               << row.peak << std::setw(8) << row.times.errors << '\n';
     const auto require = [&](bool kept, const std::string& broken) {
       if (!kept) remarks.push_back("FAILED: " + row.name + ": " + broken);
@@ -147,12 +153,12 @@ inline bool report(const std::vector<Row>& rows, std::size_t most_sessions) {
     };
     require(row.times.errors == 0, "there were errors");
     require(row.still_out == 0, "not every connection was given back");
-    require(row.peak <= most_sessions, "more sessions than the pool may have");
+    require(row.peak <= row.most_sessions, "more sessions than the pool may have");
     require(row.peak > 0, "no session was seen");
     const auto expect = [&](bool kept, const std::string& over) {
       if (!kept) remarks.push_back("over: " + row.name + ": " + over);
     };
-    expect(average <= row.allowed * row.ideal_average, "the average against the ideal");
+    expect(average <= row.allowed * row.ideal.average, "the average against the ideal");
     expect(maximum <= 0.4, "the maximum against 0.4 s");
     expect(wait < 0.1, "the average wait for a connection against 0.1 s");
   }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -143,6 +144,17 @@ BOOST_AUTO_TEST_CASE(reads_the_environment_of_the_process_when_told_nothing_else
   BOOST_TEST(environment.connection_string == "postgresql:///app");
   BOOST_TEST(environment.options.pool_size == 4U);
   BOOST_CHECK_THROW(static_cast<void>(options_from_environment()), SettingError);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_program_was_compiled_with_holds_where_the_environment_says_nothing) {
+  const Variable url{"DATABASE_URL", "postgresql:///app"};
+  const Variable size{"DATABASE_POOL_SIZE", "4"};
+  const Variable overflow{"DATABASE_POOL_MAX_OVERFLOW", std::nullopt};
+  const Environment environment = options_from_environment({.pool_size = 2, .max_overflow = 1, .name = "orders"});
+  BOOST_TEST(environment.connection_string == "postgresql:///app");
+  BOOST_TEST(environment.options.pool_size == 4U);
+  BOOST_TEST(environment.options.max_overflow == 1U);
+  BOOST_TEST(environment.options.name == "orders");
 }
 
 BOOST_AUTO_TEST_CASE(a_variable_that_is_misspelt_is_named_with_the_one_that_was_meant) {

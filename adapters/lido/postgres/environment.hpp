@@ -135,6 +135,12 @@ inline void read_variable(Options& options, const OptionSetting& setting, const 
   }
 }
 
+/// The same of the environment of the process, with what a program has been compiled with where that says nothing:
+/// `Pool pool{options_from_environment({.pool_size = 4})}`.
+[[nodiscard]] inline Environment options_from_environment(Options options) {
+  return options_from_environment(GetVariable{}, std::move(options));
+}
+
 /// The options that a connection string can hold, as it would hold them: `pool_size=20 pool_max_overflow=40 ...`. There
 /// is nothing secret among them.
 [[nodiscard]] inline std::string to_string(const Options& options) {
