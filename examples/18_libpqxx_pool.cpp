@@ -68,8 +68,8 @@ int main() try {
 
   auto connection = pool.acquire();
   pqxx::nontransaction query{*connection};
-  const int visits = query.exec("select count(*) from lido_visits")[0][0].as<int>();
-  const std::string left = query.exec("show application_name")[0][0].as<std::string>();
+  const auto visits = query.exec("select count(*) from lido_visits")[0][0].as<int>();
+  const auto left = query.exec("show application_name")[0][0].as<std::string>();
   query.exec("drop table lido_visits");
   std::cout << visits << " visits by " << pool.statistics().opened << " connections; left behind: '" << left << "'\n";
   return visits == 8 && left != "visitor" && pool.statistics().opened <= 4 ? 0 : 1;

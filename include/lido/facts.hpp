@@ -71,8 +71,9 @@ enum class CloseReason : std::uint8_t {
       return "not pooled";
     case CloseReason::shut_down:
       return "shut down";
+    default:
+      return "unknown";
   }
-  return "unknown";
 }
 
 /// What a policy or a listener is told of one connection.
