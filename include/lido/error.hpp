@@ -14,14 +14,15 @@
 
 namespace lido {
 
-/// The base of everything that the pool itself throws.
-class PoolError : public std::runtime_error {
+/// The base of everything that the pool itself throws. What is thrown is visible whatever a program is compiled with,
+/// here and below: hidden in each of two libraries, neither would catch what the other throws.
+class [[gnu::visibility("default")]] PoolError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
 /// A setting is out of its range. Thrown at construction and by `resize`, before anything changed.
-class InvalidOption : public PoolError {
+class [[gnu::visibility("default")]] InvalidOption : public PoolError {
  public:
   /// `field` as the user wrote it; `expected` says what would have been right.
   InvalidOption(std::string field, std::string_view expected)
@@ -34,38 +35,38 @@ class InvalidOption : public PoolError {
 };
 
 /// The pool has been closed; no connection will come.
-class PoolClosed : public PoolError {
+class [[gnu::visibility("default")]] PoolClosed : public PoolError {
  public:
   using PoolError::PoolError;
 };
 
 /// The time-out passed while the pool was suspended.
-class PoolSuspended : public PoolError {
+class [[gnu::visibility("default")]] PoolSuspended : public PoolError {
  public:
   using PoolError::PoolError;
 };
 
 /// `PoolOptions::max_waiting` callers wait already.
-class QueueFull : public PoolError {
+class [[gnu::visibility("default")]] QueueFull : public PoolError {
  public:
   using PoolError::PoolError;
 };
 
 /// The caller's `stop_token` was requested before a connection came.
-class AcquireCancelled : public PoolError {
+class [[gnu::visibility("default")]] AcquireCancelled : public PoolError {
  public:
   using PoolError::PoolError;
 };
 
 /// The caller would wait for connections that its own thread holds (`PoolOptions::refuse_nested_wait`).
-class SelfDeadlock : public PoolError {
+class [[gnu::visibility("default")]] SelfDeadlock : public PoolError {
  public:
   using PoolError::PoolError;
 };
 
 /// Derive a connector's exception from this too when trying again cannot help (a wrong password, an unknown database):
 /// callers that have nothing else to wait for get it at once instead of at their deadline.
-class PermanentFailure {
+class [[gnu::visibility("default")]] PermanentFailure {
  public:
   virtual ~PermanentFailure() = default;
 
@@ -98,7 +99,7 @@ enum class Phase : std::uint8_t {
 /// No connection came in time. Tells a pool that is exhausted (`phase() == Phase::waiting`, and `holders()` says who
 /// has what) from a server that cannot be reached (`Phase::opening`). The first line of `what()` ends with the last
 /// failed open, if there was one; what is thrown has it as its `std::nested_exception` too.
-class AcquireTimeout : public PoolError {
+class [[gnu::visibility("default")]] AcquireTimeout : public PoolError {
  public:
   /// Facts of the time-out.
   AcquireTimeout(const std::string& message, Phase phase, Duration waited, PoolCounts counts,

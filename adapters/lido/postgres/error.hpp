@@ -28,7 +28,7 @@ struct Diagnostics {
 };
 
 /// The base of everything that this adapter throws. Copies are cheap and never throw.
-class Error : public std::runtime_error {
+class [[gnu::visibility("default")]] Error : public std::runtime_error {
  public:
   explicit Error(const std::string& what) : Error{what, {}} {}
   Error(const std::string& what, Diagnostics diagnostics)
@@ -49,38 +49,38 @@ class Error : public std::runtime_error {
 };
 
 /// No connection came about; trying again may help.
-class ConnectError : public Error {
+class [[gnu::visibility("default")]] ConnectError : public Error {
  public:
   using Error::Error;
 };
 
 /// No connection came about, and none will until somebody changes a password, a name or a setting.
-class PermanentConnectError : public ConnectError, public PermanentFailure {
+class [[gnu::visibility("default")]] PermanentConnectError : public ConnectError, public PermanentFailure {
  public:
   using ConnectError::ConnectError;
 };
 
 /// The server refused a statement. The connection is still good.
-class QueryError : public Error {
+class [[gnu::visibility("default")]] QueryError : public Error {
  public:
   using Error::Error;
 };
 
 /// The deadline passed before the answer came. The server has been asked to give up, and the connection is unusable.
-class QueryTimeout : public Error {
+class [[gnu::visibility("default")]] QueryTimeout : public Error {
  public:
   using Error::Error;
 };
 
 /// The caller's stop token was requested before the answer came. The server has been asked to give up, and the
 /// connection is unusable.
-class QueryCancelled : public Error {
+class [[gnu::visibility("default")]] QueryCancelled : public Error {
  public:
   using Error::Error;
 };
 
 /// The session is gone: the server ended it, or the network did. What it had not committed is rolled back.
-class ConnectionLost : public Error {
+class [[gnu::visibility("default")]] ConnectionLost : public Error {
  public:
   using Error::Error;
 };
@@ -94,7 +94,7 @@ struct TransactionId {
 
 /// COMMIT was sent and its answer never came: the transaction may have been committed or not. Nobody but the server
 /// knows (`transaction_status` asks it), so it is no `ConnectionLost` and is never retried.
-class CommitUnknown : public Error {
+class [[gnu::visibility("default")]] CommitUnknown : public Error {
  public:
   using Error::Error;
   CommitUnknown(const std::string& what, Diagnostics diagnostics, std::optional<TransactionId> id)
@@ -108,7 +108,7 @@ class CommitUnknown : public Error {
 };
 
 /// A result does not hold what was asked of it.
-class ResultError : public Error {
+class [[gnu::visibility("default")]] ResultError : public Error {
  public:
   /// Says where, what was wanted and what is there; never the value.
   ResultError(std::size_t row, const std::string& column, const std::string& wanted, const std::string& actual)
@@ -133,7 +133,7 @@ class ResultError : public Error {
 };
 
 /// A setting from the environment or in a connection string is missing, unknown or malformed.
-class SettingError : public Error {
+class [[gnu::visibility("default")]] SettingError : public Error {
  public:
   /// Names the variable or key, its value unless that may be secret (then pass nothing), and what would have been
   /// right.

@@ -43,7 +43,7 @@ class Pipeline {
 
 /// A statement of a pipeline was refused; those behind it were not run. The connection is still good. Unless the
 /// pipeline itself says `BEGIN` or `COMMIT`, those before it are undone.
-class PipelineError : public QueryError {
+class [[gnu::visibility("default")]] PipelineError : public QueryError {
  public:
   PipelineError(std::size_t index, std::vector<Result> before, std::size_t size, Diagnostics diagnostics)
       : QueryError{"statement [" + std::to_string(index) + "] of a pipeline of " + std::to_string(size) + " (" +

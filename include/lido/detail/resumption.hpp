@@ -14,8 +14,8 @@ class Resumption {
     bool held = false;
   };
   // This thread's, or that of the fibre which it is at: whoever switches fibres changes it, as one that waits while it
-  // holds its line may not hold up others.
-  static Line*& current() noexcept {
+  // holds its line may not hold up others. Visible, so that the libraries of a program have one between them.
+  [[gnu::visibility("default")]] static Line*& current() noexcept {
     thread_local Line own;
     thread_local Line* current = &own;
     return current;

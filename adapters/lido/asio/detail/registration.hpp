@@ -93,7 +93,7 @@ class Registration final : public postgres::Registration {
 class Registry final : public boost::asio::execution_context::service {
  public:
   using key_type = Registry;
-  static inline boost::asio::execution_context::id id;
+  [[gnu::visibility("default")]] static inline boost::asio::execution_context::id id;
 
   explicit Registry(boost::asio::execution_context& context)
       : service{context}, registered_{std::make_shared<Registered>(context)} {}

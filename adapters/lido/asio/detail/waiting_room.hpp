@@ -16,7 +16,7 @@ namespace lido::asio::detail {
 // context is destroyed, it is cancelled and destroyed by this, as Asio does with what waits in its own queues.
 class WaitingRoom : public boost::asio::execution_context::service {
  public:
-  inline static boost::asio::execution_context::id id{};
+  [[gnu::visibility("default")]] inline static boost::asio::execution_context::id id{};
 
   class Guest {
    public:

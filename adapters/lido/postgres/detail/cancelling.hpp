@@ -83,7 +83,7 @@ class Cancelling {
   };
 
   static constexpr int most = 64;
-  static inline std::atomic<int> live_{0};
+  [[gnu::visibility("default")]] static inline std::atomic<int> live_{0};
 
   std::shared_ptr<Request> request_;
   bool delivered_ = false;

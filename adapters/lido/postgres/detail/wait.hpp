@@ -60,7 +60,7 @@ class Poller {
 };
 
 /// That of the fibre which runs in this thread; null while none does. Owned by whoever switches fibres.
-inline thread_local constinit Poller* poller = nullptr;
+[[gnu::visibility("default")]] inline thread_local constinit Poller* poller = nullptr;
 
 /// Milliseconds until `deadline` for poll(2), rounded up so that a wait never ends early; -1 for no deadline.
 [[nodiscard]] inline int milliseconds_until(TimePoint deadline, TimePoint now) noexcept {
