@@ -138,7 +138,7 @@ def names_of(text):
     """The types, functions and variables that a header offers, in the order in which they stand there."""
     text = re.sub(r"namespace detail \{.*?^\}  // namespace detail$", "", text, flags=re.MULTILINE | re.DOTALL)
     found = []
-    patterns = r"^(?:class|struct|enum class)(?: \[\[\w+\]\])? (\w+)(?= (?:\{|:|final))|^concept (\w+) =|^using (\w+) =" \
+    patterns = r"^(?:class|struct|enum class)(?: \[\[[^\]]*\]\])? (\w+)(?= (?:\{|:|final))|^concept (\w+) =|^using (\w+) =" \
                r"|^(?:\[\[nodiscard\]\] )?(?:inline |constexpr |template <> )*(?:inline )?(?:\w[\w:<>, ]* |auto )(\w+)\("
     for match in re.finditer(patterns, text, re.MULTILINE):
         name = next(part for part in match.groups() if part)
