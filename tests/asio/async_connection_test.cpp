@@ -171,6 +171,23 @@ BOOST_AUTO_TEST_CASE(a_host_that_never_answers_leaves_time_for_the_next) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(arrays_of_types_that_the_server_was_asked_about_are_read) {
+  postgres::Connection owner = connect();
+  owner.exec_script("create domain whole as int");
+  const char* sql = "select array[1, 2]::whole[] as numbers";
+  for (int form = 0; form < 3; ++form) {
+    postgres::Connection connection = connect();  // which knows nothing yet
+    in_loop([&]() -> net::awaitable<void> {
+      postgres::Result result;
+      if (form == 0) result = co_await async(connection).exec(sql);
+      if (form == 1) result = co_await async(connection).exec_script(sql);
+      if (form == 2) result = (co_await async(connection).run(postgres::Pipeline{}.add("select 1").add(sql))).at(1);
+      BOOST_TEST((result.template one<std::vector<int>>() == std::vector<int>{1, 2}));
+    });
+  }
+  owner.exec_script("drop domain whole");
+}
+
 BOOST_AUTO_TEST_CASE(a_pipeline_and_notifications_are_awaited) {
   postgres::Connection connection = connect();
   in_loop([&]() -> net::awaitable<void> {

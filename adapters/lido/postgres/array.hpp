@@ -15,6 +15,7 @@
 #include <lido/postgres/bytea.hpp>
 #include <lido/postgres/converter.hpp>
 #include <lido/postgres/detail/array_text.hpp>
+#include <lido/postgres/detail/array_types.hpp>
 
 namespace lido::postgres {
 
@@ -95,16 +96,29 @@ template <class T>
         values.push_back(*std::move(value));
       }
     }
-  } while (text.take(','));
+  } while (text.take_delimiter());
   return text.take('}');
+}
+
+// What stands between elements where no type says it.
+template <class T>
+[[nodiscard]] constexpr char array_delimiter() noexcept {
+  if constexpr (requires { Converter<T>::delimiter; }) {
+    return Converter<T>::delimiter;
+  } else {
+    return ',';
+  }
 }
 
 // False when a value cannot be passed.
 template <class T>
 [[nodiscard]] bool write_array(std::string& text, const std::vector<T>& values) {
+  constexpr char delimiter = array_delimiter<typename Innermost<T>::Type>();
+  // The server may take it for an array of a type with another delimiter. Behind quotes that is an error, not a value.
+  constexpr bool quote = element_type<typename Innermost<T>::Type>() == 0;
   char before = '{';
   for (const auto& value : values) {
-    text += std::exchange(before, ',');
+    text += std::exchange(before, delimiter);
     if constexpr (is_array<T>) {
       if (!write_array(text, value)) return false;
     } else if constexpr (is_optional<T>) {
@@ -114,11 +128,11 @@ template <class T>
       }
       const std::optional<std::string> item = Converter<unwrapped<T>>::write(*value);
       if (!item) return false;
-      append_array_item(text, *item);
+      append_array_item(text, *item, quote);
     } else {
       const std::optional<std::string> item = Converter<T>::write(value);
       if (!item) return false;
-      append_array_item(text, *item);
+      append_array_item(text, *item, quote);
     }
   }
   if (before == '{') text += '{';
@@ -141,6 +155,12 @@ inline constexpr auto array_name = [] {
 /// Arrays: of one dimension, or of more as vectors of vectors; with elements that may be NULL as `std::optional`. Lower
 /// bounds are not kept: the first element is at 0. A parameter of numbers, bools, times, UUIDs or bytes has the type of
 /// its elements; the server infers that of other ones.
+///
+/// Of an array of a type that is not the server's own a result knows the elements (a domain is what it is made of) and
+/// the delimiter: the catalog was asked, once a connection and type. A `Stream` knows it if a result before had the
+/// type; else elements are taken to have commas between, and what could be another delimiter is refused. In a COPY and
+/// in a parameter it is a comma, or the `delimiter` of the elements' `Converter`; a parameter that has the wrong one is
+/// refused by the server.
 template <class T>
   requires Readable<detail::unwrapped<T>> || Writable<detail::unwrapped<T>>
 struct Converter<std::vector<T>> {
@@ -152,29 +172,36 @@ struct Converter<std::vector<T>> {
   {
     return detail::all_fit_int8(values) ? type : detail::array_of(detail::oid::numeric);
   }
-  static bool accepts(Oid column) {
+  static bool accepts(const detail::ColumnType& column) {
     using Element = Converter<detail::unwrapped<T>>;
-    // One type for any number of dimensions.
-    const Oid wanted = detail::is_array<T> ? column : detail::element_of(column);
-    if constexpr (requires { Element::accepts(wanted); }) {
+    const Oid wanted = column.array.element;
+    if constexpr (detail::is_array<T>) {
+      return Element::accepts(column);  // one type for any number of dimensions
+    } else if constexpr (requires { Element::accepts(wanted); }) {
       return wanted != 0 && Element::accepts(wanted);
     } else {
       return wanted != 0;
     }
   }
-  static std::optional<std::vector<T>> read(std::string_view text, Oid column)
+  static std::optional<std::vector<T>> read(std::string_view text, const detail::ColumnType& column)
     requires Readable<detail::unwrapped<T>>
   {
-    const Oid element_of_column = detail::element_of(column);
+    using Element = typename detail::Innermost<T>::Type;
+    constexpr bool says = requires { Converter<Element>::delimiter; };
+    const char delimiter = column.known ? column.array.delimiter : detail::array_delimiter<Element>();
+    // Of a type that nobody has been told of: what is no comma may be the delimiter.
+    if (!column.known && column.array.type != 0 && !says && !detail::has_commas_alone(text)) return std::nullopt;
     std::optional<std::vector<T>> values{std::in_place};
-    detail::ArrayText array{text};
-    if (!detail::read_array(array, element_of_column, *values) || !array.done()) return std::nullopt;
+    detail::ArrayText array{text, delimiter};
+    if (!detail::read_array(array, column.known ? column.array.element : 0, *values) || !array.done())
+      return std::nullopt;
     return values;
   }
+  /// In a COPY, of whatever it is.
   static std::optional<std::vector<T>> read(std::string_view text)
     requires Readable<detail::unwrapped<T>>
   {
-    return read(text, 0);  // of whatever it is
+    return read(text, detail::column_type(nullptr, 0));
   }
   static std::string_view reason(std::string_view) noexcept {
     return "other dimensions, a NULL, or an element that does not fit";

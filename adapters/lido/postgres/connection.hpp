@@ -21,6 +21,7 @@
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/execution.hpp>
 #include <lido/postgres/detail/failover.hpp>
+#include <lido/postgres/detail/learning.hpp>
 #include <lido/postgres/detail/listening.hpp>
 #include <lido/postgres/detail/parameters.hpp>
 #include <lido/postgres/detail/password.hpp>
@@ -68,9 +69,9 @@ class Connection {
   template <detail::Parameter... T>
   Result exec_until(const Until& until, std::string_view sql, const T&... parameters) {
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    detail::Execution execution{*channel_, sql, detail::bound_of(values)};
+    detail::Learned<detail::Execution> execution{*channel_, sql, detail::bound_of(values)};
     detail::complete(execution, until);
-    return Result{execution.result()};
+    return execution.outcome();
   }
 
   /// Runs several statements separated by semicolons, without parameters, as one transaction unless they say
@@ -78,7 +79,7 @@ class Connection {
   Result exec_script(std::string_view sql, const std::optional<Until>& until = {}) {
     channel_->leaves(detail::leaves_behind(sql));
     if (channel_->ends_failed(sql)) sql = detail::first_statement(sql);
-    return Result{perform(until ? *until : usual(), sql, std::string{sql})};
+    return learned(perform(until ? *until : usual(), sql, std::string{sql}), until);
   }
 
   /// Begins a transaction as `options` say, in one round trip; the limits are `until` alone. The result is that of the
@@ -125,7 +126,10 @@ class Connection {
     if (pipeline.empty()) return {};
     detail::Pipelining pipelining{*channel_, pipeline.statements()};
     detail::complete(pipelining, until ? *until : usual());
-    return detail::results_of(pipelining, pipeline);
+    detail::Learning learning{*channel_};
+    for (const detail::ResultHandle& result : pipelining.results()) learning.look_at(result.get());
+    detail::complete(learning, until ? *until : usual());
+    return detail::results_of(pipelining, pipeline, channel_->array_types());
   }
 
   /// Has the server send the notifications of `channel`, whatever characters its name has. Blocks and throws as above.
@@ -270,6 +274,14 @@ class Connection {
     detail::Exchange exchange{*channel_, sql, [&](PGconn* raw) { return PQsendQuery(raw, text.c_str()); }};
     detail::complete(exchange, until);
     return exchange.result();
+  }
+
+  // With what its arrays are.
+  [[nodiscard]] Result learned(detail::ResultHandle result, const std::optional<Until>& until) {
+    detail::Learning learning{*channel_};
+    learning.look_at(result.get());
+    detail::complete(learning, until ? *until : usual());
+    return Result{std::move(result), channel_->array_types()};
   }
 
   // For the pool's own housekeeping: false where a statement would throw.

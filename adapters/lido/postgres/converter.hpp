@@ -35,6 +35,9 @@ namespace lido::postgres {
 /// - `static constexpr Oid type`: the type of a parameter; without it the server infers one from where it stands.
 /// - `static Oid type_of(const T& value)`: the same where it depends on the value; `type` then is that of a NULL.
 /// - `static constexpr Oid element`: the type of the elements when many are passed as an array; without it `type`.
+/// - `static constexpr char delimiter`: what stands between many in an array that is passed, or read in a COPY; without
+/// it
+///   a comma, as in nearly every type.
 /// - `static std::span<const std::byte> bytes(const T&)`: the value in the server's binary format, a view into it,
 /// which
 ///   then is sent instead of what `write` returns.

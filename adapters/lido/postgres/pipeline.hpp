@@ -66,12 +66,13 @@ class [[gnu::visibility("default")]] PipelineError : public QueryError {
 namespace detail {
 
 /// The results of a pipeline that has run. Throws `PipelineError`.
-[[nodiscard]] inline std::vector<Result> results_of(Pipelining& pipelining, Pipeline& pipeline) {
+[[nodiscard]] inline std::vector<Result> results_of(Pipelining& pipelining, Pipeline& pipeline,
+                                                    const std::shared_ptr<const ArrayTypes>& types) {
   std::optional<Diagnostics>& error = pipelining.error();
   const std::size_t count = error ? pipelining.failed_statement() : pipeline.size();
   std::vector<Result> results;
   results.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) results.emplace_back(std::move(pipelining.results()[i]));
+  for (std::size_t i = 0; i < count; ++i) results.emplace_back(std::move(pipelining.results()[i]), types);
   if (!error) return results;
   // An error at the very end, as of a deferred constraint, is that of the implicit COMMIT.
   error->statement = count < pipeline.size() ? without_passwords(pipeline.statements()[count].sql) : "COMMIT";

@@ -27,8 +27,8 @@ class Result {
  public:
   Result() : Result{detail::ResultHandle{PQmakeEmptyPGresult(nullptr, PGRES_EMPTY_QUERY)}} {}
   /// Throws `ResultError` when it is in binary format, which a `FETCH` from a binary cursor is.
-  explicit Result(detail::ResultHandle result)
-      : result_{std::make_shared<const detail::SharedResult>(std::move(result))} {
+  explicit Result(detail::ResultHandle result, std::shared_ptr<const detail::ArrayTypes> types = {})
+      : result_{std::make_shared<const detail::SharedResult>(std::move(result), std::move(types))} {
     if (PQbinaryTuples(raw()) != 0) throw ResultError{0, "*", "values as text", "values in binary format"};
   }
 
@@ -101,7 +101,7 @@ class Result {
   /// types of the columns are checked at once, throwing `ResultError`, values when they are reached.
   template <class... T>
   [[nodiscard]] TypedRows<T...> rows_as() const {
-    return TypedRows<T...>{std::shared_ptr<const PGresult>{result_, raw()}};
+    return TypedRows<T...>{result_ ? result_ : std::make_shared<const detail::SharedResult>(nullptr)};
   }
 
   /// Walks over the rows.

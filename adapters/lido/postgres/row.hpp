@@ -49,8 +49,8 @@ class Field {
   template <class T>
   [[nodiscard]] T as() const {
     if constexpr (detail::check_readable<T>()) {
-      detail::check_column<T>(view_.raw(), row_, column_);
-      return detail::read_value<T>(view_.raw(), row_, column_);
+      detail::check_column<T>(view_.result->source(), row_, column_);
+      return detail::read_value<T>(view_.result->source(), row_, column_);
     }
   }
 
@@ -91,7 +91,7 @@ class Row {
   [[nodiscard]] detail::RowValue<T...> as() const {
     using Columns = detail::RowColumns<T...>;
     view_.result->check(row_, Columns{});
-    return detail::read_row<detail::RowValue<T...>>(view_.raw(), row_, Columns{});
+    return detail::read_row<detail::RowValue<T...>>(view_.result->source(), row_, Columns{});
   }
 
  private:

@@ -10,6 +10,7 @@
 #include <libpq-fe.h>
 
 #include <lido/postgres/detail/read.hpp>
+#include <lido/postgres/detail/shared_result.hpp>
 
 namespace lido::postgres {
 
@@ -26,30 +27,32 @@ class TypedRows : public std::ranges::view_interface<TypedRows<T...>> {
     using iterator_concept = std::forward_iterator_tag;
 
     Iterator() = default;
-    Iterator(const PGresult* result, std::size_t row) noexcept : result_{result}, row_{row} {}
+    Iterator(detail::Source source, std::size_t row) noexcept : source_{source}, row_{row} {}
     [[nodiscard]] value_type operator*() const {
-      return detail::read_row<value_type>(result_, row_, detail::RowColumns<T...>{});
+      return detail::read_row<value_type>(source_, row_, detail::RowColumns<T...>{});
     }
     Iterator& operator++() noexcept { return ++row_, *this; }
-    Iterator operator++(int) noexcept { return {result_, row_++}; }
-    friend bool operator==(const Iterator&, const Iterator&) = default;
+    Iterator operator++(int) noexcept { return {source_, row_++}; }
+    friend bool operator==(const Iterator& a, const Iterator& b) noexcept {
+      return a.source_.result == b.source_.result && a.row_ == b.row_;
+    }
 
    private:
-    const PGresult* result_ = nullptr;
+    detail::Source source_;
     std::size_t row_ = 0;
   };
 
   /// Throws `ResultError` when the columns are not such.
-  explicit TypedRows(std::shared_ptr<const PGresult> result) : result_{std::move(result)} {
-    detail::check_columns(result_.get(), detail::columns_of(result_.get()), 0, detail::RowColumns<T...>{});
+  explicit TypedRows(std::shared_ptr<const detail::SharedResult> result) : result_{std::move(result)} {
+    detail::check_columns(result_->source(), result_->columns, 0, detail::RowColumns<T...>{});
   }
 
-  [[nodiscard]] Iterator begin() const noexcept { return {result_.get(), 0}; }
-  [[nodiscard]] Iterator end() const noexcept { return {result_.get(), size()}; }
-  [[nodiscard]] std::size_t size() const noexcept { return detail::rows_of(result_.get()); }
+  [[nodiscard]] Iterator begin() const noexcept { return {result_->source(), 0}; }
+  [[nodiscard]] Iterator end() const noexcept { return {result_->source(), size()}; }
+  [[nodiscard]] std::size_t size() const noexcept { return detail::rows_of(result_->handle.get()); }
 
  private:
-  std::shared_ptr<const PGresult> result_;
+  std::shared_ptr<const detail::SharedResult> result_;
 };
 
 }  // namespace lido::postgres

@@ -20,12 +20,13 @@ class ArrayText {
   };
 
   /// Skips the lower bounds: elements are read in their order, whatever the first one's number is.
-  explicit ArrayText(std::string_view text) : rest_{text} {
+  explicit ArrayText(std::string_view text, char delimiter = ',') : rest_{text}, delimiter_{delimiter} {
     if (!rest_.starts_with('[')) return;
     const std::size_t end = rest_.find_first_not_of("[]:+-0123456789");
     if (end != std::string_view::npos && rest_[end] == '=') rest_.remove_prefix(end + 1);
   }
 
+  [[nodiscard]] bool take_delimiter() noexcept { return take(delimiter_); }
   [[nodiscard]] bool done() const noexcept { return rest_.empty(); }
   [[nodiscard]] bool take(char c) noexcept {
     if (!rest_.starts_with(c)) return false;
@@ -36,7 +37,8 @@ class ArrayText {
   /// The next element; nothing where there is none.
   [[nodiscard]] std::optional<Item> item() {
     if (take('"')) return quoted();
-    const std::string_view text = rest_.substr(0, rest_.find_first_of(",{}\"\\"));
+    const char ends[] = {delimiter_, '{', '}', '"', '\\'};
+    const std::string_view text = rest_.substr(0, rest_.find_first_of(std::string_view{ends, sizeof ends}));
     if (text.empty()) return std::nullopt;
     rest_.remove_prefix(text.size());
     return Item{text, text == "NULL"};
@@ -62,13 +64,29 @@ class ArrayText {
   }
 
   std::string_view rest_;
+  char delimiter_;
   std::string copy_;  // of an element with escapes
 };
 
-/// Appends an element, in quotes where it could be taken for something else.
-inline void append_array_item(std::string& array, std::string_view text) {
+/// Whether nothing in the text of an array can be a delimiter but its commas: outside of quotes it has words and
+/// numbers.
+[[nodiscard]] inline bool has_commas_alone(std::string_view array) noexcept {
+  bool quoted = false;
+  for (std::size_t at = 0; at < array.size(); ++at) {
+    const char c = array[at];
+    if (c == '"') quoted = !quoted;
+    if (c == '\\') ++at;
+    if (quoted || c == '"' || c == '\\' || is_word(c)) continue;
+    if (std::string_view{"{},.+-()[]= "}.find(c) == std::string_view::npos && !(c == ':' && array.front() == '['))
+      return false;
+  }
+  return true;
+}
+
+/// Appends an element, in quotes where it could be taken for something else, or anyway.
+inline void append_array_item(std::string& array, std::string_view text, bool quote) {
   static constexpr std::string_view null = "null";
-  const bool plain = !text.empty() && !std::ranges::equal(text, null, {}, lower) &&
+  const bool plain = !quote && !text.empty() && !std::ranges::equal(text, null, {}, lower) &&
                      text.find_first_of(",{}\"\\ \t\n\r\v\f") == std::string_view::npos;
   if (plain) return void(array += text);
   array += '"';

@@ -16,6 +16,7 @@
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/exchange.hpp>
 #include <lido/postgres/detail/execution.hpp>
+#include <lido/postgres/detail/learning.hpp>
 #include <lido/postgres/detail/listening.hpp>
 #include <lido/postgres/detail/pipelining.hpp>
 #include <lido/postgres/detail/resetting.hpp>
@@ -41,14 +42,14 @@ class Executing {
 
   [[nodiscard]] Socket socket() const noexcept { return execution_.socket(); }
   [[nodiscard]] Need step() { return execution_.step(); }
-  [[noreturn]] void give_up(Wake why) { execution_.give_up(why); }
-  [[nodiscard]] Result outcome() { return Result{execution_.result()}; }
+  void give_up(Wake why) { execution_.give_up(why); }
+  [[nodiscard]] Result outcome() { return execution_.outcome(); }
 
  private:
   std::string sql_;
   StoredParameters parameters_;
   Bound bound_;
-  Execution execution_;
+  Learned<Execution> execution_;
 };
 
 /// Statements without parameters; `shown` is what may be told of them.
@@ -66,34 +67,47 @@ class Scripting {
 
   [[nodiscard]] Socket socket() const noexcept { return exchange_.socket(); }
   [[nodiscard]] Need step() { return exchange_.step(); }
-  [[noreturn]] void give_up(Wake why) { exchange_.give_up(why); }
-  [[nodiscard]] Result outcome() { return Result{exchange_.result()}; }
+  void give_up(Wake why) { exchange_.give_up(why); }
+  [[nodiscard]] Result outcome() { return exchange_.outcome(); }
 
  private:
   std::string sql_;
   std::string shown_;
-  Exchange exchange_;
+  Learned<Exchange> exchange_;
 };
 
 /// The statements of a pipeline.
 class Running {
  public:
-  Running(Channel& channel, Pipeline pipeline) : pipeline_{std::move(pipeline)} {
+  Running(Channel& channel, Pipeline pipeline) : channel_{channel}, pipeline_{std::move(pipeline)} {
     if (!pipeline_.empty()) pipelining_.emplace(channel, pipeline_.statements());
   }
 
-  [[nodiscard]] Socket socket() const noexcept { return socket_of(pipelining_); }
-  [[nodiscard]] Need step() { return pipelining_ ? pipelining_->step() : Need::nothing; }
+  [[nodiscard]] Socket socket() const noexcept { return learning_ ? learning_->socket() : socket_of(pipelining_); }
+  [[nodiscard]] Need step() {
+    if (!pipelining_) return Need::nothing;
+    if (!learning_) {
+      if (const Need need = pipelining_->step(); need != Need::nothing) return need;
+      learning_.emplace(channel_);
+      for (const ResultHandle& result : pipelining_->results()) learning_->look_at(result.get());
+    }
+    return learning_->step();
+  }
   void give_up(Wake why) {
-    if (pipelining_) pipelining_->give_up(why);
+    if (learning_)
+      learning_->give_up(why);
+    else if (pipelining_)
+      pipelining_->give_up(why);
   }
   [[nodiscard]] std::vector<Result> outcome() {
-    return pipelining_ ? results_of(*pipelining_, pipeline_) : std::vector<Result>{};
+    return pipelining_ ? results_of(*pipelining_, pipeline_, channel_.array_types()) : std::vector<Result>{};
   }
 
  private:
+  Channel& channel_;
   Pipeline pipeline_;
   std::optional<Pipelining> pipelining_;
+  std::optional<Learning> learning_;
 };
 
 /// A connection that is being opened.

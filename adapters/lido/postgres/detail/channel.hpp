@@ -18,6 +18,7 @@
 #include <utility>
 
 #include <lido/detail/platform.hpp>
+#include <lido/postgres/detail/array_types.hpp>
 #include <lido/postgres/detail/cancelling.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/failed_commit.hpp>
@@ -89,6 +90,9 @@ class Channel {
   [[nodiscard]] const ConnectionSettings& settings() const noexcept { return *settings_; }
   [[nodiscard]] StatementCache& statements() noexcept { return statements_; }
   [[nodiscard]] HeldTransaction& held() noexcept { return held_; }
+  /// What is known of arrays that are not the server's own; null: nothing.
+  [[nodiscard]] const std::shared_ptr<const ArrayTypes>& array_types() const noexcept { return array_types_; }
+  void array_types(std::shared_ptr<const ArrayTypes> types) noexcept { array_types_ = std::move(types); }
   /// What the statements since the last `clean()` may have left behind; nothing at all where none was sent.
   [[nodiscard]] std::optional<Leaves> left() const noexcept { return left_; }
   void leaves(Leaves left) noexcept { left_ = std::max(left_.value_or(left), left); }
@@ -225,6 +229,7 @@ class Channel {
   std::shared_ptr<Registration> registration_;  // of its socket, so that it has to go first
   std::shared_ptr<const ConnectionSettings> settings_;
   StatementCache statements_;
+  std::shared_ptr<const ArrayTypes> array_types_;
   HeldTransaction held_;
   HeldBack held_back_;
   std::optional<Leaves> left_;

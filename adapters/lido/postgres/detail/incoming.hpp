@@ -31,7 +31,7 @@ class IncomingRows {
  public:
   /// Sends. What is bound may go afterwards. Throws `QueryError` or `ConnectionLost`.
   IncomingRows(Channel& channel, std::string_view sql, const Bound& bound)
-      : sql_{sql}, streaming_{channel, sql_, bound} {}
+      : channel_{channel}, sql_{sql}, streaming_{channel, sql_, bound} {}
 
   [[nodiscard]] Streaming& operation() noexcept { return streaming_; }
   /// Goes on to the next row. False: it has to come first.
@@ -42,7 +42,7 @@ class IncomingRows {
   }
   void arrived() noexcept {
     rows_.reset();
-    if (ResultHandle rows = streaming_.rows()) rows_.emplace(std::move(rows));
+    if (ResultHandle rows = streaming_.rows()) rows_.emplace(std::move(rows), channel_.array_types());
   }
   /// There is a present row; else they have not begun, or have ended.
   [[nodiscard]] bool present() const noexcept { return rows_.has_value(); }
@@ -76,6 +76,7 @@ class IncomingRows {
  private:
   [[nodiscard]] std::size_t count() const noexcept { return rows_ ? rows_of(rows_->handle.get()) : 0; }
 
+  Channel& channel_;
   std::string sql_;
   Streaming streaming_;
   std::optional<SharedResult> rows_;  // what came last

@@ -15,6 +15,7 @@
 
 #include <lido/postgres/converter.hpp>
 #include <lido/postgres/detail/aggregate.hpp>
+#include <lido/postgres/detail/array_types.hpp>
 #include <lido/postgres/detail/catalog.hpp>
 #include <lido/postgres/error.hpp>
 
@@ -51,12 +52,16 @@ template <class T>
 concept ReadableColumn = Readable<without_optional<T>> || std::same_as<without_optional<T>, std::string_view>;
 
 template <class T>
-void check_column(const PGresult* result, int row, int column) {
+void check_column(const Source& source, int row, int column) {
   using Value = Converter<without_optional<T>>;
-  const Oid type = PQftype(result, column);
-  if constexpr (requires { Value::accepts(type); }) {
-    if (!Value::accepts(type)) throw_mismatch(result, row, column, Value::name, type_name(type));
+  const Oid type = PQftype(source.result, column);
+  bool accepted = true;
+  if constexpr (requires { Value::accepts(source.column_type(column)); }) {
+    accepted = Value::accepts(source.column_type(column));
+  } else if constexpr (requires { Value::accepts(type); }) {
+    accepted = Value::accepts(type);
   }
+  if (!accepted) throw_mismatch(source.result, row, column, Value::name, type_name(type));
 }
 
 // Says why the value is no T.
@@ -77,8 +82,9 @@ template <class T>
 
 // In line, whatever the compiler thinks of it: a call for each value costs a tenth of what reading it does.
 template <class T>
-[[nodiscard, gnu::always_inline]] inline T read_value(const PGresult* result, int row, int column) {
+[[nodiscard, gnu::always_inline]] inline T read_value(const Source& source, int row, int column) {
   using Value = without_optional<T>;
+  const PGresult* const result = source.result;
   const std::string_view text{PQgetvalue(result, row, column),
                               static_cast<std::size_t>(PQgetlength(result, row, column))};
   if (text.empty() && PQgetisnull(result, row, column) != 0) {
@@ -91,7 +97,12 @@ template <class T>
   if constexpr (std::same_as<Value, std::string> || std::same_as<Value, std::string_view>) {
     return Value{text};  // every text is one
   } else {
-    std::optional<Value> value = read_text<Value>(text, [&] { return PQftype(result, column); });
+    std::optional<Value> value;
+    if constexpr (requires { Converter<Value>::read(text, source.column_type(column)); }) {
+      value = Converter<Value>::read(text, source.column_type(column));
+    } else {
+      value = read_text<Value>(text, [&] { return PQftype(result, column); });
+    }
     if (!value) throw_unfit<Value>(result, row, column, text);
     if constexpr (is_optional<T>) {
       return value;
@@ -143,25 +154,25 @@ template <class... C>
 
 /// Throws `ResultError` when the result, of so many `columns`, has not that many or not of such types.
 template <class... C>
-void check_columns(const PGresult* result, std::size_t columns, std::size_t row, TypeList<C...>) {
+void check_columns(const Source& source, std::size_t columns, std::size_t row, TypeList<C...>) {
   if constexpr ((check_readable<C>() && ...)) {
     if (columns != sizeof...(C))
       throw ResultError{row, "*", std::to_string(sizeof...(C)) + (sizeof...(C) == 1 ? " column" : " columns"),
                         std::to_string(columns)};
     int column = 0;
-    (check_column<C>(result, static_cast<int>(row), column++), ...);
+    (check_column<C>(source, static_cast<int>(row), column++), ...);
   }
 }
 
 /// Reads a row whose columns were checked.
 template <class Value, class... C>
-[[nodiscard]] Value read_row(const PGresult* result, std::size_t row, TypeList<C...>) {
+[[nodiscard]] Value read_row(const Source& source, std::size_t row, TypeList<C...>) {
   const int number = static_cast<int>(row);
   if constexpr (std::same_as<TypeList<Value>, TypeList<C...>>) {
-    return read_value<Value>(result, number, 0);
+    return read_value<Value>(source, number, 0);
   } else {
     return [&]<int... I>(std::integer_sequence<int, I...>) {
-      return Value{read_value<C>(result, number, I)...};  // braces: from the left to the right
+      return Value{read_value<C>(source, number, I)...};  // braces: from the left to the right
     }(std::make_integer_sequence<int, sizeof...(C)>{});
   }
 }
