@@ -31,7 +31,7 @@ def messages(root, headers):
         for literal in literals((root / header).read_text()):
             if header.endswith("collector.hpp") and literal.endswith("."):
                 continue
-            if len(re.findall(r"[A-Za-z]{2,}", literal)) < 2 or " " not in literal.strip() or SQL.match(literal):
+            if len(re.findall(r"[A-Za-z]{2,}", literal)) < 2 or " " not in literal.strip() or SQL.match(literal) or "pg_catalog." in literal:
                 continue
             if LISTS in header and not re.search(r"(^|\s)(an?|the|what)\s|[,:]", literal):
                 continue
