@@ -98,6 +98,30 @@ BOOST_AUTO_TEST_CASE(what_a_statement_has_committed_is_not_tried_again) {
   BOOST_TEST(Table::count() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(tenants_by_search_path_do_not_meet_in_one_statement) {
+  server().ask(
+      "drop schema if exists async_0 cascade; drop schema if exists async_1 cascade; create schema async_0; "
+      "create schema async_1; create table async_0.items(id int); create table async_1.items(id text, b int)");
+  postgres::Pool pool{server().conninfo(),
+                      {.pool_size = 1, .max_overflow = 0, .reset = postgres::ResetLevel::rollback}};
+  in_loop([&]() -> net::awaitable<void> {
+    for (const bool by_statement : {false, true})
+      for (int i = 0; i < 6; ++i) {
+        const std::string path = "async_" + std::to_string(i % 2);
+        postgres::TransactionOptions options{.lock_timeout = 1s};
+        if (!by_statement) options.set_local = {{"search_path", path}};
+        Session session{co_await lido::asio::async_acquire(pool, net::use_awaitable), lido::asio::OnAsio<>{}, options};
+        co_await session.begin();
+        if (by_statement) co_await session.exec("select set_config('search_path', $1, true)", path);
+        for (int time = 0; time < 3; ++time) {
+          const auto rows = co_await session.exec("select * from items where id = $1", i % 2 == 0 ? "1" : "x");
+          BOOST_TEST(rows.columns() == static_cast<std::size_t>(i % 2 + 1));
+        }
+        co_await session.commit();
+      }
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_migration_is_not_noticed) {
   const Table table;
   postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};

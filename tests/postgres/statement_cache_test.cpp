@@ -1,4 +1,6 @@
 #include <chrono>
+#include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -141,7 +143,9 @@ BOOST_AUTO_TEST_CASE(survives_that_all_prepared_statements_are_dropped) {
 BOOST_AUTO_TEST_CASE(a_dropped_statement_fails_once_in_a_transaction_and_then_no_more) {
   Connection connection = lido::test::connect();
   for (int i = 0; i < 3; ++i) connection.exec("select $1::int", i);
-  connection.exec_script("do $$ begin execute 'deallocate all'; end $$; begin");
+  connection.exec_script("do $$ begin execute 'deallocate all'; end $$");
+  connection.exec("select 'this one asks what names mean now'");
+  connection.exec_script("begin");
   BOOST_TEST(caught<QueryError>([&] { connection.exec("select $1::int", 4); }).sqlstate() == "26000");
   BOOST_TEST(connection.in_failed_transaction());
   connection.exec_script("rollback; begin");
@@ -173,6 +177,7 @@ BOOST_AUTO_TEST_CASE(a_changed_result_is_prepared_anew) {
   BOOST_TEST(connection.exec("select * from shape where a = $1", 1).columns() == 2U);
   BOOST_TEST(prepared(connection) == 1);
   connection.exec_script("alter table shape add c text");
+  connection.exec("select 'this one asks what names mean now'");
   connection.exec_script("begin");
   BOOST_TEST(caught<QueryError>([&] { connection.exec("select * from shape where a = $1", 1); }).sqlstate() == "0A000");
   connection.exec_script("rollback; begin");
@@ -313,6 +318,204 @@ BOOST_AUTO_TEST_CASE(an_error_of_the_values_is_thrown_and_transact_tries_once_mo
   calls = 0;
   BOOST_TEST(caught<QueryError>([&] { transact(pool, other); }).sqlstate() == "42P01");
   BOOST_TEST(calls == 1);
+}
+
+namespace {
+
+// A table of the same name in two schemas, whose shape and whose id's type differ, and the ways to choose one.
+struct Tenants {
+  Tenants() {
+    server().ask(
+        "drop schema if exists tenant_a cascade; drop schema if exists tenant_b cascade; create schema tenant_a; "
+        "create schema tenant_b; create table tenant_a.items(id int, a text); "
+        "create table tenant_b.items(id text, b int, c int); insert into tenant_a.items values (1, 'a'); "
+        "insert into tenant_b.items values ('x', 1, 1); "
+        "create or replace function use_tenant(name text) returns void language plpgsql as $$ begin "
+        "perform set_config('search_path', name, true); end $$");
+  }
+  static bool is_a(int i) { return i % 2 == 0; }
+  static std::string name(int i) { return is_a(i) ? "tenant_a" : "tenant_b"; }
+  // What fails where one's statement is used for the other.
+  static void look(auto& session, int i) {
+    for (int time = 0; time < 3; ++time)
+      BOOST_TEST(session.exec("select * from items where id = $1", is_a(i) ? "1" : "x").columns() ==
+                 (is_a(i) ? 2U : 3U));
+  }
+  static constexpr int turns = 8;
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(tenants_by_search_path_do_not_meet_in_one_statement, Tenants) {
+  for (const bool quoted : {false, true})
+    for (const ResetLevel reset : {ResetLevel::rollback, ResetLevel::targeted}) {
+      postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .reset = reset}};
+      for (int i = 0; i < turns; ++i) {
+        const std::string path = name(i) + (quoted ? ", public" : "");
+        Session session{pool, {.set_local = {{quoted ? "Search_Path" : "search_path", path}}}};
+        look(session, i);
+        {
+          const Savepoint undone{session};
+          BOOST_CHECK_THROW(session.exec("select nonsense"), QueryError);
+        }
+        look(session, i);
+        session.commit();
+      }
+      for (int i = 0; i < turns; ++i)
+        transact(pool, [&](Session& session) { look(session, i); },
+                 {.transaction = {.set_local = {{"search_path", name(i)}}}, .attempts = 1});
+      auto connection = pool.acquire();
+      BOOST_TEST(prepared(*connection) <= 4);
+    }
+}
+
+BOOST_FIXTURE_TEST_CASE(tenants_do_not_meet_however_they_are_chosen, Tenants) {
+  const auto with = [](const char* text) {
+    return [text](Connection& connection, const std::string& tenant) {
+      std::string sql{text};
+      for (std::size_t at = sql.find('?'); at != std::string::npos; at = sql.find('?')) sql.replace(at, 1, tenant);
+      connection.exec(sql);
+    };
+  };
+  const std::vector<std::function<void(Connection&, const std::string&)>> ways{
+      with("set search_path = ?"),
+      with("set local search_path = ?, public"),
+      with("/* who */ set local \"search_path\" to ?"),
+      with("set schema '?'"),
+      with("select set_config('search_path', '?', false)"),
+      with("select pg_catalog.set_config('search_path', '?', true)"),
+      with("select public.use_tenant('?')"),
+      with("do $$ begin perform set_config('search_path', '?', false); end $$"),
+      [](Connection& connection, const std::string& tenant) {
+        connection.exec("select set_config('search_path', $1, true)", tenant);
+      },
+      [](Connection& connection, const std::string& tenant) {
+        connection.exec("select public.use_tenant($1)", tenant);
+      },
+      [](Connection& connection, const std::string& tenant) {
+        connection.exec_script("select 1; set local search_path = " + tenant);
+      },
+      [](Connection& connection, const std::string& tenant) {
+        connection.exec_script("rollback; begin; set local search_path = " + tenant);
+      },
+      [](Connection& connection, const std::string& tenant) {
+        connection.exec_script("set search_path = " + tenant + "; commit and chain");
+      },
+      [](Connection& connection, const std::string& tenant) {
+        for (const Row& row : connection.stream("select public.use_tenant($1)", tenant)) static_cast<void>(row);
+      },
+      [](Connection& connection, const std::string& tenant) {
+        Pipeline pipeline;
+        pipeline.add("select public.use_tenant($1)", tenant);
+        connection.run(pipeline);
+      },
+      [](Connection& connection, const std::string& tenant) {
+        PQclear(PQexec(connection.native(), ("set search_path = " + tenant).c_str()));
+      },
+  };
+  for (const ResetLevel reset : {ResetLevel::rollback, ResetLevel::targeted})
+    for (const bool commits : {true, false})
+      for (std::size_t way = 0; way < ways.size(); ++way) {
+        BOOST_TEST_CONTEXT(to_string(reset) << ", way " << way << (commits ? ", commits" : ", rolls back")) {
+          Connection connection = lido::test::connect({.reset = reset});
+          for (int i = 0; i < turns; ++i) {
+            connection.exec_script("begin");
+            ways[way](connection, name(i));
+            look(connection, i);
+            connection.exec_script(commits ? "commit" : "rollback");
+            // Once more by a savepoint, which undoes it.
+            connection.exec("begin");
+            ways[way](connection, name(i));
+            look(connection, i);
+            if (connection.in_transaction() && way != 10 && way != 12) {
+              connection.exec("savepoint here");
+              ways[way == 11 ? 0 : way](connection, name(i + 1));
+              look(connection, i + 1);
+              connection.exec("rollback to savepoint here");
+              look(connection, i);
+            }
+            connection.exec_script(commits ? "commit" : "rollback");
+            BOOST_TEST(connection.reset(soon()));
+          }
+        }
+      }
+}
+
+BOOST_FIXTURE_TEST_CASE(tenants_by_role_do_not_meet_in_one_statement, Tenants) {
+  server().ask(
+      "do $$ begin create role tenant_a; create role tenant_b; exception when duplicate_object then null; end $$; "
+      "grant usage on schema tenant_a to tenant_a; grant usage on schema tenant_b to tenant_b; "
+      "grant select on tenant_a.items to tenant_a; grant select on tenant_b.items to tenant_b");
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  for (int i = 0; i < turns; ++i) {
+    Session session{pool, {.set_local = {{"role", name(i)}}}};
+    look(session, i);
+    session.commit();
+  }
+  for (int i = 0; i < turns; ++i) {
+    auto connection = pool.acquire();
+    connection->exec(i % 4 < 2 ? "set role " + name(i) : "set session authorization " + name(i));
+    look(*connection, i);
+    connection->exec(i % 4 < 2 ? "reset role" : "reset session authorization");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_may_change_the_meaning_of_names_is_seen_in_the_text) {
+  using postgres::detail::Renames;
+  const auto of = [](const char* sql) { return postgres::detail::renames(sql, postgres::detail::leaves_behind(sql)); };
+  for (const char* sql : {"select 1", "update t set a = 1", "insert into t(a, b) values (nextval('s'), lower($1))",
+                          "set local a.b = 1", "select pg_advisory_lock($1)", "set transaction read only",
+                          "listen search_path", "grant a to b; revoke a from b", "begin", "commit",
+                          "insert into a.t select nextval('s')", "set local work_mem = '1MB'", "drop schema s", ""})
+    BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) == Renames::nothing)); }
+  for (const char* sql : {"set local search_path = a", "SET LOCAL Role a", "begin; set local schema 'a'",
+                          "set local session authorization a", "set local \"search_path\" = a",
+                          "select set_config('search_path', $1, true)", "/* */ set local U&\"search_path\" = a"})
+    BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) != Renames::nothing)); }
+  for (const char* sql : {"set search_path = a",
+                          "set role a",
+                          "reset all",
+                          "reset role",
+                          "discard all",
+                          "set schema 'a'",
+                          "do $$ $$",
+                          "select set_config('search_path', $1, false)",
+                          "select f()",
+                          "select nextval('s'), f()",
+                          "call p()",
+                          "select nextval('s'); set search_path = a",
+                          "listen a; set role b",
+                          "execute a",
+                          "select a.nextval('s')",
+                          "update pg_settings set setting = 'a' where name = 'search_path'",
+                          "select \"f\" ('s'), nextval('s')",
+                          "fetch c",
+                          "drop table t; select f()",
+                          "select nextval('s'), u&\"f\" ()",
+                          "update \"pg_settings\" set setting = nextval('s')",
+                          "explain analyze select f()",
+                          "begin; select f()"})
+    BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) == Renames::session)); }
+}
+
+BOOST_AUTO_TEST_CASE(what_leaves_the_meaning_of_names_alone_costs_no_preparation) {
+  server().ask("create or replace function of_the_users() returns int language sql as 'select 1'");
+  Connection connection = lido::test::connect();
+  for (const bool within : {false, true}) {
+    if (within) connection.exec_script("begin");
+    for (const char* between :
+         {"select 1", "update pg_temp.t set a = 1", "set local work_mem = '5MB'", "listen news", "select nextval('s')",
+          "select pg_advisory_lock(1)", "select of_the_users()", "set work_mem = '5MB'"}) {
+      if (!within && between[0] == 'u') connection.exec_script("create temp table t(a int); create temp sequence s");
+      for (int i = 0; i < 4; ++i) {
+        connection.exec("select $1::int", i);
+        connection.exec(between);
+      }
+    }
+    BOOST_TEST(connection.exec_script("select count(*) from pg_prepared_statements where statement = 'select $1::int'")
+                   .one<int>() == 1);
+    if (within) connection.exec_script("commit");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(errors_of_a_prepared_statement_are_those_of_the_statement) {

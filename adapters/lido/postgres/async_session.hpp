@@ -143,14 +143,18 @@ class AsyncSession {
         : Beginning{session, connection, detail::begin_script(connection.channel().raw(), session.options_)} {}
     void outcome() {
       const Result answer = detail::Scripting::outcome();
+      session_.connection().channel().names().begins(names_);
       if (session_.options_.track_commit) session_.transaction_.id = detail::transaction_id_of(answer);
       session_.connection().channel().held().hold();
     }
 
    private:
     Beginning(AsyncSession& session, Connection& connection, detail::Begin script)
-        : detail::Scripting{connection.channel(), std::move(script.sql), std::move(script.shown)}, session_{session} {}
+        : detail::Scripting{connection.channel(), std::move(script.sql), std::move(script.shown)},
+          session_{session},
+          names_{std::move(script.names)} {}
     AsyncSession& session_;
+    std::string names_;
   };
 
   class Releasing : public detail::Scripting {

@@ -77,7 +77,7 @@ class Connection {
   /// Runs several statements separated by semicolons, without parameters, as one transaction unless they say
   /// otherwise; the result is the last one's. Blocks and throws as above.
   Result exec_script(std::string_view sql, const std::optional<Until>& until = {}) {
-    channel_->leaves(detail::leaves_behind(sql));
+    channel_->runs(sql);
     if (channel_->ends_failed(sql)) sql = detail::first_statement(sql);
     return learned(perform(until ? *until : usual(), sql, std::string{sql}), until);
   }
@@ -87,7 +87,11 @@ class Connection {
   Result begin(const Until& until, const TransactionOptions& options = {}) {
     const detail::Begin script = detail::begin_script(channel_->raw(), options);
     channel_->leaves(detail::Leaves::nothing);
-    return Result{perform(until, script.shown, script.sql)};
+    channel_->names().look(channel_->transaction());
+    const bool within = in_transaction();  // which the server only warns of
+    Result answer{perform(until, script.shown, script.sql)};
+    within ? channel_->names().runs(detail::Renames::session) : channel_->names().begins(script.names);
+    return answer;
   }
 
   /// Runs one statement and takes its rows as they come, in constant memory: `for (const Row& row : stream(...))`, or
@@ -234,6 +238,7 @@ class Connection {
   /// it is unknown, so that the session is cleared on return even if it only reads, and statements are prepared anew.
   [[nodiscard]] PGconn* native() {
     channel_->leaves(detail::Leaves::statements);
+    channel_->names().runs(detail::Renames::session);
     channel_->statements().distrust();
     return channel_->raw();
   }

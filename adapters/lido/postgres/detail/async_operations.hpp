@@ -59,7 +59,7 @@ class Scripting {
   Scripting(Channel& channel, std::string sql, std::string shown)
       : sql_{std::move(sql)}, shown_{std::move(shown)}, exchange_{channel, shown_, [&](PGconn* raw) {
                                                                     StatementCache::check_text(sql_);
-                                                                    channel.leaves(leaves_behind(sql_));
+                                                                    channel.runs(sql_);
                                                                     if (channel.ends_failed(sql_))
                                                                       sql_.resize(first_statement(sql_).size());
                                                                     return PQsendQuery(raw, sql_.c_str());

@@ -26,6 +26,7 @@ namespace lido::postgres::detail {
 struct Begin {
   std::string sql;
   std::string shown;
+  std::string names;  // the settings by which names mean something else
 };
 
 /// `text` as a literal, whatever its bytes, the encoding and `standard_conforming_strings` are. Throws `InvalidOption`,
@@ -100,6 +101,8 @@ class BeginWriter {
     begin_.shown += "'***'";
     // Of these one literal would be one name, however many commas it has.
     const auto is = [&](std::string_view other) { return std::ranges::equal(name, other, {}, lower); };
+    if (is("search_path") || is("role") || is("session_authorization"))
+      begin_.names.append(name).append(1, '\0').append(value).append(1, '\0');
     if (is("search_path") || is("temp_tablespaces")) {
       const auto names = listed_names(value);
       if (!names) throw InvalidOption{field, "names with commas between them"};

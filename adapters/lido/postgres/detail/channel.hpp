@@ -26,6 +26,7 @@
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/held_back.hpp>
 #include <lido/postgres/detail/held_transaction.hpp>
+#include <lido/postgres/detail/name_scope.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/detail/wait.hpp>
@@ -96,6 +97,14 @@ class Channel {
   /// What the statements since the last `clean()` may have left behind; nothing at all where none was sent.
   [[nodiscard]] std::optional<Leaves> left() const noexcept { return left_; }
   void leaves(Leaves left) noexcept { left_ = std::max(left_.value_or(left), left); }
+  [[nodiscard]] NameScope& names() noexcept { return names_; }
+  /// This is about to be run.
+  void runs(std::string_view sql) {
+    const Leaves left = leaves_behind(sql);
+    leaves(left);
+    names_.look(transaction());
+    names_.runs(renames(sql, left));
+  }
   void clean() noexcept { left_.reset(); }
 
   /// Puts back what a borrower may have set on libpq's handle; free. What it set to be called may be gone with it.
@@ -231,6 +240,7 @@ class Channel {
   StatementCache statements_;
   std::shared_ptr<const ArrayTypes> array_types_;
   HeldTransaction held_;
+  NameScope names_;
   HeldBack held_back_;
   std::optional<Leaves> left_;
   std::optional<Diagnostics> farewell_;

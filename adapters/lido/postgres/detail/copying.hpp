@@ -20,7 +20,7 @@ namespace lido::postgres::detail {
 
 inline void send_copy(Reply& reply) {
   StatementCache::check_text(reply.sql());
-  reply.channel().leaves(leaves_behind(reply.sql()));
+  reply.channel().runs(reply.sql());
   const std::string text{reply.sql()};
   reply.send([&](PGconn* raw) { return send_params(raw, text.c_str(), {}); });
 }

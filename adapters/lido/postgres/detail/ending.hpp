@@ -56,6 +56,7 @@ class Savepoints {
     if (!empty()) throw Error{"a savepoint is still open: release it before COMMIT, or roll it back"};
   }
 
+  static constexpr std::string_view undo_prefix = "ROLLBACK TO SAVEPOINT lido_";
   [[nodiscard]] static std::string open_script(Id id) { return "SAVEPOINT " + name(id); }
   [[nodiscard]] static std::string release_script(Id id) { return "RELEASE SAVEPOINT " + name(id); }
   /// Both: what is rolled back stays open for the server.

@@ -34,7 +34,7 @@ class Pipelining {
         last_{statements.size()} {
     // An error ends a pipeline, and COMMIT of a failed transaction is one.
     if (channel.ends_failed(statements.front().sql)) last_ = 1;
-    for (const QueuedStatement& statement : statements) channel.leaves(leaves_behind(statement.sql));
+    for (const QueuedStatement& statement : statements) channel.runs(statement.sql);
     reply_.begin_pipeline(1);
   }
 

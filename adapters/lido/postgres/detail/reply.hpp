@@ -11,6 +11,7 @@
 #include <lido/postgres/detail/bound.hpp>
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
+#include <lido/postgres/detail/ending.hpp>
 #include <lido/postgres/detail/failed_commit.hpp>
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/limits.hpp>
@@ -44,11 +45,12 @@ class Reply {
     if (send(channel_.raw()) != 0) return void(complete_ = false);
     throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
   }
-  /// From here on statements are sent as a pipeline, whose answers end with that many synchronisations. Errors before
-  /// the last but one of these are nobody's concern.
-  void begin_pipeline(std::size_t syncs) {
+  /// From here on statements are sent as a pipeline, whose answers end with that many synchronisations. Errors are
+  /// nobody's concern but in the part that ends with the last of these, or so many before it.
+  void begin_pipeline(std::size_t syncs, std::size_t behind = 0) {
     if (PQenterPipelineMode(channel_.raw()) == 0) throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
     syncs_ = syncs;
+    part_ = behind + 1;
     statement_ = 0;
     error_.reset();
     complete_ = false;
@@ -98,6 +100,7 @@ class Reply {
   [[nodiscard]] const std::string& raised_by() const noexcept { return raised_by_; }
   /// In a pipeline: the number of the statement whose answer is being read, counted from 0.
   [[nodiscard]] std::size_t statement() const noexcept { return statement_; }
+  [[nodiscard]] bool is_pipeline() const noexcept { return part_ > 0; }
   /// In a pipeline: how many synchronisations are to come.
   [[nodiscard]] std::size_t syncs() const noexcept { return syncs_; }
   [[nodiscard]] Channel& channel() noexcept { return channel_; }
@@ -150,7 +153,7 @@ class Reply {
     Diagnostics error = channel_.diagnose(result, sql_);
     if (is_fatal(error) || PQstatus(channel_.raw()) != CONNECTION_OK)
       throw channel_.lost(error_ ? *std::move(error_) : std::move(error));
-    if (error_ || syncs_ > 1) return;
+    if (error_ || syncs_ != part_) return;
     error_ = std::move(error);
     failed_statement_ = statement_;
     raised_by_ = field(result, PG_DIAG_SOURCE_FUNCTION);
@@ -186,6 +189,7 @@ class Reply {
   // False: it is an error after all. Only the first statement meets a failed transaction: an error ends the others.
   [[nodiscard]] bool note_command(std::string_view tag) {
     channel_.held().note_command(tag);
+    if (tag == "COMMIT" || tag == "ROLLBACK") channel_.names().ends(sql_.starts_with(Savepoints::undo_prefix));
     const bool first = !std::exchange(answered_, true);
     if (first && tag == "ROLLBACK" && begins_with_commit(sql_)) {
       error_ = failed_commit(sql_);
@@ -193,6 +197,7 @@ class Reply {
       return false;
     }
     if (tag == "DISCARD ALL" || tag == "DEALLOCATE ALL") channel_.statements().forget();
+    if (tag == "DISCARD ALL") channel_.names().reset();
     return true;
   }
 
@@ -205,6 +210,7 @@ class Reply {
   std::string raised_by_;
   TimePoint start_;
   std::size_t syncs_ = 0;
+  std::size_t part_ = 0;  // how many of these are to come in the part whose errors count
   std::size_t statement_ = 0;
   std::size_t failed_statement_ = 0;
   bool sent_ = false;

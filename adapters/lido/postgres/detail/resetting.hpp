@@ -74,6 +74,7 @@ class Resetting {
         if (const char* sql = discard()) send(sql);
         return true;
       case Stage::discarded:
+        if (discard() != nullptr) channel_.names().reset();
         channel_.clean();
         stage_ = Stage::done;
         return false;

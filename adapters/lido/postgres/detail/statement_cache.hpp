@@ -18,27 +18,31 @@
 #include <libpq-fe.h>
 
 #include <lido/postgres/detail/limits.hpp>
+#include <lido/postgres/detail/name_scope.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
 
-/// What a prepared statement is one of: the same text with parameters of other types is another one.
+/// What a prepared statement is one of: the same text is another one where its parameters have other types, or its
+/// names mean something else.
 struct StatementKey {
   std::string_view text;
-  std::span<const Oid> types;  // of the parameters; none where the server infers all
+  std::span<const Oid> types;   // of the parameters; none where the server infers all
+  std::string_view names = {};  // see `NameScope`
 };
 
 struct StatementKeyHash {
   [[nodiscard]] std::size_t operator()(const StatementKey& key) const noexcept {
     std::size_t hash = std::hash<std::string_view>{}(key.text);
+    if (!key.names.empty()) hash ^= std::hash<std::string_view>{}(key.names) * 31;
     for (const Oid type : key.types) hash = (hash ^ type) * 1'099'511'628'211U;
     return hash;
   }
 };
 struct StatementKeyEqual {
   [[nodiscard]] bool operator()(const StatementKey& a, const StatementKey& b) const noexcept {
-    return a.text == b.text && std::ranges::equal(a.types, b.types);
+    return a.text == b.text && a.names == b.names && std::ranges::equal(a.types, b.types);
   }
 };
 
@@ -50,9 +54,11 @@ class StatementCache {
   struct Entry {
     std::string text;
     std::vector<Oid> types;
+    std::string names;
     std::string name;       // of the prepared statement; empty: there is none
     bool repeated = false;  // it was asked for before
     Leaves leaves = Leaves::nothing;
+    Renames renames = Renames::nothing;
   };
 
   /// With `size` zero it remembers nothing.
@@ -60,10 +66,12 @@ class StatementCache {
   StatementCache(const StatementCache&) = delete;
   StatementCache& operator=(const StatementCache&) = delete;
 
+  /// Whether a statement of such a text is remembered.
+  [[nodiscard]] bool takes(std::string_view text) const noexcept { return size_ > 0 && text.size() <= longest; }
   /// The entry of `key`, now the most recently used; null when it is not to be remembered. Complexity: linear in the
   /// text, to hash it. Throws `QueryError` when the text holds a zero byte.
   [[nodiscard]] Entry* use(const StatementKey& key) {
-    if (size_ == 0 || key.text.size() > longest) return nullptr;
+    if (!takes(key.text)) return nullptr;
     if (const auto found = index_.find(key); found != index_.end()) {
       entries_.splice(entries_.begin(), entries_, found->second);
       found->second->repeated = true;
@@ -71,10 +79,13 @@ class StatementCache {
     }
     check_text(key.text);
     if (entries_.size() >= size_) evict(std::prev(entries_.end()));
+    const Leaves leaves = leaves_behind(key.text);
     entries_.push_front({.text = std::string{key.text},
                          .types = {key.types.begin(), key.types.end()},
+                         .names = std::string{key.names},
                          .name = {},
-                         .leaves = leaves_behind(key.text)});
+                         .leaves = leaves,
+                         .renames = renames(key.text, leaves)});
     try {
       index_.emplace(key_of(entries_.front()), entries_.begin());
     } catch (...) {
@@ -132,7 +143,9 @@ class StatementCache {
  private:
   using Entries = std::list<Entry>;
 
-  [[nodiscard]] static StatementKey key_of(const Entry& entry) noexcept { return {entry.text, entry.types}; }
+  [[nodiscard]] static StatementKey key_of(const Entry& entry) noexcept {
+    return {entry.text, entry.types, entry.names};
+  }
 
   void evict(Entries::iterator entry) {
     retire(*entry);

@@ -34,7 +34,7 @@ class Streaming {
   /// Throws `QueryError` or `ConnectionLost`.
   Streaming(Channel& channel, std::string_view sql, const Bound& bound) : reply_{channel, sql} {
     StatementCache::check_text(sql);
-    channel.leaves(leaves_behind(sql));
+    channel.runs(sql);
     const std::string text{sql};
     reply_.send([&](PGconn* raw) {
       return send_params(raw, text.c_str(), bound) != 0 && take_rows_as_they_come(raw) != 0 ? 1 : 0;

@@ -1,0 +1,149 @@
+// What the names in a statement mean: the search_path and the role of a session, as far as they are known.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <libpq-fe.h>
+
+#include <lido/postgres/detail/sql/builtins.hpp>
+#include <lido/postgres/detail/sql/context.hpp>
+#include <lido/postgres/detail/sql/keywords.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
+#include <lido/postgres/detail/sql/session_state.hpp>
+
+namespace lido::postgres::detail {
+
+/// What a statement may do to the meaning of names.
+enum class Renames : unsigned char {
+  nothing,  ///< it plainly leaves it
+  local,    ///< until the transaction ends
+  session,  ///< for longer, perhaps
+};
+
+/// Behind SET LOCAL: a setting is plainly another one.
+[[nodiscard]] constexpr bool sets_another(Lexer lexer) noexcept {
+  if (!lexer.next_solid().is_the_word("local")) return true;  // as SET TRANSACTION
+  const Piece name = lexer.next_solid();
+  return name.kind == Token::word &&
+         !is_one_of(name.text, "search_path role session session_authorization schema local");
+}
+
+/// Whether what a single statement leaves in its session is only of sequences and advisory locks.
+[[nodiscard]] constexpr bool counts_or_locks(std::string_view sql) noexcept {
+  constexpr std::string_view plain =
+      "nextval setval currval lastval pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock "
+      "pg_try_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all";
+  if (!is_one_of(first_word(sql), "select insert update delete values")) return false;
+  bool found = false;
+  Context at{sql};
+  while (at.next()) {
+    const Piece& piece = at.piece();
+    if (piece.is_the_symbol(';') && at.ahead().kind != Token::end) return false;
+    if (piece.doubtful || (piece.kind == Token::quoted && !is_one_of(at.ahead().text, ") , = ;"))) return false;
+    if (piece.is_the_word("pg_settings")) return false;
+    if (piece.kind != Token::word || !at.calls() || at.was(0, "into")) continue;
+    if (at.before().is_the_symbol('.')) return false;
+    if (is_one_of(piece.text, plain))
+      found = true;
+    else if (!is_builtin(piece.text, harmless_functions) && !is_builtin(piece.text, no_function_names))
+      return false;
+  }
+  return found;
+}
+
+/// From the text of a statement or script, and from what it leaves in the session. Where the text cannot tell, as of a
+/// function that nobody knows, it may do anything. Complexity: linear.
+[[nodiscard]] constexpr Renames renames(std::string_view sql, Leaves leaves) noexcept {
+  constexpr std::string_view others =
+      "listen unlisten close comment grant revoke analyze analyse vacuum reindex cluster checkpoint deallocate drop";
+  if (leaves == Leaves::statements) return Renames::session;
+  const bool other = leaves == Leaves::state && is_one_of(first_word(sql), others);
+  if (leaves == Leaves::state && !other) return counts_or_locks(sql) ? Renames::nothing : Renames::session;
+  Renames found = Renames::nothing;
+  bool begins = true;  // a statement
+  Lexer lexer{sql};
+  for (Piece piece = lexer.next_solid(); piece.kind != Token::end; piece = lexer.next_solid()) {
+    const bool semicolon = piece.is_the_symbol(';');
+    // What is behind one of the others may be anything, and so may what is quoted by its code points.
+    if (piece.doubtful || (other && begins && !is_one_of(piece.text, others)) ||
+        (piece.kind == Token::quoted && !piece.text.starts_with('"')))
+      return Renames::session;
+    const bool calls = piece.is_the_word("set_config") || piece.text == "\"set_config\"";
+    if (calls || (begins && piece.is_the_word("set") && !sets_another(lexer))) found = Renames::local;
+    begins = semicolon;
+  }
+  return found;
+}
+
+/// Follows them through the transactions of a session. What they are is a text that is the same only where they are the
+/// same; the first is empty.
+class NameScope {
+ public:
+  /// Null: nobody knows.
+  [[nodiscard]] const std::string* known() const noexcept { return present_ ? &*present_ : nullptr; }
+
+  /// To be told before each statement, with the status of the transaction then: whether one has ended meanwhile.
+  void look(PGTransactionStatusType status) {
+    if (status == PQTRANS_IDLE && (session_ || local_)) {
+      present_ = session_ ? std::nullopt : std::exchange(outer_, std::nullopt);
+      session_ = local_ = inside_ = false;
+    } else if (ended_) {  // it went back to a savepoint, or another one began
+      present_.reset();
+      session_ = true;
+    }
+    ended_ = false;
+  }
+  /// A transaction has begun with these settings of them; empty: with none.
+  void begins(std::string_view settings) {
+    if (settings.empty() && !local_) return;
+    enter();
+    present_ = outer_;
+    inside_ = false;
+    if (present_) present_->append(settings);
+  }
+  /// A statement is about to run.
+  void runs(Renames what) {
+    if (what == Renames::nothing) return;
+    enter();
+    inside_ = true;
+    session_ = session_ || what == Renames::session;
+    present_.reset();
+  }
+  /// A COMMIT or a ROLLBACK has been; `undo`: the library's own, to a savepoint.
+  void ends(bool undo) noexcept { ended_ = ended_ || ((local_ || session_) && (!undo || inside_)); }
+  /// The server said what they are, which is canonical. Not where a COMMIT or ROLLBACK came behind that.
+  void found(std::string present, PGTransactionStatusType status) {
+    if (ended_) return;
+    present_ = std::move(present);
+    if (status == PQTRANS_IDLE) session_ = local_ = inside_ = ended_ = false;
+  }
+  /// They are what they were at first.
+  void reset() {
+    std::optional<std::string> first = std::move(first_);
+    *this = {};
+    first_ = std::move(first);
+  }
+  /// They are what they were at first, and nobody has asked what that is.
+  [[nodiscard]] bool wants_first() const noexcept { return !first_ && present_ && present_->empty(); }
+  void found_first(std::string first) { first_ = std::move(first); }
+  /// What the server said, as it is written here.
+  [[nodiscard]] std::string canonical(std::string said) const { return said == first_ ? std::string{} : said; }
+
+ private:
+  void enter() {
+    if (!std::exchange(local_, true)) outer_ = present_;
+  }
+
+  std::optional<std::string> present_ = std::string{};
+  std::optional<std::string> outer_{};  // after the transaction
+  std::optional<std::string> first_{};  // as the server says it
+  bool local_ = false;                  // they are other ones in this transaction than after it,
+  bool inside_ = false;                 // since one of its statements and not since it began,
+  bool session_ = false;                // or perhaps after it too
+  bool ended_ = false;                  // a COMMIT or a ROLLBACK was seen
+};
+
+}  // namespace lido::postgres::detail
