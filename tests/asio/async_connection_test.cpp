@@ -31,6 +31,7 @@
 #include <postgres/server.hpp>
 #include <support/task.hpp>
 
+#include "both_loops.hpp"
 #include "in_loop.hpp"
 #include "poll_reactor.hpp"
 
@@ -349,6 +350,33 @@ BOOST_AUTO_TEST_CASE(a_stop_reaches_a_loop_of_our_own_from_another_thread) {
   std::jthread other{[&] { source.request_stop(); }};
   loop.run_until([&] { return task.done(); });
   BOOST_TEST(stopped);
+}
+
+BOOST_AUTO_TEST_CASE(once_the_time_is_over_nothing_is_sent_and_the_connection_stays_usable) {
+  postgres::Connection connection = connect();
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    const auto session = async_in(loop, connection);
+    co_await session.exec_script("create temp table if not exists written(number int)");
+    const postgres::Until over{Clock::now() - 1s};
+    const std::vector<std::string> lines{"1\n"};
+    using Late = postgres::QueryTimeout;
+    const char* const insert = "insert into written values (1)";
+    BOOST_TEST(co_await fails_in<Late>(loop, [&] { return session.exec_until(over, insert); }));
+    BOOST_TEST(co_await fails_in<Late>(loop, [&] { return session.exec_script(insert, over); }));
+    BOOST_TEST(co_await fails_in<Late>(loop, [&] { return session.stream_until(over, insert); }));
+    BOOST_TEST(co_await fails_in<Late>(loop, [&] { return session.copy_out("copy written to stdout", over); }));
+    BOOST_TEST(co_await fails_in<Late>(loop, [&] { return session.copy_in("copy written from stdin", over); }));
+    BOOST_TEST(co_await fails_in<Late>(loop, [&] { return session.copy_in("copy written from stdin", lines, over); }));
+    BOOST_TEST(co_await fails_in<Late>(loop, [&] {
+      postgres::Pipeline pipeline;
+      pipeline.add(insert);
+      return session.run(std::move(pipeline), over);
+    }));
+    BOOST_TEST(connection.is_usable());
+    BOOST_TEST(number_in(co_await session.exec("select count(*)::int from written")) == 0);
+    BOOST_CHECK_THROW(static_cast<void>(session.listen(std::string(64, 'n'))), postgres::QueryError);
+    co_return true;
+  });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -11,6 +11,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -214,14 +215,22 @@ BOOST_AUTO_TEST_CASE(a_deadline_holds_against_an_answer_that_never_ends) {
 
 BOOST_AUTO_TEST_CASE(scripts_pings_and_resets_end_at_a_deadline_and_when_stopped) {
   const auto begin = [](Connection& connection) { connection.exec_script("begin"); };
-  std::stop_source stop;
-  stop.request_stop();
-  for (const Until& until : {Until{Clock::now() - 1s}, Until{stop.get_token()}}) {
+  for (const bool stopped : {false, true}) {
+    std::vector<std::jthread> stoppers;
+    const auto in_a_moment = [&] {
+      if (!stopped) return Until{Clock::now() + 200ms};
+      std::stop_source stop;
+      stoppers.emplace_back([stop]() mutable {
+        std::this_thread::sleep_for(200ms);
+        stop.request_stop();
+      });
+      return Until{stop.get_token()};
+    };
     Connection script = lido::test::connect();
-    if (until.stop.stop_requested()) {
-      caught<QueryCancelled>([&] { script.exec_script("select pg_sleep(60)", until); });
+    if (stopped) {
+      caught<QueryCancelled>([&] { script.exec_script("select pg_sleep(60)", in_a_moment()); });
     } else {
-      caught<QueryTimeout>([&] { script.exec_script("select pg_sleep(60)", until); });
+      caught<QueryTimeout>([&] { script.exec_script("select pg_sleep(60)", in_a_moment()); });
     }
     BOOST_TEST(!script.is_usable());
     Connection pinged = lido::test::connect();
@@ -230,12 +239,42 @@ BOOST_AUTO_TEST_CASE(scripts_pings_and_resets_end_at_a_deadline_and_when_stopped
     begin(reset);
     begin(rolled_back);
     server().sigstop();
-    const bool answers = pinged.ping(until);
-    const bool is_clean = reset.reset(until);
-    const bool is_back = rolled_back.roll_back(until);
+    const bool answers = pinged.ping(in_a_moment());
+    const bool is_clean = reset.reset(in_a_moment());
+    const bool is_back = rolled_back.roll_back(in_a_moment());
     server().sigcont();
     BOOST_TEST((!answers && !is_clean && !is_back));
     BOOST_TEST((!pinged.is_usable() && !reset.is_usable() && !rolled_back.is_usable()));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(once_the_time_is_over_nothing_is_sent_and_the_connection_stays_usable) {
+  Connection connection = lido::test::connect();
+  connection.exec_script("create temp table written(number int)");
+  std::stop_source stop;
+  stop.request_stop();
+  const std::vector<std::string> lines{"1\n"};
+  Pipeline pipeline;
+  pipeline.add("insert into written values (1)");
+  for (const Until& over : {Until{Clock::now() - 1s}, Until{stop.get_token()}}) {
+    const auto fails = [&](auto action) {
+      if (over.stop.stop_requested())
+        caught<QueryCancelled>(action);
+      else
+        caught<QueryTimeout>(action);
+    };
+    fails([&] { connection.exec_until(over, "insert into written values ($1)", 1); });
+    fails([&] { connection.exec_script("insert into written values (1)", over); });
+    fails([&] { static_cast<void>(connection.stream_until(over, "insert into written values (1) returning 1")); });
+    fails([&] { connection.copy_in("copy written from stdin", lines, over); });
+    fails([&] { static_cast<void>(connection.copy_out("copy written to stdout", over)); });
+    fails([&] { connection.run(pipeline, over); });
+    fails([&] { connection.begin(over); });
+    fails([&] { connection.listen("tidings", over); });
+    BOOST_TEST(!connection.ping(over));
+    BOOST_TEST(connection.is_usable());
+    BOOST_TEST(!connection.in_transaction());
+    BOOST_TEST(connection.exec("select count(*) from written").one<int>() == 0);
   }
 }
 

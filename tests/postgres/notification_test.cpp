@@ -35,6 +35,22 @@ BOOST_AUTO_TEST_CASE(arrives_with_its_channel_payload_and_sender) {
   BOOST_TEST(second->payload == "hello");
 }
 
+BOOST_AUTO_TEST_CASE(a_name_that_the_server_would_cut_is_refused) {
+  Connection connection = lido::test::connect();
+  const std::string longest(63, 'n');
+  connection.listen(longest);
+  connection.exec("select pg_notify($1, '')", longest);
+  BOOST_TEST(connection.wait_for_notification(soon()).value().channel == longest);
+  BOOST_CHECK_THROW(connection.listen(longest + 'n'), QueryError);
+  BOOST_CHECK_THROW(connection.unlisten(longest + 'n'), QueryError);
+  BOOST_CHECK_THROW(connection.exec("select pg_notify($1, '')", longest + 'n'), QueryError);  // the server's word on it
+  // The same of a transaction's settings.
+  BOOST_CHECK_THROW(connection.begin(soon(), {.set_local = {{"app." + longest + 'n', "x"}}}), InvalidOption);
+  BOOST_CHECK_THROW(connection.begin(soon(), {.set_local = {{"search_path", longest + 'n'}}}), InvalidOption);
+  connection.begin(soon(), {.set_local = {{"app." + longest, "x"}}});
+  BOOST_TEST(connection.exec("select current_setting('app." + longest + "')").one<std::string>() == "x");
+}
+
 BOOST_AUTO_TEST_CASE(one_that_came_with_an_answer_is_not_lost) {
   Connection connection = lido::test::connect();
   connection.listen("news");

@@ -19,6 +19,7 @@
 #include <lido/postgres/detail/async_operations.hpp>
 #include <lido/postgres/detail/awaited.hpp>
 #include <lido/postgres/detail/bound.hpp>
+#include <lido/postgres/detail/check_time.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/copying_rows.hpp>
 #include <lido/postgres/detail/drive.hpp>
@@ -72,25 +73,29 @@ class AsyncConnection {
   }
   /// As `Connection::exec_until`.
   template <detail::Parameter... T>
-  auto exec_until(Until until, std::string_view sql, const T&... parameters) const {
+  auto exec_until(const Until& until, std::string_view sql, const T&... parameters) const {
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return runner_.run(std::move(until), [channel = channel(), text = std::string{sql},
-                                          stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
+    return runner_.run(until, [until, channel = channel(), text = std::string{sql},
+                               stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
+      detail::check_time(until);
       return detail::Executing{*channel, std::move(text), std::move(stored)};
     });
   }
   /// As `Connection::exec_script`.
   auto exec_script(std::string_view sql, const std::optional<Until>& until = {}) const {
-    return runner_.run(until.value_or(connection_->usual()), [channel = channel(), text = std::string{sql}]() mutable {
+    const Until limit = until.value_or(connection_->usual());
+    return runner_.run(limit, [limit, channel = channel(), text = std::string{sql}]() mutable {
+      detail::check_time(limit);
       return detail::Scripting{*channel, std::move(text)};
     });
   }
   /// As `Connection::run`.
   auto run(Pipeline pipeline, const std::optional<Until>& until = {}) const {
-    return runner_.run(until.value_or(connection_->usual()),
-                       [channel = channel(), statements = std::move(pipeline)]() mutable {
-                         return detail::Running{*channel, std::move(statements)};
-                       });
+    const Until limit = until.value_or(connection_->usual());
+    return runner_.run(limit, [limit, channel = channel(), statements = std::move(pipeline)]() mutable {
+      detail::check_time(limit);
+      return detail::Running{*channel, std::move(statements)};
+    });
   }
   /// As `Connection::stream`, once its first row has come; to be awaited, for an `AsyncStream`:
   /// `auto rows = co_await async(*lease).stream<int, std::string>("select ...")`.
@@ -104,6 +109,7 @@ class AsyncConnection {
     const detail::Parameters<sizeof...(T)> values{parameters...};
     return runner_.run(until, [channel = channel(), runner = runner_, until, text = std::string{sql},
                                stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
+      detail::check_time(until);
       return detail::fetching_first<Runner, detail::IncomingRows<Columns...>>(runner, *channel, until, text,
                                                                               stored.bound());
     });
@@ -113,6 +119,7 @@ class AsyncConnection {
   auto copy_out(std::string_view sql, const std::optional<Until>& limit = {}) const {
     const Until until = limit.value_or(connection_->usual());
     return runner_.run(until, [channel = channel(), runner = runner_, until, text = std::string{sql}] {
+      detail::check_time(until);
       return detail::fetching_first<Runner, detail::IncomingLines<Columns...>>(runner, *channel, until, text);
     });
   }
@@ -122,6 +129,7 @@ class AsyncConnection {
     using Shared = detail::SharedCopy<Runner>;
     const Until until = limit.value_or(connection_->usual());
     return runner_.run(until, [channel = channel(), runner = runner_, until, text = std::string{sql}] {
+      detail::check_time(until);
       return detail::CopyBeginning<Shared, AsyncCopyIn<Runner>>{
           std::make_shared<Shared>(runner, *channel, until, text)};
     });
@@ -131,19 +139,20 @@ class AsyncConnection {
   template <CopySource Rows>
     requires std::ranges::viewable_range<Rows>
   auto copy_in(std::string_view sql, Rows&& rows, const std::optional<Until>& until = {}) const {
-    return runner_.run(
-        until.value_or(connection_->usual()),
-        [channel = channel(), text = std::string{sql}, view = std::views::all(std::forward<Rows>(rows))]() mutable {
-          return detail::CopyingRows{*channel, text, std::move(view)};
-        });
+    const Until limit = until.value_or(connection_->usual());
+    return runner_.run(limit, [limit, channel = channel(), text = std::string{sql},
+                               view = std::views::all(std::forward<Rows>(rows))]() mutable {
+      detail::check_time(limit);
+      return detail::CopyingRows{*channel, text, std::move(view)};
+    });
   }
   /// As `Connection::listen`.
   auto listen(std::string_view name, const std::optional<Until>& until = {}) const {
-    return exec_script("LISTEN " + detail::quoted_name(name), until);
+    return exec_script("LISTEN " + detail::channel_name(name), until);
   }
   /// As `Connection::unlisten`.
   auto unlisten(std::string_view name, const std::optional<Until>& until = {}) const {
-    return exec_script("UNLISTEN " + detail::quoted_name(name), until);
+    return exec_script("UNLISTEN " + detail::channel_name(name), until);
   }
   /// As `Connection::wait_for_notification`: whoever gives this up keeps the connection.
   auto wait_for_notification(Until until = {}) const {

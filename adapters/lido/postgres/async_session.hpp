@@ -19,6 +19,7 @@
 #include <lido/postgres/detail/async_operations.hpp>
 #include <lido/postgres/detail/begin.hpp>
 #include <lido/postgres/detail/bound.hpp>
+#include <lido/postgres/detail/check_time.hpp>
 #include <lido/postgres/detail/coroutine_result.hpp>
 #include <lido/postgres/detail/ending.hpp>
 #include <lido/postgres/detail/parameters.hpp>

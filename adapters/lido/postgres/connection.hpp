@@ -16,6 +16,7 @@
 #include <lido/postgres/detail/begin.hpp>
 #include <lido/postgres/detail/bound.hpp>
 #include <lido/postgres/detail/channel.hpp>
+#include <lido/postgres/detail/check_time.hpp>
 #include <lido/postgres/detail/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connection_string.hpp>
 #include <lido/postgres/detail/exchange.hpp>
@@ -45,7 +46,8 @@ namespace lido::postgres {
 ///
 /// What takes an `Until` blocks until then, and by default for at most the `statement_timeout` of the settings. It
 /// throws `QueryTimeout` or `QueryCancelled` when it gave up, after having the server asked to cancel, or
-/// `ConnectionLost`; after any of these the connection is unusable. It throws `QueryError` when the server refuses, and
+/// `ConnectionLost`; after any of these the connection is unusable, unless the time was over before anything was sent,
+/// which is then not sent. It throws `QueryError` when the server refuses, and
 /// then stays usable. COMMIT of a failed transaction, which the server rolls back and calls no error, is one too
 /// (25P02), and nothing behind it in a script or a pipeline is run.
 class Connection {
@@ -68,6 +70,7 @@ class Connection {
   }
   template <detail::Parameter... T>
   Result exec_until(const Until& until, std::string_view sql, const T&... parameters) {
+    detail::check_time(until);
     const detail::Parameters<sizeof...(T)> values{parameters...};
     detail::Learned<detail::Execution> execution{*channel_, sql, detail::bound_of(values)};
     detail::complete(execution, until);
@@ -103,6 +106,7 @@ class Connection {
   }
   template <class... Columns, detail::Parameter... T>
   [[nodiscard]] Stream<Columns...> stream_until(const Until& until, std::string_view sql, const T&... parameters) {
+    detail::check_time(until);
     const detail::Parameters<sizeof...(T)> values{parameters...};
     return Stream<Columns...>{*channel_, until, sql, detail::bound_of(values)};
   }
@@ -114,35 +118,38 @@ class Connection {
   /// has come to its end. Blocks and throws as above.
   template <CopySource Rows>
   std::size_t copy_in(std::string_view sql, Rows&& rows, const std::optional<Until>& until = {}) {
-    return detail::copy_in(*channel_, until ? *until : usual(), sql, rows);
+    const Until limit = in_time(until);
+    return detail::copy_in(*channel_, limit, sql, rows);
   }
   /// Runs a `COPY ... TO STDOUT` and takes its rows as they come, in constant memory: `copy_out(...)` as the lines that
   /// the server sends, `copy_out<int, std::string>(...)` as tuples, for the same format as in `copy_in`. The limit is
   /// that of the whole. Blocks and throws as above.
   template <class... Columns>
   [[nodiscard]] CopyOut<Columns...> copy_out(std::string_view sql, const std::optional<Until>& until = {}) {
-    return CopyOut<Columns...>{*channel_, until ? *until : usual(), sql};
+    return CopyOut<Columns...>{*channel_, in_time(until), sql};
   }
 
   /// Runs the statements of `pipeline` in one go and returns a result each. Without `BEGIN` they are one transaction.
   /// Throws `PipelineError`, which names the statement that the server refused. Blocks and throws as above.
   std::vector<Result> run(Pipeline& pipeline, const std::optional<Until>& until = {}) {
     if (pipeline.empty()) return {};
+    const Until limit = in_time(until);
     detail::Pipelining pipelining{*channel_, pipeline.statements()};
-    detail::complete(pipelining, until ? *until : usual());
+    detail::complete(pipelining, limit);
     detail::Learning learning{*channel_};
     for (const detail::ResultHandle& result : pipelining.results()) learning.look_at(result.get());
-    detail::complete(learning, until ? *until : usual());
+    detail::complete(learning, limit);
     return detail::results_of(pipelining, pipeline, channel_->array_types());
   }
 
-  /// Has the server send the notifications of `channel`, whatever characters its name has. Blocks and throws as above.
+  /// Has the server send the notifications of `channel`, whatever characters its name has; of more than 63 bytes, of
+  /// which the server would cut the rest, it is a `QueryError`. Blocks and throws as above.
   void listen(std::string_view channel, const std::optional<Until>& until = {}) {
-    exec_script("LISTEN " + detail::quoted_name(channel), until);
+    exec_script("LISTEN " + detail::channel_name(channel), until);
   }
   /// No more of them.
   void unlisten(std::string_view channel, const std::optional<Until>& until = {}) {
-    exec_script("UNLISTEN " + detail::quoted_name(channel), until);
+    exec_script("UNLISTEN " + detail::channel_name(channel), until);
   }
   /// The next notification, also one that came with the answer of a statement; nothing at the deadline and when a stop
   /// was requested, and then the connection stays usable. None comes while a transaction is open. Blocks until `until`.
@@ -273,8 +280,16 @@ class Connection {
   Connection(detail::ConnectionHandle connection, std::shared_ptr<const ConnectionSettings> settings)
       : channel_{std::make_unique<detail::Channel>(std::move(connection), std::move(settings))} {}
 
+  // When to give up; throws when that is now.
+  [[nodiscard]] Until in_time(const std::optional<Until>& until) const {
+    Until limit = until ? *until : usual();
+    detail::check_time(limit);
+    return limit;
+  }
+
   // `sql` is what may be shown of `text`, which is sent.
   detail::ResultHandle perform(const Until& until, std::string_view sql, const std::string& text) {
+    detail::check_time(until);
     detail::StatementCache::check_text(text);
     detail::Exchange exchange{*channel_, sql, [&](PGconn* raw) { return PQsendQuery(raw, text.c_str()); }};
     detail::complete(exchange, until);

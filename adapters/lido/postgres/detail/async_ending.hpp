@@ -6,6 +6,7 @@
 
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/detail/async_operations.hpp>
+#include <lido/postgres/detail/check_time.hpp>
 #include <lido/postgres/detail/ending.hpp>
 #include <lido/postgres/detail/wait.hpp>
 #include <lido/postgres/error.hpp>

@@ -15,6 +15,7 @@
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/limits.hpp>
 #include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
@@ -106,6 +107,8 @@ class BeginWriter {
     if (is("search_path") || is("temp_tablespaces")) {
       const auto names = listed_names(value);
       if (!names) throw InvalidOption{field, "names with commas between them"};
+      if (std::ranges::any_of(*names, [](const std::string& each) { return each.size() > most_name; }))
+        throw InvalidOption{field, "names of at most 63 bytes, as the server would cut them"};
       for (const std::string& each : *names)
         begin_.sql += (&each == &names->front() ? "" : ", ") + literal(connection_, each, field);
     } else {
@@ -117,18 +120,22 @@ class BeginWriter {
   [[nodiscard]] static std::string quoted_name(std::string_view name) {
     std::string quoted = "\"";
     bool starts = true;
+    std::size_t length = 0;
     for (const char c : name) {
       const bool letter = (lower(c) >= 'a' && lower(c) <= 'z') || c == '_';
       if (!letter && (starts || !(is_digit(c) || c == '$' || c == '.'))) malformed();
       starts = c == '.';
+      length = starts ? 0 : length + 1;
+      if (length > most_name) malformed();  // the server would cut it, and set another
       quoted += starts ? "\".\"" : std::string(1, c);
     }
     if (starts) malformed();
     return quoted + "\"";
   }
   [[noreturn]] static void malformed() {
-    throw InvalidOption{"TransactionOptions::set_local",
-                        "names of letters, digits, _ and $, which begin with a letter or _, with dots between them"};
+    throw InvalidOption{
+        "TransactionOptions::set_local",
+        "names of letters, digits, _ and $, of at most 63, which begin with a letter or _, with dots between them"};
   }
 
   [[nodiscard]] static std::string milliseconds(const std::string& field, Duration limit) {

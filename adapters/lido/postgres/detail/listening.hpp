@@ -3,15 +3,28 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <lido/postgres/detail/channel.hpp>
 #include <lido/postgres/detail/diagnose.hpp>
 #include <lido/postgres/detail/handle.hpp>
+#include <lido/postgres/detail/limits.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/detail/wait.hpp>
+#include <lido/postgres/error.hpp>
 #include <lido/postgres/notification.hpp>
 
 namespace lido::postgres::detail {
+
+/// `name` as an identifier. Throws `QueryError` for what LISTEN would cut, where `pg_notify` refuses it: it would be
+/// another channel.
+[[nodiscard]] inline std::string channel_name(std::string_view name) {
+  if (name.size() > most_name)
+    throw QueryError{"the channel's name: " + std::to_string(name.size()) + " bytes, where the server takes " +
+                     std::to_string(most_name)};
+  return quoted_name(name);
+}
 
 /// Done when a notification has come, or when it was given up; the connection stays good either way.
 class Listening {
