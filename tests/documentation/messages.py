@@ -9,10 +9,10 @@ LITERAL = r'"(?:[^"\\\n]|\\.)*"'
 # What has several words and is no message: SQL, and what statements begin with.
 SQL = re.compile(
     r"^[;\s]*(select|with|ISOLATION LEVEL|READ ONLY|SET LOCAL|RELEASE SAVEPOINT|ROLLBACK TO|DISCARD ALL|DEALLOCATE|"
-    r"CLOSE ALL|LISTEN|UNLISTEN|BEGIN|COMMIT;|SELECT|RESET|SAVEPOINT|START TRANSACTION|call do$)\b"
+    r"CLOSE ALL|SHOW|LISTEN|UNLISTEN|BEGIN|COMMIT;|SELECT|RESET|SAVEPOINT|START TRANSACTION|call do$)\b"
 )
 # Where lists of words stand that are looked for in statements: there a message is what has an article or a comma.
-LISTS = "/detail/sql/"
+LISTS = ("/detail/sql/", "/name_scope.hpp")
 
 
 def literals(text):
@@ -33,7 +33,7 @@ def messages(root, headers):
                 continue
             if len(re.findall(r"[A-Za-z]{2,}", literal)) < 2 or " " not in literal.strip() or SQL.match(literal) or "pg_catalog." in literal:
                 continue
-            if LISTS in header and not re.search(r"(^|\s)(an?|the|what)\s|[,:]", literal):
+            if any(part in header for part in LISTS) and not re.search(r"(^|\s)(an?|the|what)\s|[,:]", literal):
                 continue
             yield header, literal
 
