@@ -1,4 +1,5 @@
 #include <chrono>
+#include <fstream>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -11,7 +12,9 @@
 #include <lido/postgres/detail/hosts.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
+#include <support/directory.hpp>
 #include <support/fault_proxy.hpp>
+#include <support/variable.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
@@ -58,6 +61,36 @@ BOOST_AUTO_TEST_CASE(leaves_alone_what_names_one_host_or_lists_that_do_not_match
   BOOST_TEST(tried("host=a,b port=1,2,3", "host") == (Strings{"a,b"}), boost::test_tools::per_element());
   BOOST_TEST(tried("host=a,b,c hostaddr=1.1.1.1,2.2.2.2", "host") == (Strings{"a,b,c"}),
              boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(takes_lists_of_the_environment_and_of_a_service_file_apart) {
+  {
+    const Variable hosts{"PGHOST", "a,b,c"}, ports{"PGPORT", "1,2,3"}, limit{"PGCONNECT_TIMEOUT", "7"};
+    BOOST_TEST(tried("dbname=app", "host") == (Strings{"a", "b", "c"}), boost::test_tools::per_element());
+    BOOST_TEST(tried("dbname=app", "port") == (Strings{"1", "2", "3"}), boost::test_tools::per_element());
+    BOOST_TEST(tried("dbname=app", "connect_timeout") == Strings(3, "7"), boost::test_tools::per_element());
+    BOOST_TEST(tried("connect_timeout=9", "connect_timeout") == Strings(3, "9"), boost::test_tools::per_element());
+    // The string wins.
+    BOOST_TEST(tried("host=one port=5", "host") == Strings{"one"}, boost::test_tools::per_element());
+    BOOST_TEST(tried("host=x,y port=5", "host") == (Strings{"x", "y"}), boost::test_tools::per_element());
+    const Variable wanted{"PGTARGETSESSIONATTRS", "prefer-standby"};
+    BOOST_TEST(tried("port=5", "host") == (Strings{"a", "b", "c", "a", "b", "c"}), boost::test_tools::per_element());
+  }
+  const Directory directory;
+  std::ofstream{directory / "services"} << "[several]\nhost=d,e\nport=4,5\ntarget_session_attrs=prefer-standby\n";
+  const Variable services{"PGSERVICEFILE", directory / "services"};
+  BOOST_TEST(tried("service=several", "host") == (Strings{"d", "e", "d", "e"}), boost::test_tools::per_element());
+  BOOST_TEST(tried("service=several", "port") == (Strings{"4", "5", "4", "5"}), boost::test_tools::per_element());
+  BOOST_TEST(tried("service=several target_session_attrs=any", "target_session_attrs") == Strings(2, "any"),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_host_of_the_environment_that_never_answers_leaves_time_for_the_next) {
+  FaultProxy silent{server().socket()}, good{server().socket()};
+  silent.stay_silent();
+  const Variable hosts{"PGHOST", "127.0.0.1,127.0.0.1"}, ports{"PGPORT", port_of(silent) + "," + port_of(good)};
+  Connection connection = Connection::connect(rest.substr(1), lido::Clock::now() + 4s);
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
 }
 
 BOOST_AUTO_TEST_CASE(looks_twice_at_the_list_for_a_preferred_standby) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <lido/postgres/detail/connection_string.hpp>
+#include <lido/postgres/detail/remote.hpp>
 
 namespace lido::postgres::detail {
 
@@ -25,15 +26,22 @@ namespace lido::postgres::detail {
   return parts;
 }
 
-/// What to try, one after the other; in a random order where that is asked for. One string alone, and unchanged, where
-/// there is nothing to choose from, and where the lists do not match each other, for libpq to say so.
-[[nodiscard]] inline std::vector<ConnectionString> one_by_one(const ConnectionString& target, bool shuffled) {
-  const std::vector<std::string> names = list_of(target.value("host"));
-  const std::vector<std::string> addresses = list_of(target.value("hostaddr"));
-  const std::vector<std::string> ports = list_of(target.value("port"));
+/// What to try, one after the other; in a random order where that is asked for. The lists may also come from libpq's
+/// environment (PGHOST) and service files. One string alone where there is nothing to choose from, and where the lists
+/// do not match each other, for libpq to say so.
+[[nodiscard]] inline std::vector<ConnectionString> one_by_one(ConnectionString target, bool shuffled) {
+  const Effective effective{target};
+  // Where it does not block libpq leaves this to its caller.
+  if (const std::string limit = effective.value("connect_timeout"); !limit.empty())
+    target.set_default("connect_timeout", limit);
+  const std::vector<std::string> names = list_of(effective.value("host"));
+  const std::vector<std::string> addresses = list_of(effective.value("hostaddr"));
+  const std::vector<std::string> ports = list_of(effective.value("port"));
   const std::size_t count = addresses.empty() ? names.size() : addresses.size();
   const auto fits = [&](const auto& list) { return list.empty() || list.size() == count; };
   if (count < 2 || !fits(names) || !(fits(ports) || ports.size() == 1)) return {target};
+  if (const std::string wanted = Effective{target, "sslmode"}.value("target_session_attrs"); !wanted.empty())
+    target.set_default("target_session_attrs", wanted);
 
   std::vector<ConnectionString> hosts(count, target);
   for (std::size_t i = 0; i < count; ++i) {

@@ -21,10 +21,11 @@ namespace lido::postgres::detail {
 /// What libpq makes of a connection string together with its own environment and service files.
 class Effective {
  public:
-  explicit Effective(const ConnectionString& target) {
+  /// All but `unread`, a setting that has a fixed set of values: `target_session_attrs`, or `sslmode`.
+  explicit Effective(const ConnectionString& target, const char* unread = "target_session_attrs") {
     ConnectionString::Arrays arrays = target.arrays();
     // libpq has read all of its settings when it comes upon one that is wrong, and has not tried to connect.
-    arrays.keys.insert(arrays.keys.end() - 1, "target_session_attrs");
+    arrays.keys.insert(arrays.keys.end() - 1, unread);
     arrays.values.insert(arrays.values.end() - 1, "none");
     const ConnectionHandle probe{PQconnectStartParams(arrays.keys.data(), arrays.values.data(), 0)};
     options_.reset(probe ? PQconninfo(probe.get()) : nullptr);
