@@ -174,7 +174,7 @@ struct Options {
   ///
   /// A text whose parameters have other types is another statement, and so is one that runs with another search_path or
   /// role, however these are set. Behind a statement that may change them, as one with a function that is not
-  /// PostgreSQL's own may, the server is asked in the same round trip, which takes it some 20 us.
+  /// PostgreSQL's own may, the server is asked in the same round trip, which takes it some 30 us.
   ///
   /// What is prepared keeps the types that its parameters had then. When it fails with an error that may come from that
   /// (of any class but those of constraints, conflicts, resources, and what functions raise), it is prepared anew:
