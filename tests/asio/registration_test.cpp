@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <exception>
 #include <filesystem>
 #include <iterator>
 #include <latch>
@@ -12,14 +13,18 @@
 #include <thread>
 #include <utility>
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/require.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
 #include <lido/asio/postgres.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 #include <support/forking.hpp>
 
@@ -67,6 +72,32 @@ BOOST_AUTO_TEST_CASE(a_connection_goes_from_loop_to_loop_while_they_come_and_go)
       co_return number_in(result) == 1;
     });
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_loop_ends_whose_executor_counts_what_refers_to_it) {
+  postgres::Connection connection = connect();
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  net::io_context loop;
+  {
+    const net::any_io_executor counting = net::require(loop.get_executor(), net::execution::outstanding_work.tracked);
+    int answer = 0;
+    net::co_spawn(counting, ask(connection, 41), [&](const std::exception_ptr&, int number) { answer += number; });
+    net::co_spawn(
+        counting,
+        [&]() -> net::awaitable<int> {
+          auto lease = co_await lido::asio::async_acquire(pool, 10s, net::use_awaitable);
+          co_return co_await ask(*lease, 1);
+        },
+        [&](const std::exception_ptr&, int number) { answer += number; });
+    while (answer != 42 && loop.run_one_for(10s) != 0) {
+    }
+    BOOST_TEST(answer == 42);
+  }
+  BOOST_TEST(is_registered(connection));
+  loop.restart();
+  loop.run_for(5s);
+  BOOST_TEST(loop.stopped());  // and not by the time that it had
+  BOOST_TEST(ask_in(loop, connection, 3) == 3);
 }
 
 BOOST_AUTO_TEST_CASE(a_thread_that_waits_for_the_connection_takes_it_out_of_the_loop) {

@@ -14,8 +14,10 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/system_error.hpp>
@@ -46,7 +48,7 @@ class Registration final : public postgres::Registration {
   static std::shared_ptr<Registration> of(postgres::Socket socket, const boost::asio::any_io_executor& executor);
 
   Registration(int socket, const boost::asio::any_io_executor& executor, std::shared_ptr<Registered> registered)
-      : registered_{std::move(registered)}, descriptor_{std::make_unique<Descriptor>(executor)} {
+      : registered_{std::move(registered)}, descriptor_{std::make_unique<Descriptor>(not_counting(executor))} {
     const int duplicate = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
     if (duplicate < 0) throw std::system_error{errno, std::generic_category(), "dup"};
     boost::system::error_code error;
@@ -85,6 +87,12 @@ class Registration final : public postgres::Registration {
   }
 
  private:
+  // One that counts as work would keep its loop running for as long as the connection is there. What waits counts by
+  // itself.
+  static boost::asio::any_io_executor not_counting(const boost::asio::any_io_executor& executor) {
+    return boost::asio::prefer(executor, boost::asio::execution::outstanding_work.untracked);
+  }
+
   std::shared_ptr<Registered> registered_;
   std::unique_ptr<Descriptor> descriptor_;  // null once its context is gone
 };
