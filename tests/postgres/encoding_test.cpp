@@ -51,7 +51,7 @@ BOOST_AUTO_TEST_CASE(text_is_utf8_whatever_the_database_stores) {
   connection.exec_script("create table t(name text)");
   BOOST_TEST(connection.exec("insert into t values ($1) returning length(name)", umlaut).one<int>() == 1);
   BOOST_TEST(connection.copy_in("copy t from stdin", std::vector{std::tuple{umlaut}}) == 1U);
-  for (const Row row : connection.exec("select name from t")) BOOST_TEST(row[0].as<std::string>() == umlaut);
+  for (const Row& row : connection.exec("select name from t")) BOOST_TEST(row[0].as<std::string>() == umlaut);
   BOOST_TEST(connection.exec("select count(distinct name) from t where ascii(name) = 228").one<int>() == 1);
   BOOST_CHECK_THROW(connection.exec("insert into t values ($1)", "\xe2\x82\xac"), QueryError);  // no euro in there
   connection.exec_script("set client_encoding = 'LATIN1'");
