@@ -5,6 +5,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <lido/postgres/detail/cancelling.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 #include <postgres/statements.hpp>
@@ -34,7 +35,27 @@ bool kept_after(const std::string& sql, const std::string& setting = "select 1")
   return connection.is_usable();
 }
 
+// What libpq has since version 17.
+struct NewerConnection {
+  std::string said{};
+};
+struct NewerRequest {
+  NewerConnection* connection;
+};
+NewerRequest* PQcancelCreate(NewerConnection* connection) { return new NewerRequest{connection}; }
+int PQcancelBlocking(NewerRequest* request) { return request->connection->said += "asked ", 1; }
+void PQcancelFinish(NewerRequest* request) {
+  request->connection->said += "finished";
+  delete request;
+}
+
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(the_request_is_encrypted_where_libpq_can_do_that) {
+  NewerConnection connection;
+  BOOST_TEST(postgres::detail::send_cancel(postgres::detail::cancel_handle(&connection)));
+  BOOST_TEST(connection.said == "asked finished");
+}
 
 BOOST_AUTO_TEST_CASE(a_statement_that_ends_by_itself_costs_its_connection) { BOOST_TEST(!kept_after(short_rows)); }
 

@@ -46,10 +46,10 @@ namespace lido::postgres {
 ///
 /// What takes an `Until` blocks until then, and by default for at most the `statement_timeout` of the settings. It
 /// throws `QueryTimeout` or `QueryCancelled` when it gave up, after having the server asked to cancel, or
-/// `ConnectionLost`; after any of these the connection is unusable, unless the time was over before anything was sent,
-/// which is then not sent. It throws `QueryError` when the server refuses, and
-/// then stays usable. COMMIT of a failed transaction, which the server rolls back and calls no error, is one too
-/// (25P02), and nothing behind it in a script or a pipeline is run.
+/// `ConnectionLost`; after any of these the connection is unusable, unless the time was over before anything was sent.
+/// The request to cancel is encrypted as the session is with libpq 17 and newer, and never with an older one. It throws
+/// `QueryError` when the server refuses, and then stays usable. COMMIT of a failed transaction, which the server rolls
+/// back and calls no error, is one too (25P02), and nothing behind it in a script or a pipeline is run.
 class Connection {
  public:
   /// Connects; keep-alives and a limit for unacknowledged data are set unless the connection string sets them, and text

@@ -10,6 +10,7 @@
 #include <exception>
 #include <memory>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 #include <lido/postgres/detail/handle.hpp>
@@ -17,7 +18,32 @@
 
 namespace lido::postgres::detail {
 
-/// A request to cancel on its way. PQcancel connects anew and may block for as long as the network likes, so it gets a
+/// What a request to cancel is sent with, made of the session's connection. Since version 17 libpq sends it as the
+/// session is: encrypted, to a server that is verified. Before that it goes unencrypted, whatever the session is.
+template <class Raw>
+[[nodiscard]] auto cancel_handle(Raw* raw) {
+  if constexpr (requires { PQcancelBlocking(PQcancelCreate(raw)); }) {
+    using Request = std::remove_pointer_t<decltype(PQcancelCreate(raw))>;
+    struct FinishRequest {
+      void operator()(Request* request) const noexcept { PQcancelFinish(request); }
+    };
+    return std::unique_ptr<Request, FinishRequest>{PQcancelCreate(raw)};
+  } else {
+    return CancelHandle{PQgetCancel(raw)};
+  }
+}
+/// Blocks for as long as the network likes. False: nobody has got it.
+template <class Handle>
+[[nodiscard]] bool send_cancel(const Handle& handle) noexcept {
+  if constexpr (requires { PQcancelBlocking(handle.get()); }) {
+    return PQcancelBlocking(handle.get()) != 0;
+  } else {
+    char reason[256];
+    return PQcancel(handle.get(), reason, sizeof reason) != 0;
+  }
+}
+
+/// A request to cancel on its way. It connects anew and may block for as long as the network likes, so it gets a
 /// thread of its own. Who has to know waits for its end; who closes the connection anyway need not. The thread owns all
 /// that it touches but one number, which is never destroyed: it may be left behind, also when the process ends.
 class Cancelling {
@@ -63,7 +89,7 @@ class Cancelling {
 
  private:
   struct Request {
-    explicit Request(PGconn* connection) : handle{PQgetCancel(connection)} {
+    explicit Request(PGconn* connection) : handle{cancel_handle(connection)} {
       if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) ends = {-1, -1};
     }
     Request(const Request&) = delete;
@@ -73,12 +99,11 @@ class Cancelling {
         if (end >= 0) ::close(end);
     }
     void run() const noexcept {
-      char reason[256];
-      const char delivered = PQcancel(handle.get(), reason, sizeof reason) != 0 ? 1 : 0;
+      const char delivered = send_cancel(handle) ? 1 : 0;
       static_cast<void>(!::write(ends[1], &delivered, 1));
     }
 
-    CancelHandle handle;
+    decltype(cancel_handle(std::declval<PGconn*>())) handle;
     std::array<int, 2> ends{-1, -1};
   };
 
