@@ -49,13 +49,13 @@ struct Playground {
         "grant all on t, t2, data to somebody; drop sequence if exists counter; create sequence counter; "
         "drop procedure if exists leaking(); create procedure leaking() language sql as "
         "$$ select set_config('app.leak', 'x', false) $$; ";
-    const GeneratedStatements names{0};
+    const GeneratedStatements generated{0};
     const auto add = [&](const std::string& name) {
       for (const char* parameters : {"()", "(v text)", "(v text, w text)"})
         script += "create or replace function " + name + parameters + body;
     };
-    for (const std::string& name : names.functions()) add("public.\"" + name + '"');
-    for (const std::string& name : names.reserved()) add("s.\"" + name + '"');
+    for (const std::string& name : generated.functions()) add("public.\"" + name + '"');
+    for (const std::string& name : generated.reserved()) add("s.\"" + name + '"');
     add("public.leak");
     add("s.lower");
     server().ask(script);
@@ -64,8 +64,8 @@ struct Playground {
   ~Playground() {
     std::string script =
         "drop schema s cascade; drop table if exists t, t2, data, y cascade; drop procedure leaking(); ";
-    const GeneratedStatements names{0};
-    for (const std::string& name : names.functions())
+    const GeneratedStatements generated{0};
+    for (const std::string& name : generated.functions())
       for (const char* parameters : {"()", "(text)", "(text, text)"})
         script += "drop function if exists public.\"" + name + "\"" + parameters + "; ";
     server().ask(script + "drop function leak(), leak(text), leak(text, text)");
