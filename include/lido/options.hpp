@@ -43,8 +43,9 @@ struct PoolOptions {
 
   /// Threads that open, close and sweep off the callers' threads. At most `workers - 1` of them open at a time (one
   /// of one), so that a server that hangs leaves one for the rest, which now and then sees whether it is back. Zero:
-  /// the same work is done by the threads that acquire, release and call `maintain()`. Unset: 5, or 0 where the growth
-  /// policy keeps no connection (`NullPool`).
+  /// the same work is done by the threads that acquire, release and call `maintain()`, and each closes what it gave up
+  /// itself: an acquire outlasts its time by one destructor at most, of a connection that it found unfit. Unset: 5, or
+  /// 0 where the growth policy keeps no connection (`NullPool`).
   std::optional<std::size_t> workers{};
 
   /// How workers begin that are no threads of the pool; with it the pool starts none. They may run as fibres of one

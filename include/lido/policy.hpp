@@ -36,8 +36,9 @@ concept GrowthPolicy = std::copyable<Policy> && requires(const Policy policy, co
 /// | `p.check(x, i)` | `Verdict` | at acquire and in a sweep   | until `i.deadline` | as `Verdict::discard` |
 ///
 /// `p` is a const policy, `x` a `Connection&`, `i` a `const ConnectionInfo&`. No lock is held, and `x` is the hook's
-/// alone. Not asked about a connection that was opened for the caller. One that is not fit makes suspects of the others
-/// anyway, so that `Verdict::invalidate` is as `discard` here. Smallest model: `AssumeHealthy` in health.hpp.
+/// alone. Not asked about a connection that was opened for a caller less than a second ago. One that is not fit makes
+/// suspects of the others anyway, so that `Verdict::invalidate` is as `discard` here. Smallest model: `AssumeHealthy`
+/// in health.hpp.
 template <class Policy, class Connection>
 concept HealthPolicyFor =
     std::copyable<Policy> && requires(const Policy policy, Connection& connection, const ConnectionInfo& info) {

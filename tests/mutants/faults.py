@@ -14,6 +14,7 @@ class Fault:
     sanitizer: str = ""  # with one, only `tests` are tried
 
 
+SLOT = "detail/slot.hpp"
 SLOTS = "detail/slots.hpp"
 MARKET = "detail/market.hpp"
 DEMAND = "detail/demand.hpp"
@@ -27,6 +28,7 @@ CHORES = "detail/chores.hpp"
 TURN = "detail/turn.hpp"
 ASYNC = "detail/async_lending.hpp"
 WORKERS = "detail/workers.hpp"
+WORK_ORDER = "detail/work_order.hpp"
 RESUMPTION = "detail/resumption.hpp"
 HANGING = ("unit/hanging",)
 EVENTS = ("unit/events",)
@@ -117,7 +119,13 @@ FAULTS = [
     Fault("suspects_are_forgotten", UPKEEP,
           "      market_.retire(*other, other->retire ? other->close_reason : CloseReason::dead, lock);\n", ""),
     Fault("others_are_not_suspected", LENDING,
-          "        if (!hurried || Platform::now() < facts.deadline) this->suspect_others();\n", ""),
+          "const bool proven = !hurried || Platform::now() < facts.deadline;", "const bool proven = false;"),
+    Fault("suspects_are_lent_where_nobody_checks_them", STOCK,
+          "slot.trust.store(Trust::none, std::memory_order_relaxed);", "(void)slot;"),
+    Fault("caller_closes_for_another", STOCK, "if (!inline_work()) return closes_.pop();", "return closes_.pop();"),
+    Fault("what_it_opened_in_vain_stays", ASYNC,
+          "      pool_.run_closes();  // an invalidation during the open retires what it opened\n", ""),
+    Fault("new_connection_is_trusted_for_ever", SLOT, "now - opened_at.load(std::memory_order_relaxed) < fresh_for;", "true;"),
     Fault("orphan_is_not_closed", LOANS, "do_closes = orphan || market_.inline_work();",
           "do_closes = market_.inline_work();"),
     Fault("lease_of_a_dead_pool_has_no_reference", CORE,
@@ -128,7 +136,7 @@ FAULTS = [
     Fault("new_connection_is_checked", LENDING, "if (!fresh && !this->healthy", "if (!this->healthy"),
     Fault("worn_connection_is_lent", LENDING, "if (!this->recycles(slot, facts)) return", "if (false) return"),
     Fault("worn_connection_is_kept_on_return", CORE, "    if (!keep) return", "    if (false) return"),
-    Fault("no_policy_ends_a_generation", CHORES, "    if (verdict == Verdict::invalidate) end_generation(slot);\n", ""),
+    Fault("no_policy_ends_a_generation", CHORES, "    if (verdict == Verdict::invalidate) end_generation(slot, facts.moment);\n", ""),
     Fault("late_findings_end_the_new_generation", CHORES, "    if (slot.retire) return;  // it has ended", "    // it has ended"),
     Fault("discard_tells_no_policy", CORE, "if constexpr (!always_keeps<Recycle>) {  // what", "if constexpr (false) {  // what"),
     Fault("surplus_stays", UPKEEP, "market_.queue().empty() && market_.can_spare_one())", "false)"),
@@ -148,7 +156,7 @@ FAULTS = [
     Fault("cancelled_before_is_not_noticed", LENDING, "    if (stop.stop_requested()) throw_cancelled();\n", ""),
     # --- figures
     Fault("time_out_is_not_counted", LENDING, "      ++totals_.timeouts;\n", ""),
-    Fault("discard_is_not_counted", LOANS, "      if (why != CloseReason::none) count(why);\n", ""),
+    Fault("discard_is_not_counted", LOANS, "      if (why != CloseReason::none && !counted) count(why);\n", ""),
     Fault("leak_is_reported_again_and_again", LOANS,
           "        slot.leaked_since = slot.since.load(std::memory_order_relaxed);\n", ""),
     Fault("failed_open_is_not_counted", CHORES, "      ++totals_.open_failures;\n", ""),
@@ -235,8 +243,15 @@ FAULTS = [
     Fault("brief_failure_counts", CHORES, "const bool given_up = !permanent && (cut_short || asker.gave_up());",
           "const bool given_up = !permanent && asker.gave_up();", HANGING),
     Fault("attempts_pile_up", STOCK, "if (opens_.empty() && attempts_.hang_from", "if (attempts_.hang_from", HANGING),
-    Fault("watch_ends_with_a_close", CHORES, "      market_.keep_watch(lock);\n", "", HANGING),
-    Fault("watch_ends_with_a_job", UPKEEP, "          market_.keep_watch(lock);\n", "", HANGING),
+    Fault("watch_ends_with_a_close", UPKEEP, "if (task != Task::rest) market_", "if (task != Task::rest && task != Task::close) market_",
+          HANGING),
+    Fault("watch_ends_with_a_job", UPKEEP, "if (task != Task::rest) market_", "if (task == Task::close) market_", HANGING),
+    # --- what a worker does next
+    Fault("closes_go_before_opens", WORK_ORDER, "Task::open && !pending.opens ?", "Task::open && pending.closes ?",
+          ("unit/work_order",)),
+    Fault("callers_checks_go_before_all", WORK_ORDER, "(next + step) % turns.size()", "step", ("unit/work_order",)),
+    Fault("end_leaves_work", WORK_ORDER, "if (waits[i]) return", "if (waits[i] && !pending.stopping) return",
+          ("unit/work_order",)),
     Fault("nobody_watches_the_back_off", STOCK, "    keep_watch(turn);\n", ""),
     Fault("hung_slot_stays_so", STOCK, "    slot.hung = false;\n", ""),
     # --- the figures

@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     BOOST_TEST(market.slots().claim_idle() == nullptr);
     market.retire(slot, CloseReason::discarded, turn);
     BOOST_TEST((state() == SlotState::closing));
-    BOOST_TEST(market.closes().pop() == &slot);
+    BOOST_TEST(market.next_to_close() == &slot);
     market.vacate(slot, turn);  // and the policy wants another at once
     BOOST_TEST((state() == SlotState::opening));
     market.open_failed(*market.opens().pop(), nullptr, false, sim::Platform::now(), turn);

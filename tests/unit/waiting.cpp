@@ -146,6 +146,71 @@ BOOST_AUTO_TEST_CASE(a_waiter_who_was_granted_a_dead_connection_keeps_its_place)
     });
 }
 
+// Without workers those who release close, however long that takes.
+BOOST_AUTO_TEST_CASE(a_caller_with_a_deadline_closes_nothing_of_anothers) {
+  const auto slow_to_close = [](auto& pool) {
+    pool.events().on_close([](Resource&, const ConnectionInfo&) { sim::sleep_for(10s); });
+  };
+  on_seeds(slow ? 20 : 150, [&](Form form, std::uint64_t) {
+    Ledger ledger;
+    SimulatedPool<NullPool> pool{connector(ledger), NullPool{.max_size = 2}, {}, {}, {.workers = 0}};
+    slow_to_close(pool);
+    Threads threads;
+    for (int t = 0; t < 4; ++t)
+      threads.start([&] {
+        const TimePoint asked = sim::Platform::now();
+        try {
+          auto lease = acquire(form, pool, 100ms);
+          BOOST_TEST((sim::Platform::now() - asked < 1s));
+          lease->use(1ms);
+          lease.release();
+        } catch (const AcquireTimeout&) {
+          BOOST_TEST((sim::Platform::now() - asked < 1s));
+        }
+      });
+  });
+  // What it finds dead is its own; what it suspects for that is left to whoever comes by it.
+  calmly([&](Form form) {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingOnAcquire> pool{connector(ledger), FixedSize{.size = 5}, {}, {}, {.workers = 0}};
+    slow_to_close(pool);
+    pool.maintain();
+    ledger.on_ping = [](TimePoint) { return false; };
+    for (std::size_t call = 1; call <= 5; ++call) {
+      BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)pool.acquire(100ms), AcquireTimeout); }) == 10s));
+      BOOST_TEST(ledger.closed == call);
+    }
+    BOOST_TEST((span_of([&] { acquire(form, pool, 100ms)->use(); }) == 0s));
+    BOOST_TEST(ledger.pings == 1U);
+    BOOST_TEST(pool.statistics().found_dead == 1U);
+    BOOST_TEST(pool.statistics().invalidated == 4U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_that_was_opened_for_a_caller_is_checked_all_the_same_a_while_later) {
+  on_seeds(slow ? 20 : 150, [](Form form, std::uint64_t) {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingOnAcquire> pool{
+        connector(ledger), Elastic{.min_idle = 0, .max_size = 3}, {}, {}, {.barging_limit = 1h, .sweep_interval = 24h}};
+    {
+      auto held = acquire(form, pool);
+      ledger.on_open = [](const OpenInfo&) { sim::sleep_for(1ms); };
+      Threads threads;
+      for (int t = 0; t < 2; ++t) threads.start([&] { acquire(form, pool, Duration::max())->use(); });
+      threads.start([&] {
+        sim::sleep_for(1ms);  // one comes back when others have been opened
+        held.release();
+      });
+    }
+    sim::sleep_for(30min);
+    ledger.pings = 0;
+    const std::size_t idle = pool.statistics().now.idle;
+    std::vector<decltype(pool.acquire())> leases;
+    while (leases.size() < idle) leases.push_back(acquire(form, pool));
+    BOOST_TEST(ledger.pings == idle);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(zero_tries_once) {
   calmly([](Form form) {
     Ledger ledger;

@@ -155,7 +155,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       const bool asked_worker = std::exchange(with_worker_, false);
       if (reads_clock && now >= this->at && timeout_ > Duration::zero()) {
         // Too late to be checked: it is passed on, and not condemned for the lack of time.
-        this->slot->fresh.store(false, std::memory_order_relaxed);
+        this->slot->end_freshness();
         pool_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
         return settle_at_once(Fate::abandoned);
       }
@@ -232,6 +232,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       if (!pool_.market_.inline_work()) return;
       while (Platform::now() < this->at && pool_.do_one(true, {.deadline = this->at, .waiter = this, .stop = &stop_})) {
       }
+      pool_.run_closes();  // an invalidation during the open retires what it opened
     }
 
     [[nodiscard]] bool needs_worker(TimePoint now) const noexcept {
@@ -239,7 +240,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       const ConnectionInfo facts = pool_.info(*this->slot, Moment::acquire, now, pool_.options_.check_timeout);
       const Connection& connection = this->slot->connection;
       return may_block(pool_.recycle_, connection, facts) ||
-             (!this->slot->fresh.load(std::memory_order_relaxed) && may_block(pool_.health_, connection, facts));
+             (!this->slot->is_fresh(now) && may_block(pool_.health_, connection, facts));
     }
 
     // False: the connection was unfit, and is gone.

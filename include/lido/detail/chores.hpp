@@ -15,6 +15,7 @@
 #include <lido/detail/listening.hpp>
 #include <lido/detail/market.hpp>
 #include <lido/detail/shared.hpp>
+#include <lido/detail/work_order.hpp>
 #include <lido/events.hpp>
 #include <lido/options.hpp>
 #include <lido/statistics.hpp>
@@ -146,18 +147,16 @@ class Chores : public Shared {
   // Does one queued job, if there is one that this thread may do. Whoever waits gets no connection meanwhile but the
   // one that it opens, as it could not take it: a connector may hang.
   bool do_one(bool may_open, const Asker& asker = {}) noexcept {
-    Slot* to_close = nullptr;
-    Slot* to_open = nullptr;
+    Slot* slot = nullptr;
+    Task task{};
     {
-      Turn lock = turn();
+      const Turn lock = turn();
       if (asker.waiter != nullptr && !market_.begin_work(*asker.waiter)) return false;
-      to_close = market_.closes().pop();
-      if (to_close == nullptr && may_open) to_open = market_.opens().pop();
-      if (to_close == nullptr && to_open == nullptr) return asker.done(), false;
-      market_.keep_watch(lock);
+      task = next_task({.opens = may_open && !market_.opens().empty(), .closes = true}, Task::rest);
+      slot = task == Task::open ? market_.opens().pop() : market_.next_to_close();
+      if (slot == nullptr) return asker.done(), false;
     }
-    if (to_close != nullptr) close(*to_close, asker);
-    if (to_open != nullptr) open(*to_open, asker);
+    task == Task::open ? open(*slot, asker) : close(*slot, asker);
     return true;
   }
 
@@ -191,7 +190,7 @@ class Chores : public Shared {
       verdict = recycle_.recycle(slot.connection, facts);
     } catch (...) {  // as discard
     }
-    if (verdict == Verdict::invalidate) end_generation(slot);
+    if (verdict == Verdict::invalidate) end_generation(slot, facts.moment);
     return verdict == Verdict::keep;
   }
   [[nodiscard]] bool healthy(Slot& slot, const ConnectionInfo& facts) const noexcept {
@@ -302,10 +301,12 @@ class Chores : public Shared {
   std::uint64_t last_id_ = 0;
 
   // Of the connection that the caller has and is about to close.
-  void end_generation(Slot& slot) noexcept {
+  void end_generation(Slot& slot, Moment moment) noexcept {
     Turn lock = turn();
     if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
-    totals_.invalidated += market_.invalidate(CloseReason::invalidated, lock) - 1;
+    // Who acquires has a deadline, and without workers would have to close them.
+    const bool in_haste = moment == Moment::acquire && market_.inline_work();
+    totals_.invalidated += market_.invalidate(CloseReason::invalidated, lock, Attempts::unlimited, in_haste) - 1;
     slot.retire = false;  // the caller closes this one, and counts it
     market_.doubt();
     market_.match(lock);

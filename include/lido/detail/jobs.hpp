@@ -25,6 +25,13 @@ class JobQueue {
     --size_;
     return job;
   }
+  // The first of which this is true.
+  template <class Predicate>
+  Job* pop_if(Predicate is_wanted) noexcept {
+    for (Job* each = first_; each != nullptr; each = each->next_job)
+      if (is_wanted(*each)) return remove(*each), each;
+    return nullptr;
+  }
   // For a job that is given up, which is rare. False where it is not in the queue (any more).
   bool remove(Job& job) noexcept {
     Job* before = nullptr;

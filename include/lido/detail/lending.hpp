@@ -95,21 +95,25 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
   bool lend(Slot& slot, TimePoint now, TimePoint deadline, std::source_location where, std::thread::id borrower) {
     if constexpr (reads_clock) {
+      if (slot.trust.load(std::memory_order_relaxed) == Trust::none)
+        return this->give_back(slot, CloseReason::invalidated), false;
       ConnectionInfo facts = this->info(slot, Moment::acquire, now, options_.check_timeout);
       const bool hurried = deadline < facts.deadline;
       facts.deadline = std::min(facts.deadline, deadline);
-      const bool fresh = slot.fresh.load(std::memory_order_relaxed);
+      const bool fresh = slot.is_fresh(now);
       const bool takes_time = may_block(this->recycle_, std::as_const(slot.connection), facts) ||
                               (!fresh && may_block(this->health_, std::as_const(slot.connection), facts));
       if (!this->recycles(slot, facts)) return this->give_back(slot, CloseReason::recycled), false;
       if (!fresh && !this->healthy(slot, facts)) {
-        this->give_back(slot, CloseReason::dead);
         // Running out of a caller's short time is no evidence against others.
-        if (!hurried || Platform::now() < facts.deadline) this->suspect_others();
-        if (market_.inline_work()) this->run_closes();  // until they are closed there is no room to open
+        const bool proven = !hurried || Platform::now() < facts.deadline;
+        // Without workers before it is closed here, which may take long; otherwise the workers close it first.
+        if (proven && market_.inline_work()) this->suspect_others();
+        this->give_back(slot, CloseReason::dead);
+        if (proven && !market_.inline_work()) this->suspect_others();
         return false;
       }
-      slot.fresh.store(false, std::memory_order_relaxed);
+      slot.trust.store(Trust::usual, std::memory_order_relaxed);
       if (takes_time) now = Platform::now();  // which is not the holder's
     }
     slot.count_use();
@@ -196,7 +200,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         slot = claim_after_look(reads_clock ? deadline : saturating_add(Platform::now(), options_.check_timeout));
         if (reads_clock) now = Platform::now();
         if (slot != nullptr && now >= deadline) {  // too late to be checked
-          slot->fresh.store(false, std::memory_order_relaxed);
+          slot->end_freshness();
           this->give_back(*slot, CloseReason::none);
           return nullptr;
         }
@@ -250,7 +254,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       const TimePoint now = Platform::now();
       if (reads_clock && now > deadline) {
         // Granted too late to be checked: it is passed on, and not condemned for the lack of time.
-        waiter.slot->fresh.store(false, std::memory_order_relaxed);
+        waiter.slot->end_freshness();
         this->give_back(*waiter.slot, CloseReason::none);
         throw_timeout(waiter.since, unfit);
       }

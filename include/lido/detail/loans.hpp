@@ -49,7 +49,8 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
     bool do_closes = false;
     {
       Turn lock = this->turn();
-      if (why != CloseReason::none) count(why);
+      const bool counted = slot.retire && why == CloseReason::invalidated;
+      if (why != CloseReason::none && !counted) count(why);
       leak = end_of_leak(slot);
       if (why != CloseReason::none) market_.doubt();
       why != CloseReason::none ? market_.retire(slot, why, lock) : market_.supply(slot, lock);
@@ -73,6 +74,9 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
         break;
       case CloseReason::discarded:
         ++totals_.discarded;
+        break;
+      case CloseReason::invalidated:
+        ++totals_.invalidated;
         break;
       default:
         break;

@@ -135,7 +135,7 @@ class Market : public Demand<Slot, Growth, Platform> {
   void opened(Slot& slot, TimePoint begun, Turn& turn) noexcept {
     turn.drop_later(attempts_.succeeded(std::exchange(slot.hung, false), begun));
     // While the pool is suspended it may lie idle for as long as a server takes to restart.
-    slot.fresh.store(!queue_.empty() && !suspended_, std::memory_order_relaxed);
+    slot.trust.store(!queue_.empty() && !suspended_ ? Trust::fresh : Trust::usual, std::memory_order_relaxed);
     supply(slot, turn);
     match(turn);  // whoever opened it looks for another now, if this one is to go already
     wake_watchers(turn);

@@ -41,6 +41,15 @@ enum class SlotState : std::uint8_t {
   closing,   // whoever closes it owns it
 };
 
+// What is known of an idle connection, beside what the policies may ask it.
+enum class Trust : std::uint8_t {
+  usual,
+  fresh,  // opened because a caller waited, and not lent yet: for a while it needs no health check
+  none,   // others of its generation are gone, and nobody has had the time to close it: whoever gets it does
+};
+// How long a connection that was opened for a caller is taken for healthy.
+inline constexpr Duration fresh_for = std::chrono::seconds{1};
+
 // 64 is the cache line of the machines that matter; two slots never share one.
 template <class Connection, class Platform>
 struct alignas(64) Slot {
@@ -53,6 +62,7 @@ struct alignas(64) Slot {
   bool hung = false;                             // its open takes too long to be counted on
   bool expiring = false;                         // worn, and kept while its replacement is opened
   CloseReason close_reason = CloseReason::none;  // of one that is closing, or is to be
+  std::thread::id closer{};                      // who retired it
   Slot* next_job = nullptr;                      // links slots that wait for a worker
 
   // Owned by whoever owns the slot, and handed on with it.
@@ -74,7 +84,7 @@ struct alignas(64) Slot {
   std::atomic<std::source_location> where{};
   std::atomic<std::thread::id> thread{};  // of the holder, or the last one
   std::atomic<double> spread{0};
-  std::atomic<bool> fresh{false};  // opened because a caller waited, and not lent yet: needs no health check
+  std::atomic<Trust> trust{Trust::usual};
 
   std::array<std::atomic<std::uint64_t>, Histogram::finite_buckets + 1> use_counts{};
   std::atomic<Duration> use_sum{};
@@ -92,6 +102,13 @@ struct alignas(64) Slot {
   // Not noexcept: a destructor that throws is counted, not fatal.
   void destroy() noexcept(false) { connection.~Connection(); }
 
+  [[nodiscard]] bool is_fresh(TimePoint now) const noexcept {
+    return trust.load(std::memory_order_relaxed) == Trust::fresh &&
+           now - opened_at.load(std::memory_order_relaxed) < fresh_for;
+  }
+  void end_freshness() noexcept {
+    if (trust.load(std::memory_order_relaxed) == Trust::fresh) trust.store(Trust::usual, std::memory_order_relaxed);
+  }
   void record_use(Duration held) noexcept {
     bump(use_counts[Histogram::bucket(held)]);
     use_sum.store(use_sum.load(std::memory_order_relaxed) + held, std::memory_order_relaxed);

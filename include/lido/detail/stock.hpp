@@ -73,8 +73,16 @@ class Stock {
     slot.close_reason = reason;
     slot.state.store(SlotState::closing, std::memory_order_relaxed);  // the lock orders it for whoever closes
     ++closing_;
+    slot.closer = Platform::this_thread();
     closes_.push(slot);
     wake_worker(turn);
+  }
+
+  // A connection that this thread is to close. Without workers each thread closes what it retired: a destructor may
+  // take longer than another caller has.
+  Slot* next_to_close() noexcept {
+    if (!inline_work()) return closes_.pop();
+    return closes_.pop_if([me = Platform::this_thread()](const Slot& slot) { return slot.closer == me; });
   }
 
   // Makes a lent slot come back by the lock; false when it is not lent.
@@ -94,21 +102,22 @@ class Stock {
            missed <= plan_.max_size - std::min(total_, plan_.max_size);
   }
 
-  // Retires what is idle now.
-  std::size_t retire_idle(CloseReason reason, Turn& turn) noexcept {
-    std::size_t retired = 0;
+  // For a caller that has no time to close what is idle now: nobody gets it any more, and whoever comes by it closes
+  // it.
+  void distrust_idle() noexcept {
     slots_.each([&](Slot& slot) {
-      if (mark_retired(slot, SlotState::idle, reason, turn)) ++retired;
+      if (slots_.is_free(slot.state.load(std::memory_order_relaxed))) distrust(slot);
     });
-    return retired;
   }
 
-  // Retires what is open now, at most `limit` of it: idle connections at once, others when they come back.
-  std::size_t invalidate(CloseReason reason, Turn& turn, std::size_t limit = Attempts::unlimited) noexcept {
+  // Retires what is open now, at most `limit` of it: idle connections at once, others when they come back. `in_haste`:
+  // the idle ones are left to whoever comes by them, as in `distrust_idle`, and do not count.
+  std::size_t invalidate(CloseReason reason, Turn& turn, std::size_t limit = Attempts::unlimited,
+                         bool in_haste = false) noexcept {
     std::size_t retired = 0;
     for (const SlotState which : {SlotState::idle, SlotState::opening, SlotState::checking, SlotState::leased})
       slots_.each([&](Slot& slot) {
-        if (retired < limit && !slot.retire && mark_retired(slot, which, reason, turn)) ++retired;
+        if (retired < limit && !slot.retire && mark_retired(slot, which, reason, in_haste, turn)) ++retired;
       });
     return retired;
   }
@@ -202,6 +211,9 @@ class Stock {
   bool closed_ = false;
 
  private:
+  // Relaxed, and not by its owner: who has claimed it just now may lend it all the same, as a moment before.
+  static void distrust(Slot& slot) noexcept { slot.trust.store(Trust::none, std::memory_order_relaxed); }
+
   void mark_hung() noexcept {
     slots_.each([](Slot& slot) {
       if (slot.state.load(std::memory_order_relaxed) == SlotState::opening) slot.hung = true;
@@ -224,7 +236,7 @@ class Stock {
   }
 
   // True when the slot was in state `which` (`leased` stands for all that may be lent by now) and is on its way out.
-  bool mark_retired(Slot& slot, SlotState which, CloseReason reason, Turn& turn) noexcept {
+  bool mark_retired(Slot& slot, SlotState which, CloseReason reason, bool in_haste, Turn& turn) noexcept {
     for (;;) {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
       const bool free = slots_.is_free(seen);
@@ -234,6 +246,7 @@ class Stock {
       const bool moved = free || lent || seen == SlotState::checking;
       const bool wanted = which == SlotState::leased ? moved : which == SlotState::idle ? free : seen == which;
       if (!wanted) return false;
+      if (free && in_haste) return distrust(slot), false;
       if (free) {
         if (!slots_.claim(slot, seen, SlotState::leased)) continue;
         retire(slot, reason, turn);

@@ -72,10 +72,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     Turn lock = this->turn();
     market_.doubt();
     // Without workers nobody would check them meanwhile: they are closed, and opened anew on demand.
-    if (market_.inline_work()) {
-      totals_.invalidated += market_.retire_idle(CloseReason::invalidated, lock);
-      return;
-    }
+    if (market_.inline_work()) return market_.distrust_idle();
     market_.slots().each([&](Slot& slot) {
       if (claim_for_check(slot)) suspects_.push(slot);
     });
@@ -94,47 +91,70 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     return true;
   }
 
-  // The life of a worker. It opens and closes in turn with the rest, so that neither waits for all of the other.
+  // The life of a worker.
   void work(Sleeper<Platform>& self) noexcept {
-    for (;;) {
-      this->do_one(true);
-      const TimePoint now = Platform::now();
-      Slot* returned = nullptr;
-      Waiter<Slot>* asked = nullptr;
-      Slot* suspect = nullptr;
-      bool sweep_now = false;
+    for (Task task = Task::rest;;) {
+      Slot* slot = nullptr;
+      Waiter<Slot>* caller = nullptr;
       {
         Turn lock = this->turn();
+        const TimePoint now = Platform::now();
         if (market_.retry_at() <= now) market_.grow(lock);
-        returned = returned_.pop();
-        if (returned == nullptr) asked = asked_.pop();
-        if (asked != nullptr) market_.unwatch(*asked);
-        if (returned == nullptr && asked == nullptr) suspect = suspects_.pop();
-        const bool free = returned == nullptr && asked == nullptr && suspect == nullptr;
-        if (free && (!market_.closes().empty() || !market_.opens().empty())) continue;
-        if (free && stopping_) return;
-        sweep_now = free && next_sweep_ <= now;
-        if (sweep_now) next_sweep_ = TimePoint::max();  // one sweep at a time, however long its checks take
-        if (!free || sweep_now) {
-          market_.keep_watch(lock);
-        } else {
-          // While another sweeps, which may take long, somebody has to be there for the next one.
-          const TimePoint sweep =
-              next_sweep_ == TimePoint::max() ? saturating_add(now, options_.sweep_interval) : next_sweep_;
-          self.due = std::min(sweep, market_.retry_at());
-          market_.workers().push(self);
+        task = next_task(pending(now), task);
+        switch (task) {
+          case Task::check_for_caller:
+            caller = asked_.pop();
+            market_.unwatch(*caller);
+            break;
+          case Task::put_in_order:
+            slot = returned_.pop();
+            break;
+          case Task::check_suspect:
+            slot = suspects_.pop();
+            break;
+          case Task::open:
+            slot = market_.opens().pop();
+            break;
+          case Task::close:
+            slot = market_.next_to_close();
+            break;
+          case Task::sweep:
+            next_sweep_ = TimePoint::max();  // one at a time, however long its checks take
+            break;
+          case Task::end:
+            return;
+          case Task::rest:
+            // While another sweeps, which may take long, somebody has to be there for the next one.
+            self.due =
+                std::min(next_sweep_ == TimePoint::max() ? saturating_add(now, options_.sweep_interval) : next_sweep_,
+                         market_.retry_at());
+            market_.workers().push(self);
+            break;
         }
+        if (task != Task::rest) market_.keep_watch(lock);
       }
-      if (returned != nullptr)
-        finish_release(*returned);
-      else if (asked != nullptr)
-        asked->notify(*asked);
-      else if (suspect != nullptr)
-        check(*suspect);
-      else if (sweep_now)
-        sweep_in_turn();
-      else
-        this->rest(self, market_.workers(), self.due);
+      switch (task) {
+        case Task::check_for_caller:
+          caller->notify(*caller);
+          break;
+        case Task::put_in_order:
+          finish_release(*slot);
+          break;
+        case Task::check_suspect:
+          check(*slot);
+          break;
+        case Task::open:
+          this->open(*slot, {});
+          break;
+        case Task::close:
+          this->close(*slot, {});
+          break;
+        case Task::sweep:
+          sweep_in_turn();
+          break;
+        default:
+          this->rest(self, market_.workers(), self.due);
+      }
     }
   }
 
@@ -163,6 +183,17 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   bool stopping_ = false;  // owned by the lock
 
  private:
+  // Needs the lock.
+  [[nodiscard]] PendingWork pending(TimePoint now) noexcept {
+    return {.asked = !asked_.empty(),
+            .returned = !returned_.empty(),
+            .suspects = !suspects_.empty(),
+            .opens = !market_.opens().empty(),
+            .closes = !market_.closes().empty(),
+            .sweep = next_sweep_ <= now,
+            .stopping = stopping_};
+  }
+
   void sweep_in_turn() noexcept {
     sweep();
     const Turn lock = this->turn();
@@ -206,6 +237,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   // Looks at a connection that the sweep holds. Asks how old it will be soon, so that it is replaced before it is worn:
   // two sweeps, one to be looked at in and one to open the other, but never more than a sixteenth of its life.
   CloseReason examine(Slot& slot, TimePoint now) noexcept {
+    if (slot.trust.load(std::memory_order_relaxed) == Trust::none) return CloseReason::invalidated;
     const ConnectionInfo facts = this->info(slot, Moment::sweep, now, options_.check_timeout);
     ConnectionInfo soon = facts;
     if (!market_.inline_work()) soon.age += 2 * std::min(options_.sweep_interval, facts.age / 32);
@@ -231,7 +263,7 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
 
   // What it found; none where the connection may stay.
   void conclude(Slot& slot, CloseReason finding) noexcept {
-    slot.fresh.store(false, std::memory_order_relaxed);
+    slot.trust.store(Trust::usual, std::memory_order_relaxed);
     Turn lock = this->turn();
     if (finding == CloseReason::none) {
       market_.supply(slot, lock);
