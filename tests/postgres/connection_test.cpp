@@ -442,6 +442,104 @@ BOOST_AUTO_TEST_CASE(reset_leaves_nothing_of_a_session_to_the_next_borrower) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(discard_all_is_not_waited_for_and_comes_before_whatever_is_done_next) {
+  server().ask(
+      "drop table if exists hidden; create table hidden(id int); create or replace function hides() returns trigger "
+      "language plpgsql as $$ begin set work_mem = '7MB'; perform pg_advisory_lock(4712); listen hidden; "
+      "execute 'prepare hidden as select 1'; create temp table if not exists scratch(id int); return new; end $$; "
+      "create trigger hides before insert on hidden for each row execute function hides()");
+  const std::string fresh = server().ask("show work_mem");
+  const std::string left =
+      "select current_setting('work_mem') || (select count(*) from pg_listening_channels()) || "
+      "(select count(*) from pg_prepared_statements where from_sql) || "
+      "(select count(*) from pg_class where relpersistence = 't')";
+  const std::string nothing = fresh + "000";
+  using Holder = std::function<void(Connection&)>;
+  const Holder holders[] = {
+      [&](Connection& c) { BOOST_TEST(c.exec(left).one<std::string>() == nothing); },
+      [&](Connection& c) {
+        BOOST_TEST(c.exec("select $1::int", 5).one<int>() == 5);
+      },  // prepared, from the second time
+      [&](Connection& c) { BOOST_TEST(c.exec_script("select 1; " + left).one<std::string>() == nothing); },
+      [&](Connection& c) {
+        c.begin(soon(), {.lock_timeout = 1s});
+        BOOST_TEST(c.in_transaction());
+        BOOST_TEST(c.exec(left).one<std::string>() == nothing);
+        BOOST_TEST(c.roll_back(soon()));
+      },
+      [&](Connection& c) {
+        int rows = 0;
+        for (const int id : c.stream<int>("select generate_series(1, $1::int)", 3000)) rows += id > 0 ? 1 : 0;
+        BOOST_TEST(rows == 3000);
+      },
+      [&](Connection& c) {
+        for (const Row& row : c.stream(left)) BOOST_TEST(row[0].as<std::string>() == nothing);
+      },
+      [&](Connection& c) {
+        BOOST_TEST(c.copy_in("copy kept (id) from stdin", std::vector<std::tuple<int>>{{1}, {2}}) == 2U);
+      },
+      [&](Connection& c) {
+        int rows = 0;
+        for (const std::string& text : c.copy_out<std::string>("copy (" + left + ") to stdout")) rows += text == nothing ? 1 : 0;
+        BOOST_TEST(rows == 1);
+      },
+      [&](Connection& c) {
+        Pipeline pipeline;
+        pipeline.add(left);
+        pipeline.add("select 2");
+        const std::vector<Result> results = c.run(pipeline);
+        BOOST_TEST(results[0].one<std::string>() == nothing);
+        BOOST_TEST(results[1].one<int>() == 2);
+      },
+      [&](Connection& c) {
+        BOOST_CHECK_THROW(c.exec("select 1/0"), QueryError);
+        BOOST_TEST(c.exec(left).one<std::string>() == nothing);
+      },
+      [&](Connection& c) { BOOST_TEST(c.ping(soon())); },
+      [&](Connection& c) { BOOST_TEST(c.is_alive()); },
+      [&](Connection& c) { BOOST_TEST(!c.wait_for_notification(Clock::now() + 20ms)); },
+      [&](Connection& c) {
+        const lido::postgres::detail::ResultHandle result{PQexec(c.native(), left.c_str())};
+        BOOST_TEST(PQgetvalue(result.get(), 0, 0) == nothing);
+      },
+      [](Connection&) {}};
+  server().ask("drop table if exists kept; create table kept(id int)");
+  Connection connection = lido::test::connect({.reset = ResetLevel::discard_all});
+  for (int round = 0; round < 3; ++round) {
+    for (const Holder& holder : holders) {
+      connection.exec("insert into hidden values (1)");
+      server().ask("notify hidden");
+      BOOST_TEST(!connection.reset_may_block());
+      BOOST_REQUIRE(connection.reset(soon()));
+      BOOST_TEST(connection.is_usable());
+      BOOST_TEST(!connection.in_transaction());
+      // Before anybody comes.
+      if (round == 0) server().ask("set lock_timeout = '10s'; select pg_advisory_lock(4712)");
+      if (round == 1) BOOST_TEST(connection.is_alive());
+      holder(connection);
+      BOOST_TEST(connection.is_usable());
+      BOOST_REQUIRE(connection.reset(soon()));
+      BOOST_TEST(connection.exec(left).one<std::string>() == nothing);
+      BOOST_TEST(!connection.wait_for_notification(Clock::now()));
+      BOOST_REQUIRE(connection.reset(soon()));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_discard_all_that_nobody_waits_for_and_that_fails_costs_the_connection) {
+  Connection connection = lido::test::connect({.reset = ResetLevel::discard_all});
+  connection.exec("select 1");
+  BOOST_REQUIRE(connection.reset(soon()));
+  terminate(connection);
+  BOOST_CHECK_THROW(connection.exec("select 1"), ConnectionLost);
+  BOOST_TEST(!connection.is_usable());
+  Connection idle = lido::test::connect({.reset = ResetLevel::discard_all});
+  idle.exec("select 1");
+  BOOST_REQUIRE(idle.reset(soon()));
+  terminate(idle);
+  BOOST_TEST(!idle.is_alive());
+}
+
 BOOST_AUTO_TEST_CASE(reset_asks_the_server_only_when_something_may_be_left) {
   std::vector<std::string> log;
   const Echo echo = [&](std::string_view sql, Duration) { log.emplace_back(sql); };

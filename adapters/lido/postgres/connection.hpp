@@ -244,6 +244,7 @@ class Connection {
   /// libpq's handle, in non-blocking mode, for what this class does not offer; still owned by this. What is done with
   /// it is unknown, so that the session is cleared on return even if it only reads, and statements are prepared anew.
   [[nodiscard]] PGconn* native() {
+    if (channel_->discard().outstanding()) static_cast<void>(succeeds([&] { perform(usual(), "", ""); }));
     channel_->leaves(detail::Leaves::statements);
     channel_->names().runs(detail::Renames::session);
     channel_->statements().distrust();

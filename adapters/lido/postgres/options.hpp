@@ -36,8 +36,11 @@ enum class ResetLevel : std::uint8_t {
   /// (`u.remember`), and by one that has the name of a function of PostgreSQL 15 and other parameters, or stands before
   /// it in the search_path. What a function prepares stays as well, until DISCARD ALL.
   targeted,
-  discard_all,  ///< and DISCARD ALL, if any statement was run
-  reopen,       ///< closed if any statement was run: the next borrower pays for a new session, which is free of all
+  /// And DISCARD ALL, if any statement was run. Where none is known to have left anything it is sent and not waited
+  /// for: the server lets go at once of what no text tells, locks, LISTEN and temporary tables too, and the answer
+  /// comes with that to the next holder's first statement.
+  discard_all,
+  reopen,  ///< closed if any statement was run: the next borrower pays for a new session, which is free of all
 };
 
 /// As connection strings and the environment spell it.

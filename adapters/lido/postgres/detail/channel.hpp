@@ -27,6 +27,7 @@
 #include <lido/postgres/detail/held_back.hpp>
 #include <lido/postgres/detail/held_transaction.hpp>
 #include <lido/postgres/detail/name_scope.hpp>
+#include <lido/postgres/detail/posted_discard.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/statement_cache.hpp>
 #include <lido/postgres/detail/wait.hpp>
@@ -68,12 +69,14 @@ class Channel {
   [[nodiscard]] bool usable() const noexcept { return !broken_ && is_ours() && PQstatus(raw()) == CONNECTION_OK; }
   /// False in the child of a fork: a byte sent there would be the parent's.
   [[nodiscard]] bool is_ours() const noexcept { return mark_.is_ours(); }
-  [[nodiscard]] PGTransactionStatusType transaction() const noexcept { return PQtransactionStatus(raw()); }
+  [[nodiscard]] PGTransactionStatusType transaction() const noexcept {
+    return discard_.outstanding() ? PQTRANS_IDLE : PQtransactionStatus(raw());
+  }
   /// No statement under way, no pipeline: the next one may be sent.
   [[nodiscard]] bool quiet() const noexcept {
     const PGTransactionStatusType status = transaction();
-    return usable() && PQpipelineStatus(raw()) == PQ_PIPELINE_OFF && status != PQTRANS_ACTIVE &&
-           status != PQTRANS_UNKNOWN;
+    const bool alone = PQpipelineStatus(raw()) == PQ_PIPELINE_OFF || discard_.outstanding();
+    return usable() && alone && status != PQTRANS_ACTIVE && status != PQTRANS_UNKNOWN;
   }
   /// The first statement of `script` ends a transaction that has failed: as after any error, the rest must not run.
   [[nodiscard]] bool ends_failed(std::string_view script) const noexcept {
@@ -107,6 +110,18 @@ class Channel {
   }
   void clean() noexcept { left_.reset(); }
 
+  /// Has the server discard the whole session, and does not wait for the answer, which comes before that to the next
+  /// statement.
+  void post_discard() noexcept {
+    broken_ = !discard_.post(raw()) || broken_;
+    statements_.forget();
+    try {
+      if (settings_->echo) settings_->echo("DISCARD ALL", Duration::zero());  // nobody waits for it
+    } catch (...) {                                                           // as for any other statement
+    }
+  }
+  [[nodiscard]] PostedDiscard& discard() noexcept { return discard_; }
+
   /// Puts back what a borrower may have set on libpq's handle; free. What it set to be called may be gone with it.
   [[nodiscard]] bool restore() noexcept {
     PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
@@ -129,6 +144,7 @@ class Channel {
     for (int i = 0; count > 0 && i < 2 && usable(); ++i) {
       if (PQconsumeInput(raw()) == 0) break;
       static_cast<void>(PQisBusy(raw()));  // parses
+      if (!discard_.collect(raw())) break;
       if (i == 1 && usable()) return true;
     }
     broken_ = true;
@@ -242,6 +258,7 @@ class Channel {
   HeldTransaction held_;
   NameScope names_;
   HeldBack held_back_;
+  PostedDiscard discard_;
   std::optional<Leaves> left_;
   std::optional<Diagnostics> farewell_;
   lido::detail::ProcessMark mark_;

@@ -21,8 +21,7 @@ namespace lido::postgres::detail {
 inline void send_copy(Reply& reply) {
   StatementCache::check_text(reply.sql());
   reply.channel().runs(reply.sql());
-  const std::string text{reply.sql()};
-  reply.send([&](PGconn* raw) { return send_params(raw, text.c_str(), {}); });
+  reply.send([text = std::string{reply.sql()}](PGconn* raw) { return send_params(raw, text.c_str(), {}); });
 }
 
 /// Throws `QueryError` unless rows of values can be copied by `sql`. Asks nobody.

@@ -108,7 +108,8 @@ class Execution {
       if (alone || !statements.has_room()) dropped_.swap(statements.evicted());
       name_ = statements.new_name();
     }
-    const bool pipeline = how == How::prepare || asks_before_ || asks_behind_;
+    const bool follows = reply_.channel().discard().outstanding() && !is(first_word(reply_.sql()), "copy");
+    const bool pipeline = how == How::prepare || asks_before_ || asks_behind_ || follows;
     if (!pipeline) return reply_.send([&](PGconn* raw) { return run(raw); });
     before_.clear();
     behind_.clear();

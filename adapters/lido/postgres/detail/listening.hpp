@@ -37,6 +37,8 @@ class Listening {
   [[nodiscard]] Need step() {
     if (given_up_) return Need::nothing;
     const bool ended = std::exchange(waited_, true) && !channel_.consume();
+    if (!channel_.discard().collect(channel_.raw())) throw channel_.lost(what, "DISCARD ALL failed");
+    if (const bool late = channel_.discard().outstanding(); late && !ended) return channel_.to_read();
     if (const LibpqMemory<PGnotify> heard{PQnotifies(channel_.raw())}) {
       notification_ = Notification{.channel = heard->relname, .payload = heard->extra, .pid = heard->be_pid};
       return Need::nothing;

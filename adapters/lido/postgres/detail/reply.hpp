@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,11 +38,16 @@ class Reply {
     report();
   }
 
-  /// Sends with `send`, which calls one of `PQsend*`. Throws `ConnectionLost`: where libpq refuses, a part may be in
-  /// its buffer, for the next statement to send. What can be refused without that is found before this is called.
+  /// Sends with `send`, which calls one of `PQsend*`; outside of a pipeline perhaps not before a step, when the answer
+  /// to a DISCARD ALL has come. Throws `ConnectionLost`: where libpq refuses, a part may be in its buffer, for the next
+  /// statement to send. What can be refused without that is found before this is called.
   template <class Send>
   void send(Send send) {
     sent_ = true;
+    if (channel_.discard().outstanding() && syncs_ == 0) {
+      complete_ = false;
+      return void(later_ = std::move(send));
+    }
     if (send(channel_.raw()) != 0) return void(complete_ = false);
     throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
   }
@@ -98,6 +104,17 @@ class Reply {
   /// Which statement of a pipeline it was, and which function of the server's raised it.
   [[nodiscard]] std::size_t failed_statement() const noexcept { return failed_statement_; }
   [[nodiscard]] const std::string& raised_by() const noexcept { return raised_by_; }
+  /// As `send`, and at once: behind a DISCARD ALL in a pipeline. `begun`, if there is one, is called when the answer
+  /// begins.
+  template <class Send>
+  void send_at_once(Send send, std::function<int(PGconn*)> begun = {}) {
+    if (!channel_.discard().outstanding())
+      return this->send([&](PGconn* raw) { return send(raw) != 0 && (!begun || begun(raw) != 0) ? 1 : 0; });
+    begin_pipeline(1);
+    this->send([&](PGconn* raw) { return send(raw) != 0 ? PQpipelineSync(raw) : 0; });
+    later_ = std::move(begun);
+  }
+
   /// In a pipeline: the number of the statement whose answer is being read, counted from 0.
   [[nodiscard]] std::size_t statement() const noexcept { return statement_; }
   [[nodiscard]] bool is_pipeline() const noexcept { return part_ > 0; }
@@ -122,6 +139,7 @@ class Reply {
  private:
   // True: it is for the caller.
   bool take(ResultHandle result) {
+    if (channel_.discard().outstanding()) return take_discarded(result.get()), false;
     switch (PQresultStatus(result.get())) {
       case PGRES_COMMAND_OK:
         if (!note_command(PQcmdStatus(result.get()))) return false;
@@ -149,6 +167,17 @@ class Reply {
     return true;
   }
 
+  // What the last holder left is no business of this statement's; that it is still there is.
+  void take_discarded(const PGresult* result) {
+    if (!channel_.discard().take(channel_.raw(), result)) throw channel_.lost(channel_.diagnose(result, "DISCARD ALL"));
+    if (channel_.discard().outstanding()) return;
+    statement_ = 0;
+    if (!later_) return;
+    const auto send = std::exchange(later_, nullptr);
+    if ((syncs_ == 0 && PQexitPipelineMode(channel_.raw()) == 0) || send(channel_.raw()) == 0)
+      throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+  }
+
   void fail(const PGresult* result) {
     Diagnostics error = channel_.diagnose(result, sql_);
     if (is_fatal(error) || PQstatus(channel_.raw()) != CONNECTION_OK)
@@ -161,6 +190,7 @@ class Reply {
 
   void end_of_statement() {
     if (PQstatus(channel_.raw()) != CONNECTION_OK) throw channel_.gone(sql_, one_line(PQerrorMessage(channel_.raw())));
+    if (channel_.discard().outstanding()) return;
     ++statement_;
     if (syncs_ == 0) complete_ = true;
   }
@@ -203,6 +233,7 @@ class Reply {
 
   Channel& channel_;
   std::string_view sql_;
+  std::function<int(PGconn*)> later_;
   ResultHandle result_;
   LibpqMemory<char> chunk_;
   std::size_t chunk_size_ = 0;

@@ -40,7 +40,7 @@ class Resetting {
   [[nodiscard]] bool asks_server() const noexcept {
     const ResetLevel level = channel_.settings().reset;
     if (stage_ != Stage::begun || level == ResetLevel::none || level == ResetLevel::reopen) return false;
-    return channel_.transaction() != PQTRANS_IDLE || discard() != nullptr;
+    return channel_.transaction() != PQTRANS_IDLE || (discard() != nullptr && !posts());
   }
 
   /// Once it is done: the session may be lent again.
@@ -71,7 +71,10 @@ class Resetting {
         return true;
       case Stage::rolled_back:
         stage_ = Stage::discarded;
-        if (const char* sql = discard()) send(sql);
+        if (posts())
+          channel_.post_discard();
+        else if (const char* sql = discard())
+          send(sql);
         return true;
       case Stage::discarded:
         if (discard() != nullptr) channel_.names().reset();
@@ -103,6 +106,12 @@ class Resetting {
     if (*left == Leaves::nothing) return nullptr;
     const bool keep = *left == Leaves::state && channel_.statements().holds_prepared();
     return keep ? discard_all_but_statements : "DISCARD ALL";
+  }
+
+  // Nothing is known to be left, so that nothing is let go late; what no text tells is discarded by the time of the
+  // next statement, which need not wait for it.
+  [[nodiscard]] bool posts() const noexcept {
+    return channel_.settings().reset == ResetLevel::discard_all && channel_.left() == Leaves::nothing;
   }
 
   void send(const char* sql) {

@@ -36,9 +36,8 @@ class Streaming {
     StatementCache::check_text(sql);
     channel.runs(sql);
     const std::string text{sql};
-    reply_.send([&](PGconn* raw) {
-      return send_params(raw, text.c_str(), bound) != 0 && take_rows_as_they_come(raw) != 0 ? 1 : 0;
-    });
+    reply_.send_at_once([&](PGconn* raw) { return send_params(raw, text.c_str(), bound); },
+                        [](PGconn* raw) { return take_rows_as_they_come(raw); });
   }
 
   [[nodiscard]] Socket socket() const noexcept { return abandoning_ ? abandoning_->socket() : reply_.socket(); }
