@@ -186,6 +186,31 @@ void connecting(Transcript& all) {
       std::throw_with_nested(PermanentConnectError{secret});
     }
   });
+  // The pool may throw as soon as it is made.
+  const auto refused = [&](const std::string& name, const std::string& target) {
+    all.drive(name, [&] {
+      attempt(name, target);
+      return 0;
+    });
+    all.drive(name, [&] { return Connection::connect(target, Clock::now() + 150ms); });
+  };
+  const std::string host = "host=" + server().host() + " user=postgres ";
+  const std::string pasted = "postgresql://app:" + in_uri + "@db.example/app";
+  const std::string pairs = with_doubled("host=db.example password='" + in_pairs + "'", "'\\", '\\');
+  refused("a string as database", host + "dbname='" + pasted + "'");
+  refused("a string with a blank before it as database", host + "dbname=' " + pasted + "'");
+  refused("pairs as database", host + "dbname='" + pairs + "'");
+  refused("malformed pairs as database", host + "dbname='" + pairs + " hots=x'");
+  refused("a string as database of a string",
+          "postgresql://postgres@/" + escaped_for_uri(pasted) + "?host=" + server().host());
+  refused("a string as user", "host=" + server().host() + " dbname=postgres user='" + pasted + "'");
+  refused("a string as host", "host='" + pasted + "'");
+  refused("a string as service", host + "service='" + pasted + "'");
+  for (const char* name : {"PGDATABASE", "PGUSER", "PGHOST"}) {
+    const Variable variable{name, pasted};
+    const bool is_host = std::string_view{name} == "PGHOST";
+    refused(std::string{"a string as "} + name, is_host ? "user=postgres" : "host=" + server().host());
+  }
   const Variable variable{"PGPASSWORD", secret};
   attempt("wrong password of the environment", good);
   attempt("a role of that name, by the environment",

@@ -16,6 +16,7 @@
 #include <lido/postgres/detail/handle.hpp>
 #include <lido/postgres/detail/nearest.hpp>
 #include <lido/postgres/detail/pool_keys.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 
@@ -51,11 +52,21 @@ class ConnectionString {
     }
     for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option)
       if (option->val != nullptr) options_.emplace_back(option->keyword, option->val);
+    refuse_pasted(parsed.get());
     for (const std::string_view key : {"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
                                        "keepalives_count", "tcp_user_timeout"})
       check_number(key);
     check_ports();
     if (is_uri(text)) check_at_signs(text);
+  }
+
+  /// Throws `PermanentConnectError` where a value that messages show is a connection string of its own, or looks like
+  /// one: it may hold a password.
+  static void refuse_pasted(const PQconninfoOption* options) {
+    for (; options->keyword != nullptr; ++options)
+      if (options->val != nullptr && is_one_of(options->keyword, "host hostaddr port user dbname service") &&
+          looks_like_a_string(options->val))
+        throw malformed("a name as " + std::string{options->keyword} + ", and no other connection string");
   }
 
   /// Sets `key` unless the connection string did.
@@ -111,6 +122,14 @@ class ConnectionString {
   [[nodiscard]] static PermanentConnectError malformed(std::string_view expected) {
     return PermanentConnectError{"malformed connection string (not shown, it may hold a password): expected " +
                                  std::string{expected}};
+  }
+
+  [[nodiscard]] static bool looks_like_a_string(const char* value) {
+    const std::string_view text{value};
+    if (text.find("://") != std::string_view::npos) return true;
+    if (text.find('=') == std::string_view::npos) return false;
+    static constexpr std::string_view secret = "password";
+    return ConninfoHandle{PQconninfoParse(value, nullptr)} || !std::ranges::search(text, secret, {}, lower).empty();
   }
 
   // A key is no secret, but what stands in its place may be one that was pasted there: only what looks like a key is

@@ -32,6 +32,8 @@ class Effective {
     if (!options_) throw std::bad_alloc{};
   }
 
+  /// All of them, ended by one without a keyword.
+  [[nodiscard]] const PQconninfoOption* options() const noexcept { return options_.get(); }
   /// Empty where nothing is set.
   [[nodiscard]] std::string value(std::string_view key) const {
     const PQconninfoOption* const option = find(key);
