@@ -9,7 +9,7 @@ LITERAL = r'"(?:[^"\\\n]|\\.)*"'
 # What has several words and is no message: SQL, and what statements begin with.
 SQL = re.compile(
     r"^[;\s]*(select|with|ISOLATION LEVEL|READ ONLY|SET LOCAL|RELEASE SAVEPOINT|ROLLBACK TO|DISCARD ALL|DEALLOCATE|"
-    r"CLOSE ALL|SHOW|LISTEN|UNLISTEN|BEGIN|COMMIT;|SELECT|RESET|SAVEPOINT|START TRANSACTION|call do$)\b"
+    r"CLOSE ALL|SHOW|LISTEN|UNLISTEN|BEGIN|COMMIT;|SELECT|RESET|SAVEPOINT|START TRANSACTION|call do$|host hostaddr)\b"
 )
 # Where lists of words stand that are looked for in statements: there a message is what has an article or a comma.
 LISTS = ("/detail/sql/", "/name_scope.hpp")
