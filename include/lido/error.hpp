@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -103,7 +104,7 @@ class [[gnu::visibility("default")]] AcquireTimeout : public PoolError {
  public:
   /// Facts of the time-out.
   AcquireTimeout(const std::string& message, Phase phase, Duration waited, PoolCounts counts,
-                 std::vector<Holder> holders, std::exception_ptr cause)
+                 std::shared_ptr<const std::vector<Holder>> holders, std::exception_ptr cause)
       : PoolError{message},
         phase_{phase},
         waited_{waited},
@@ -114,10 +115,12 @@ class [[gnu::visibility("default")]] AcquireTimeout : public PoolError {
   [[nodiscard]] Phase phase() const noexcept { return phase_; }
   /// How long the caller waited.
   [[nodiscard]] Duration waited() const noexcept { return waited_; }
-  /// The pool at that moment.
+  /// The pool at that moment, or a little later: those whose time is over together are told the same.
   [[nodiscard]] const PoolCounts& counts() const noexcept { return counts_; }
-  /// Whoever had a connection at that moment.
-  [[nodiscard]] const std::vector<Holder>& holders() const noexcept { return holders_; }
+  /// How many holders a time-out tells at most.
+  static constexpr std::size_t most_holders = 100;
+  /// Whoever had a connection at that moment, at most `most_holders` of them; `Pool::holders` tells all.
+  [[nodiscard]] const std::vector<Holder>& holders() const noexcept { return *holders_; }
   /// The last failed open, or null.
   [[nodiscard]] std::exception_ptr cause() const noexcept { return cause_; }
 
@@ -125,7 +128,7 @@ class [[gnu::visibility("default")]] AcquireTimeout : public PoolError {
   Phase phase_;
   Duration waited_;
   PoolCounts counts_;
-  std::vector<Holder> holders_;
+  std::shared_ptr<const std::vector<Holder>> holders_;  // shared, as many may time out at once; never null
   std::exception_ptr cause_;
 };
 

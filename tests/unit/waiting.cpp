@@ -790,4 +790,48 @@ BOOST_AUTO_TEST_CASE(a_try_waits_for_a_look_no_longer_than_for_a_check) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(those_whose_time_is_over_together_are_told_the_same_and_the_holders_are_listed_once) {
+  calmly([] {
+    using Crowded = SimulatedPool<FixedSize>;
+    Ledger ledger;
+    Crowded pool{connector(ledger), {150}};
+    std::vector<Crowded::Lease> leases;
+    while (leases.size() < 150) leases.push_back(pool.acquire());
+    std::vector<std::coroutine_handle<>> ready;
+    std::vector<const std::vector<Holder>*> told;
+    std::vector<AcquireTimeout> errors;
+    const auto wait = [](Crowded& from, auto& loop, auto& lists, auto& thrown) -> Detached {
+      try {
+        (void)co_await from.async_acquire(10ms, {},
+                                          [&loop](std::coroutine_handle<> handle) { loop.push_back(handle); });
+      } catch (const AcquireTimeout& error) {
+        lists.push_back(&error.holders());
+        thrown.push_back(error);
+      }
+    };
+    for (int i = 0; i < 50; ++i) wait(pool, ready, told, errors);
+    until([&] { return ready.size() == 50; });
+    sim::sleep_for(1ms);
+    for (const auto handle : ready) handle.resume();
+    BOOST_REQUIRE(errors.size() == 50U);
+    for (const auto* const list : told) BOOST_TEST(list == told.front());
+    BOOST_TEST(errors[0].holders().size() == AcquireTimeout::most_holders);
+    BOOST_TEST(errors[0].counts().leased == 150U);
+    BOOST_TEST(std::string{errors[0].what()}.find("and 140 more") != std::string::npos);
+    // What is told to one who comes later is looked at anew.
+    leases.pop_back();
+    auto again = pool.acquire();
+    leases.clear();
+    pool.resize({1});
+    until([&] { return pool.statistics().now.total() == 1; });
+    try {
+      (void)pool.acquire(1ms);
+      BOOST_ERROR("there is no connection");
+    } catch (const AcquireTimeout& error) {
+      BOOST_TEST(error.holders().size() == 1U);
+      BOOST_TEST(std::string{error.what()}.find("the waiting thread itself holds 1 of them") != std::string::npos);
+    }
+  });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

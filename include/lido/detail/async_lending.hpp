@@ -104,7 +104,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
         case Fate::cancelled:
           pool_.throw_cancelled();
         default:
-          pool_.throw_timeout(this->since, unfit_, {});
+          pool_.throw_timeout(this->since, this->at, unfit_, {});
       }
     }
 

@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <lido/detail/describe.hpp>
@@ -45,11 +47,32 @@ namespace lido::detail {
   return "; last failure: " + text;
 }
 
+// What time-outs tell of those who have the connections: the same for all whose time was over when it was written,
+// since there may be thousands of them at once.
+struct Exhaustion {
+  struct Line {
+    std::thread::id thread;
+    std::string text;
+  };
+  static constexpr std::size_t shown = 10;
+
+  Exhaustion(TimePoint now, const PoolCounts& at_now, std::vector<Holder> found)
+      : at{now}, counts{at_now}, holders{std::make_shared<const std::vector<Holder>>(std::move(found))} {
+    for (const Holder& holder : *holders)
+      if (lines.size() < shown) lines.push_back({holder.thread, "\n  " + describe(holder)});
+  }
+
+  TimePoint at;
+  PoolCounts counts;
+  std::shared_ptr<const std::vector<Holder>> holders;
+  std::vector<Line> lines;
+};
+
+// `own`: how many the waiting thread `self` holds itself.
 [[nodiscard]] inline std::string timeout_message(const std::string& pool, Phase phase, bool unfit, Duration waited,
-                                                 const PoolCounts& counts, std::size_t max_size,
-                                                 const std::vector<Holder>& holders, std::thread::id self,
-                                                 const std::exception_ptr& cause) {
-  constexpr std::size_t shown = 10;
+                                                 const Exhaustion& seen, std::size_t max_size, std::thread::id self,
+                                                 std::size_t own, const std::exception_ptr& cause) {
+  const PoolCounts& counts = seen.counts;
   std::ostringstream text;
   text << pool << ": acquire: no connection within " << milliseconds(waited) << ": ";
   switch (phase) {
@@ -68,14 +91,9 @@ namespace lido::detail {
   text << "; at most " << max_size << ": " << counts.leased << " leased, " << counts.idle << " idle, " << counts.opening
        << " opening, " << counts.checking << " checking, " << counts.closing << " closing; " << counts.waiting
        << " waiting" << last_failure(cause);
-  std::size_t own = 0;
-  std::size_t listed = 0;
-  for (const Holder& holder : holders) {
-    if (holder.thread == self) ++own;
-    if (listed++ >= shown) continue;
-    text << "\n  " << describe(holder) << (holder.thread == self ? " (the one that waits)" : "");
-  }
-  if (listed > shown) text << "\n  and " << listed - shown << " more";
+  for (const Exhaustion::Line& line : seen.lines)
+    text << line.text << (line.thread == self ? " (the one that waits)" : "");
+  if (counts.leased > seen.lines.size()) text << "\n  and " << counts.leased - seen.lines.size() << " more";
   if (own > 0) text << "\n  the waiting thread itself holds " << own << " of them";
   return text.str();
 }

@@ -197,7 +197,7 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     }
     if (closed) throw PoolClosed{closed_message(options_.name)};
     if (refused) std::rethrow_exception(refused);
-    this->throw_timeout(begun, false);
+    this->throw_timeout(begun, deadline, false);
   }
 
   // Refuses newcomers, fails waiters, closes what is idle, and waits for what is lent. True when all is closed.

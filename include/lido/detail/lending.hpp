@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <source_location>
 #include <stop_token>
@@ -56,30 +57,33 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   using Base::signals_;
   using Base::totals_;
 
-  // `self`: the thread that waits, which should not hold one of the others.
-  [[noreturn]] void throw_timeout(TimePoint since, bool unfit, std::thread::id self = Platform::this_thread()) {
+  // `deadline`: when the caller's time was over. `self`: the thread that waits, which should not hold one of the
+  // others.
+  [[noreturn]] void throw_timeout(TimePoint since, TimePoint deadline, bool unfit,
+                                  std::thread::id self = Platform::this_thread()) {
     const Duration waited = Platform::now() - since;
-    PoolCounts counts;
+    std::shared_ptr<const Exhaustion> seen;
     std::size_t max_size = 0;
     bool suspended = false;
     std::exception_ptr cause;
     {
       const Turn lock = this->turn();
       ++totals_.timeouts;
-      counts = market_.counts();
+      if (exhaustion_ != nullptr && exhaustion_->at > deadline) seen = exhaustion_;
       max_size = market_.plan().max_size;
       suspended = market_.suspended();
       cause = market_.backoff().cause();
     }
     if (suspended) throw PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)};
+    if (seen == nullptr) seen = look_around();
+    const PoolCounts& counts = seen->counts;
     const std::size_t taken = counts.leased + counts.closing;
     const Phase phase = unfit || (taken < max_size && taken + counts.checking >= max_size) ? Phase::checking
                         : taken < max_size                                                 ? Phase::opening
                                                                                            : Phase::waiting;
-    std::vector<Holder> holders = this->holders();
     const std::string message =
-        timeout_message(options_.name, phase, unfit, waited, counts, max_size, holders, self, cause);
-    const AcquireTimeout error{message, phase, waited, counts, std::move(holders), cause};
+        timeout_message(options_.name, phase, unfit, waited, *seen, max_size, self, this->held_by(self), cause);
+    const AcquireTimeout error{message, phase, waited, counts, seen->holders, cause};
     if (this->emit(signals_.timeout, error) != nullptr) {
       const Turn lock = this->turn();
       ++totals_.listener_errors;
@@ -90,6 +94,21 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     } catch (...) {
       std::throw_with_nested(error);
     }
+  }
+
+  // For this time-out, and those that come while it is told.
+  [[nodiscard]] std::shared_ptr<const Exhaustion> look_around() {
+    PoolCounts counts;
+    {
+      const Turn lock = this->turn();
+      counts = market_.counts();
+    }
+    auto seen =
+        std::make_shared<const Exhaustion>(Platform::now(), counts, this->holders(AcquireTimeout::most_holders));
+    std::shared_ptr<const Exhaustion> before = seen;
+    const Turn lock = this->turn();
+    exhaustion_.swap(before);
+    return seen;
   }
 
   // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
@@ -131,7 +150,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   void line_up(Waiter<Slot>& waiter, TimePoint deadline, bool again, bool unfit) {
     const TimePoint now = Platform::now();
     if constexpr (!reads_clock) market_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
-    const bool nested = waiter.thread && options_.refuse_nested_wait && this->holds_one();
+    const bool nested = waiter.thread && options_.refuse_nested_wait && this->held_by(Platform::this_thread()) > 0;
     bool full = false;
     bool closed = false;
     std::exception_ptr refused;
@@ -160,7 +179,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     if (refused != nullptr) std::rethrow_exception(refused);
     if (nested) throw SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"};
     if (now < deadline) throw QueueFull{options_.name + ": acquire: max_waiting callers wait already"};
-    throw_timeout(waiter.since, unfit);
+    throw_timeout(waiter.since, deadline, unfit);
   }
 
   [[noreturn]] void throw_cancelled() {
@@ -174,6 +193,9 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   // As the market knows it too; read by every acquire, written by few calls. A closed pool needs no such sign: it has
   // nothing idle.
   typename Platform::template Atomic<bool> suspended_{false};
+
+ private:
+  std::shared_ptr<const Exhaustion> exhaustion_;  // the last one; owned by the lock
 
  private:
   struct ThreadWaiter : Waiter<Slot> {
@@ -249,14 +271,14 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         case Fate::cancelled:
           throw_cancelled();
         default:
-          throw_timeout(waiter.since, unfit);
+          throw_timeout(waiter.since, deadline, unfit);
       }
       const TimePoint now = Platform::now();
       if (reads_clock && now > deadline) {
         // Granted too late to be checked: it is passed on, and not condemned for the lack of time.
         waiter.slot->end_freshness();
         this->give_back(*waiter.slot, CloseReason::none);
-        throw_timeout(waiter.since, unfit);
+        throw_timeout(waiter.since, deadline, unfit);
       }
       if (lend(*waiter.slot, now, deadline, where, Platform::this_thread())) {
         const Turn lock = this->turn();

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <source_location>
 #include <thread>
@@ -24,10 +26,11 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   using typename Base::Turn;
 
   // Who has a connection now. Takes no lock: what it tells may be over when it is read.
-  [[nodiscard]] std::vector<Holder> holders() {
+  [[nodiscard]] std::vector<Holder> holders(std::size_t most = std::numeric_limits<std::size_t>::max()) {
     std::vector<Holder> found;
     const TimePoint now = Platform::now();
     market_.slots().each([&](const Slot& slot) {
+      if (found.size() >= most) return;
       if (const std::optional<Holder> holder = slot.holder_if_any(now)) found.push_back(*holder);
     });
     return found;
@@ -128,12 +131,14 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
     }
   }
 
-  [[nodiscard]] bool holds_one() noexcept {
-    bool found = false;
+  // How many connections a thread holds; of none, none.
+  [[nodiscard]] std::size_t held_by(std::thread::id thread) noexcept {
+    std::size_t count = 0;
+    if (thread == std::thread::id{}) return count;
     market_.slots().each([&](const Slot& slot) {
-      found = found || (slot.has_holder() && slot.thread.load(std::memory_order_relaxed) == Platform::this_thread());
+      if (slot.has_holder() && slot.thread.load(std::memory_order_relaxed) == thread) ++count;
     });
-    return found;
+    return count;
   }
 
   bool orphans_ = false;  // the pool is gone, and each lease that is out has a reference; owned by the lock
