@@ -32,8 +32,8 @@ class ScheduleSearch final : public sim::Chooser {
     const char* rest = schedule.c_str();
     while (*rest != '\0') {
       char* end = nullptr;
-      const std::size_t position = std::strtoull(rest, &end, 10);
-      const std::size_t choice = *end == '.' ? std::strtoull(end + 1, &end, 10) : 0;
+      const auto position = static_cast<std::size_t>(std::strtoull(rest, &end, 10));
+      const auto choice = static_cast<std::size_t>(*end == '.' ? std::strtoull(end + 1, &end, 10) : 0);
       if (choice == 0 || position < choices_.size()) fail("this is no schedule");
       choices_.resize(position + 1);
       choices_.back().taken = choice;

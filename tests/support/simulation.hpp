@@ -173,7 +173,7 @@ class Simulation {
       if (!candidates_.empty() && chooser_ != nullptr)
         return *candidates_[candidates_.size() == 1 ? 0 : chooser_->choose(candidates_.size(), true)];
       if (!candidates_.empty()) {
-        if (seed_ != 0) return *candidates_[random_() % candidates_.size()];
+        if (seed_ != 0) return *candidates_[static_cast<std::size_t>(random_() % candidates_.size())];
         // Calm: round robin, beginning behind the one that stopped.
         turn_ = (turn_ + 1) % tasks_.size();
         for (std::size_t i = 0;; ++i) {

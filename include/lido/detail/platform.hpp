@@ -2,9 +2,11 @@
 // replace it to own time and the order of events.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <mutex>
 #include <stop_token>
 #include <thread>
@@ -13,9 +15,9 @@
 
 #ifdef __linux__
 #  include <linux/futex.h>
+#  include <linux/types.h>
 #  include <sys/mman.h>
 #  include <sys/syscall.h>
-#  include <time.h>
 #  include <unistd.h>
 
 #  include <cerrno>
@@ -55,17 +57,26 @@ class Parker {
   }
 
  private:
+  // What this system call takes, which is not the `timespec` of a 32-bit program whose `time_t` has 64 bits.
+  struct KernelTime {
+    __kernel_long_t seconds;
+    __kernel_long_t nanoseconds;
+  };
+
   // False when the deadline has passed. FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC time, which is what
   // `steady_clock` counts on Linux, so that an early wake does not stretch the wait.
   bool sleep(TimePoint deadline) noexcept {
     static_assert(sizeof(token_) == sizeof(std::uint32_t) && std::atomic<std::uint32_t>::is_always_lock_free);
-    timespec until{};
-    const timespec* limit = nullptr;
+    KernelTime until{};
+    const KernelTime* limit = nullptr;
     if (deadline != TimePoint::max()) {
-      const auto since = std::chrono::nanoseconds{deadline.time_since_epoch()}.count();
-      if (since <= 0) return false;
-      until.tv_sec = since / 1'000'000'000;
-      until.tv_nsec = static_cast<std::int32_t>(since % 1'000'000'000);
+      const std::chrono::nanoseconds since = deadline.time_since_epoch();
+      if (since.count() <= 0) return false;
+      // Since the machine was started: no deadline that comes is too far for 32 bits.
+      constexpr std::chrono::seconds furthest{std::numeric_limits<__kernel_long_t>::max()};
+      const auto seconds = std::min(std::chrono::duration_cast<std::chrono::seconds>(since), furthest);
+      until.seconds = std::chrono::duration_cast<std::chrono::duration<__kernel_long_t>>(seconds).count();
+      until.nanoseconds = static_cast<std::int32_t>(since.count() % 1'000'000'000);
       limit = &until;
     }
     const auto result = ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&token_), FUTEX_WAIT_BITSET_PRIVATE, 0,
