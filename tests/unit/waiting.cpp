@@ -759,7 +759,7 @@ BOOST_AUTO_TEST_CASE(a_connection_that_is_looked_at_is_idle_to_a_caller_without_
         ledger.on_open = [](const OpenInfo&) { sim::sleep_for(1h); };
         return answers;
       };
-      until([&] { return looks; });
+      while (!looks) sim::sleep_for(1ms);
       const TimePoint begun = sim::Platform::now();
       try {
         const auto lease = acquire(form, pool, 0ms);
@@ -783,7 +783,7 @@ BOOST_AUTO_TEST_CASE(a_try_waits_for_a_look_no_longer_than_for_a_check) {
     pool.wait_until_ready(1s);
     bool looks = false;
     ledger.on_ping = [&](TimePoint) { return looks = true, sim::sleep_for(100ms), true; };
-    until([&] { return looks; });
+    while (!looks) sim::sleep_for(1ms);
     BOOST_TEST(!pool.try_acquire(10ms));
     BOOST_TEST(pool.try_acquire().has_value());
     BOOST_TEST(!pool.options().start_worker);
