@@ -10,6 +10,17 @@
 
 namespace lido {
 
+namespace detail {
+
+// What is reached through a lease that is a temporary, a base of `Connection` or that itself: specialise it for a
+// connection some of whose members return what must not outlive the lease.
+template <class Connection>
+struct OnTemporaryLease {
+  using type = Connection;
+};
+
+}  // namespace detail
+
 /// A connection on loan: gives it back when it is destroyed. Owned by one thread at a time, and may be moved to
 /// another. May outlive its pool; then giving back closes the connection.
 template <class Core, class Connection>
@@ -36,7 +47,11 @@ class [[nodiscard]] Lease {
   /// Would dangle: the connection goes back with the temporary. Keep the lease, or use `->`.
   Connection& operator*() const&& = delete;
   /// The connection. The lease must not be empty.
-  [[nodiscard]] Connection* operator->() const noexcept { return std::addressof(slot().connection); }
+  [[nodiscard]] Connection* operator->() const& noexcept { return std::addressof(slot().connection); }
+  /// The same of a temporary, whose connection goes back when the statement ends.
+  [[nodiscard]] auto operator->() const&& noexcept -> typename detail::OnTemporaryLease<Connection>::type* {
+    return std::addressof(slot().connection);
+  }
   /// Whether there is a connection: false once it was released, discarded, detached or moved from.
   [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
 

@@ -76,7 +76,8 @@ Statistics fail_over(const char* what, Cluster& cluster, Leave leave) {
   check_books(cluster.second, writers);
   BOOST_TEST((writers.first() - promoted < 3s));  // 250 ms is the longest pause between two attempts
   BOOST_TEST(pool.statistics().now.total() <= 16U);
-  BOOST_TEST(std::string_view{PQhost(pool.acquire()->native())} == cluster.second.host());
+  const auto lease = pool.acquire();
+  BOOST_TEST(std::string_view{PQhost(lease->native())} == cluster.second.host());
   return pool.statistics();
 }
 
@@ -112,7 +113,8 @@ BOOST_AUTO_TEST_CASE(writers_change_over_when_primary_and_standby_change_places)
   fail_over("the two change places", cluster, [&] { cluster.first.stop(); });
   cluster.first.follow(cluster.second, "first");
   postgres::Pool readers{cluster.conninfo("standby"), options("readers")};
-  BOOST_TEST(std::string_view{PQhost(readers.acquire()->native())} == cluster.first.host());
+  const auto reader = readers.acquire();
+  BOOST_TEST(std::string_view{PQhost(reader->native())} == cluster.first.host());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -12,6 +12,7 @@
 
 #include <lido/facts.hpp>
 #include <lido/fork.hpp>
+#include <lido/lease.hpp>
 #include <lido/postgres/copy.hpp>
 #include <lido/postgres/detail/begin.hpp>
 #include <lido/postgres/detail/bound.hpp>
@@ -35,6 +36,7 @@
 #include <lido/postgres/options.hpp>
 #include <lido/postgres/pipeline.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/statements.hpp>
 #include <lido/postgres/stream.hpp>
 #include <lido/postgres/transaction.hpp>
 #include <lido/postgres/until.hpp>
@@ -44,13 +46,8 @@ namespace lido::postgres {
 /// A session. Movable; for one thread at a time. One that is moved from can only be destroyed or assigned to. Destroyed
 /// in the child of a fork(), it leaves the parent's session alone.
 ///
-/// What takes an `Until` blocks until then, and by default for at most the `statement_timeout` of the settings. It
-/// throws `QueryTimeout` or `QueryCancelled` when it gave up, after having the server asked to cancel, or
-/// `ConnectionLost`; after any of these the connection is unusable, unless the time was over before anything was sent.
-/// The request to cancel is encrypted as the session is with libpq 17 and newer, and never with an older one. It throws
-/// `QueryError` when the server refuses, and then stays usable. COMMIT of a failed transaction, which the server rolls
-/// back and calls no error, is one too (25P02), and nothing behind it in a script or a pipeline is run.
-class Connection {
+/// `Statements` says what its calls block on and what they throw.
+class Connection : public Statements {
  public:
   /// Connects; keep-alives and a limit for unacknowledged data are set unless the connection string sets them, and text
   /// is UTF-8 unless that, PGCLIENTENCODING or a service file sets another `client_encoding`. Blocks
@@ -60,29 +57,6 @@ class Connection {
                                           const std::stop_token& stop = {}, ConnectionSettings settings = {}) {
     const detail::ConnectionString target = detail::session_target(connection_string, settings.application_name);
     return connect(target, deadline, stop, std::make_shared<const ConnectionSettings>(std::move(settings)));
-  }
-
-  /// Runs one statement; `parameters` are bound to `$1` and so on, never pasted into `sql`. One that comes a second
-  /// time is prepared (see `Options::statement_cache`). Blocks and throws as above.
-  template <detail::Parameter... T>
-  Result exec(std::string_view sql, const T&... parameters) {
-    return exec_until(usual(), sql, parameters...);
-  }
-  template <detail::Parameter... T>
-  Result exec_until(const Until& until, std::string_view sql, const T&... parameters) {
-    detail::check_time(until);
-    const detail::Parameters<sizeof...(T)> values{parameters...};
-    detail::Learned<detail::Execution> execution{*channel_, sql, detail::bound_of(values)};
-    detail::complete(execution, until);
-    return execution.outcome();
-  }
-
-  /// Runs several statements separated by semicolons, without parameters, as one transaction unless they say
-  /// otherwise; the result is the last one's. Blocks and throws as above.
-  Result exec_script(std::string_view sql, const std::optional<Until>& until = {}) {
-    channel_->runs(sql);
-    if (channel_->ends_failed(sql)) sql = detail::first_statement(sql);
-    return learned(perform(until ? *until : usual(), sql, std::string{sql}), until);
   }
 
   /// Begins a transaction as `options` say, in one round trip; the limits are `until` alone. The result is that of the
@@ -111,35 +85,12 @@ class Connection {
     return Stream<Columns...>{*channel_, until, sql, detail::bound_of(values)};
   }
 
-  /// Runs a `COPY ... FROM STDIN` with what `rows` has, and returns how many rows the server has stored: tuples of
-  /// parameters, for the text format as it is by default (any other format, delimiter, null, header or encoding is a
-  /// `QueryError` before anything is sent), or texts that are sent as they are. When `rows` throws, nothing is stored,
-  /// the connection stays usable, and the exception goes on to the caller. What the server refuses is known when `rows`
-  /// has come to its end. Blocks and throws as above.
-  template <CopySource Rows>
-  std::size_t copy_in(std::string_view sql, Rows&& rows, const std::optional<Until>& until = {}) {
-    const Until limit = in_time(until);
-    return detail::copy_in(*channel_, limit, sql, rows);
-  }
   /// Runs a `COPY ... TO STDOUT` and takes its rows as they come, in constant memory: `copy_out(...)` as the lines that
   /// the server sends, `copy_out<int, std::string>(...)` as tuples, for the same format as in `copy_in`. The limit is
   /// that of the whole. Blocks and throws as above.
   template <class... Columns>
   [[nodiscard]] CopyOut<Columns...> copy_out(std::string_view sql, const std::optional<Until>& until = {}) {
     return CopyOut<Columns...>{*channel_, in_time(until), sql};
-  }
-
-  /// Runs the statements of `pipeline` in one go and returns a result each. Without `BEGIN` they are one transaction.
-  /// Throws `PipelineError`, which names the statement that the server refused. Blocks and throws as above.
-  std::vector<Result> run(Pipeline& pipeline, const std::optional<Until>& until = {}) {
-    if (pipeline.empty()) return {};
-    const Until limit = in_time(until);
-    detail::Pipelining pipelining{*channel_, pipeline.statements()};
-    detail::complete(pipelining, limit);
-    detail::Learning learning{*channel_};
-    for (const detail::ResultHandle& result : pipelining.results()) learning.look_at(result.get());
-    detail::complete(learning, limit);
-    return detail::results_of(pipelining, pipeline, channel_->array_types());
   }
 
   /// Has the server send the notifications of `channel`, whatever characters its name has; of more than 63 bytes, of
@@ -158,17 +109,6 @@ class Connection {
     detail::Listening listening{*channel_};
     detail::complete(listening, until);
     return listening.notification();
-  }
-
-  /// Whether the session lives as far as the socket tells; free. False for one that the server ended, but a hung
-  /// server or a cut cable looks alive.
-  [[nodiscard]] bool is_alive() { return channel_->peek(); }
-
-  /// Whether the server answers: the cheapest round trip there is. Blocks until then; one that did not answer is
-  /// unusable.
-  [[nodiscard]] bool ping(const Until& until) {
-    if (!channel_->peek() || !channel_->quiet()) return false;
-    return succeeds([&] { perform(until, "", ""); });
   }
 
   /// Puts the session in order for the next borrower, as its `ResetLevel` says; false means that it cannot be used
@@ -226,19 +166,6 @@ class Connection {
     return settings().max_lag != Duration::max() && Clock::now() > keeps_up_until_;
   }
 
-  /// A transaction is open, failed ones included.
-  [[nodiscard]] bool in_transaction() const noexcept {
-    const PGTransactionStatusType status = channel_->transaction();
-    return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
-  }
-  /// The open transaction has failed: all that the server accepts is its end.
-  [[nodiscard]] bool in_failed_transaction() const noexcept { return channel_->transaction() == PQTRANS_INERROR; }
-  /// Not broken, and no answer on its way.
-  [[nodiscard]] bool is_usable() const noexcept { return channel_->quiet(); }
-  /// The server process of this session.
-  [[nodiscard]] int backend_pid() const noexcept { return PQbackendPID(channel_->raw()); }
-  /// For instance 150004.
-  [[nodiscard]] int server_version() const noexcept { return PQserverVersion(channel_->raw()); }
   [[nodiscard]] const ConnectionSettings& settings() const noexcept { return channel_->settings(); }
 
   /// libpq's handle, in non-blocking mode, for what this class does not offer; still owned by this. What is done with
@@ -253,12 +180,6 @@ class Connection {
 
   /// For operations that are waited for in another way, as by an event loop: those of `detail` take it.
   [[nodiscard]] detail::Channel& channel() noexcept { return *channel_; }
-  /// Until when a call blocks that is told nothing else.
-  [[nodiscard]] Until usual() const {
-    const Duration limit = settings().statement_timeout;
-    return limit == Duration::max() ? Until{} : Until{saturating_add(Clock::now(), limit)};
-  }
-
   /// For pools: the connection string is taken apart once and the settings are shared. Blocks and throws as the other.
   [[nodiscard]] static Connection connect(const detail::ConnectionString& target, TimePoint deadline,
                                           const std::stop_token& stop,
@@ -279,49 +200,8 @@ class Connection {
 
  private:
   Connection(detail::ConnectionHandle connection, std::shared_ptr<const ConnectionSettings> settings)
-      : channel_{std::make_unique<detail::Channel>(std::move(connection), std::move(settings))} {}
+      : Statements{std::make_unique<detail::Channel>(std::move(connection), std::move(settings))} {}
 
-  // When to give up; throws when that is now.
-  [[nodiscard]] Until in_time(const std::optional<Until>& until) const {
-    Until limit = until ? *until : usual();
-    detail::check_time(limit);
-    return limit;
-  }
-
-  // `sql` is what may be shown of `text`, which is sent.
-  detail::ResultHandle perform(const Until& until, std::string_view sql, const std::string& text) {
-    detail::check_time(until);
-    detail::StatementCache::check_text(text);
-    detail::Exchange exchange{*channel_, sql, [&](PGconn* raw) { return PQsendQuery(raw, text.c_str()); }};
-    detail::complete(exchange, until);
-    return exchange.result();
-  }
-
-  // With what its arrays are.
-  [[nodiscard]] Result learned(detail::ResultHandle result, const std::optional<Until>& until) {
-    detail::Learning learning{*channel_};
-    learning.look_at(result.get());
-    detail::complete(learning, until ? *until : usual());
-    return Result{std::move(result), channel_->array_types()};
-  }
-
-  // For the pool's own housekeeping: false where a statement would throw.
-  template <class Action>
-  [[nodiscard]] static bool succeeds(Action action) {
-    try {
-      action();
-      return true;
-    } catch (const Error&) {
-      return false;
-    }
-  }
-  [[nodiscard]] std::optional<Result> ask(TimePoint deadline, const char* sql) {
-    std::optional<Result> answer;
-    static_cast<void>(succeeds([&] { answer.emplace(perform(deadline, sql, sql)); }));
-    return answer;
-  }
-
-  std::unique_ptr<detail::Channel> channel_;
   TimePoint keeps_up_until_ = TimePoint::min();  // by what was measured last
 };
 
@@ -331,3 +211,11 @@ namespace lido {
 template <>
 inline constexpr bool safe_to_destroy_after_fork<postgres::Connection> = true;
 }  // namespace lido
+
+namespace lido::detail {
+// Rows that are still to come would outlive a lease that is a temporary: a use after free.
+template <>
+struct OnTemporaryLease<postgres::Connection> {
+  using type = postgres::Statements;
+};
+}  // namespace lido::detail

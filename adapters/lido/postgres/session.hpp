@@ -75,10 +75,12 @@ class BasicSession {
 
   /// The connection, for what a session does not offer; knows nothing of `TransactionOptions::until`. Throws `Error`
   /// when the session has ended.
-  [[nodiscard]] Connection& connection() {
+  [[nodiscard]] Connection& connection() & {
     if (!lease_) throw Error{"the session has ended: it was committed or rolled back"};
     return *lease_;
   }
+  /// Would dangle: the connection goes back with the temporary.
+  Connection& connection() && = delete;
   /// Neither committed nor rolled back.
   [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(lease_); }
   /// `commit` has returned.
