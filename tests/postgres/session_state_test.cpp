@@ -32,7 +32,7 @@ constexpr const char* whole_session =
     " (select string_agg(concat_ws(',', locktype, mode, objid, classid), ';' order by objid, mode) from pg_locks"
     "  where pid = pg_backend_pid() and locktype = 'advisory'),"
     " (select string_agg(name, ',') from pg_listening_channels() as name),"
-    " (select string_agg(relname, ',' order by relname) from pg_class where relpersistence = 't'),"
+    " (select string_agg(relname, ',' order by relname) from pg_class where relnamespace = pg_my_temp_schema()),"
     " (select string_agg(name, ',' order by name) from pg_prepared_statements),"
     " (select string_agg(name, ',' order by name) from pg_cursors))";
 
