@@ -136,7 +136,7 @@ FAULTS = [
     Fault("new_connection_is_checked", LENDING, "if (!fresh && !this->healthy", "if (!this->healthy"),
     Fault("worn_connection_is_lent", LENDING, "if (!this->recycles(slot, facts)) return", "if (false) return"),
     Fault("worn_connection_is_kept_on_return", CORE, "    if (!keep) return", "    if (false) return"),
-    Fault("no_policy_ends_a_generation", CHORES, "    if (verdict == Verdict::invalidate) end_generation(slot, facts.moment);\n", ""),
+    Fault("no_policy_ends_a_generation", CHORES, "    if (verdict == Verdict::invalidate) end_generation(slot, facts);\n", ""),
     Fault("late_findings_end_the_new_generation", CHORES, "    if (slot.retire) return;  // it has ended", "    // it has ended"),
     Fault("discard_tells_no_policy", CORE, "if constexpr (!always_keeps<Recycle>) {  // what", "if constexpr (false) {  // what"),
     Fault("surplus_stays", UPKEEP, "market_.queue().empty() && market_.can_spare_one())", "false)"),

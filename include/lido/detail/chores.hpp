@@ -190,7 +190,7 @@ class Chores : public Shared {
       verdict = recycle_.recycle(slot.connection, facts);
     } catch (...) {  // as discard
     }
-    if (verdict == Verdict::invalidate) end_generation(slot, facts.moment);
+    if (verdict == Verdict::invalidate) end_generation(slot, facts);
     return verdict == Verdict::keep;
   }
   [[nodiscard]] bool healthy(Slot& slot, const ConnectionInfo& facts) const noexcept {
@@ -301,11 +301,11 @@ class Chores : public Shared {
   std::uint64_t last_id_ = 0;
 
   // Of the connection that the caller has and is about to close.
-  void end_generation(Slot& slot, Moment moment) noexcept {
+  [[gnu::cold]] void end_generation(Slot& slot, const ConnectionInfo& facts) noexcept {
     Turn lock = turn();
     if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
     // Who acquires has a deadline, and without workers would have to close them.
-    const bool in_haste = moment == Moment::acquire && market_.inline_work();
+    const bool in_haste = facts.moment == Moment::acquire && market_.inline_work();
     totals_.invalidated += market_.invalidate(CloseReason::invalidated, lock, Attempts::unlimited, in_haste) - 1;
     slot.retire = false;  // the caller closes this one, and counts it
     market_.doubt();
