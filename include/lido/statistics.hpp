@@ -80,7 +80,7 @@ struct Statistics {
   std::uint64_t listener_errors = 0;  ///< listeners and destructors that threw
 
   Histogram wait;  ///< how long acquires that had to queue and got a connection waited
-  Histogram use;   ///< how long borrowers held a connection; empty where no policy needs a clock
+  Histogram use;   ///< how long holders had a connection; empty where no policy needs a clock
   Histogram open;  ///< how long successful opens took
 
   /// Connections beyond `pool_size`.
