@@ -10,7 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/test/unit_test.hpp>
 #include <lido/asio/postgres.hpp>
-#include <lido/postgres/async_transact.hpp>
+#include <lido/postgres/async/transact.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 

@@ -6,7 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/test/unit_test.hpp>
 #include <lido/asio/postgres.hpp>
-#include <lido/postgres/async_connection.hpp>
+#include <lido/postgres/async/connection.hpp>
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/result.hpp>
 

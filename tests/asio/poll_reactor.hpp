@@ -12,7 +12,7 @@
 #include <vector>
 
 #include <lido/facts.hpp>
-#include <lido/postgres/reactor.hpp>
+#include <lido/postgres/async/reactor.hpp>
 
 namespace lido::test {
 

@@ -14,14 +14,14 @@
 #include <string_view>
 #include <vector>
 
-#include <lido/postgres/detail/begin.hpp>
-#include <lido/postgres/detail/connection_string.hpp>
-#include <lido/postgres/detail/copy_text.hpp>
-#include <lido/postgres/detail/diagnose.hpp>
+#include <lido/postgres/detail/connect/connection_string.hpp>
 #include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
-#include <lido/postgres/values.hpp>
+#include <lido/postgres/detail/transaction/begin.hpp>
+#include <lido/postgres/detail/values/copy_text.hpp>
+#include <lido/postgres/detail/wire/diagnose.hpp>
+#include <lido/postgres/types/values.hpp>
 
 using namespace lido::postgres;
 using namespace lido::postgres::detail;

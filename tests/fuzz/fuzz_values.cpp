@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include <lido/postgres/values.hpp>
+#include <lido/postgres/types/values.hpp>
 
 namespace {
 

@@ -8,9 +8,9 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include <lido/postgres/chrono.hpp>
 #include <lido/postgres/connection.hpp>
-#include <lido/postgres/values.hpp>
+#include <lido/postgres/types/chrono.hpp>
+#include <lido/postgres/types/values.hpp>
 #include <postgres/server.hpp>
 
 using namespace lido::postgres;

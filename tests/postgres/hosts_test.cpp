@@ -9,7 +9,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <lido/postgres/connection.hpp>
-#include <lido/postgres/detail/hosts.hpp>
+#include <lido/postgres/detail/connect/hosts.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 #include <support/directory.hpp>

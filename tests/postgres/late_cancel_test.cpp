@@ -5,7 +5,7 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include <lido/postgres/detail/cancelling.hpp>
+#include <lido/postgres/detail/wire/cancelling.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 #include <postgres/statements.hpp>

@@ -9,8 +9,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <lido/postgres/bulk/pipeline.hpp>
 #include <lido/postgres/connection.hpp>
-#include <lido/postgres/pipeline.hpp>
 #include <postgres/server.hpp>
 #include <postgres/statements.hpp>
 

@@ -9,8 +9,8 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include <lido/postgres/detail/pool_keys.hpp>
-#include <lido/postgres/detail/settings.hpp>
+#include <lido/postgres/detail/connect/pool_keys.hpp>
+#include <lido/postgres/detail/connect/settings.hpp>
 #include <lido/postgres/environment.hpp>
 
 using namespace lido;

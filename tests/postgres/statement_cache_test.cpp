@@ -8,12 +8,12 @@
 #include <boost/test/unit_test.hpp>
 
 #include <lido/postgres/connection.hpp>
-#include <lido/postgres/detail/statement_cache.hpp>
+#include <lido/postgres/detail/wire/statement_cache.hpp>
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/savepoint.hpp>
 #include <lido/postgres/session.hpp>
 #include <lido/postgres/transact.hpp>
-#include <lido/postgres/uuid.hpp>
+#include <lido/postgres/types/uuid.hpp>
 #include <postgres/server.hpp>
 
 using namespace lido;

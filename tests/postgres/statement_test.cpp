@@ -9,10 +9,10 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include <lido/postgres/detail/connection_string.hpp>
-#include <lido/postgres/detail/diagnose.hpp>
+#include <lido/postgres/detail/connect/connection_string.hpp>
 #include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
+#include <lido/postgres/detail/wire/diagnose.hpp>
 
 using namespace lido::postgres::detail;
 

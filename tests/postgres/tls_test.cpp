@@ -9,7 +9,7 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include <lido/postgres/detail/remote.hpp>
+#include <lido/postgres/detail/connect/remote.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 #include <support/directory.hpp>

@@ -11,7 +11,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <lido/postgres/connection.hpp>
-#include <lido/postgres/values.hpp>
+#include <lido/postgres/types/values.hpp>
 #include <postgres/server.hpp>
 
 using namespace lido::postgres;

@@ -12,9 +12,9 @@
 #include <lido/asio/async_acquire.hpp>
 #include <lido/asio/detail/initiate.hpp>
 #include <lido/asio/detail/operating.hpp>
-#include <lido/postgres/async_connection.hpp>
-#include <lido/postgres/async_session.hpp>
-#include <lido/postgres/async_transact.hpp>
+#include <lido/postgres/async/connection.hpp>
+#include <lido/postgres/async/session.hpp>
+#include <lido/postgres/async/transact.hpp>
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/options.hpp>
 #include <lido/postgres/pool.hpp>

@@ -24,10 +24,10 @@
 #include <utility>
 #include <vector>
 
-#include <lido/postgres/detail/connection_string.hpp>
-#include <lido/postgres/detail/nearest.hpp>
-#include <lido/postgres/detail/pool_keys.hpp>
-#include <lido/postgres/detail/settings.hpp>
+#include <lido/postgres/detail/connect/connection_string.hpp>
+#include <lido/postgres/detail/connect/nearest.hpp>
+#include <lido/postgres/detail/connect/pool_keys.hpp>
+#include <lido/postgres/detail/connect/settings.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 

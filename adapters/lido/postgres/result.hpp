@@ -12,13 +12,13 @@
 
 #include <libpq-fe.h>
 
-#include <lido/postgres/detail/handle.hpp>
-#include <lido/postgres/detail/read.hpp>
-#include <lido/postgres/detail/shared_result.hpp>
+#include <lido/postgres/detail/values/read.hpp>
+#include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/shared_result.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/row.hpp>
 #include <lido/postgres/rows.hpp>
-#include <lido/postgres/values.hpp>
+#include <lido/postgres/types/values.hpp>
 
 namespace lido::postgres {
 

@@ -10,10 +10,10 @@
 
 #include <libpq-fe.h>
 
-#include <lido/postgres/converter.hpp>
-#include <lido/postgres/detail/read.hpp>
-#include <lido/postgres/detail/shared_result.hpp>
+#include <lido/postgres/detail/values/read.hpp>
+#include <lido/postgres/detail/wire/shared_result.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/types/converter.hpp>
 
 namespace lido::postgres {
 

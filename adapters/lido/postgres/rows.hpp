@@ -9,8 +9,8 @@
 
 #include <libpq-fe.h>
 
-#include <lido/postgres/detail/read.hpp>
-#include <lido/postgres/detail/shared_result.hpp>
+#include <lido/postgres/detail/values/read.hpp>
+#include <lido/postgres/detail/wire/shared_result.hpp>
 
 namespace lido::postgres {
 

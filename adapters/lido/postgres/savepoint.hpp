@@ -5,7 +5,7 @@
 #include <string>
 
 #include <lido/facts.hpp>
-#include <lido/postgres/detail/ending.hpp>
+#include <lido/postgres/detail/transaction/ending.hpp>
 #include <lido/postgres/session.hpp>
 #include <lido/postgres/until.hpp>
 

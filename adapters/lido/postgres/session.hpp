@@ -10,9 +10,9 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/connection.hpp>
-#include <lido/postgres/detail/begin.hpp>
-#include <lido/postgres/detail/check_time.hpp>
-#include <lido/postgres/detail/ending.hpp>
+#include <lido/postgres/detail/transaction/begin.hpp>
+#include <lido/postgres/detail/transaction/ending.hpp>
+#include <lido/postgres/detail/wire/check_time.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/result.hpp>

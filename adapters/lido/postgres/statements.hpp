@@ -10,19 +10,19 @@
 #include <vector>
 
 #include <lido/facts.hpp>
-#include <lido/postgres/copy.hpp>
-#include <lido/postgres/detail/bound.hpp>
-#include <lido/postgres/detail/channel.hpp>
-#include <lido/postgres/detail/check_time.hpp>
-#include <lido/postgres/detail/exchange.hpp>
-#include <lido/postgres/detail/execution.hpp>
-#include <lido/postgres/detail/learning.hpp>
-#include <lido/postgres/detail/parameters.hpp>
-#include <lido/postgres/detail/pipelining.hpp>
+#include <lido/postgres/bulk/copy.hpp>
+#include <lido/postgres/bulk/pipeline.hpp>
+#include <lido/postgres/detail/operations/exchange.hpp>
+#include <lido/postgres/detail/operations/execution.hpp>
+#include <lido/postgres/detail/operations/learning.hpp>
+#include <lido/postgres/detail/operations/pipelining.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
+#include <lido/postgres/detail/values/bound.hpp>
+#include <lido/postgres/detail/values/parameters.hpp>
+#include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/check_time.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
-#include <lido/postgres/pipeline.hpp>
 #include <lido/postgres/result.hpp>
 #include <lido/postgres/until.hpp>
 

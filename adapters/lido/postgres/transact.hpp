@@ -11,8 +11,8 @@
 
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
-#include <lido/postgres/detail/retry.hpp>
-#include <lido/postgres/detail/wait.hpp>
+#include <lido/postgres/detail/transaction/retry.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/session.hpp>
 #include <lido/postgres/transaction.hpp>

@@ -12,7 +12,7 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/connection.hpp>
-#include <lido/postgres/detail/wait.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
 

@@ -17,7 +17,7 @@
 #include <boost/system/system_error.hpp>
 #include <lido/asio/detail/registration.hpp>
 #include <lido/facts.hpp>
-#include <lido/postgres/reactor.hpp>
+#include <lido/postgres/async/reactor.hpp>
 
 namespace lido::asio::detail {
 

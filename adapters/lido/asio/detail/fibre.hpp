@@ -22,7 +22,7 @@
 #include <lido/asio/detail/waiting_room.hpp>
 #include <lido/detail/resumption.hpp>
 #include <lido/facts.hpp>
-#include <lido/postgres/reactor.hpp>
+#include <lido/postgres/async/reactor.hpp>
 #include <lido/postgres/until.hpp>
 #include <lido/worker.hpp>
 

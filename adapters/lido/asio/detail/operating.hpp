@@ -14,7 +14,7 @@
 #include <lido/asio/detail/asio_reactor.hpp>
 #include <lido/asio/detail/cancellation.hpp>
 #include <lido/asio/detail/initiate.hpp>
-#include <lido/postgres/detail/drive.hpp>
+#include <lido/postgres/detail/async/drive.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::asio::detail {

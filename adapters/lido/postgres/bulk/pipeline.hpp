@@ -1,0 +1,84 @@
+// Several statements in one round trip.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <lido/postgres/detail/operations/pipelining.hpp>
+#include <lido/postgres/detail/values/bound.hpp>
+#include <lido/postgres/detail/values/parameters.hpp>
+#include <lido/postgres/detail/wire/statement_cache.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/result.hpp>
+
+namespace lido::postgres {
+
+/// A list of statements with their parameters, for `Connection::run`. Talks to nobody, owns what it is given, and can
+/// be run again.
+class Pipeline {
+ public:
+  /// Appends a statement. Throws `QueryError` when a text holds a zero byte.
+  template <detail::Parameter... T>
+  Pipeline& add(std::string_view sql, const T&... parameters) {
+    detail::StatementCache::check_text(sql);
+    const detail::Parameters<sizeof...(T)> bound{parameters...};
+    statements_.push_back({std::string{sql}, detail::StoredParameters{detail::bound_of(bound)}});
+    return *this;
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return statements_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return statements_.empty(); }
+  void clear() noexcept { statements_.clear(); }
+
+  /// For what runs it.
+  [[nodiscard]] std::vector<detail::QueuedStatement>& statements() noexcept { return statements_; }
+
+ private:
+  std::vector<detail::QueuedStatement> statements_;
+};
+
+/// A statement of a pipeline was refused; those behind it were not run. The connection is still good. Unless the
+/// pipeline itself says `BEGIN` or `COMMIT`, those before it are undone.
+class [[gnu::visibility("default")]] PipelineError : public QueryError {
+ public:
+  PipelineError(std::size_t index, std::vector<Result> before, std::size_t size, Diagnostics diagnostics)
+      : QueryError{"statement [" + std::to_string(index) + "] of a pipeline of " + std::to_string(size) + " (" +
+                       diagnostics.statement + "): " + diagnostics.message + "; " +
+                       std::to_string(index < size ? size - index - 1 : 0) + " behind it were not run",
+                   std::move(diagnostics)},
+        index_{index},
+        before_{std::make_shared<const std::vector<Result>>(std::move(before))} {}
+
+  /// The statement that was refused, counted from 0.
+  [[nodiscard]] std::size_t index() const noexcept { return index_; }
+  /// What the statements before it returned, one result each.
+  [[nodiscard]] const std::vector<Result>& before() const noexcept { return *before_; }
+
+ private:
+  std::size_t index_;
+  std::shared_ptr<const std::vector<Result>> before_;
+};
+
+namespace detail {
+
+/// The results of a pipeline that has run. Throws `PipelineError`.
+[[nodiscard]] inline std::vector<Result> results_of(Pipelining& pipelining, Pipeline& pipeline,
+                                                    const std::shared_ptr<const ArrayTypes>& types) {
+  std::optional<Diagnostics>& error = pipelining.error();
+  const std::size_t count = error ? pipelining.failed_statement() : pipeline.size();
+  std::vector<Result> results;
+  results.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) results.emplace_back(std::move(pipelining.results()[i]), types);
+  if (!error) return results;
+  // An error at the very end, as of a deferred constraint, is that of the implicit COMMIT.
+  error->statement = count < pipeline.size() ? without_passwords(pipeline.statements()[count].sql) : "COMMIT";
+  throw PipelineError{count, std::move(results), pipeline.size(), *std::move(error)};
+}
+
+}  // namespace detail
+
+}  // namespace lido::postgres

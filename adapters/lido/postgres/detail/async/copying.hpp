@@ -1,0 +1,144 @@
+// A COPY ... FROM STDIN whose rows come one after the other, as operations of an event loop.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <lido/postgres/detail/operations/copying.hpp>
+#include <lido/postgres/detail/operations/copying_rows.hpp>
+#include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/result.hpp>
+#include <lido/postgres/until.hpp>
+
+namespace lido::postgres::detail {
+
+/// A COPY that is being written, with all that this takes. Shared by whoever writes and the operation that waits: the
+/// last one to go lets it fail.
+template <class Runner>
+class SharedCopy {
+ public:
+  /// Sends the statement. Throws `QueryError` or `ConnectionLost`.
+  SharedCopy(Runner how, Channel& channel, Until until, std::string_view sql)
+      : runner{std::move(how)}, channel_{channel}, until_{std::move(until)}, sql_{sql}, copying_{channel, sql_} {}
+  SharedCopy(const SharedCopy&) = delete;
+  SharedCopy& operator=(const SharedCopy&) = delete;
+  ~SharedCopy() {
+    if (!copying_.is_open() || !channel_.usable()) return;
+    try {
+      copying_.fail("the COPY was given up");  // the answer is not waited for, which gives the connection up
+    } catch (...) {                            // it is lost
+    }
+  }
+
+  [[nodiscard]] CopyingIn& copying() noexcept { return copying_; }
+  [[nodiscard]] const Until& until() const noexcept { return until_; }
+
+  /// Throws unless rows are taken: `Error` or `ConnectionLost`.
+  void require_open() {
+    if (!channel_.usable()) throw channel_.gone(sql_, "the connection is not usable any more");
+    if (!copying_.is_open()) throw Error{"the COPY has ended: it was finished or aborted"};
+  }
+  template <CopyRow Row>
+  void append(Row&& row) {
+    require_open();
+    if constexpr (!CopyText<Row>) {
+      if (!is_text_) require_text_format(sql_);
+      is_text_ = true;
+    }
+    buffer_.append(std::forward<Row>(row));
+  }
+  /// A batch has come together: it is time to send it.
+  [[nodiscard]] bool is_due() const noexcept { return buffer_.is_full(); }
+  void send() {
+    require_open();
+    check_in_time(copying_, until_);
+    buffer_.send(copying_);
+  }
+
+  const Runner runner;
+
+ private:
+  Channel& channel_;
+  const Until until_;
+  std::string sql_;
+  CopyingIn copying_;
+  CopyBuffer buffer_;
+  bool is_text_ = false;  // the format of tuples
+};
+
+/// A step of it: what they have in common.
+template <class Shared>
+class CopyStep {
+ public:
+  explicit CopyStep(std::shared_ptr<Shared> shared) noexcept : shared_{std::move(shared)} {}
+
+  [[nodiscard]] Socket socket() const noexcept { return shared_->copying().socket(); }
+  [[nodiscard]] Need step() { return shared_->copying().step(); }
+  void give_up(Wake why) { shared_->copying().give_up(why); }
+
+ protected:
+  [[nodiscard]] std::shared_ptr<Shared>& shared() noexcept { return shared_; }
+
+ private:
+  std::shared_ptr<Shared> shared_;
+};
+
+/// Waits until the server takes rows, and gives a `Handle`.
+template <class Shared, class Handle>
+class CopyBeginning : public CopyStep<Shared> {
+ public:
+  using CopyStep<Shared>::CopyStep;
+  [[nodiscard]] Handle outcome() noexcept { return Handle{std::move(this->shared())}; }
+};
+
+/// Sends a batch that is due.
+template <class Shared>
+class CopyWriting : public CopyStep<Shared> {
+ public:
+  explicit CopyWriting(std::shared_ptr<Shared> shared) : CopyStep<Shared>{std::move(shared)} {
+    if (!this->shared()->is_due()) return;
+    this->shared()->send();
+    sent_ = true;
+  }
+  [[nodiscard]] Need step() { return sent_ ? CopyStep<Shared>::step() : Need::nothing; }
+  void outcome() const noexcept {}
+
+ private:
+  bool sent_ = false;
+};
+
+/// Sends what is left and waits for what the server says to all of it.
+template <class Shared>
+class CopyFinishing : public CopyStep<Shared> {
+ public:
+  explicit CopyFinishing(std::shared_ptr<Shared> shared) : CopyStep<Shared>{std::move(shared)} {
+    this->shared()->send();
+    this->shared()->copying().end();
+  }
+  [[nodiscard]] std::size_t outcome() { return Result{this->shared()->copying().result()}.affected_rows(); }
+};
+
+/// Has the server forget all of it. Throws `ConnectionLost`, `QueryTimeout` or `QueryCancelled`.
+template <class Shared>
+class CopyAborting : public CopyStep<Shared> {
+ public:
+  explicit CopyAborting(std::shared_ptr<Shared> shared) : CopyStep<Shared>{std::move(shared)} {
+    this->shared()->require_open();
+    this->shared()->copying().fail("the COPY was aborted");
+  }
+  [[nodiscard]] Need step() {
+    try {
+      return CopyStep<Shared>::step();
+    } catch (const QueryError&) {  // as it was told to
+      return Need::nothing;
+    }
+  }
+  void outcome() const noexcept {}
+};
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,149 @@
+// How an asynchronous session ends, as operations.
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include <lido/postgres/connection.hpp>
+#include <lido/postgres/detail/async/operations.hpp>
+#include <lido/postgres/detail/transaction/ending.hpp>
+#include <lido/postgres/detail/wire/check_time.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/result.hpp>
+#include <lido/postgres/until.hpp>
+
+namespace lido::postgres::detail {
+
+/// What is left of a session while it ends. The lease goes back as soon as nothing refers to the connection any more.
+template <class Lease>
+struct Transaction {
+  Lease lease;
+  std::optional<TransactionId> id;
+  bool committed = false;
+  Savepoints savepoints{};
+
+  ~Transaction() { let_go(); }
+  void release() noexcept {
+    let_go();
+    lease.release();
+  }
+  void discard() noexcept {
+    let_go();
+    lease.discard();
+  }
+  // What puts the connection in order is no statement of the session's.
+  void let_go() noexcept {
+    if (lease) lease->channel().held().let_go();
+  }
+};
+
+/// COMMIT. Whatever comes of it, the session has ended, unless a savepoint is open.
+template <class Lease>
+class Committing {
+ public:
+  /// Throws what `BasicSession::commit` throws before it has sent anything.
+  Committing(Transaction<Lease>& transaction, const Until& until) : transaction_{transaction} {
+    Connection& connection = *transaction_.lease;
+    if (!connection.is_alive() || !connection.is_usable()) {
+      transaction_.discard();
+      throw lost_before_commit();
+    }
+    if (connection.in_transaction()) transaction_.savepoints.check_none_open();
+    try {
+      if (!connection.in_transaction()) throw no_transaction();
+      check_time(until);
+    } catch (const Error&) {
+      transaction_.release();  // the pool rolls back
+      throw;
+    }
+    within([&] { script_.emplace(connection.channel(), "COMMIT"); });
+  }
+
+  [[nodiscard]] Socket socket() const noexcept { return socket_of(script_); }
+  [[nodiscard]] Need step() {
+    Need need = Need::nothing;
+    within([&] { need = script_->step(); });
+    if (need == Need::nothing) {
+      script_.reset();
+      transaction_.committed = true;
+      transaction_.release();
+    }
+    return need;
+  }
+  void give_up(Wake why) {
+    within([&] { script_->give_up(why); });
+  }
+  void outcome() const noexcept {}
+
+ private:
+  template <class Action>
+  void within(Action action) {
+    try {
+      action();
+    } catch (const QueryError&) {  // an answer
+      script_.reset();
+      transaction_.release();
+      throw;
+    } catch (const Error& error) {
+      script_.reset();
+      transaction_.discard();
+      throw unknown_commit(error, transaction_.id);
+    } catch (...) {
+      script_.reset();
+      transaction_.discard();
+      throw;
+    }
+  }
+
+  Transaction<Lease>& transaction_;
+  std::optional<Scripting> script_;
+};
+
+/// ROLLBACK. Throws nothing: a connection that is not in order afterwards is discarded.
+template <class Lease>
+class RollingBack {
+ public:
+  explicit RollingBack(Transaction<Lease>& transaction) : transaction_{transaction} {
+    if (!transaction_.lease) return;
+    Connection& connection = *transaction_.lease;
+    if (!connection.is_usable())
+      transaction_.discard();
+    else if (!connection.in_transaction())
+      transaction_.release();
+    else
+      within([&] { script_.emplace(connection.channel(), "ROLLBACK"); });
+  }
+
+  [[nodiscard]] Socket socket() const noexcept { return socket_of(script_); }
+  [[nodiscard]] Need step() noexcept {
+    Need need = Need::nothing;
+    within([&] {
+      if (script_) need = script_->step();
+    });
+    if (need != Need::nothing || !script_) return need;
+    script_.reset();
+    transaction_.lease->in_transaction() ? transaction_.discard() : transaction_.release();
+    return need;
+  }
+  void give_up(Wake why) noexcept {
+    within([&] { script_->give_up(why); });
+  }
+  void outcome() const noexcept {}
+
+ private:
+  template <class Action>
+  void within(Action action) noexcept {
+    try {
+      action();
+    } catch (...) {  // the server rolls back by itself
+      script_.reset();
+      transaction_.discard();
+    }
+  }
+
+  Transaction<Lease>& transaction_;
+  std::optional<Scripting> script_;
+};
+
+}  // namespace lido::postgres::detail

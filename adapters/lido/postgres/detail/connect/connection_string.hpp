@@ -1,0 +1,193 @@
+// A connection string, taken apart without ever showing what is secret in it.
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <lido/facts.hpp>
+#include <lido/postgres/detail/connect/nearest.hpp>
+#include <lido/postgres/detail/connect/pool_keys.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
+#include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/options.hpp>
+
+namespace lido::postgres::detail {
+
+/// `text` with every occurrence of `secret` replaced. Complexity: linear in `text`.
+[[nodiscard]] inline std::string without_secret(std::string text, std::string_view secret) {
+  // Shorter ones would turn messages into riddles and give the secret away by where the stars are.
+  if (secret.size() < 4) return text;
+  std::string shown;
+  std::size_t behind = 0;
+  for (std::size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, behind)) {
+    shown.append(text, behind, at - behind) += "***";
+    behind = at + secret.size();
+  }
+  return behind == 0 ? text : shown.append(text, behind);
+}
+
+/// The options of a connection string, in libpq's own vocabulary.
+class ConnectionString {
+ public:
+  /// Throws `PermanentConnectError` when `text` is malformed. The message never quotes it: libpq would take a piece of
+  /// a password that should have been escaped for a port or a keyword, and print it.
+  explicit ConnectionString(const std::string& text) {
+    if (text.find('\0') != std::string::npos) throw malformed("no zero byte in it");
+    const SplitString split{text};
+    if (!split.pool.empty())
+      throw malformed("no key that begins with pool_, which nothing but a lido::postgres::Pool reads");
+    const ConninfoHandle parsed{PQconninfoParse(text.c_str(), nullptr)};
+    if (!parsed) {
+      refuse_unknown(split.others);
+      throw malformed("postgresql://user:password@host:port/database?key=value or key='value' pairs");
+    }
+    for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option)
+      if (option->val != nullptr) options_.emplace_back(option->keyword, option->val);
+    refuse_pasted(parsed.get());
+    for (const std::string_view key : {"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
+                                       "keepalives_count", "tcp_user_timeout"})
+      check_number(key);
+    check_ports();
+    if (is_uri(text)) check_at_signs(text);
+  }
+
+  /// Throws `PermanentConnectError` where a value that messages show is a connection string of its own, or looks like
+  /// one: it may hold a password.
+  static void refuse_pasted(const PQconninfoOption* options) {
+    for (; options->keyword != nullptr; ++options)
+      if (options->val != nullptr && is_one_of(options->keyword, "host hostaddr port user dbname service") &&
+          looks_like_a_string(options->val))
+        throw malformed("a name as " + std::string{options->keyword} + ", and no other connection string");
+  }
+
+  /// Sets `key` unless the connection string did.
+  void set_default(std::string_view key, std::string_view value) {
+    if (!has(key)) options_.emplace_back(key, value);
+  }
+  void set(std::string_view key, std::string_view value) {
+    std::erase_if(options_, [&](const auto& option) { return option.first == key; });
+    options_.emplace_back(key, value);
+  }
+
+  [[nodiscard]] bool has(std::string_view key) const noexcept { return find(key) != nullptr; }
+  /// Empty where it is not set.
+  [[nodiscard]] std::string_view value(std::string_view key) const noexcept {
+    const std::string* found = find(key);
+    return found == nullptr ? std::string_view{} : std::string_view{*found};
+  }
+
+  /// `connect_timeout`, if it is set and limits anything.
+  [[nodiscard]] std::optional<Duration> connect_timeout() const {
+    long seconds = 0;
+    const std::string_view text = value("connect_timeout");
+    std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (seconds <= 0) return std::nullopt;
+    return std::chrono::seconds{std::min(seconds, 1'000'000'000L)};
+  }
+
+  /// Whatever is secret in it, blotted out of `message`.
+  [[nodiscard]] std::string redacted(std::string message) const {
+    for (const auto& [key, secret] : options_)
+      if (key.find("password") != std::string::npos || key == "scram_client_key" || key == "oauth_client_secret")
+        message = without_secret(std::move(message), secret);
+    return message;
+  }
+
+  /// Null-terminated arrays for `PQconnectStartParams`, which live as long as this and until the next `set`.
+  struct Arrays {
+    std::vector<const char*> keys;
+    std::vector<const char*> values;
+  };
+  [[nodiscard]] Arrays arrays() const {
+    Arrays arrays;
+    for (const auto& [key, value] : options_) {
+      arrays.keys.push_back(key.c_str());
+      arrays.values.push_back(value.c_str());
+    }
+    arrays.keys.push_back(nullptr);
+    arrays.values.push_back(nullptr);
+    return arrays;
+  }
+
+ private:
+  [[nodiscard]] static PermanentConnectError malformed(std::string_view expected) {
+    return PermanentConnectError{"malformed connection string (not shown, it may hold a password): expected " +
+                                 std::string{expected}};
+  }
+
+  [[nodiscard]] static bool looks_like_a_string(const char* value) {
+    const std::string_view text{value};
+    if (text.find("://") != std::string_view::npos) return true;
+    if (text.find('=') == std::string_view::npos) return false;
+    static constexpr std::string_view secret = "password";
+    return ConninfoHandle{PQconninfoParse(value, nullptr)} || !std::ranges::search(text, secret, {}, lower).empty();
+  }
+
+  // A key is no secret, but what stands in its place may be one that was pasted there: only what looks like a key is
+  // named.
+  static void refuse_unknown(const std::vector<std::string>& keys) {
+    const ConninfoHandle defaults{PQconndefaults()};
+    if (!defaults) return;
+    std::vector<std::string> known;
+    for (const PQconninfoOption* option = defaults.get(); option->keyword != nullptr; ++option)
+      known.emplace_back(option->keyword);
+    for (const OptionSetting& setting : settings) known.push_back(setting.key());
+    for (const std::string& key : keys) {
+      if (std::ranges::find(known, key) != known.end()) continue;
+      if (key.empty() || key.size() > longest_name || !std::ranges::all_of(key, is_key_letter)) return;
+      // libpq's own names are too many to list.
+      const std::string meant = nearest(key, known);
+      throw PermanentConnectError{"connection string: no key is called " + key +
+                                  (meant.empty() ? "" : "; did you mean " + meant + "?")};
+    }
+  }
+  [[nodiscard]] static bool is_key_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || c == '_'; }
+
+  // An '@' or '/' of a password that is not escaped moves a part of it into the host or database, which libpq shows.
+  void check_at_signs(std::string_view uri) const {
+    uri.remove_prefix(uri.find("//") + 2);
+    const std::string_view before_query = uri.substr(0, uri.find('?'));
+    const auto count = std::count(before_query.begin(), before_query.end(), '@');
+    const bool in_authority = uri.substr(0, uri.find('/')).find('@') != std::string_view::npos;
+    // A host that begins with it is an abstract Unix socket.
+    const bool in_host = value("host").find('@', 1) != std::string_view::npos;
+    if (count > 1 || (count == 1 && !in_authority) || in_host)
+      throw malformed("'@', '/' and '?' of a user or password to be written as %40, %2F and %3F");
+  }
+
+  void check_number(std::string_view key) const {
+    const auto allowed = [](char c) { return (c >= '0' && c <= '9') || c == ' ' || c == '-'; };
+    const std::string_view text = value(key);
+    if (!std::ranges::all_of(text, allowed)) throw malformed("a number as " + std::string{key});
+  }
+
+  void check_ports() const {
+    std::string_view list = value("port");
+    while (!list.empty()) {
+      const std::string_view one = list.substr(0, list.find(','));
+      list.remove_prefix(std::min(list.size(), one.size() + 1));
+      unsigned port = 1;  // an empty one is the default
+      const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), port);
+      if (!one.empty() && (error != std::errc{} || end != one.data() + one.size() || port < 1 || port > 65'535))
+        throw malformed("a port from 1 to 65535");
+    }
+  }
+
+  [[nodiscard]] const std::string* find(std::string_view key) const noexcept {
+    const auto found = std::ranges::find(options_, key, &std::pair<std::string, std::string>::first);
+    return found == options_.end() ? nullptr : &found->second;
+  }
+
+  std::vector<std::pair<std::string, std::string>> options_;
+};
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,158 @@
+// COPY in both directions.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <lido/postgres/detail/operations/exchange.hpp>
+#include <lido/postgres/detail/sql/copy_format.hpp>
+#include <lido/postgres/detail/wire/abandoning.hpp>
+#include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/reply.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
+
+namespace lido::postgres::detail {
+
+inline void send_copy(Reply& reply) {
+  StatementCache::check_text(reply.sql());
+  reply.channel().runs(reply.sql());
+  reply.send([text = std::string{reply.sql()}](PGconn* raw) { return send_params(raw, text.c_str(), {}); });
+}
+
+/// Throws `QueryError` unless rows of values can be copied by `sql`. Asks nobody.
+inline void require_text_format(std::string_view sql) {
+  if (const std::string_view option = CopyFormat::other_than_text(sql); !option.empty())
+    throw Channel::failed(sql, why_not_text(option));
+}
+
+/// COPY ... FROM STDIN. Complete it once, then again after each `put`, and after `end` or `fail`. Ended before that, it
+/// gives the connection up, and nothing is stored. `sql` has to outlive it.
+class CopyingIn {
+ public:
+  /// Throws `QueryError` or `ConnectionLost`.
+  CopyingIn(Channel& channel, std::string_view sql) : reply_{channel, sql} { send_copy(reply_); }
+
+  [[nodiscard]] Socket socket() const noexcept { return reply_.socket(); }
+  /// Throws `QueryError` or `ConnectionLost`.
+  [[nodiscard]] Need step() { return open_ ? flush() : answer(); }
+  /// Throws `QueryTimeout` or `QueryCancelled`.
+  [[noreturn]] void give_up(Wake why) { reply_.give_up(why); }
+
+  /// Takes the next piece of what is copied; pieces may end anywhere.
+  void put(std::string_view data) {
+    constexpr std::size_t most = 1U << 20;  // a message each, which may not be as long as `data` may be
+    while (!data.empty()) {
+      const std::string_view piece = data.substr(0, most);
+      if (PQputCopyData(raw(), piece.data(), static_cast<int>(piece.size())) != 1) throw lost();
+      data.remove_prefix(piece.size());
+    }
+  }
+  /// That was all.
+  void end() { finish(nullptr); }
+  /// Nothing of it is to be stored; the answer will be an error that quotes `why`.
+  void fail(const char* why) { finish(why); }
+  /// Between the first and the last answer: `put` may be called.
+  [[nodiscard]] bool is_open() const noexcept { return open_; }
+  /// The result, once it has ended.
+  [[nodiscard]] ResultHandle result() noexcept { return std::move(last_); }
+
+ private:
+  [[nodiscard]] PGconn* raw() noexcept { return reply_.channel().raw(); }
+  [[nodiscard]] ConnectionLost lost() { return reply_.channel().gone(reply_.sql(), one_line(PQerrorMessage(raw()))); }
+
+  void finish(const char* error) {
+    if (PQputCopyEnd(raw(), error) != 1) throw lost();
+    open_ = false;
+    ending_ = true;
+  }
+  [[nodiscard]] Need flush() {
+    if (std::exchange(waited_, false) && !reply_.channel().consume()) throw lost();
+    const int left = PQflush(raw());
+    if (left < 0) throw lost();
+    waited_ = left > 0;
+    // The server may be unable to read on before it is rid of what it has to say.
+    return left > 0 ? reply_.channel().to_read(Need::either) : Need::nothing;
+  }
+  [[nodiscard]] Need answer() {
+    for (;;) {
+      if (const Need need = reply_.step(); need != Need::nothing) return need;
+      if (reply_.complete()) {
+        reply_.check();
+        if (!ending_) throw Channel::failed(reply_.sql(), "the statement is no COPY ... FROM STDIN");
+        return Need::nothing;
+      }
+      last_ = reply_.result();
+      if (!is_copy(last_)) continue;
+      if (ending_ || PQresultStatus(last_.get()) != PGRES_COPY_IN) refuse_copy(reply_);
+      open_ = true;
+      return Need::nothing;
+    }
+  }
+
+  Reply reply_;
+  ResultHandle last_;
+  bool open_ = false;
+  bool ending_ = false;
+  bool waited_ = false;
+};
+
+/// COPY ... TO STDOUT. A step ends with a `chunk()`, which is one row, or with an empty one for the end. Ended before,
+/// it gives the connection up, unless `abandon()` was called and completed. `sql` has to outlive it.
+class CopyingOut {
+ public:
+  /// Throws `QueryError` or `ConnectionLost`.
+  CopyingOut(Channel& channel, std::string_view sql) : reply_{channel, sql} { send_copy(reply_); }
+
+  [[nodiscard]] Socket socket() const noexcept { return abandoning_ ? abandoning_->socket() : reply_.socket(); }
+  /// Throws `QueryError` or `ConnectionLost`.
+  [[nodiscard]] Need step() {
+    if (abandoning_) return abandoning_->step();
+    for (;;) {
+      if (const Need need = reply_.step(); need != Need::nothing) return need;
+      if (reply_.complete()) {
+        reply_.check();
+        if (!copied_) throw Channel::failed(reply_.sql(), "the statement is no COPY ... TO STDOUT");
+        return Need::nothing;
+      }
+      if (const ResultHandle result = reply_.result()) {
+        if (!is_copy(result)) continue;
+        if (PQresultStatus(result.get()) != PGRES_COPY_OUT) refuse_copy(reply_);
+        copied_ = true;
+        binary_ = PQbinaryTuples(result.get()) != 0;
+      } else if (!reply_.chunk().empty()) {
+        return Need::nothing;
+      }
+    }
+  }
+  /// Throws `QueryTimeout` or `QueryCancelled`; not while it is being abandoned.
+  void give_up(Wake why) {
+    if (abandoning_) return abandoning_->give_up(why);
+    reply_.give_up(why);
+  }
+
+  /// Valid until the next step.
+  [[nodiscard]] std::string_view chunk() const noexcept {
+    return reply_.complete() ? std::string_view{} : reply_.chunk();
+  }
+  [[nodiscard]] bool is_binary() const noexcept { return binary_; }
+  [[nodiscard]] bool complete() const noexcept { return reply_.complete(); }
+  [[nodiscard]] std::string_view sql() const noexcept { return reply_.sql(); }
+  /// The next steps cancel the rest.
+  void abandon() noexcept {
+    if (!reply_.complete()) abandoning_.emplace(reply_);
+  }
+  void abandon_at_once() noexcept { detail::abandon_at_once(reply_); }
+
+ private:
+  Reply reply_;
+  std::optional<Abandoning> abandoning_;
+  bool copied_ = false;
+  bool binary_ = false;
+};
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,163 @@
+// COPY ... FROM STDIN with rows that are made one after the other.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <iterator>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <lido/facts.hpp>
+#include <lido/postgres/detail/operations/copying.hpp>
+#include <lido/postgres/detail/values/copy_text.hpp>
+#include <lido/postgres/detail/values/limits.hpp>
+#include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/result.hpp>
+
+namespace lido::postgres::detail {
+
+/// Text that is sent as it is.
+template <class Row>
+concept CopyText = std::convertible_to<Row, std::string_view>;
+
+/// A tuple of parameters, or text that is sent as it is.
+template <class Row>
+concept CopyRow = CopyText<Row> || Copyable<Row>;
+
+/// Rows on their way into a COPY, sent by the batch.
+class CopyBuffer {
+ public:
+  /// Throws `QueryError` for what cannot be passed, and has then nothing of it.
+  template <CopyRow Row>
+  void append(Row&& row) {
+    if constexpr (CopyText<Row>) {
+      const std::string_view piece = std::forward<Row>(row);
+      check_length(piece.size(), [] { return std::string{"a piece of a COPY"}; });
+      text_.append(piece);
+    } else {
+      const std::size_t before = text_.size();
+      try {
+        append_row(text_, row);
+        check_length(text_.size() - before, [] { return std::string{"a row of a COPY"}; });
+      } catch (...) {
+        text_.resize(before);
+        throw;
+      }
+    }
+  }
+  [[nodiscard]] bool is_full() const noexcept { return text_.size() >= batch; }
+  void send(CopyingIn& copying) {
+    copying.put(text_);
+    text_.clear();
+  }
+
+ private:
+  static constexpr std::size_t batch = 65'536;
+  std::string text_;
+};
+
+/// Copies the rows of a range. What the range throws ends the COPY with an error, for which it waits for two seconds at
+/// most.
+template <std::ranges::view Rows>
+class CopyingRows {
+ public:
+  /// Throws `QueryError` or `ConnectionLost`.
+  CopyingRows(Channel& channel, std::string_view sql, Rows rows)
+      : sql_{checked(sql)}, copying_{channel, sql_}, rows_{std::move(rows)} {}
+
+  [[nodiscard]] Socket socket() const noexcept { return copying_.socket(); }
+  /// When it takes its next step at the latest.
+  [[nodiscard]] TimePoint due() const noexcept { return due_; }
+
+  /// Throws `QueryError` or `ConnectionLost`.
+  [[nodiscard]] Need step() {
+    if (stage_ == Stage::failing) return confirm_failure();
+    if (const Need need = copying_.step(); need != Need::nothing || stage_ == Stage::ending) return need;
+    feed();
+    if (stage_ != Stage::feeding) return step();
+    // Whoever waits looks at the time meanwhile, and a loop at others: the server may take it as fast as it is made.
+    return Need::writable;
+  }
+
+  /// Throws `QueryTimeout` or `QueryCancelled`; not when the range has thrown.
+  void give_up(Wake why) {
+    if (stage_ != Stage::failing) copying_.give_up(why);
+    try {
+      copying_.give_up(why);
+    } catch (const Error&) {  // what the range threw comes first
+    }
+    over_ = true;
+  }
+
+  /// How many rows the server has stored; throws what the range threw.
+  [[nodiscard]] std::size_t outcome() {
+    if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
+    return Result{copying_.result()}.affected_rows();
+  }
+
+ private:
+  // Before anything is sent.
+  [[nodiscard]] static std::string_view checked(std::string_view sql) {
+    if constexpr (!CopyText<std::ranges::range_reference_t<Rows>>) require_text_format(sql);
+    return sql;
+  }
+
+  enum class Stage : std::uint8_t { beginning, feeding, ending, failing };
+
+  void feed() {
+    stage_ = Stage::feeding;
+    within([&] {
+      if (!next_) next_.emplace(std::ranges::begin(rows_));
+      for (; *next_ != std::ranges::end(rows_) && !buffer_.is_full(); ++*next_) buffer_.append(**next_);
+    });
+    if (stage_ == Stage::failing) return;
+    const bool ended = !buffer_.is_full();
+    buffer_.send(copying_);
+    if (!ended) return;
+    copying_.end();
+    stage_ = Stage::ending;
+  }
+  template <class Action>
+  void within(Action action) {
+    try {
+      action();
+    } catch (...) {
+      error_ = std::current_exception();
+      stage_ = Stage::failing;
+      due_ = saturating_add(Clock::now(), std::chrono::seconds{2});
+      try {
+        copying_.fail("the rows came to an end with an exception");
+      } catch (const Error&) {
+        over_ = true;
+      }
+    }
+  }
+  [[nodiscard]] Need confirm_failure() {
+    try {
+      if (!over_ && Clock::now() >= due_) give_up(Wake::timed_out);
+      return over_ ? Need::nothing : copying_.step();
+    } catch (const Error&) {  // the server confirms, or the connection is lost
+      return Need::nothing;
+    }
+  }
+
+  std::string sql_;
+  CopyingIn copying_;
+  Rows rows_;
+  std::optional<std::ranges::iterator_t<Rows>> next_;
+  CopyBuffer buffer_;
+  std::exception_ptr error_;
+  TimePoint due_ = TimePoint::max();
+  Stage stage_ = Stage::beginning;
+  bool over_ = false;
+};
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,127 @@
+// The rows of a statement while it runs, one at a time: where one is in them, and how the present one is read.
+//   IncomingRows   of any statement
+//   IncomingLines  of COPY ... TO STDOUT
+// Both have the same members, so that a thread and an event loop walk over them in the same way: `advance()`, and where
+// that finds nothing at hand, `operation()` completes a step, and then `arrived()`.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include <lido/postgres/detail/operations/copying.hpp>
+#include <lido/postgres/detail/operations/streaming.hpp>
+#include <lido/postgres/detail/values/bound.hpp>
+#include <lido/postgres/detail/values/copy_text.hpp>
+#include <lido/postgres/detail/values/read.hpp>
+#include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/shared_result.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/row.hpp>
+
+namespace lido::postgres::detail {
+
+/// `Row`s without `T`, else what these read. Stays where it is.
+template <class... T>
+class IncomingRows {
+ public:
+  /// Sends. What is bound may go afterwards. Throws `QueryError` or `ConnectionLost`.
+  IncomingRows(Channel& channel, std::string_view sql, const Bound& bound)
+      : channel_{channel}, sql_{sql}, streaming_{channel, sql_, bound} {}
+
+  [[nodiscard]] Streaming& operation() noexcept { return streaming_; }
+  /// Goes on to the next row. False: it has to come first.
+  [[nodiscard]] bool advance() noexcept {
+    if (rows_ && ++at_ < count()) return true;
+    clear();
+    return streaming_.complete();
+  }
+  void arrived() noexcept {
+    rows_.reset();
+    if (ResultHandle rows = streaming_.rows()) rows_.emplace(std::move(rows), channel_.array_types());
+  }
+  /// There is a present row; else they have not begun, or have ended.
+  [[nodiscard]] bool present() const noexcept { return rows_.has_value(); }
+  /// No present row any more.
+  void clear() noexcept {
+    before_ += count();
+    at_ = 0;
+    rows_.reset();
+  }
+
+  /// The present row, valid until the next. Throws `ResultError` when it is not as it was asked for.
+  [[nodiscard]] auto value() const {
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): it is present
+    Row row{{&*rows_, nullptr}, at_};
+    if constexpr (sizeof...(T) == 0) {
+      return row;
+    } else {
+      try {
+        if constexpr (requires { row.template as<T...>(); }) {
+          return row.template as<T...>();
+        } else {
+          if (row.size() != 1) throw ResultError{at_, "*", "1 column", std::to_string(row.size())};
+          return row[0].template as<T...>();
+        }
+      } catch (const ResultError& error) {  // which counts from the beginning of what has just come
+        throw ResultError{before_ + at_, error.column(), error.wanted(), error.actual()};
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] std::size_t count() const noexcept { return rows_ ? rows_of(rows_->handle.get()) : 0; }
+
+  Channel& channel_;
+  std::string sql_;
+  Streaming streaming_;
+  std::optional<SharedResult> rows_;  // what came last
+  std::size_t at_ = 0;                // the present row of these
+  std::size_t before_ = 0;            // how many came before these
+};
+
+/// Lines as the server sent them without `T`, else what these read. Stays where it is.
+template <class... T>
+class IncomingLines {
+ public:
+  /// Sends. Throws `QueryError` or `ConnectionLost`.
+  IncomingLines(Channel& channel, std::string_view sql) : sql_{checked(sql)}, copying_{channel, sql_} {}
+
+  [[nodiscard]] CopyingOut& operation() noexcept { return copying_; }
+  [[nodiscard]] bool advance() const noexcept { return copying_.complete(); }
+  void arrived() noexcept { ++number_; }
+  [[nodiscard]] bool present() const noexcept { return !copying_.chunk().empty(); }
+  void clear() const noexcept {}  // what the next step finds takes the place of what is there
+
+  /// As that of `IncomingRows`; throws `QueryError` where typed rows are binary.
+  [[nodiscard]] auto value() const {
+    if constexpr (sizeof...(T) == 0) {
+      return copying_.chunk();
+    } else {
+      if (copying_.is_binary()) throw QueryError{"COPY in the binary format cannot be read as typed rows"};
+      std::tuple<T...> row = read_line<T...>(copying_.chunk(), number_ - 1);
+      if constexpr (sizeof...(T) == 1) {
+        return std::get<0>(std::move(row));
+      } else {
+        return row;
+      }
+    }
+  }
+
+ private:
+  // Before anything is sent.
+  [[nodiscard]] static std::string_view checked(std::string_view sql) {
+    if constexpr (sizeof...(T) > 0) require_text_format(sql);
+    return sql;
+  }
+
+  std::string sql_;
+  CopyingOut copying_;
+  std::size_t number_ = 0;  // of rows that have come
+};
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,163 @@
+// The text that begins a transaction.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <lido/error.hpp>
+#include <lido/facts.hpp>
+#include <lido/postgres/detail/sql/lexer.hpp>
+#include <lido/postgres/detail/values/limits.hpp>
+#include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/result.hpp>
+#include <lido/postgres/transaction.hpp>
+
+namespace lido::postgres::detail {
+
+/// A script that begins a transaction, and what may be shown of it: values are parameters, which are not shown.
+struct Begin {
+  std::string sql;
+  std::string shown;
+  std::string names;  // the settings by which names mean something else
+};
+
+/// `text` as a literal, whatever its bytes, the encoding and `standard_conforming_strings` are. Throws `InvalidOption`,
+/// naming `field`, for what is no text.
+[[nodiscard]] inline std::string literal(PGconn* connection, std::string_view text, const std::string& field) {
+  if (text.find('\0') != std::string_view::npos) throw InvalidOption{field, "a value without a zero byte"};
+  const LibpqMemory<char> quoted{PQescapeLiteral(connection, text.data(), text.size())};
+  if (!quoted) throw InvalidOption{field, "a value that is valid in the client's encoding"};
+  return quoted.get();
+}
+
+/// The names in a list as the server reads it: in lower case unless quoted, with commas between them. Nothing if it is
+/// malformed.
+[[nodiscard]] inline std::optional<std::vector<std::string>> listed_names(std::string_view list) {
+  std::vector<std::string> names;
+  const auto skip_blank = [&] { list.remove_prefix(std::min(list.size(), list.find_first_not_of(" \t\n\r\f\v"))); };
+  for (;;) {
+    skip_blank();
+    std::string& name = names.emplace_back();
+    if (list.starts_with('"')) {
+      const std::size_t length = Lexer{list}.next().text.size();
+      if (length < 2 || list[length - 1] != '"') return std::nullopt;
+      for (std::size_t at = 1; at < length - 1; ++at) {
+        name += list[at];
+        if (list[at] == '"') ++at;  // it is doubled
+      }
+      list.remove_prefix(length);
+    } else {
+      const std::size_t length = std::min(list.size(), list.find_first_of(", \t\n\r\f\v\""));
+      for (const char c : list.substr(0, length)) name += lower(c);
+      list.remove_prefix(length);
+      if (name.empty() && (names.size() > 1 || !list.empty())) return std::nullopt;
+    }
+    skip_blank();
+    if (list.empty()) return names;
+    if (!list.starts_with(',')) return std::nullopt;
+    list.remove_prefix(1);
+  }
+}
+
+/// Writes the script; the settings are `SET LOCAL` and not `set_config()`, since a SELECT would fix what a repeatable
+/// read sees.
+class BeginWriter {
+ public:
+  BeginWriter(PGconn* connection, const TransactionOptions& options) : connection_{connection} {
+    add("BEGIN");
+    if (options.isolation == Isolation::read_committed) add(" ISOLATION LEVEL READ COMMITTED");
+    if (options.isolation == Isolation::repeatable_read) add(" ISOLATION LEVEL REPEATABLE READ");
+    if (options.isolation == Isolation::serializable) add(" ISOLATION LEVEL SERIALIZABLE");
+    if (options.read_only) add(" READ ONLY");
+    if (options.deferrable) add(" DEFERRABLE");
+    if (options.statement_timeout)
+      set("statement_timeout", milliseconds("statement_timeout", *options.statement_timeout));
+    if (options.lock_timeout) set("lock_timeout", milliseconds("lock_timeout", *options.lock_timeout));
+    if (options.application_name) set("application_name", *options.application_name);
+    for (const Setting& each : options.set_local) set(each.name, each.value);
+    // The time is taken after the id, see `transaction_status`.
+    if (options.track_commit) add("; SELECT txid_current(), (extract(epoch from clock_timestamp()) * 1000000)::bigint");
+  }
+
+  [[nodiscard]] Begin take() && { return std::move(begin_); }
+
+ private:
+  void add(std::string_view text) {
+    begin_.sql += text;
+    begin_.shown += text;
+  }
+
+  void set(const std::string& name, const std::string& value) {
+    const std::string field = "TransactionOptions::set_local, " + name;
+    add("; SET LOCAL " + quoted_name(name) + " TO ");
+    begin_.shown += "'***'";
+    // Of these one literal would be one name, however many commas it has.
+    const auto is = [&](std::string_view other) { return std::ranges::equal(name, other, {}, lower); };
+    if (is("search_path") || is("role") || is("session_authorization"))
+      begin_.names.append(name).append(1, '\0').append(value).append(1, '\0');
+    if (is("search_path") || is("temp_tablespaces")) {
+      const auto names = listed_names(value);
+      if (!names) throw InvalidOption{field, "names with commas between them"};
+      if (std::ranges::any_of(*names, [](const std::string& each) { return each.size() > most_name; }))
+        throw InvalidOption{field, "names of at most 63 bytes, as the server would cut them"};
+      for (const std::string& each : *names)
+        begin_.sql += (&each == &names->front() ? "" : ", ") + literal(connection_, each, field);
+    } else {
+      begin_.sql += literal(connection_, value, field);
+    }
+  }
+
+  // Quoted, so that it may be a keyword (`"role"`); the server does not tell upper from lower case in them.
+  [[nodiscard]] static std::string quoted_name(std::string_view name) {
+    std::string quoted = "\"";
+    bool starts = true;
+    std::size_t length = 0;
+    for (const char c : name) {
+      const bool letter = (lower(c) >= 'a' && lower(c) <= 'z') || c == '_';
+      if (!letter && (starts || !(is_digit(c) || c == '$' || c == '.'))) malformed();
+      starts = c == '.';
+      length = starts ? 0 : length + 1;
+      if (length > most_name) malformed();  // the server would cut it, and set another
+      quoted += starts ? "\".\"" : std::string(1, c);
+    }
+    if (starts) malformed();
+    return quoted + "\"";
+  }
+  [[noreturn]] static void malformed() {
+    throw InvalidOption{
+        "TransactionOptions::set_local",
+        "names of letters, digits, _ and $, of at most 63, which begin with a letter or _, with dots between them"};
+  }
+
+  [[nodiscard]] static std::string milliseconds(const std::string& field, Duration limit) {
+    if (limit == Duration::max()) return "0";
+    const auto count = std::chrono::ceil<std::chrono::milliseconds>(limit).count();
+    if (count < 0 || count > std::numeric_limits<std::int32_t>::max())
+      throw InvalidOption{"TransactionOptions::" + field, "0 to 24 days"};
+    return std::to_string(count);
+  }
+
+  PGconn* connection_;
+  Begin begin_;
+};
+
+/// The script that begins a transaction on `connection`. Throws `InvalidOption`, naming the field. No I/O.
+[[nodiscard]] inline Begin begin_script(PGconn* connection, const TransactionOptions& options) {
+  return BeginWriter{connection, options}.take();
+}
+
+/// The id that the answer to a script with `track_commit` holds.
+[[nodiscard]] inline TransactionId transaction_id_of(const Result& answer) {
+  return {.number = answer[0][0].as<std::int64_t>(), .assigned = answer[0][1].as<std::int64_t>()};
+}
+
+}  // namespace lido::postgres::detail

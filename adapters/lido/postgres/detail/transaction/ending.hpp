@@ -1,0 +1,65 @@
+// How a transaction ends, as decisions: what may be sent, and what came of it. No I/O.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <lido/postgres/detail/wire/held_transaction.hpp>
+#include <lido/postgres/error.hpp>
+
+namespace lido::postgres::detail {
+
+[[nodiscard]] inline ConnectionLost lost_before_commit() {
+  return ConnectionLost{"the connection was lost before COMMIT; nothing is committed"};
+}
+[[nodiscard]] inline QueryError no_transaction() {
+  return no_transaction("COMMIT", "COMMIT without a transaction: a statement of the session has ended it");
+}
+
+/// What becomes of `error` when COMMIT ended with it and not with an answer.
+[[nodiscard]] inline CommitUnknown unknown_commit(const Error& error, const std::optional<TransactionId>& id) {
+  return {"COMMIT was sent and not answered: " + error.message(), error.diagnostics(), id};
+}
+
+/// The savepoints of one transaction, the innermost last.
+class Savepoints {
+ public:
+  using Id = std::uint64_t;
+
+  [[nodiscard]] Id next() noexcept { return ++last_; }
+  void opened(Id id) { open_.push_back(id); }
+  [[nodiscard]] bool is_open(Id id) const noexcept { return std::ranges::find(open_, id) != open_.end(); }
+  [[nodiscard]] bool empty() const noexcept { return open_.empty(); }
+  /// `id` is over, and with it all within.
+  void closed(Id id) noexcept { open_.erase(std::ranges::find(open_, id), open_.end()); }
+
+  /// Throws `Error` where `id` is not the innermost.
+  void check_innermost(Id id) const {
+    if (!is_open(id)) throw Error{"the savepoint has ended: it, one around it, or its session"};
+    if (open_.back() != id) throw Error{"a savepoint within this one is still open: release it first, or roll it back"};
+  }
+  /// Throws `Error` where a COMMIT would keep what nobody has released.
+  void check_none_open() const {
+    if (!empty()) throw Error{"a savepoint is still open: release it before COMMIT, or roll it back"};
+  }
+
+  static constexpr std::string_view undo_prefix = "ROLLBACK TO SAVEPOINT lido_";
+  [[nodiscard]] static std::string open_script(Id id) { return "SAVEPOINT " + name(id); }
+  [[nodiscard]] static std::string release_script(Id id) { return "RELEASE SAVEPOINT " + name(id); }
+  /// Both: what is rolled back stays open for the server.
+  [[nodiscard]] static std::string undo_script(Id id) {
+    return "ROLLBACK TO SAVEPOINT " + name(id) + "; RELEASE SAVEPOINT " + name(id);
+  }
+
+ private:
+  [[nodiscard]] static std::string name(Id id) { return "lido_" + std::to_string(id); }
+
+  std::vector<Id> open_;
+  Id last_ = 0;
+};
+
+}  // namespace lido::postgres::detail

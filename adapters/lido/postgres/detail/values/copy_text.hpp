@@ -1,0 +1,116 @@
+// The text format of COPY.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <lido/postgres/detail/values/parameters.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/types/converter.hpp>
+
+namespace lido::postgres::detail {
+
+/// Appends `text` as a field of a line.
+inline void append_escaped(std::string& line, std::string_view text) {
+  static constexpr std::string_view special{"\b\f\n\r\t\v\\\0", 8};
+  static constexpr std::string_view letters = "bfnrtv\\";
+  for (;;) {
+    const std::size_t plain = text.find_first_of(special);
+    line.append(text.substr(0, plain));
+    if (plain == std::string_view::npos) return;
+    const std::size_t which = special.find(text[plain]);
+    if (which >= letters.size())
+      throw QueryError{"COPY: a text holds a zero byte, which PostgreSQL cannot store (use std::vector<std::byte>)"};
+    line += '\\';
+    line += letters[which];
+    text.remove_prefix(plain + 1);
+  }
+}
+
+template <Parameter T>
+void append_field(std::string& line, const T& value) {
+  if constexpr (Null<T>) {
+    line += "\\N";
+  } else if constexpr (is_optional<T>) {
+    value ? append_field(line, *value) : append_field(line, nullptr);
+  } else if constexpr (Text<T>) {
+    if constexpr (std::is_pointer_v<T>) {
+      if (value == nullptr) return append_field(line, nullptr);
+    }
+    append_escaped(line, std::string_view{value});
+  } else {
+    append_escaped(line, text_of(value, [] { return std::string{"COPY"}; }));
+  }
+}
+
+/// A row: something with the members of a tuple, all of which can be parameters.
+template <class Row>
+concept Copyable = requires { std::tuple_size<std::remove_cvref_t<Row>>::value; };
+
+template <Copyable Row>
+void append_row(std::string& line, const Row& row) {
+  std::apply(
+      [&line](const auto&... fields) {
+        bool first = true;
+        ((std::exchange(first, false) ? void() : line.push_back('\t'), append_field(line, fields)), ...);
+      },
+      row);
+  line += '\n';
+}
+
+/// Takes the first field off `line`, which has lost its line end; nothing for NULL.
+[[nodiscard]] inline std::optional<std::string> take_field(std::string_view& line) {
+  const std::size_t end = line.find('\t');
+  const std::string_view field = line.substr(0, end);
+  line.remove_prefix(end == std::string_view::npos ? line.size() : end + 1);
+  if (field == "\\N") return std::nullopt;
+  static constexpr std::string_view letters = "bfnrtv";
+  static constexpr std::string_view characters = "\b\f\n\r\t\v";
+  std::string text;
+  text.reserve(field.size());
+  for (std::size_t i = 0; i < field.size(); ++i) {
+    if (field[i] != '\\' || i + 1 == field.size()) {
+      text += field[i];
+      continue;
+    }
+    const std::size_t letter = letters.find(field[++i]);
+    text += letter == std::string_view::npos ? field[i] : characters[letter];
+  }
+  return text;
+}
+
+template <class T>
+[[nodiscard]] T read_field(const std::optional<std::string>& text, std::size_t row, std::size_t column) {
+  if constexpr (is_optional<T>) {
+    if (!text) return std::nullopt;
+    return read_field<typename T::value_type>(text, row, column);
+  } else {
+    const auto mismatch = [&](const char* actual) {
+      return ResultError{row, std::to_string(column), std::string{Converter<T>::name}, actual};
+    };
+    if (!text) throw mismatch("NULL");
+    std::optional<T> value = Converter<T>::read(*text);
+    if (!value) throw mismatch("a text that is none");
+    return *std::move(value);
+  }
+}
+
+/// One line of COPY ... TO STDOUT as a tuple. Throws `ResultError`.
+template <class... T>
+[[nodiscard]] std::tuple<T...> read_line(std::string_view line, std::size_t row) {
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  std::size_t fields = 1;
+  for (const char c : line) fields += c == '\t' ? 1 : 0;
+  if (fields != sizeof...(T))
+    throw ResultError{row, "*", std::to_string(sizeof...(T)) + " columns", std::to_string(fields)};
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return std::tuple<T...>{read_field<T>(take_field(line), row, I)...};  // braces: from left to right
+  }(std::index_sequence_for<T...>{});
+}
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,146 @@
+// The parameters of one statement, as libpq takes them.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <libpq-fe.h>
+
+#include <lido/postgres/detail/values/limits.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/types/converter.hpp>
+#include <lido/postgres/types/values.hpp>
+
+namespace lido::postgres::detail {
+
+template <class T>
+concept Text = std::is_convertible_v<const T&, std::string_view>;
+
+template <class T>
+concept Null = std::is_same_v<T, std::nullptr_t> || std::is_same_v<T, std::nullopt_t>;
+
+template <class T>
+inline constexpr bool is_parameter = Null<T> || Text<T> || Writable<T>;
+template <class T>
+inline constexpr bool is_parameter<std::optional<T>> = is_parameter<T>;
+
+// Says what is missing; a concept alone would only say that it is not satisfied.
+template <class T>
+struct Passed {
+  static_assert(is_parameter<T>,
+                "lido: no parameter can be of this type: specialise lido::postgres::Converter for it, with `write`");
+  static constexpr bool possible = is_parameter<T>;
+};
+
+/// What may be passed for a `$1`: text, a type with a `Converter`, an optional of these, or a null.
+template <class T>
+concept Parameter = is_parameter<T> || Passed<T>::possible;
+
+/// What is sent for `value`. Throws `QueryError`, which begins with what `where()` returns, when it cannot be passed.
+template <Writable T, class Where>
+[[nodiscard]] std::string text_of(const T& value, Where where) {
+  std::optional<std::string> text = Converter<T>::write(value);
+  if (!text) throw QueryError{where() + (": a value of " + std::string{Converter<T>::name} + " that cannot be passed")};
+  return *std::move(text);
+}
+
+/// Owns the texts; pass by reference only, the pointers look into it and into the values.
+template <std::size_t N>
+class Parameters {
+ public:
+  /// Throws `QueryError` for a value that cannot be passed, and for more than a message to the server can carry.
+  template <Parameter... T>
+  explicit Parameters(const T&... values) {
+    std::size_t index = 0;
+    (bind(index++, values), ...);
+  }
+  Parameters(const Parameters&) = delete;
+  Parameters& operator=(const Parameters&) = delete;
+
+  [[nodiscard]] static constexpr std::size_t size() noexcept { return N; }
+  /// 0 where the server infers it, and null where it infers all: it then also says best when they are too many. Values
+  /// of the same C++ types have the same, but where a `Converter` has a `type_of`.
+  [[nodiscard]] const Oid* types() const noexcept {
+    return std::ranges::all_of(types_, [](Oid type) { return type == 0; }) ? nullptr : types_.data();
+  }
+  [[nodiscard]] const char* const* values() const noexcept { return values_.data(); }
+  [[nodiscard]] const int* lengths() const noexcept { return lengths_.data(); }
+  /// 1 for binary, 0 for text.
+  [[nodiscard]] const int* formats() const noexcept { return formats_.data(); }
+
+ private:
+  template <class T>
+  void bind(std::size_t index, const T& value) {
+    if constexpr (is_optional<T>) {
+      if constexpr (requires { Converter<typename T::value_type>::type; })  // of a NULL too
+        types_[index] = Converter<typename T::value_type>::type;
+      if (value) bind(index, *value);
+    } else if constexpr (Null<T>) {
+      values_[index] = nullptr;
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      count(index, value.size());
+      values_[index] = checked(index, value);  // lives as long as the call
+    } else if constexpr (Text<T>) {
+      if constexpr (std::is_pointer_v<T>) {
+        if (value == nullptr) return;
+      }
+      const std::string_view text{value};
+      count(index, text.size());
+      texts_[index] = text;
+      values_[index] = checked(index, texts_[index]);
+    } else {
+      if constexpr (requires { Converter<T>::type_of(value); }) {
+        types_[index] = Converter<T>::type_of(value);
+      } else if constexpr (requires { Converter<T>::type; }) {
+        types_[index] = Converter<T>::type;
+      }
+      if constexpr (requires { Converter<T>::bytes(value); }) {
+        bind_bytes(index, Converter<T>::bytes(value));
+      } else {
+        texts_[index] = text_of(value, [&] { return parameter(index); });
+        count(index, texts_[index].size());
+        values_[index] = checked(index, texts_[index]);
+      }
+    }
+  }
+
+  void bind_bytes(std::size_t index, std::span<const std::byte> bytes) {
+    count(index, bytes.size());
+    // No bytes may have no address, which would be a NULL.
+    values_[index] = bytes.empty() ? "" : reinterpret_cast<const char*>(bytes.data());
+    lengths_[index] = static_cast<int>(bytes.size());
+    formats_[index] = 1;
+  }
+
+  // They go in one message.
+  void count(std::size_t index, std::size_t bytes) {
+    check_length(bytes, [&] { return parameter(index); });
+    total_ += bytes;
+    check_length(total_, [&] { return "parameters $1 to $" + std::to_string(index + 1) + " together"; });
+  }
+
+  // libpq would silently cut the text there.
+  static const char* checked(std::size_t index, const std::string& text) {
+    if (text.find('\0') != std::string::npos)
+      throw QueryError{parameter(index) +
+                       ": holds a zero byte, which PostgreSQL cannot store as text (use std::vector<std::byte>)"};
+    return text.c_str();
+  }
+  [[nodiscard]] static std::string parameter(std::size_t index) { return "parameter $" + std::to_string(index + 1); }
+
+  std::array<std::string, N> texts_;
+  std::array<Oid, N> types_{};
+  std::array<const char*, N> values_{};
+  std::array<int, N> lengths_{};
+  std::array<int, N> formats_{};
+  std::size_t total_ = 0;  // bytes
+};
+
+}  // namespace lido::postgres::detail

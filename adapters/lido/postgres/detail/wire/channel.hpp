@@ -1,0 +1,273 @@
+// One libpq connection, which knows whether it can be used again. What is done with it is written as operations, for
+// instance `Exchange`.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <lido/detail/platform.hpp>
+#include <lido/postgres/detail/sql/session_state.hpp>
+#include <lido/postgres/detail/values/array_types.hpp>
+#include <lido/postgres/detail/wire/cancelling.hpp>
+#include <lido/postgres/detail/wire/diagnose.hpp>
+#include <lido/postgres/detail/wire/failed_commit.hpp>
+#include <lido/postgres/detail/wire/failover.hpp>
+#include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/held_back.hpp>
+#include <lido/postgres/detail/wire/held_transaction.hpp>
+#include <lido/postgres/detail/wire/name_scope.hpp>
+#include <lido/postgres/detail/wire/posted_discard.hpp>
+#include <lido/postgres/detail/wire/statement_cache.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/options.hpp>
+
+namespace lido::postgres::detail {
+
+/// Stays where it is, as libpq keeps a pointer to it.
+class Channel {
+ public:
+  Channel(ConnectionHandle connection, std::shared_ptr<const ConnectionSettings> settings)
+      : connection_{std::move(connection)},
+        settings_{std::move(settings)},
+        statements_{settings_->statement_cache},
+        notice_processor_{PQsetNoticeProcessor(raw(), nullptr, nullptr)},
+        owner_{::getpid()} {
+    if (!restore()) throw ConnectError{one_line(PQerrorMessage(raw()))};
+  }
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  ~Channel() {
+    const int socket = PQsocket(raw());
+    if (socket < 0) return;
+    if (owner_ != ::getpid()) {
+      // After fork() the session is the parent's: the goodbye that PQfinish sends must not reach the server.
+      const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+      if (nowhere < 0 || ::dup2(nowhere, socket) < 0) static_cast<void>(connection_.release());
+      if (nowhere >= 0) ::close(nowhere);
+    } else if (!usable()) {
+      // A pooler between here and the server forgets whom to cancel as soon as this connection ends.
+      if (cancelling_) wait_for_end(*cancelling_);
+      ::shutdown(socket, SHUT_RDWR);  // so that the goodbye cannot wait for a peer that is gone
+    }
+  }
+
+  [[nodiscard]] PGconn* raw() const noexcept { return connection_.get(); }
+  [[nodiscard]] bool usable() const noexcept { return !broken_ && is_ours() && PQstatus(raw()) == CONNECTION_OK; }
+  /// False in the child of a fork: a byte sent there would be the parent's.
+  [[nodiscard]] bool is_ours() const noexcept { return mark_.is_ours(); }
+  [[nodiscard]] PGTransactionStatusType transaction() const noexcept {
+    return discard_.outstanding() ? PQTRANS_IDLE : PQtransactionStatus(raw());
+  }
+  /// No statement under way, no pipeline: the next one may be sent.
+  [[nodiscard]] bool quiet() const noexcept {
+    const PGTransactionStatusType status = transaction();
+    const bool alone = PQpipelineStatus(raw()) == PQ_PIPELINE_OFF || discard_.outstanding();
+    return usable() && alone && status != PQTRANS_ACTIVE && status != PQTRANS_UNKNOWN;
+  }
+  /// The first statement of `script` ends a transaction that has failed: as after any error, the rest must not run.
+  [[nodiscard]] bool ends_failed(std::string_view script) const noexcept {
+    return transaction() == PQTRANS_INERROR && begins_with_commit(script);
+  }
+  /// Throws unless a statement may be sent now: `QueryError` or `ConnectionLost`.
+  void require_quiet(std::string_view sql) {
+    if (quiet()) return;
+    if (!is_ours()) throw lost(sql, "the connection belongs to the parent process");
+    if (!usable()) throw gone(sql, "the connection is not usable any more");
+    throw failed(sql, "another statement is under way on this connection");
+  }
+  void give_up() noexcept { broken_ = true; }
+
+  [[nodiscard]] const ConnectionSettings& settings() const noexcept { return *settings_; }
+  [[nodiscard]] StatementCache& statements() noexcept { return statements_; }
+  [[nodiscard]] HeldTransaction& held() noexcept { return held_; }
+  /// What is known of arrays that are not the server's own; null: nothing.
+  [[nodiscard]] const std::shared_ptr<const ArrayTypes>& array_types() const noexcept { return array_types_; }
+  void array_types(std::shared_ptr<const ArrayTypes> types) noexcept { array_types_ = std::move(types); }
+  /// What the statements since the last `clean()` may have left behind; nothing at all where none was sent.
+  [[nodiscard]] std::optional<Leaves> left() const noexcept { return left_; }
+  void leaves(Leaves left) noexcept { left_ = std::max(left_.value_or(left), left); }
+  [[nodiscard]] NameScope& names() noexcept { return names_; }
+  /// This is about to be run.
+  void runs(std::string_view sql) {
+    const Leaves left = leaves_behind(sql);
+    leaves(left);
+    names_.look(transaction());
+    names_.runs(renames(sql, left));
+  }
+  void clean() noexcept { left_.reset(); }
+
+  /// Has the server discard the whole session, and does not wait for the answer, which comes before that to the next
+  /// statement.
+  void post_discard() noexcept {
+    broken_ = !discard_.post(raw()) || broken_;
+    statements_.forget();
+    try {
+      if (settings_->echo) settings_->echo("DISCARD ALL", Duration::zero());  // nobody waits for it
+    } catch (...) {                                                           // as for any other statement
+    }
+  }
+  [[nodiscard]] PostedDiscard& discard() noexcept { return discard_; }
+
+  /// Puts back what a borrower may have set on libpq's handle; free. What it set to be called may be gone with it.
+  [[nodiscard]] bool restore() noexcept {
+    PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
+    PQsetNoticeProcessor(raw(), notice_processor_, nullptr);
+    PQsetErrorVerbosity(raw(), PQERRORS_DEFAULT);
+    PQsetErrorContextVisibility(raw(), PQSHOW_CONTEXT_ERRORS);
+    PQuntrace(raw());
+    return PQsetnonblocking(raw(), 1) == 0;
+  }
+
+  /// Whether the session still lives as far as can be told without asking the server.
+  [[nodiscard]] bool peek() {
+    hear_what_is_held_back();
+    if (!usable()) return false;
+    char byte = 0;
+    const ssize_t count = ::recv(PQsocket(raw()), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (count < 0 && is_for_now(errno)) return true;
+    // A notice, a notification, or the server's farewell and then the end: libpq tells them apart, the second time
+    // also seeing the end behind the farewell.
+    for (int i = 0; count > 0 && i < 2 && usable(); ++i) {
+      if (PQconsumeInput(raw()) == 0) break;
+      static_cast<void>(PQisBusy(raw()));  // parses
+      if (!discard_.collect(raw())) break;
+      if (i == 1 && usable()) return true;
+    }
+    broken_ = true;
+    if (!farewell_) heard_end("");  // no word at all
+    return false;
+  }
+
+  /// Where what is sent and received goes through; -1 once it is closed.
+  [[nodiscard]] Socket socket() noexcept { return {PQsocket(raw()), &registration_}; }
+  /// Sends what is left to be sent, without blocking. `Need::nothing`: it is sent, and libpq has a result at hand.
+  [[nodiscard]] Need pending() noexcept {
+    // The server may be unable to read on before it is rid of what it has to say.
+    if (PQflush(raw()) > 0) return to_read(Need::either);
+    return PQisBusy(raw()) == 0 ? Need::nothing : to_read();
+  }
+  /// `need`, but `Need::at_once` where something has come of which the socket does not tell. To be asked before every
+  /// wait: whoever waits for the socket alone may wait for ever.
+  [[nodiscard]] Need to_read(Need need = Need::readable) noexcept {
+    return held_back_.by(raw()) ? Need::at_once : need;
+  }
+  /// Takes in what has come. False at the connection's end; then PQgetResult has the reason and does not block.
+  [[nodiscard]] bool consume() noexcept { return PQconsumeInput(raw()) != 0; }
+
+  [[nodiscard]] static QueryError failed(std::string_view sql, const std::string& message) {
+    return {message, plain(sql, message)};
+  }
+  [[nodiscard]] ConnectionLost lost(std::string_view sql, const std::string& message) {
+    return lost(plain(sql, message));
+  }
+  /// With the reason that the server gave before it ended the session, if it did.
+  [[nodiscard]] ConnectionLost gone(std::string_view sql, const std::string& message) {
+    if (!farewell_) return lost(sql, message);
+    Diagnostics diagnostics = *farewell_;
+    diagnostics.statement = without_passwords(sql);
+    return lost(std::move(diagnostics));
+  }
+  [[nodiscard]] ConnectionLost lost(Diagnostics diagnostics) {
+    broken_ = true;
+    // Not where nothing was heard and it was this side that gave the connection up.
+    if (!diagnostics.sqlstate.empty() || PQstatus(raw()) != CONNECTION_OK) heard_end(diagnostics.sqlstate);
+    const std::string message = "connection lost: " + diagnostics.message;
+    return {message, std::move(diagnostics)};
+  }
+  /// What the server says in an error, which may concern more than this session.
+  [[nodiscard]] Diagnostics diagnose(const PGresult* error, std::string_view sql) {
+    Diagnostics diagnostics = diagnostics_of(error, sql);
+    write_refused_ = write_refused_ || diagnostics.sqlstate == read_only_transaction;
+    if (is_fatal(diagnostics)) heard_end(diagnostics.sqlstate);
+    return diagnostics;
+  }
+  /// Not just this session has ended, but all of its server have.
+  [[nodiscard]] bool server_lost() const noexcept { return server_lost_; }
+  /// A write came upon something read-only since `take_write_refused` was asked last.
+  [[nodiscard]] bool write_refused() const noexcept { return write_refused_; }
+  [[nodiscard]] bool take_write_refused() noexcept { return std::exchange(write_refused_, false); }
+
+  /// Has the server asked to cancel what it is at, gives the connection up, and throws.
+  [[noreturn]] void give_up(Wake why, std::string_view sql) {
+    broken_ = true;
+    cancelling_.emplace(raw());  // closed whatever comes of it
+    if (why == Wake::stopped) {
+      const std::string message = "a stop was requested; the statement has been cancelled";
+      throw QueryCancelled{message, plain(sql, message)};
+    }
+    const std::string message = "no answer before the deadline; the statement has been cancelled";
+    throw QueryTimeout{message, plain(sql, message)};
+  }
+
+ private:
+  [[nodiscard]] static Diagnostics plain(std::string_view sql, const std::string& message) {
+    return {.message = without_passwords(message), .statement = without_passwords(sql)};
+  }
+
+  // What has come in the same record as an answer, or in the same packet, the farewell among it.
+  void hear_what_is_held_back() noexcept {
+    constexpr int enough = 64;           // else a peer that never stops would hold this up
+    static_cast<void>(PQisBusy(raw()));  // parses
+    for (int i = 0; i < enough && usable() && held_back_.by(raw()) && consume(); ++i)
+      static_cast<void>(PQisBusy(raw()));
+  }
+
+  static void wait_for_end(const Cancelling& request) noexcept {
+    try {
+      const Until soon{saturating_add(Clock::now(), std::chrono::milliseconds{100})};
+      static_cast<void>(wait_for(request.socket(), Need::readable, soon));
+    } catch (const std::exception&) {  // no poll(2), no patience
+    }
+  }
+
+  // Keeps notices off stderr, and hears the farewell of a session that ended while it was idle.
+  static void take_notice(void* self, const PGresult* notice) noexcept {
+    const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const std::string_view level = severity == nullptr ? "" : severity;
+    if (level != "FATAL" && level != "PANIC") return;
+    auto& channel = *static_cast<Channel*>(self);
+    channel.broken_ = true;
+    const char* const sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+    channel.heard_end(sqlstate == nullptr ? "" : sqlstate);
+    try {
+      channel.farewell_ = diagnostics_of(notice, {});
+    } catch (const std::exception&) {  // out of memory: the session is gone all the same
+    }
+  }
+  void heard_end(std::string_view sqlstate) noexcept { server_lost_ = server_lost_ || ends_all_sessions(sqlstate); }
+
+  ConnectionHandle connection_;
+  std::shared_ptr<Registration> registration_;  // of its socket, so that it has to go first
+  std::shared_ptr<const ConnectionSettings> settings_;
+  StatementCache statements_;
+  std::shared_ptr<const ArrayTypes> array_types_;
+  HeldTransaction held_;
+  NameScope names_;
+  HeldBack held_back_;
+  PostedDiscard discard_;
+  std::optional<Leaves> left_;
+  std::optional<Diagnostics> farewell_;
+  lido::detail::ProcessMark mark_;
+  PQnoticeProcessor notice_processor_;  // libpq's own
+  pid_t owner_;
+  std::optional<Cancelling> cancelling_;
+  bool broken_ = false;
+  bool server_lost_ = false;
+  bool write_refused_ = false;
+};
+
+}  // namespace lido::postgres::detail

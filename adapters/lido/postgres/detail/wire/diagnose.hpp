@@ -1,0 +1,69 @@
+// Turns what libpq says into the errors of error.hpp.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <lido/postgres/detail/sql/redact.hpp>
+#include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/error.hpp>
+
+namespace lido::postgres::detail {
+
+[[nodiscard]] inline std::string field(const PGresult* result, int code) {
+  const char* text = PQresultErrorField(result, code);
+  return text == nullptr ? std::string{} : std::string{text};
+}
+
+/// One line without the line ends that libpq's messages are full of.
+[[nodiscard]] inline std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n' || c == '\t') {
+      if (!line.empty() && line.back() != ' ') line += ' ';
+    } else {
+      line += c;
+    }
+  }
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
+}
+
+/// What the server (or, without a SQLSTATE, libpq) says in `result`.
+[[nodiscard]] inline Diagnostics diagnostics_of(const PGresult* result, std::string_view sql) {
+  Diagnostics diagnostics{.sqlstate = field(result, PG_DIAG_SQLSTATE),
+                          .severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED),
+                          .message = without_passwords(field(result, PG_DIAG_MESSAGE_PRIMARY)),
+                          .detail = without_passwords(field(result, PG_DIAG_MESSAGE_DETAIL)),
+                          .hint = without_passwords(field(result, PG_DIAG_MESSAGE_HINT)),
+                          .statement = without_passwords(sql)};
+  if (diagnostics.message.empty()) diagnostics.message = without_passwords(one_line(PQresultErrorMessage(result)));
+  return diagnostics;
+}
+
+/// The server ends the session with this. Not told by the SQLSTATE: 08P01 and 08001 are also plain errors, of a wrong
+/// number of parameters and of a foreign server.
+[[nodiscard]] inline bool is_fatal(const Diagnostics& diagnostics) noexcept {
+  return diagnostics.severity == "FATAL" || diagnostics.severity == "PANIC";
+}
+
+/// The SQLSTATE and message of a failed connect, taken from a message of verbosity VERBOSE, which is
+/// `...: FATAL:  28P01: password authentication failed` in every locale; of several attempts the last one counts.
+[[nodiscard]] inline Diagnostics connect_diagnostics(std::string_view message) {
+  constexpr std::string_view gap = ":  ";
+  for (std::size_t at = message.rfind(gap); at != std::string_view::npos && at > 0; at = message.rfind(gap, at - 1)) {
+    const std::string_view rest = message.substr(at + gap.size());
+    const std::string_view state = rest.substr(0, 5);
+    if (rest.size() < 7 || rest.substr(5, 2) != ": ") continue;
+    if (state.find_first_not_of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string_view::npos) continue;
+    const std::size_t line = message.rfind('\n', at) + 1;  // npos + 1 is 0
+    const std::string_view prefix = message.substr(line, at - line);
+    const std::string_view text = rest.substr(7, rest.find('\n') - 7);
+    return {
+        .sqlstate = std::string{state}, .severity = "FATAL", .message = std::string{prefix} + ": " + std::string{text}};
+  }
+  return {.message = one_line(message)};
+}
+
+}  // namespace lido::postgres::detail

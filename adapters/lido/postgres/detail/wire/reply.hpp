@@ -1,0 +1,260 @@
+// What the server answers, one result at a time. All operations on statements read their answers with it.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <lido/facts.hpp>
+#include <lido/postgres/detail/transaction/ending.hpp>
+#include <lido/postgres/detail/values/bound.hpp>
+#include <lido/postgres/detail/values/limits.hpp>
+#include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/diagnose.hpp>
+#include <lido/postgres/detail/wire/failed_commit.hpp>
+#include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
+#include <lido/postgres/error.hpp>
+
+namespace lido::postgres::detail {
+
+/// The answer to what was sent. Ended before it is complete, it gives the connection up: a reply on its way must not
+/// reach the next statement. `sql` has to outlive it; so has the channel.
+class Reply {
+ public:
+  Reply(Channel& channel, std::string_view sql)
+      : channel_{channel}, sql_{sql}, start_{channel.settings().echo ? Clock::now() : TimePoint{}} {
+    check_length(sql.size(), [] { return std::string{"the statement"}; });  // before anybody reads all of it
+    channel.require_quiet(sql);
+    channel.held().require(sql, channel.transaction());
+  }
+  Reply(const Reply&) = delete;
+  Reply& operator=(const Reply&) = delete;
+  ~Reply() {
+    if (!complete_) channel_.give_up();
+    report();
+  }
+
+  /// Sends with `send`, which calls one of `PQsend*`; outside of a pipeline perhaps not before a step, when the answer
+  /// to a DISCARD ALL has come. Throws `ConnectionLost`: where libpq refuses, a part may be in its buffer, for the next
+  /// statement to send. What can be refused without that is found before this is called.
+  template <class Send>
+  void send(Send send) {
+    sent_ = true;
+    if (channel_.discard().outstanding() && syncs_ == 0) {
+      complete_ = false;
+      return void(later_ = std::move(send));
+    }
+    if (send(channel_.raw()) != 0) return void(complete_ = false);
+    throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+  }
+  /// From here on statements are sent as a pipeline, whose answers end with that many synchronisations. Errors are
+  /// nobody's concern but in the part that ends with the last of these, or so many before it.
+  void begin_pipeline(std::size_t syncs, std::size_t behind = 0) {
+    if (PQenterPipelineMode(channel_.raw()) == 0) throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+    syncs_ = syncs;
+    part_ = behind + 1;
+    statement_ = 0;
+    error_.reset();
+    complete_ = false;
+  }
+
+  [[nodiscard]] Socket socket() const noexcept { return channel_.socket(); }
+
+  /// `Need::nothing`: there is a `result()` or a `chunk()`, or the answer is complete. Throws `ConnectionLost`.
+  [[nodiscard]] Need step() {
+    // Before the first wait nothing has come: looking would be a system call for nothing.
+    if (std::exchange(waited_, false) && !channel_.consume()) ended_ = true;
+    while (!complete_) {
+      if (!ended_) {
+        if (const Need need = channel_.pending(); need != Need::nothing) {
+          waited_ = true;
+          return need;
+        }
+      }
+      if (copying_ && !copy_ended()) {
+        if (chunk_) return Need::nothing;
+        waited_ = true;
+        return channel_.to_read();
+      }
+      ResultHandle result{PQgetResult(channel_.raw())};
+      if (!result) {
+        end_of_statement();
+      } else if (take(std::move(result))) {
+        return Need::nothing;
+      }
+    }
+    return Need::nothing;
+  }
+
+  /// Throws `QueryTimeout` or `QueryCancelled`.
+  [[noreturn]] void give_up(Wake why) { channel_.give_up(why, sql_); }
+
+  /// Nothing is on its way any more.
+  [[nodiscard]] bool complete() const noexcept { return complete_; }
+  /// What the last step found; null when it found none.
+  [[nodiscard]] ResultHandle result() noexcept { return std::move(result_); }
+  /// A piece of a COPY OUT, as the last step found it. Valid until the next one.
+  [[nodiscard]] std::string_view chunk() const noexcept { return {chunk_.get(), chunk_size_}; }
+  /// The first error of the answer, which is the cause of others.
+  [[nodiscard]] std::optional<Diagnostics>& error() noexcept { return error_; }
+  /// Which statement of a pipeline it was, and which function of the server's raised it.
+  [[nodiscard]] std::size_t failed_statement() const noexcept { return failed_statement_; }
+  [[nodiscard]] const std::string& raised_by() const noexcept { return raised_by_; }
+  /// As `send`, and at once: behind a DISCARD ALL in a pipeline. `begun`, if there is one, is called when the answer
+  /// begins.
+  template <class Send>
+  void send_at_once(Send send, std::function<int(PGconn*)> begun = {}) {
+    if (!channel_.discard().outstanding())
+      return this->send([&](PGconn* raw) { return send(raw) != 0 && (!begun || begun(raw) != 0) ? 1 : 0; });
+    begin_pipeline(1);
+    this->send([&](PGconn* raw) { return send(raw) != 0 ? PQpipelineSync(raw) : 0; });
+    later_ = std::move(begun);
+  }
+
+  /// In a pipeline: the number of the statement whose answer is being read, counted from 0.
+  [[nodiscard]] std::size_t statement() const noexcept { return statement_; }
+  [[nodiscard]] bool is_pipeline() const noexcept { return part_ > 0; }
+  /// In a pipeline: how many synchronisations are to come.
+  [[nodiscard]] std::size_t syncs() const noexcept { return syncs_; }
+  [[nodiscard]] Channel& channel() noexcept { return channel_; }
+  [[nodiscard]] std::string_view sql() const noexcept { return sql_; }
+  /// From now on it is about this statement of a pipeline.
+  void about(std::string_view sql) noexcept {
+    if (sql.data() == sql_.data()) return;
+    report();
+    sql_ = sql;
+  }
+
+  /// Once it is complete: throws `QueryError` when the answer is an error.
+  void check() {
+    if (!error_) return;
+    const std::string message = error_->message;
+    throw QueryError{message, *std::move(error_)};
+  }
+
+ private:
+  // True: it is for the caller.
+  bool take(ResultHandle result) {
+    if (channel_.discard().outstanding()) return take_discarded(result.get()), false;
+    switch (PQresultStatus(result.get())) {
+      case PGRES_COMMAND_OK:
+        if (!note_command(PQcmdStatus(result.get()))) return false;
+        break;
+      case PGRES_COPY_OUT:
+        copying_ = true;
+        break;
+      case PGRES_PIPELINE_SYNC:
+        if (--syncs_ > 0) return false;
+        if (PQexitPipelineMode(channel_.raw()) == 0)
+          throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+        complete_ = true;
+        return false;
+      case PGRES_PIPELINE_ABORTED:
+        return false;
+      case PGRES_BAD_RESPONSE:
+      case PGRES_NONFATAL_ERROR:
+      case PGRES_FATAL_ERROR:
+        fail(result.get());
+        return false;
+      default:  // rows, an empty query, COPY IN
+        break;
+    }
+    result_ = std::move(result);
+    return true;
+  }
+
+  // What the last holder left is no business of this statement's; that it is still there is.
+  void take_discarded(const PGresult* result) {
+    if (!channel_.discard().take(channel_.raw(), result)) throw channel_.lost(channel_.diagnose(result, "DISCARD ALL"));
+    if (channel_.discard().outstanding()) return;
+    statement_ = 0;
+    if (!later_) return;
+    const auto send = std::exchange(later_, nullptr);
+    if ((syncs_ == 0 && PQexitPipelineMode(channel_.raw()) == 0) || send(channel_.raw()) == 0)
+      throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+  }
+
+  void fail(const PGresult* result) {
+    Diagnostics error = channel_.diagnose(result, sql_);
+    if (is_fatal(error) || PQstatus(channel_.raw()) != CONNECTION_OK)
+      throw channel_.lost(error_ ? *std::move(error_) : std::move(error));
+    if (error_ || syncs_ != part_) return;
+    error_ = std::move(error);
+    failed_statement_ = statement_;
+    raised_by_ = field(result, PG_DIAG_SOURCE_FUNCTION);
+  }
+
+  void end_of_statement() {
+    if (PQstatus(channel_.raw()) != CONNECTION_OK) throw channel_.gone(sql_, one_line(PQerrorMessage(channel_.raw())));
+    if (channel_.discard().outstanding()) return;
+    ++statement_;
+    if (syncs_ == 0) complete_ = true;
+  }
+
+  // False: there is a chunk, or one has to be waited for.
+  bool copy_ended() {
+    char* data = nullptr;
+    const int size = PQgetCopyData(channel_.raw(), &data, 1);
+    chunk_.reset(data);
+    chunk_size_ = size > 0 ? static_cast<std::size_t>(size) : 0;
+    if (size >= 0 && !ended_) return false;
+    if (size > 0) return false;
+    copying_ = false;  // what PQgetResult says next is how it ended
+    return true;
+  }
+
+  void report() const noexcept {
+    const Echo& echo = channel_.settings().echo;
+    if (!echo || sql_.empty() || !sent_) return;
+    try {
+      echo(without_passwords(sql_), Clock::now() - start_);
+    } catch (...) {  // a log that fails must not undo a statement that did not
+    }
+  }
+
+  // False: it is an error after all. Only the first statement meets a failed transaction: an error ends the others.
+  [[nodiscard]] bool note_command(std::string_view tag) {
+    channel_.held().note_command(tag);
+    if (tag == "COMMIT" || tag == "ROLLBACK") channel_.names().ends(sql_.starts_with(Savepoints::undo_prefix));
+    const bool first = !std::exchange(answered_, true);
+    if (first && tag == "ROLLBACK" && begins_with_commit(sql_)) {
+      error_ = failed_commit(sql_);
+      failed_statement_ = statement_;
+      return false;
+    }
+    if (tag == "DISCARD ALL" || tag == "DEALLOCATE ALL") channel_.statements().forget();
+    if (tag == "DISCARD ALL") channel_.names().reset();
+    return true;
+  }
+
+  Channel& channel_;
+  std::string_view sql_;
+  std::function<int(PGconn*)> later_;
+  ResultHandle result_;
+  LibpqMemory<char> chunk_;
+  std::size_t chunk_size_ = 0;
+  std::optional<Diagnostics> error_;
+  std::string raised_by_;
+  TimePoint start_;
+  std::size_t syncs_ = 0;
+  std::size_t part_ = 0;  // how many of these are to come in the part whose errors count
+  std::size_t statement_ = 0;
+  std::size_t failed_statement_ = 0;
+  bool sent_ = false;
+  bool answered_ = false;  // a command has been
+  bool waited_ = false;    // the next step looks what has come
+  bool ended_ = false;     // nothing more will come
+  bool copying_ = false;   // in the middle of a COPY OUT
+  bool complete_ = true;
+};
+
+/// `PQsendQueryParams` with what is bound.
+[[nodiscard]] inline int send_params(PGconn* raw, const char* sql, const Bound& bound) noexcept {
+  return PQsendQueryParams(raw, sql, bound.count, bound.types, bound.values, bound.lengths, bound.formats, 0);
+}
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,62 @@
+// Universally unique identifiers.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <lido/postgres/types/bytea.hpp>
+#include <lido/postgres/types/converter.hpp>
+
+namespace lido::postgres {
+
+/// A UUID: 16 bytes in the order in which they are written.
+struct Uuid {
+  std::array<std::byte, 16> bytes{};
+
+  /// From its usual form, `f81d4fae-7dec-11d0-a765-00a0c91e6bf6`, in either case; nothing for any other.
+  [[nodiscard]] static std::optional<Uuid> parse(std::string_view text) noexcept {
+    if (text.size() != 36) return std::nullopt;
+    Uuid uuid;
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < 16; ++i) {
+      if (has_dash_before(i) && text[at++] != '-') return std::nullopt;
+      if (!detail::read_hex(text.data() + at, std::span{uuid.bytes}.subspan(i, 1))) return std::nullopt;
+      at += 2;
+    }
+    return uuid;
+  }
+  /// Its usual form, in lower case.
+  [[nodiscard]] std::string to_string() const {
+    std::string text;
+    text.reserve(36);
+    for (std::size_t i = 0; i < 16; ++i) {
+      if (has_dash_before(i)) text += '-';
+      detail::append_hex(text, std::span{bytes}.subspan(i, 1));
+    }
+    return text;
+  }
+
+  friend auto operator<=>(const Uuid&, const Uuid&) = default;
+
+ private:
+  [[nodiscard]] static constexpr bool has_dash_before(std::size_t byte) noexcept {
+    return byte == 4 || byte == 6 || byte == 8 || byte == 10;
+  }
+};
+
+/// `uuid`.
+template <>
+struct Converter<Uuid> {
+  static constexpr std::string_view name = "lido::postgres::Uuid";
+  static constexpr Oid type = detail::oid::uuid;
+  static bool accepts(Oid column) noexcept { return column == detail::oid::uuid; }
+  static std::optional<Uuid> read(std::string_view text) noexcept { return Uuid::parse(text); }
+  static std::string write(const Uuid& value) { return value.to_string(); }
+};
+
+}  // namespace lido::postgres
