@@ -33,10 +33,10 @@ struct HealthReport {
   std::string name;  ///< `PoolOptions::name`
   HealthStatus status = HealthStatus::unhealthy;
   std::size_t pool_size = 0;                ///< connections kept open though idle
-  std::size_t checked_out_connections = 0;  ///< with a borrower
+  std::size_t checked_out_connections = 0;  ///< with a holder
   std::size_t overflow = 0;                 ///< connections beyond `pool_size`
   std::size_t total = 0;                    ///< connections, whatever they are doing
-  std::size_t available = 0;                ///< idle: open and ready to be lent
+  std::size_t available = 0;                ///< idle: open and ready to be leased
   std::size_t max_size = 0;                 ///< never more connections than this
   std::size_t waiting = 0;                  ///< callers in the queue
   Duration latency{};  ///< of the one round trip, whether it succeeded or not; zero where none was begun

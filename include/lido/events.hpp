@@ -96,11 +96,11 @@ class Events {
   /// A connection was opened and nobody has it yet: the place to set up what no reset undoes. A throw makes it a failed
   /// open.
   Events& on_connect(OnConnection listener) { return add(signals_->connect, std::move(listener)); }
-  /// A connection is about to be handed to its borrower. In the borrower's thread; for `async_acquire` in the one that
+  /// A connection is about to be handed to its holder. In the holder's thread; for `async_acquire` in the one that
   /// finds the connection.
   Events& on_acquire(OnConnection listener) { return add(signals_->acquire, std::move(listener)); }
-  /// A borrower gave a connection back; it has been put in order and is still exclusively the listener's. In the
-  /// borrower's thread, or the worker's that put it in order in its place.
+  /// A holder gave a connection back; it has been put in order and is still exclusively the listener's. In the
+  /// holder's thread, or the worker's that put it in order in its place.
   Events& on_release(OnConnection listener) { return add(signals_->release, std::move(listener)); }
   /// A connection is about to be closed.
   Events& on_close(OnConnection listener) { return add(signals_->close, std::move(listener)); }

@@ -28,15 +28,15 @@ using TimePoint = Clock::time_point;
 
 /// When a policy is asked about a connection.
 enum class Moment : std::uint8_t {
-  acquire,  ///< it is about to be lent
+  acquire,  ///< it is about to be leased
   release,  ///< it has just been given back
-  discard,  ///< its borrower discards it: it is closed whatever is said; not asked where that would hold up a coroutine
+  discard,  ///< its holder discards it: it is closed whatever is said; not asked where that would hold up a coroutine
   sweep,    ///< it is idle and the background looks at it
 };
 
 /// What a health or recycle policy says of a connection.
 enum class Verdict : std::uint8_t {
-  keep,        ///< lend it, or put it back
+  keep,        ///< lease it, or put it back
   discard,     ///< close it; the pool replaces it when it is needed
   invalidate,  ///< close it, and with it all others that are open now, as `Pool::invalidate` does
 };
@@ -80,9 +80,9 @@ enum class CloseReason : std::uint8_t {
 struct ConnectionInfo {
   std::uint64_t id = 0;                   ///< unique within the pool, counted from 1 in the order of opening
   Duration age{};                         ///< since it was opened
-  Duration idle{};                        ///< since it was last given back or opened; zero while it is lent
-  Duration held{};                        ///< how long the borrower had it, at `release` and `discard`; else zero
-  std::uint64_t uses = 0;                 ///< loans so far; when it comes back and to listeners the present one counts
+  Duration idle{};                        ///< since it was last given back or opened; zero while it is leased
+  Duration held{};                        ///< how long the holder had it, at `release` and `discard`; else zero
+  std::uint64_t uses = 0;                 ///< leases so far; when it comes back and to listeners the present one counts
   Moment moment = Moment::sweep;          ///< why the question is asked
   double spread = 0;                      ///< drawn once a connection, uniform in [0, 1): what jitter is made of
   TimePoint deadline = TimePoint::max();  ///< a hook that blocks returns by then
@@ -91,8 +91,8 @@ struct ConnectionInfo {
 
 /// How many connections a pool has, by what they are doing. Their sum is `total`.
 struct PoolCounts {
-  std::size_t idle = 0;      ///< open and ready to be lent
-  std::size_t leased = 0;    ///< with a borrower
+  std::size_t idle = 0;      ///< open and ready to be leased
+  std::size_t leased = 0;    ///< with a holder
   std::size_t opening = 0;   ///< being opened, or waiting for a worker to open them
   std::size_t checking = 0;  ///< idle ones that the background looks at
   std::size_t closing = 0;   ///< being closed; they count until they are gone
@@ -109,7 +109,7 @@ struct GrowthPlan {
   std::size_t pool_size = 1;  ///< how many are kept open though idle; at most `max_size`
   std::size_t open = 0;       ///< how many more should begin to open now
   Duration idle_timeout{};    ///< how long an idle connection beyond `pool_size` is kept before it is closed
-  bool reuse = true;          ///< false: every connection is lent once and then closed
+  bool reuse = true;          ///< false: every connection is leased once and then closed
 };
 
 /// What a connector is told of the connection that it opens.

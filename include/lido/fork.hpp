@@ -11,7 +11,7 @@ namespace lido {
 /// Connections that the child inherits belong to the parent's sessions, so that their destructors, which usually say
 /// goodbye, do not run in the child. Specialise this as true for a connection whose destructor knows in which process
 /// it runs, and in a child releases the child's copies (file descriptors) and is silent on the wire: then idle ones are
-/// destroyed in the child, and lent ones when their lease ends.
+/// destroyed in the child, and leased ones when their lease ends.
 template <class Connection>
 inline constexpr bool safe_to_destroy_after_fork = false;
 

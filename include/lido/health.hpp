@@ -1,6 +1,6 @@
 // Whether a connection is fit to be leased:
 //   AssumeHealthy  never asks                                     - in-process resources
-//   PingOnAcquire  asks the connection before every loan          - correctness before speed
+//   PingOnAcquire  asks the connection before every lease          - correctness before speed
 //   PingIfIdle     asks only after it lay idle for a while        - the usual choice
 #pragma once
 
@@ -18,7 +18,7 @@ concept Pingable = requires(Connection& connection, TimePoint deadline) {
   { connection.ping(deadline) } -> std::convertible_to<bool>;
 };
 
-/// Lends every connection unasked.
+/// Leases every connection unasked.
 struct AssumeHealthy {
   template <class Connection>
   Verdict check(Connection&, const ConnectionInfo&) const noexcept {
@@ -29,7 +29,7 @@ struct AssumeHealthy {
 template <>
 inline constexpr bool always_keeps<AssumeHealthy> = true;
 
-/// Pings before every loan: the borrower gets a connection that answered just now.
+/// Pings before every lease: the holder gets a connection that answered just now.
 struct PingOnAcquire {
   template <Pingable Connection>
   Verdict check(Connection& connection, const ConnectionInfo& info) const {

@@ -21,7 +21,7 @@ struct OnTemporaryLease {
 
 }  // namespace detail
 
-/// A connection on loan: gives it back when it is destroyed. Owned by one thread at a time, and may be moved to
+/// A leased connection: gives it back when it is destroyed. Owned by one thread at a time, and may be moved to
 /// another. May outlive its pool; then giving back closes the connection.
 template <class Core, class Connection>
 class [[nodiscard]] Lease {

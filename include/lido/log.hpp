@@ -15,7 +15,7 @@ namespace lido {
 
 /// What `log_events` writes beside the rare events.
 struct LogOptions {
-  bool loans = false;  ///< each acquire and each release too
+  bool leases = false;  ///< each acquire and each release too
 };
 
 namespace detail {
@@ -94,7 +94,7 @@ void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, std::
   events.on_leak([writer](const LeakReport& leak) {
     writer->write([&] { return (leak.returned ? "back after all: " : "leak? ") + detail::describe(leak.holder); });
   });
-  if (!options.loans) return;
+  if (!options.leases) return;
   events.on_acquire(say("acquire", uses));
   events.on_release(say("release", [uses](const ConnectionInfo& info) {
     // Zero where the pool reads no clock.

@@ -29,7 +29,7 @@ concept GrowthPolicy = std::copyable<Policy> && requires(const Policy policy, co
   { policy.plan(counts) } noexcept -> std::same_as<GrowthPlan>;
 };
 
-/// Is this connection fit to be lent?
+/// Is this connection fit to be leased?
 ///
 /// | expression      | result    | asked                       | may block          | when it throws        |
 /// |-----------------|-----------|-----------------------------|--------------------|-----------------------|

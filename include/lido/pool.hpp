@@ -73,7 +73,7 @@ struct Connects<Connector> {
 };
 }  // namespace detail
 
-/// What was still lent when `close` ran out of grace.
+/// What was still leased when `close` ran out of grace.
 struct CloseReport {
   bool complete = true;            ///< every connection is closed
   std::vector<Holder> stragglers;  ///< who still had one
@@ -209,17 +209,17 @@ class Pool {
   /// The options that the pool was made with.
   [[nodiscard]] const PoolOptions& options() const noexcept { return core_.load()->options(); }
 
-  /// Begins a new generation: what is open now is closed, idle connections at once, lent ones when they come back.
+  /// Begins a new generation: what is open now is closed, idle connections at once, leased ones when they come back.
   void invalidate() { core().invalidate(); }
-  /// Replaces the growth policy. Fewer: the excess is closed, idle at once and lent when it comes back. More: waiters
+  /// Replaces the growth policy. Fewer: the excess is closed, idle at once and leased when it comes back. More: waiters
   /// are served. Throws `InvalidOption` or `std::bad_alloc` and changes nothing.
   void resize(Growth growth) {
     validate_growth(growth);
     core().resize(std::move(growth));
   }
-  /// Lends nothing until `resume`: callers wait, each for its own time-out, which then throws `PoolSuspended`.
+  /// Leases nothing until `resume`: callers wait, each for its own time-out, which then throws `PoolSuspended`.
   void suspend() { core().suspend(); }
-  /// Serves those who wait, in their order, and lends again.
+  /// Serves those who wait, in their order, and leases again.
   void resume() { core().resume(); }
   /// One sweep in this thread: retires idle connections that are worn or too many, opens what the growth policy misses,
   /// closes what waits to be closed. Blocks while it does. For pools with `workers = 0`; harmless in others.
@@ -232,7 +232,7 @@ class Pool {
     if (timeout < Duration::zero()) throw InvalidOption{"wait_until_ready(timeout)", "a duration of zero or more"};
     core().wait_until_ready(timeout);
   }
-  /// Fails waiters, refuses newcomers with `PoolClosed`, closes idle connections, and blocks until the lent ones have
+  /// Fails waiters, refuses newcomers with `PoolClosed`, closes idle connections, and blocks until the leased ones have
   /// come back and are closed, at most for `grace`. Reports who still has one. Harmless twice. Throws `InvalidOption`
   /// for a negative `grace`.
   CloseReport close(Duration grace = Duration::zero()) {

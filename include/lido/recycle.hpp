@@ -16,7 +16,7 @@
 
 namespace lido {
 
-/// A connection that can clear what a borrower left behind: `true` means it is as good as new. Blocks until `deadline`
+/// A connection that can clear what a holder left behind: `true` means it is as good as new. Blocks until `deadline`
 /// at most. One that knows when it has nothing to wait for says so by `bool reset_may_block() const`.
 template <class Connection>
 concept Resettable = requires(Connection& connection, TimePoint deadline) {
@@ -34,16 +34,16 @@ struct KeepAlways {
 template <>
 inline constexpr bool always_keeps<KeepAlways> = true;
 
-/// Closes a connection past `age`, `idle` or `uses`; never under its borrower, but when it comes back.
+/// Closes a connection past `age`, `idle` or `uses`; never under its holder, but when it comes back.
 struct RetireAfter {
   Duration age = Duration::max();                                  ///< since it was opened. Range: more than 0.
   Duration idle = Duration::max();                                 ///< since it was last used. Range: more than 0.
-  std::uint64_t uses = std::numeric_limits<std::uint64_t>::max();  ///< how often it is lent. Range: 1 and more.
+  std::uint64_t uses = std::numeric_limits<std::uint64_t>::max();  ///< how often it is leased. Range: 1 and more.
   double jitter = 0.1;  ///< ages are shortened by up to this share, each connection by its own. Range: 0 to 1.
 
   template <class Connection>
   Verdict recycle(Connection&, const ConnectionInfo& info) const noexcept {
-    // At release the present loan counts, so that a connection is lent exactly `uses` times.
+    // At release the present lease counts, so that a connection is leased exactly `uses` times.
     const bool worn = info.moment == Moment::release && info.uses >= uses;
     const bool old = age != Duration::max() && info.age >= shortened(info.spread);
     return worn || old || info.idle >= idle ? Verdict::discard : Verdict::keep;

@@ -8,24 +8,24 @@
 namespace lido {
 
 /// Where a worker rests, made by whoever runs it.
-class Berth {
+class WorkerParker {
  public:
-  Berth() = default;
-  Berth(const Berth&) = delete;
-  Berth& operator=(const Berth&) = delete;
+  WorkerParker() = default;
+  WorkerParker(const WorkerParker&) = delete;
+  WorkerParker& operator=(const WorkerParker&) = delete;
 
   /// Holds up the worker that calls it until `wake`, or until `deadline` (`TimePoint::max()`: none); false when the
   /// deadline came first. A `wake` that came before counts, once.
   [[nodiscard]] virtual bool wait_until(TimePoint deadline) noexcept = 0;
-  /// From any thread, once for each wait at most. May not touch the berth any more once `wait_until` could return.
+  /// From any thread, once for each wait at most. May not touch this any more once `wait_until` could return.
   virtual void wake() noexcept = 0;
 
  protected:
-  ~Berth() = default;
+  ~WorkerParker() = default;
 };
 
 /// What a worker does, until its pool has been destroyed. Does not throw.
-using Worker = std::function<void(Berth&)>;
+using Worker = std::function<void(WorkerParker&)>;
 /// Sees that a worker is run, once, to its end, and not within this call. Throws where it cannot.
 using StartWorker = std::function<void(Worker)>;
 

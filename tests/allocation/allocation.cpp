@@ -13,12 +13,12 @@ namespace {
 template <class Platform>
 void use_alone(Stage<Platform>& stage) {
   auto& pool = *stage.pool;
-  try_to([&] { log_events(pool, stage.log, {.loans = true}); });
+  try_to([&] { log_events(pool, stage.log, {.leases = true}); });
   try_to([&] { pool.events().on_timeout([text = std::string(64, 'x')](const AcquireTimeout&) { (void)text; }); });
   try_to([&] { pool.wait_until_ready(1ms); });
-  stage.borrow();
-  stage.borrow();
-  stage.borrow();  // times out
+  stage.lease_one();
+  stage.lease_one();
+  stage.lease_one();  // times out
   try_to([&] { (void)pool.statistics(); });
   try_to([&] { (void)pool.holders(); });
   try_to([&] { (void)pool.try_acquire(); });
@@ -26,29 +26,29 @@ void use_alone(Stage<Platform>& stage) {
   if (stage.leases.size() > 1) try_to([&] { (void)stage.leases.front().detach(); });
   stage.leases.clear();
   try_to([&] { (void)to_json(check_health(pool, 1ms)); });
-  stage.borrow();
+  stage.lease_one();
   stage.ledger.on_ping = [](TimePoint) -> bool { throw std::runtime_error{"ping"}; };
   stage.ledger.on_reset = [](TimePoint) -> bool { throw std::runtime_error{"reset"}; };
   try_to([&] { stage.leases.clear(); });
-  stage.borrow();
+  stage.lease_one();
   stage.accept();
-  stage.borrow();
+  stage.lease_one();
   try_to([&] { pool.resize({.min_idle = 1, .max_size = most}); });
-  stage.borrow();
+  stage.lease_one();
   try_to([&] { pool.invalidate(); });
   stage.leases.clear();
   try_to([&] { pool.maintain(); });
   try_to([&] { pool.suspend(); });
-  stage.borrow();
+  stage.lease_one();
   try_to([&] { pool.resume(); });
   stage.refuse(false);
   try_to([&] { pool.invalidate(); });
-  stage.borrow();
+  stage.lease_one();
   try_to([&] { pool.wait_until_ready(1ms); });
   stage.leases.clear();
   stage.refuse(true);
   try_to([&] { pool.invalidate(); });
-  stage.borrow(2ms);
+  stage.lease_one(2ms);
   try_to([&] { (void)to_json(check_health(pool, 2ms)); });
   stage.accept();
 }
@@ -58,7 +58,7 @@ void use_together(Stage<FaultyPlatform>& stage) {
   auto& pool = *stage.pool;
   Threads threads;
   sim::StopSource stop;
-  const bool lent = stage.borrow(1s) && stage.borrow(2ms);
+  const bool leased = stage.lease_one(1s) && stage.lease_one(2ms);
   const auto waits = [&](Duration patience, const sim::StopToken& token) {
     threads.start([&pool, patience, token] {
       const Exempt tests_own;
@@ -70,18 +70,18 @@ void use_together(Stage<FaultyPlatform>& stage) {
   waits(1ms, {});
   sim::sleep_for(5ms);
   stop.request_stop();
-  if (lent) try_to([&] { stage.leases.back().release(); });
+  if (leased) try_to([&] { stage.leases.back().release(); });
   stage.leases.clear();
   threads.join();
 }
 
-// A loan that is taken for a leak, in virtual time, and comes back after all.
+// A lease that is taken for a leak, in virtual time, and comes back after all.
 void use_for_too_long(Stage<FaultyPlatform>& stage) {
   auto& pool = *stage.pool;
-  try_to([&] { log_events(pool, stage.log, {.loans = true}); });
+  try_to([&] { log_events(pool, stage.log, {.leases = true}); });
   try_to([&] { pool.events().on_leak([text = std::string(64, 'x')](const LeakReport&) { (void)std::string{text}; }); });
-  stage.borrow();
-  stage.borrow();
+  stage.lease_one();
+  stage.lease_one();
   sim::sleep_for(5ms);
   try_to([&] { pool.maintain(); });
   if (!stage.leases.empty()) try_to([&] { stage.leases.back().release(); });

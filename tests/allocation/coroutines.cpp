@@ -10,7 +10,7 @@ namespace {
 using FaultyStage = Stage<FaultyPlatform>;
 
 // Its frame may have no room; what it catches is looked at when it is done.
-Task borrow(FaultyStage::P& pool, Duration patience, sim::StopToken stop) {
+Task lease_one(FaultyStage::P& pool, Duration patience, sim::StopToken stop) {
   auto lease = co_await pool.async_acquire(patience, std::move(stop));
   lease->use();
 }
@@ -22,18 +22,18 @@ void use_in_coroutines(FaultyStage& stage) {
   tasks.reserve(8);
   sim::StopSource stop;
   const auto start = [&](Duration patience, const sim::StopToken& token) {
-    try_to([&] { tasks.push_back(borrow(pool, patience, token)); });
+    try_to([&] { tasks.push_back(lease_one(pool, patience, token)); });
   };
   start(1s, {});  // opened for it
-  stage.borrow(1s);
-  stage.borrow(1s);  // all there is, if nothing failed
+  stage.lease_one(1s);
+  stage.lease_one(1s);  // all there is, if nothing failed
   start(1h, {});
   start(1ms, {});
   start(1h, stop.get_token());
   {
     std::vector<Task> dropped;
     dropped.reserve(1);
-    try_to([&] { dropped.push_back(borrow(pool, 1h, {})); });
+    try_to([&] { dropped.push_back(lease_one(pool, 1h, {})); });
   }
   sim::sleep_for(5ms);
   try_to([&] { pool.maintain(); });  // keeps time where there are no workers
@@ -58,13 +58,13 @@ void close_beside_coroutines(FaultyStage& stage) {
   std::vector<Task> tasks;
   tasks.reserve(4);
   stage.refuse(true);
-  try_to([&] { tasks.push_back(borrow(pool, 1s, {})); });
+  try_to([&] { tasks.push_back(lease_one(pool, 1s, {})); });
   sim::sleep_for(5ms);
   stage.accept();
-  stage.borrow(1s);
-  stage.borrow(1s);
-  try_to([&] { tasks.push_back(borrow(pool, 1s, {})); });
-  try_to([&] { tasks.push_back(borrow(pool, 1h, {})); });
+  stage.lease_one(1s);
+  stage.lease_one(1s);
+  try_to([&] { tasks.push_back(lease_one(pool, 1s, {})); });
+  try_to([&] { tasks.push_back(lease_one(pool, 1h, {})); });
   try_to([&] { pool.suspend(); });
   sim::sleep_for(1s);
   try_to([&] { pool.maintain(); });
@@ -106,11 +106,11 @@ BOOST_AUTO_TEST_CASE(the_thread_that_keeps_time_is_tried_again) {
       Faults::arm(nth, Faults::Mode::once);
       std::vector<Task> tasks;
       tasks.reserve(2);
-      try_to([&] { tasks.push_back(borrow(*stage.pool, 1ms, {})); });
+      try_to([&] { tasks.push_back(lease_one(*stage.pool, 1ms, {})); });
       sim::sleep_for(5ms);
       failed = Faults::disarm();
       tasks.clear();
-      tasks.push_back(borrow(*stage.pool, 1ms, {}));
+      tasks.push_back(lease_one(*stage.pool, 1ms, {}));
       sim::sleep_for(5ms);
       BOOST_TEST(tasks.back().done());
       BOOST_CHECK_THROW(tasks.back().check(), AcquireTimeout);

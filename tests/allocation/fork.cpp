@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(a_failed_allocation_in_a_child_loses_nothing) {
                                  AssumeHealthy{},
                                  KeepAlways{},
                                  PoolOptions{.name = "a name that is too long for a small string", .workers = workers}};
-    const auto lent = pool->acquire();
+    const auto leased = pool->acquire();
     fail_each("child-" + std::to_string(workers) + "-workers", [&](auto nth, auto mode, bool& failed) {
       const pid_t child = ::fork();
       if (child == 0) ::_exit(use_in_child(pool, nth, mode));

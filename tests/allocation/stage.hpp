@@ -54,7 +54,7 @@ struct Stage {
                                .backoff_max = 100us});
     });
   }
-  bool borrow(Duration patience = 1ms) {
+  bool lease_one(Duration patience = 1ms) {
     return try_to([&] { leases.push_back(pool->acquire(patience)); });
   }
   void refuse(bool for_good) {
@@ -82,8 +82,8 @@ void check_slots(Stage<Platform>& stage) {
   // A failure for good is told to newcomers until the next attempt is due, also by one that a worker began before it
   // could be accepted; a suspended pool lets that time pass.
   stage.pool->suspend();
-  while (stage.pool->statistics().now.opening > 0) stage.borrow(1ms);
-  stage.borrow(1ms);
+  while (stage.pool->statistics().now.opening > 0) stage.lease_one(1ms);
+  stage.lease_one(1ms);
   stage.pool->resume();
   stage.pool->resize({.min_idle = 1, .max_size = most});
   for (std::size_t i = 0; i < most; ++i) stage.leases.push_back(stage.pool->acquire(10s));

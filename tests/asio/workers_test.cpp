@@ -257,8 +257,8 @@ BOOST_AUTO_TEST_CASE(a_loop_that_never_ran_leaves_nothing_behind) {
     postgres::Options options = in(loop);
     options.start_worker = [&, start = options.start_worker](Worker worker) {
       ++begun;
-      start([&ended, worker = std::move(worker)](Berth& berth) {
-        worker(berth);
+      start([&ended, worker = std::move(worker)](WorkerParker& parker) {
+        worker(parker);
         ++ended;
       });
     };

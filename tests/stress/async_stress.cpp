@@ -80,7 +80,7 @@ struct Ends {
 };
 
 template <class AnyPool, class Executor>
-test::Detached borrow(AnyPool& pool, Duration patience, std::stop_token stop, Executor executor, Ends& ends) {
+test::Detached lease_one(AnyPool& pool, Duration patience, std::stop_token stop, Executor executor, Ends& ends) {
   try {
     auto lease = co_await pool.async_acquire(patience, std::move(stop), executor);
     ++lease->uses;
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(ten_thousand_waiting_coroutines_cost_at_most_a_kilobyte_eac
       ++ended;
     }
   };
-  auto lent = pool.acquire();
+  auto leased = pool.acquire();
   Weighed::bytes = 0;
   for (unsigned i = 0; i < count; ++i) wait(source.get_token());
   BOOST_TEST(pool.statistics().now.waiting == count);
@@ -160,11 +160,11 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_cancellations_at_random_points_lose_noth
     for (std::stop_source& source : sources) {
       switch (random() % 3) {
         case 0:
-          borrow(pool, random() % 4 == 0 ? Duration{random() % 200'000} : Duration{1h}, source.get_token(), InLine{},
-                 ends);
+          lease_one(pool, random() % 4 == 0 ? Duration{random() % 200'000} : Duration{1h}, source.get_token(), InLine{},
+                    ends);
           break;
         case 1:
-          borrow(pool, 1h, source.get_token(), loop.executor(), ends);
+          lease_one(pool, 1h, source.get_token(), loop.executor(), ends);
           break;
         default:
           (new Operation<P>{pool, source.get_token(), ends})->operation.start();

@@ -51,18 +51,18 @@ struct Program {
 
 // --- Operations: what may not happen in one escapes from it, and ends the test. --------------------------------------
 
-const auto borrow = [](auto& stage) { stage.pool.acquire(Duration::max())->use(); };
+const auto lease_one = [](auto& stage) { stage.pool.acquire(Duration::max())->use(); };
 // Holds it until nobody else can run, so that others have to wait.
 const auto work = [](auto& stage) { stage.pool.acquire(Duration::max())->use(1ms); };
 const auto keep_for_an_hour = [](auto& stage) { stage.pool.acquire(Duration::max())->use(1h); };
-const auto borrow_within_a_minute = [](auto& stage) { stage.pool.acquire(1min)->use(); };
+const auto lease_one_within_a_minute = [](auto& stage) { stage.pool.acquire(1min)->use(); };
 const auto discard = [](auto& stage) { stage.pool.acquire(Duration::max()).discard(); };
 const auto detach = [](auto& stage) {
   auto lease = stage.pool.acquire(Duration::max());
   ++stage.detaching;
   stage.detached.push_back(lease.detach());
 };
-const auto try_borrow = [](auto& stage) { (void)stage.pool.try_acquire(); };
+const auto try_lease_one = [](auto& stage) { (void)stage.pool.try_acquire(); };
 const auto invalidate = [](auto& stage) { stage.pool.invalidate(); };
 const auto maintain = [](auto& stage) { stage.pool.maintain(); };
 const auto suspend_and_resume = [](auto& stage) {
@@ -74,28 +74,28 @@ const auto close_pool = [](auto& stage) { stage.pool.close(1h); };
 const auto resize_to_one = [](auto& stage) { stage.pool.resize({.max_size = 1}); };
 const auto resize_to_two = [](auto& stage) { stage.pool.resize({.max_size = 2}); };
 
-const auto borrow_as_callback = [](auto& stage) { acquire(Form::callback, stage.pool, Duration::max())->use(); };
+const auto lease_one_as_callback = [](auto& stage) { acquire(Form::callback, stage.pool, Duration::max())->use(); };
 const auto work_as_coroutine = [](auto& stage) { acquire(Form::coroutine, stage.pool, Duration::max())->use(1ms); };
-const auto borrow_as_callback_unless_cancelled = [](auto& stage) {
+const auto lease_one_as_callback_unless_cancelled = [](auto& stage) {
   try {
     acquire(Form::callback, stage.pool, Duration::max(), stage.stop.get_token())->use();
   } catch (const AcquireCancelled&) {
   }
 };
 
-const auto borrow_in_time = [](auto& stage) {
+const auto lease_one_in_time = [](auto& stage) {
   try {
     stage.pool.acquire(1ms)->use();
   } catch (const AcquireTimeout&) {
   }
 };
-const auto borrow_unless_cancelled = [](auto& stage) {
+const auto lease_one_unless_cancelled = [](auto& stage) {
   try {
     stage.pool.acquire(Duration::max(), stage.stop.get_token())->use();
   } catch (const AcquireCancelled&) {
   }
 };
-const auto borrow_unless_closed = [](auto& stage) {
+const auto lease_one_unless_closed = [](auto& stage) {
   try {
     stage.pool.acquire(Duration::max())->use();
   } catch (const PoolClosed&) {
@@ -210,7 +210,7 @@ BOOST_AUTO_TEST_CASE(three_threads_share_two_connections) {
                          .growth = two,
                          .options = {},
                          .warm = 2,
-                         .threads = {{work, borrow}, {work, borrow}, {work, borrow}}});
+                         .threads = {{work, lease_one}, {work, lease_one}, {work, lease_one}}});
 }
 
 BOOST_AUTO_TEST_CASE(three_threads_share_two_connections_in_strict_order) {
@@ -218,7 +218,7 @@ BOOST_AUTO_TEST_CASE(three_threads_share_two_connections_in_strict_order) {
                     .growth = two,
                     .options = {.barging_limit = 0ms, .workers = 2, .sweep_interval = 24h},
                     .warm = 2,
-                    .threads = {{work, borrow}, {work, borrow}, {work, borrow}}});
+                    .threads = {{work, lease_one}, {work, lease_one}, {work, lease_one}}});
 }
 
 BOOST_AUTO_TEST_CASE(nobody_waits_beside_an_idle_connection) {
@@ -226,7 +226,7 @@ BOOST_AUTO_TEST_CASE(nobody_waits_beside_an_idle_connection) {
                     .growth = two,
                     .options = {.barging_limit = 1h, .workers = 2, .sweep_interval = 24h},
                     .warm = 2,
-                    .threads = {{work}, {work}, {keep_for_an_hour}, {borrow_within_a_minute}},
+                    .threads = {{work}, {work}, {keep_for_an_hour}, {lease_one_within_a_minute}},
                     .limit = 2h});
 }
 
@@ -234,7 +234,7 @@ BOOST_AUTO_TEST_CASE(an_empty_pool_opens_two_connections_for_three_threads) {
   explore_both<Elastic>({.name = "cold",
                          .growth = two,
                          .options = {},
-                         .threads = {{work, borrow}, {work, borrow}, {work}},
+                         .threads = {{work, lease_one}, {work, lease_one}, {work}},
                          .preemptions = 1});
 }
 
@@ -243,7 +243,7 @@ BOOST_AUTO_TEST_CASE(a_discard_frees_its_slot) {
                          .growth = two,
                          .options = {},
                          .warm = 2,
-                         .threads = {{discard, borrow}, {work, borrow}, {work, discard}}});
+                         .threads = {{discard, lease_one}, {work, lease_one}, {work, discard}}});
 }
 
 BOOST_AUTO_TEST_CASE(a_detach_frees_its_slot) {
@@ -251,17 +251,18 @@ BOOST_AUTO_TEST_CASE(a_detach_frees_its_slot) {
                          .growth = two,
                          .options = {},
                          .warm = 2,
-                         .threads = {{detach, borrow}, {work, borrow}, {work}}});
+                         .threads = {{detach, lease_one}, {work, lease_one}, {work}}});
 }
 
 BOOST_AUTO_TEST_CASE(a_time_out_races_with_a_grant) {
   // Beyond the time-out, so that a waiter may be woken to compete and give up instead.
-  explore_both<Elastic>({.name = "timeout",
-                         .growth = one,
-                         .options = {.barging_limit = 1h},
-                         .warm = 1,
-                         .threads = {{work, borrow}, {borrow_in_time, borrow_in_time}, {borrow, borrow_in_time}},
-                         .bound = 1});
+  explore_both<Elastic>(
+      {.name = "timeout",
+       .growth = one,
+       .options = {.barging_limit = 1h},
+       .warm = 1,
+       .threads = {{work, lease_one}, {lease_one_in_time, lease_one_in_time}, {lease_one, lease_one_in_time}},
+       .bound = 1});
 }
 
 BOOST_AUTO_TEST_CASE(a_cancellation_races_with_a_grant) {
@@ -270,23 +271,24 @@ BOOST_AUTO_TEST_CASE(a_cancellation_races_with_a_grant) {
        .growth = one,
        .options = {.barging_limit = 1h},
        .warm = 1,
-       .threads = {{work, cancel}, {borrow_unless_cancelled, borrow_unless_cancelled}, {work, borrow}},
+       .threads = {{work, cancel}, {lease_one_unless_cancelled, lease_one_unless_cancelled}, {work, lease_one}},
        .bound = 1});
 }
 
 BOOST_AUTO_TEST_CASE(callbacks_and_coroutines_wait_beside_threads) {
-  explore<Elastic>({.name = "forms",
-                    .growth = two,
-                    .options = {.workers = 2, .sweep_interval = 24h},
-                    .warm = 2,
-                    .threads = {{work, borrow_as_callback}, {work_as_coroutine, borrow}, {work, borrow_as_callback}}});
+  explore<Elastic>(
+      {.name = "forms",
+       .growth = two,
+       .options = {.workers = 2, .sweep_interval = 24h},
+       .warm = 2,
+       .threads = {{work, lease_one_as_callback}, {work_as_coroutine, lease_one}, {work, lease_one_as_callback}}});
   explore<Elastic>({.name = "forms-cancel",
                     .growth = one,
                     .options = {.workers = 2, .sweep_interval = 24h},
                     .warm = 1,
                     .threads = {{work, cancel},
-                                {borrow_as_callback_unless_cancelled, borrow_as_callback_unless_cancelled},
-                                {work_as_coroutine, borrow}},
+                                {lease_one_as_callback_unless_cancelled, lease_one_as_callback_unless_cancelled},
+                                {work_as_coroutine, lease_one}},
                     .bound = 1});
 }
 
@@ -296,7 +298,7 @@ BOOST_AUTO_TEST_CASE(a_connection_in_a_workers_hands_comes_back) {
        .growth = one,
        .options = {.workers = 2, .sweep_interval = 24h},
        .warm = 1,
-       .threads = {{work_as_coroutine, borrow}, {borrow_as_callback, borrow_as_callback}},
+       .threads = {{work_as_coroutine, lease_one}, {lease_one_as_callback, lease_one_as_callback}},
        .prepare = [](Ledger& ledger) { ledger.on_ping = [&ledger](TimePoint) { return ledger.pings != 2; }; },
        .bound = 1});
 }
@@ -306,17 +308,17 @@ BOOST_AUTO_TEST_CASE(an_invalidation_passes_beside_releases) {
                          .growth = two,
                          .options = {},
                          .warm = 2,
-                         .threads = {{work, borrow}, {work, borrow}, {invalidate, invalidate}}});
+                         .threads = {{work, lease_one}, {work, lease_one}, {invalidate, invalidate}}});
 }
 
 BOOST_AUTO_TEST_CASE(a_close_passes_beside_acquires) {
-  explore_both<Elastic>(
-      {.name = "close",
-       .growth = two,
-       .options = {},
-       .warm = 1,
-       .threads = {
-           {work_unless_closed, borrow_unless_closed}, {work_unless_closed, borrow_unless_closed}, {close_pool}}});
+  explore_both<Elastic>({.name = "close",
+                         .growth = two,
+                         .options = {},
+                         .warm = 1,
+                         .threads = {{work_unless_closed, lease_one_unless_closed},
+                                     {work_unless_closed, lease_one_unless_closed},
+                                     {close_pool}}});
 }
 
 BOOST_AUTO_TEST_CASE(a_suspension_and_a_resize_pass_beside_acquires) {
@@ -324,19 +326,19 @@ BOOST_AUTO_TEST_CASE(a_suspension_and_a_resize_pass_beside_acquires) {
                          .growth = two,
                          .options = {},
                          .warm = 2,
-                         .threads = {{work, borrow}, {work, borrow}, {suspend_and_resume, borrow}}});
+                         .threads = {{work, lease_one}, {work, lease_one}, {suspend_and_resume, lease_one}}});
   explore_both<Elastic>({.name = "resize",
                          .growth = two,
                          .options = {},
                          .warm = 2,
-                         .threads = {{work, borrow}, {work, borrow}, {resize_to_one, resize_to_two}}});
+                         .threads = {{work, lease_one}, {work, lease_one}, {resize_to_one, resize_to_two}}});
 }
 
 BOOST_AUTO_TEST_CASE(a_failed_open_is_tried_again_for_whoever_waits) {
   explore_both<Elastic>({.name = "open-failed",
                          .growth = two,
                          .options = {},
-                         .threads = {{work, borrow}, {work}, {borrow}},
+                         .threads = {{work, lease_one}, {work}, {lease_one}},
                          .prepare =
                              [](Ledger& ledger) {
                                ledger.on_open = [&ledger](const OpenInfo&) {
@@ -352,7 +354,7 @@ BOOST_AUTO_TEST_CASE(a_dead_connection_is_replaced_for_whoever_waits) {
        .growth = two,
        .options = {},
        .warm = 2,
-       .threads = {{work, borrow}, {work, borrow}, {borrow, maintain}},
+       .threads = {{work, lease_one}, {work, lease_one}, {lease_one, maintain}},
        .prepare = [](Ledger& ledger) { ledger.on_ping = [&ledger](TimePoint) { return ledger.pings != 2; }; },
        .preemptions_with_workers = 1});
 }
@@ -361,7 +363,7 @@ BOOST_AUTO_TEST_CASE(no_pooling_serves_three_threads_with_two_connections) {
   explore_both<NullPool>({.name = "null-pool",
                           .growth = NullPool{.max_size = 2},
                           .options = {},
-                          .threads = {{work, borrow}, {work, borrow}, {work, try_borrow}},
+                          .threads = {{work, lease_one}, {work, lease_one}, {work, try_lease_one}},
                           .preemptions = 1});
 }
 

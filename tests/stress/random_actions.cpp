@@ -24,7 +24,7 @@ struct Census {
   std::atomic<int> closed{0};
 };
 
-// Deliberately not atomic where its borrower writes: two borrowers, or a hand-over without order, are a data race.
+// Deliberately not atomic where its holder writes: two holders, or a hand-over without order, are a data race.
 class Thing {
  public:
   explicit Thing(Census& book) : census{&book} {
@@ -51,8 +51,8 @@ class Thing {
 };
 
 template <class AnyPool>
-test::Detached borrow(AnyPool& pool, Duration patience, std::stop_token stop, std::atomic<int>& served,
-                      std::atomic<int>& running) {
+test::Detached lease_one(AnyPool& pool, Duration patience, std::stop_token stop, std::atomic<int>& served,
+                         std::atomic<int>& running) {
   try {
     auto lease = co_await pool.async_acquire(patience, std::move(stop));
     ++served;
@@ -100,7 +100,7 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
               if (random() % 32 == 0) canceller = std::jthread{[&stop] { stop.request_stop(); }};
               if (random() % 4 == 0) {
                 ++running, ++started;
-                borrow(pool, patience, stop.get_token(), served, running);
+                lease_one(pool, patience, stop.get_token(), served, running);
               }
               auto lease = pool.acquire(patience, stop.get_token());
               ++served;

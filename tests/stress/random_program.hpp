@@ -137,7 +137,7 @@ void act_aside(Stage<Kind>& stage, Duration patience, const sim::StopToken& stop
     default: {  // an operation that is cancelled, or destroyed
       Outcome<typename Kind::Pool::Lease> outcome;
       auto operation = pool.async_acquire(patience, stop).connect([&](auto error, auto lease) {
-        outcome.settle(std::move(error), std::move(lease));
+        outcome.complete(std::move(error), std::move(lease));
       });
       operation.start();
       sim::sleep_for(1ms * static_cast<int>(dice(4)));

@@ -39,7 +39,7 @@ inline void on_seeds(std::uint64_t last, const std::function<void(Form, std::uin
 // What an asynchronous acquire came to, and the thread that waits for it.
 template <class Lease>
 struct Outcome {
-  void settle(std::exception_ptr failure, Lease granted) {
+  void complete(std::exception_ptr failure, Lease granted) {
     error = std::move(failure);
     lease = std::move(granted);
     parker.unpark();
@@ -65,9 +65,9 @@ Detached acquire_into(Outcome<Lease>& outcome, AnyPool& pool, Duration timeout, 
                       std::source_location where) {
   try {
     auto lease = co_await pool.async_acquire(timeout, std::move(stop), where);
-    outcome.settle(nullptr, std::move(lease));
+    outcome.complete(nullptr, std::move(lease));
   } catch (...) {
-    outcome.settle(std::current_exception(), {});
+    outcome.complete(std::current_exception(), {});
   }
 }
 
@@ -84,7 +84,7 @@ typename AnyPool::Lease acquire(Form form, AnyPool& pool, Duration timeout, cons
     return outcome.get(pool, deadline);
   }
   auto operation = pool.async_acquire(timeout, stop, where).connect([&outcome](std::exception_ptr error, Lease lease) {
-    outcome.settle(std::move(error), std::move(lease));
+    outcome.complete(std::move(error), std::move(lease));
   });
   operation.start();
   return outcome.get(pool, deadline);

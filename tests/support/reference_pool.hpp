@@ -1,6 +1,6 @@
 // The simplest pool that could be right: lists and rules, for one caller at a time. It does nothing; it is told what a
 // real pool answered and did, and says whether it may have. Where the promise leaves a choice (which of several idle
-// connections is lent), it follows the pool.
+// connections is leased), it follows the pool.
 #pragma once
 
 #include <algorithm>
@@ -79,7 +79,7 @@ class ReferencePool {
   [[nodiscard]] Member lease(std::uint64_t id) const {
     for (const Member& member : leased_)
       if (member.id == id) return member;
-    throw Mismatch{"a connection is lent that should not be"};
+    throw Mismatch{"a connection is leased that should not be"};
   }
 
   // --- lending ----------------------------------------------------------------------------------------------------
@@ -91,12 +91,12 @@ class ReferencePool {
     Member member{};
     if (holds(idle_, id)) {
       member = take(idle_, id);
-      expect(!unfit(member, seen.ended), "an unfit connection is lent");
-      expect(seen.opened.empty(), "a connection was opened beside the one lent");
-      expect(seen.ended == seen.begun, "an idle connection was lent late");
+      expect(!unfit(member, seen.ended), "an unfit connection is leased");
+      expect(seen.opened.empty(), "a connection was opened beside the one leased");
+      expect(seen.ended == seen.begun, "an idle connection was leased late");
     } else {
       expect(waits && !fails, "a connection was opened without leave");
-      expect(seen.opened == std::vector{id}, "another connection was opened than the one lent, or more");
+      expect(seen.opened == std::vector{id}, "another connection was opened than the one leased, or more");
       expect(idle_.empty(), "a connection was opened although one was idle");
       expect(total() < plan().max_size, "a connection was opened beyond the maximum");
       expect(seen.ended == std::max(seen.begun, retry_at), "a connection was opened early or late");
@@ -263,7 +263,7 @@ class ReferencePool {
   }
   // One that is found unfit uses up the time of a caller who has none, so that others may stay idle.
   void found_nothing(const Seen& seen) const {
-    expect(idle_.empty() || !seen.closed.empty(), "nothing was lent although one was idle");
+    expect(idle_.empty() || !seen.closed.empty(), "nothing was leased although one was idle");
   }
   void doom_all(const Seen& seen) {
     expect(seen.closed.size() == idle_.size(), "idle connections were left, or others closed");

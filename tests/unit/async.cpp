@@ -29,7 +29,7 @@ struct Refused : PermanentFailure, std::runtime_error {
 
 // Holds what it gets for as long as `span`, in virtual time; tells how it ended.
 template <class AnyPool>
-Task borrow(AnyPool& pool, Duration timeout, std::vector<int>& order, int number, sim::StopToken stop = {}) {
+Task lease_one(AnyPool& pool, Duration timeout, std::vector<int>& order, int number, sim::StopToken stop = {}) {
   try {
     auto lease = co_await pool.async_acquire(timeout, stop);
     lease->use();
@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_takes_an_idle_connection_without_waiting) {
     SimulatedPool<FixedSize> pool{connector(ledger), one};
     pool.wait_until_ready(10s);
     std::vector<int> order;
-    const Task task = borrow(pool, 1s, order, 1);
+    const Task task = lease_one(pool, 1s, order, 1);
     BOOST_TEST(task.done());
     BOOST_TEST(order == std::vector<int>{1});
     BOOST_TEST(pool.statistics().waited == 0U);
@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_waits_for_a_connection_that_is_opened) {
     ledger.on_open = [](const OpenInfo&) { sim::sleep_for(5ms); };
     SimulatedPool<> pool{connector(ledger), Elastic{.max_size = 2}};
     std::vector<int> order;
-    const Task task = borrow(pool, 1s, order, 1);
+    const Task task = lease_one(pool, 1s, order, 1);
     BOOST_TEST(!task.done());
     until([&] { return task.done(); });
     BOOST_TEST(order == std::vector<int>{1});
@@ -118,12 +118,12 @@ BOOST_AUTO_TEST_CASE(coroutines_and_threads_are_served_in_the_order_in_which_the
     Ledger ledger;
     SimulatedPool<FixedSize> pool{connector(ledger), one, {}, {}, PoolOptions{.barging_limit = 0ms}};
     std::vector<int> order;
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     Threads threads;
     std::vector<Task> tasks;
     for (int number = 1; number <= 6; ++number) {
       if (number % 2 == 1)
-        tasks.push_back(borrow(pool, 10s, order, number));
+        tasks.push_back(lease_one(pool, 10s, order, number));
       else
         threads.start([&, number] {
           auto lease = pool.acquire(10s);
@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(coroutines_and_threads_are_served_in_the_order_in_which_the
         });
       until([&] { return pool.statistics().now.waiting == static_cast<std::size_t>(number); });
     }
-    lent.release();
+    leased.release();
     until([&] { return order.size() == 6; });
     threads.join();
     BOOST_TEST(order == (std::vector<int>{1, 2, 3, 4, 5, 6}));
@@ -143,10 +143,10 @@ BOOST_AUTO_TEST_CASE(what_comes_back_to_a_suspended_pool_is_nobodys_before_it_re
     Ledger ledger;
     SimulatedPool<FixedSize> pool{connector(ledger), one};
     std::vector<int> order;
-    auto lent = pool.acquire();
-    const Task waits = borrow(pool, 10s, order, 1);
+    auto leased = pool.acquire();
+    const Task waits = lease_one(pool, 10s, order, 1);
     pool.suspend();
-    lent.release();
+    leased.release();
     sim::sleep_for(1s);
     BOOST_TEST(order.empty());
     BOOST_TEST(pool.statistics().now.waiting == 1U);
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_times_out_at_its_deadline_and_is_told_who_has_t
   calmly([] {
     Ledger ledger;
     SimulatedPool<FixedSize> pool{connector(ledger), one};
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     const TimePoint start = sim::Platform::now();
     std::vector<std::pair<int, Duration>> ends;
     const auto wait = [&](int number, Duration timeout) -> Task {
@@ -185,7 +185,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_times_out_at_its_deadline_and_is_told_who_has_t
     BOOST_TEST((ends[2].second >= 300ms && ends[2].second <= 301ms));
     BOOST_TEST(!never.done());
     BOOST_TEST(pool.statistics().timeouts == 3U);
-    lent.release();
+    leased.release();
     BOOST_TEST(never.done());
   });
 }
@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(time_outs_hold_while_every_worker_is_held_up) {
     SimulatedPool<> pool{connector(ledger), Elastic{.max_size = 8}, {}, {}, PoolOptions{.workers = 1}};
     const TimePoint start = sim::Platform::now();
     std::vector<int> order;
-    const Task task = borrow(pool, 50ms, order, 1);
+    const Task task = lease_one(pool, 50ms, order, 1);
     until([&] { return task.done(); });
     BOOST_TEST(order == std::vector<int>{-1});
     BOOST_TEST((sim::Platform::now() - start <= 51ms));
@@ -210,17 +210,17 @@ BOOST_AUTO_TEST_CASE(a_coroutine_is_cancelled_by_its_stop_token_and_loses_nothin
     SimulatedPool<FixedSize> pool{connector(ledger), one};
     std::vector<int> order;
     {
-      auto lent = pool.acquire();
+      auto leased = pool.acquire();
       sim::StopSource source;
-      const Task first = borrow(pool, 10s, order, 1, source.get_token());
-      const Task second = borrow(pool, 10s, order, 2);
+      const Task first = lease_one(pool, 10s, order, 1, source.get_token());
+      const Task second = lease_one(pool, 10s, order, 2);
       Threads threads;
       threads.start([&] { source.request_stop(); });
       threads.join();
       until([&] { return first.done(); });
-      const Task third = borrow(pool, 10s, order, 3, source.get_token());  // requested already
+      const Task third = lease_one(pool, 10s, order, 3, source.get_token());  // requested already
       BOOST_TEST(third.done());
-      lent.release();
+      leased.release();
       until([&] { return second.done(); });
     }
     BOOST_TEST(order == (std::vector<int>{-101, -103, 2}));
@@ -234,14 +234,14 @@ BOOST_AUTO_TEST_CASE(a_coroutine_that_is_destroyed_while_it_waits_leaves_the_que
     Ledger ledger;
     SimulatedPool<FixedSize> pool{connector(ledger), one};
     std::vector<int> order;
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     {
-      const Task gone = borrow(pool, 10s, order, 1);
+      const Task gone = lease_one(pool, 10s, order, 1);
       BOOST_TEST(pool.statistics().now.waiting == 1U);
     }
     BOOST_TEST(pool.statistics().now.waiting == 0U);
-    const Task next = borrow(pool, 10s, order, 2);
-    lent.release();
+    const Task next = lease_one(pool, 10s, order, 2);
+    leased.release();
     until([&] { return next.done(); });
     BOOST_TEST(order == std::vector<int>{2});
   });
@@ -254,8 +254,8 @@ BOOST_AUTO_TEST_CASE(coroutines_that_wait_when_the_pool_closes_get_pool_closed) 
     std::vector<Task> tasks;
     {
       std::optional<SimulatedPool<FixedSize>> pool{std::in_place, connector(ledger), one};
-      auto lent = pool->acquire();
-      for (int number = 1; number <= 3; ++number) tasks.push_back(borrow(*pool, 10s, order, number));
+      auto leased = pool->acquire();
+      for (int number = 1; number <= 3; ++number) tasks.push_back(lease_one(*pool, 10s, order, number));
       pool.reset();
     }
     for (const Task& task : tasks) BOOST_TEST(task.done());
@@ -288,8 +288,8 @@ BOOST_AUTO_TEST_CASE(a_check_that_may_block_is_done_by_a_worker_and_an_unfit_con
     };
     ledger.on_open = [](const OpenInfo&) { sim::sleep_for(1ms); };
     std::vector<int> order;
-    const Task first = borrow(pool, 10s, order, 1);
-    const Task second = borrow(pool, 10s, order, 2);
+    const Task first = lease_one(pool, 10s, order, 1);
+    const Task second = lease_one(pool, 10s, order, 2);
     until([&] { return first.done() && second.done(); });
     BOOST_TEST(order == (std::vector<int>{1, 2}));
     BOOST_TEST(ledger.opened == 2U);
@@ -301,16 +301,16 @@ BOOST_AUTO_TEST_CASE(a_check_of_what_came_back_is_a_workers_and_not_that_of_who_
   on_many_schedules([] {
     Ledger ledger;
     SimulatedPool<FixedSize, PingOnAcquire> pool{connector(ledger), one};
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     const std::thread::id here = sim::Platform::this_thread();
     ledger.on_ping = [&](TimePoint) {
       BOOST_TEST((sim::Platform::this_thread() != here));
       return true;
     };
     std::vector<int> order;
-    const Task waits = borrow(pool, 10s, order, 1);
+    const Task waits = lease_one(pool, 10s, order, 1);
     const std::size_t pings = ledger.pings;
-    lent.release();
+    leased.release();
     until([&] { return waits.done(); });
     BOOST_TEST(order == std::vector<int>{1});
     BOOST_TEST(ledger.pings == pings + 1);
@@ -323,7 +323,7 @@ BOOST_AUTO_TEST_CASE(how_long_a_coroutine_waited_is_in_the_figures) {
     ledger.on_open = [](const OpenInfo&) { sim::sleep_for(10ms); };
     SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 1}};
     std::vector<int> order;
-    const Task waits = borrow(pool, 10s, order, 1);
+    const Task waits = lease_one(pool, 10s, order, 1);
     until([&] { return waits.done(); });
     BOOST_TEST((pool.statistics().wait.sum == 10ms));
   });
@@ -337,9 +337,9 @@ BOOST_AUTO_TEST_CASE(time_outs_hold_while_no_worker_has_time_for_the_check) {
     ledger.on_ping = [](TimePoint deadline) { return sim::self->world->block(deadline); };
     const TimePoint start = sim::Platform::now();
     std::vector<int> order;
-    const Task held = borrow(pool, 200ms, order, 1);  // the one worker hangs in its ping
+    const Task held = lease_one(pool, 200ms, order, 1);  // the one worker hangs in its ping
     sim::sleep_for(1ms);
-    const Task late = borrow(pool, 100ms, order, 2);
+    const Task late = lease_one(pool, 100ms, order, 2);
     until([&] { return late.done(); });
     BOOST_TEST(order == std::vector<int>{-2});
     BOOST_TEST((sim::Platform::now() - start <= 102ms));
@@ -353,7 +353,7 @@ BOOST_AUTO_TEST_CASE(many_coroutines_that_serve_each_other_need_no_deep_stack) {
   calmly([] {
     Ledger ledger;
     SimulatedPool<FixedSize> pool{connector(ledger), one};
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     std::size_t served = 0;
     const auto wait = [&]() -> Task {
       auto lease = co_await pool.async_acquire(Duration::max());
@@ -361,7 +361,7 @@ BOOST_AUTO_TEST_CASE(many_coroutines_that_serve_each_other_need_no_deep_stack) {
     };
     std::vector<Task> tasks;
     for (int i = 0; i < 20'000; ++i) tasks.push_back(wait());
-    lent.release();
+    leased.release();
     BOOST_TEST(served == tasks.size());
     BOOST_TEST(pool.statistics().now.idle == 1U);
   });
@@ -377,9 +377,9 @@ BOOST_AUTO_TEST_CASE(a_coroutine_is_resumed_on_the_executor_that_it_gave) {
       auto lease = co_await pool.async_acquire(10s, {}, loop.executor());
       served = true;
     };
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     const Task task = wait();
-    lent.release();
+    leased.release();
     BOOST_TEST(!served);
     BOOST_TEST(loop.ready.size() == 1U);
     loop.turn();
@@ -395,10 +395,10 @@ BOOST_AUTO_TEST_CASE(an_executor_that_has_stopped_costs_no_connection) {
       auto lease = co_await pool.async_acquire(10s, {}, [](std::coroutine_handle<>) {});
       BOOST_ERROR("nobody resumes it");
     };
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     {
       const Task task = wait();
-      lent.release();
+      leased.release();
       BOOST_TEST(pool.statistics().now.idle == 0U);
     }
     BOOST_TEST(pool.statistics().now.idle == 1U);
@@ -416,7 +416,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_with_waiters_loses_no_connection) {
       BOOST_ERROR("the loop has ended");
     };
     {
-      auto lent = pool.acquire();
+      auto leased = pool.acquire();
       for (int i = 0; i < 4; ++i) tasks.push_back(wait());
     }
     sim::sleep_for(5ms);  // some are granted a connection, some time out: nobody is told
@@ -432,7 +432,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_may_destroy_another_that_is_told_in_the_same_tu
   calmly([] {
     Ledger ledger;
     SimulatedPool<FixedSize> pool{connector(ledger), one};
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     std::vector<int> order;
     std::optional<Task> second;
     const auto wait = [&]() -> Task {
@@ -443,7 +443,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_may_destroy_another_that_is_told_in_the_same_tu
       }
     };
     const Task first = wait();
-    second = borrow(pool, 10s, order, 2);
+    second = lease_one(pool, 10s, order, 2);
     pool.close();
     BOOST_TEST(first.done());
     BOOST_TEST(order.empty());
@@ -455,7 +455,7 @@ BOOST_AUTO_TEST_CASE(who_is_told_behind_one_that_was_destroyed_goes_on) {
     Ledger ledger;
     SimulatedPool<FixedSize> pool{connector(ledger), one};
     SimulatedPool<FixedSize> other{connector(ledger), one};
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     auto theirs = other.acquire();
     std::vector<int> order;
     std::optional<Task> second;
@@ -468,8 +468,8 @@ BOOST_AUTO_TEST_CASE(who_is_told_behind_one_that_was_destroyed_goes_on) {
       }
     };
     const Task first = wait();
-    second = borrow(pool, 10s, order, 2);
-    const Task third = borrow(other, 10s, order, 3);
+    second = lease_one(pool, 10s, order, 2);
+    const Task third = lease_one(other, 10s, order, 3);
     pool.close();
     BOOST_TEST(order == std::vector<int>{3});
   });
@@ -495,7 +495,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_may_destroy_another_whose_connection_waits_for_
       order.push_back(1);
     };
     const Task first = wait();
-    second = borrow(pool, 10s, order, 2);
+    second = lease_one(pool, 10s, order, 2);
     both = true;
     until([&] { return first.done(); });
     BOOST_TEST(order == std::vector<int>{1});
@@ -507,7 +507,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_may_destroy_the_one_that_just_opened_a_connecti
   calmly([] {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), Elastic{.max_size = 1}, {}, {}, PoolOptions{.workers = 0}};
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     std::vector<int> order;
     std::optional<Task> second;
     const auto wait = [&]() -> Task {
@@ -515,7 +515,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_may_destroy_the_one_that_just_opened_a_connecti
       second.reset();
     };
     const Task first = wait();
-    lent.discard();  // nobody opens now
+    leased.discard();  // nobody opens now
     BOOST_TEST(!first.done());
     std::coroutine_handle<> waiting;
     const auto open_for_the_first = [&]() -> Task {
@@ -539,7 +539,7 @@ BOOST_AUTO_TEST_CASE(a_cancellation_does_not_wait_for_a_worker) {
     pool.wait_until_ready(10s);
     ledger.on_ping = [](TimePoint) { return sim::sleep_for(20ms), true; };
     std::vector<int> order;
-    const Task first = borrow(pool, 1h, order, 1);  // keeps the worker
+    const Task first = lease_one(pool, 1h, order, 1);  // keeps the worker
     sim::StopSource source;
     Threads threads;
     threads.start([&] { source.request_stop(); });
@@ -563,10 +563,10 @@ BOOST_AUTO_TEST_CASE(a_lease_that_ends_beside_its_pool_leaves_no_waiter_without_
       std::vector<int> order;
       std::optional<SimulatedPool<FixedSize, PingOnAcquire>> pool{
           std::in_place, connector(ledger), one, PingOnAcquire{}, KeepAlways{}, PoolOptions{.workers = 1}};
-      auto lent = pool->acquire();
-      const Task task = borrow(*pool, Duration::max(), order, 1);
+      auto leased = pool->acquire();
+      const Task task = lease_one(*pool, Duration::max(), order, 1);
       Threads threads;
-      threads.start([&] { lent.release(); });
+      threads.start([&] { leased.release(); });
       world.decided_by(&search);
       pool.reset();
       threads.join();
@@ -592,7 +592,7 @@ BOOST_AUTO_TEST_CASE(a_callback_is_called_once_with_a_connection_or_the_reason) 
       error = std::move(failure);
       if (lease) got.push_back(std::move(lease));
     };
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     auto unused = pool.async_acquire(10s).connect(callback);
     auto first = pool.async_acquire(10s).connect(callback);
     first.start();
@@ -611,7 +611,7 @@ BOOST_AUTO_TEST_CASE(a_callback_is_called_once_with_a_connection_or_the_reason) 
     BOOST_TEST(calls == 2);
     BOOST_CHECK_THROW(std::rethrow_exception(error), AcquireCancelled);
     BOOST_TEST(pool.statistics().cancelled == 2U);
-    lent.release();
+    leased.release();
     until([&] { return calls == 3; });
     BOOST_TEST(got.size() == 1U);
     second.cancel();
@@ -628,11 +628,11 @@ BOOST_AUTO_TEST_CASE(callbacks_that_serve_each_other_need_no_deep_stack_and_may_
   calmly([] {
     Ledger ledger;
     SimulatedPool<FixedSize> pool{connector(ledger), one};
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     std::vector<std::unique_ptr<Held>> operations(20'000);
     std::size_t served = 0;
     for (auto& each : operations) each = std::make_unique<Held>(pool, each, served);
-    lent.release();
+    leased.release();
     BOOST_TEST(served == operations.size());
     BOOST_TEST(pool.statistics().now.idle == 1U);
   });
@@ -650,7 +650,7 @@ BOOST_AUTO_TEST_CASE(without_workers_the_asker_opens_and_maintain_keeps_time) {
     };
     const Task first = keep();
     BOOST_TEST(order == std::vector<int>{1});
-    const Task second = borrow(pool, 10s, order, 2);
+    const Task second = lease_one(pool, 10s, order, 2);
     sim::sleep_for(60ms);
     BOOST_TEST(!first.done());
     pool.maintain();

@@ -1,4 +1,4 @@
-// The end of a loan that was made asynchronously, which holds up no event loop.
+// The end of a lease that was made asynchronously, which holds up no event loop.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -19,7 +19,7 @@ using P = SimulatedPool<FixedSize, AssumeHealthy, ResetOnReturn>;
 constexpr FixedSize one{.size = 1};
 
 // A lease that was acquired without blocking.
-P::Lease borrow(P& pool) { return acquire(Form::callback, pool, 10s); }
+P::Lease lease_one(P& pool) { return acquire(Form::callback, pool, 10s); }
 
 // Blocks only where it says so.
 struct Moody {
@@ -44,11 +44,11 @@ BOOST_AUTO_TEST_CASE(a_reset_is_done_by_a_worker_with_the_whole_of_its_time) {
       return true;
     };
     P pool{connector(ledger), one, {}, {}, {.reset_timeout = 2s}};
-    auto lease = borrow(pool);
+    auto lease = lease_one(pool);
     const TimePoint start = sim::Platform::now();
     lease.release();
     BOOST_TEST((sim::Platform::now() == start));
-    BOOST_TEST(pool.statistics().now.leased == 1U);  // until it can be lent again
+    BOOST_TEST(pool.statistics().now.leased == 1U);  // until it can be leased again
     BOOST_TEST(pool.holders().empty());
     auto next = acquire(Form::coroutine, pool, 10s);
     BOOST_TEST((sim::Platform::now() == start + 1s));
@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(a_caller_that_blocks_resets_in_its_own_thread) {
   on_many_schedules([] {
     Ledger ledger;
     P pool{connector(ledger), one};
-    (void)borrow(pool);
+    (void)lease_one(pool);
     const std::thread::id self = sim::Platform::this_thread();
     auto lease = pool.acquire();  // of the same slot
     ledger.on_reset = [&](TimePoint) {
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(without_workers_the_loop_resets) {
   calmly([] {
     Ledger ledger;
     P pool{connector(ledger), one, {}, {}, {.workers = 0}};
-    auto lease = borrow(pool);
+    auto lease = lease_one(pool);
     lease.release();
     BOOST_TEST(ledger.resets == 1U);
     BOOST_TEST(pool.statistics().now.idle == 1U);
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_is_served_once_the_reset_is_done) {
       return clean = true;
     };
     P pool{connector(ledger), one};
-    auto lease = borrow(pool);
+    auto lease = lease_one(pool);
     Threads threads;
     threads.start([&] {
       auto mine = acquire(form, pool, 10s);
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(listeners_hear_of_the_release_after_the_reset) {
       resets = ledger.resets;
       BOOST_TEST((info.moment == Moment::release));
     });
-    borrow(pool).release();
+    lease_one(pool).release();
     until([&] { return pool.statistics().now.idle == 1; });
     BOOST_TEST(resets == 1U);
   });
@@ -176,13 +176,13 @@ BOOST_AUTO_TEST_CASE(a_leak_that_ends_is_reported_by_its_borrower) {
       reports.push_back(leak.returned);
       BOOST_TEST((leak.holder.held >= 1min && leak.holder.held < 3min));
     });
-    auto lease = borrow(pool);
+    auto lease = lease_one(pool);
     sim::sleep_for(2min);
     lease.release();
     BOOST_TEST(reports == (std::vector<bool>{false, true}));
     sim::sleep_for(2h);
     BOOST_TEST(pool.statistics().now.idle == 1U);
-    BOOST_TEST(reports.size() == 2U);  // the reset is no loan
+    BOOST_TEST(reports.size() == 2U);  // the reset is no lease
   });
 }
 
@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(a_close_waits_for_the_reset_within_its_grace) {
     Ledger ledger;
     ledger.on_reset = [](TimePoint) { return sim::sleep_for(5ms), true; };
     P pool{connector(ledger), one};
-    borrow(pool).release();
+    lease_one(pool).release();
     BOOST_TEST(pool.close(1h).complete);
     BOOST_TEST(ledger.resets == 1U);
     BOOST_TEST(ledger.live == 0U);
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(a_pool_that_is_destroyed_closes_what_waits_for_its_reset) {
     {
       P pool{connector(ledger), FixedSize{.size = 3}, {}, {}, {.workers = 1}};
       std::vector<P::Lease> leases;
-      for (int i = 0; i < 3; ++i) leases.push_back(borrow(pool));
+      for (int i = 0; i < 3; ++i) leases.push_back(lease_one(pool));
     }
     until([&] { return ledger.live == 0; });
   });
@@ -216,8 +216,9 @@ BOOST_AUTO_TEST_CASE(a_lease_that_outlives_its_pool_is_reset_where_it_ends) {
     Ledger ledger;
     Threads threads;
     std::optional<P> pool{std::in_place, connector(ledger), FixedSize{.size = 2}};
-    threads.start([lease = std::make_shared<P::Lease>(borrow(*pool))] { lease->release(); });  // beside the destructor
-    auto late = borrow(*pool);
+    threads.start(
+        [lease = std::make_shared<P::Lease>(lease_one(*pool))] { lease->release(); });  // beside the destructor
+    auto late = lease_one(*pool);
     pool.reset();
     late.release();
     threads.join();
@@ -229,7 +230,7 @@ BOOST_AUTO_TEST_CASE(a_suspension_does_not_hold_up_a_reset) {
   on_many_schedules([] {
     Ledger ledger;
     P pool{connector(ledger), one};
-    auto lease = borrow(pool);
+    auto lease = lease_one(pool);
     pool.suspend();
     lease.release();
     until([&] { return pool.statistics().now.idle == 1; });
@@ -243,7 +244,7 @@ BOOST_AUTO_TEST_CASE(an_invalidation_reaches_a_connection_that_waits_for_its_res
     Ledger ledger;
     ledger.on_reset = [](TimePoint) { return sim::sleep_for(1ms), true; };
     P pool{connector(ledger), one};
-    borrow(pool).release();
+    lease_one(pool).release();
     pool.invalidate();
     BOOST_TEST(acquire(Form::coroutine, pool, 10s)->number == 2U);
   });

@@ -142,7 +142,7 @@ BOOST_AUTO_TEST_CASE(elastic_closes_its_excess_and_keeps_its_minimum_ready) {
   calmly([] {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 2, .max_size = 9, .idle_timeout = 10s}};
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     {
       std::vector<SimulatedPool<>::Lease> more;
       for (int i = 0; i < 6; ++i) more.push_back(pool.acquire());
@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(who_opens_for_itself_takes_no_connection_that_comes_back_me
       throw std::runtime_error{"timed out"};
     };
     SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}, {}, {}, PoolOptions{.workers = 0}};
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     Threads threads;
     threads.start([&] { BOOST_TEST(pool.acquire(1min)->number == 1U); });
     until([&] { return ledger.attempts == 2; });
@@ -269,7 +269,7 @@ BOOST_AUTO_TEST_CASE(who_opens_for_itself_takes_no_connection_that_comes_back_me
       served = true;
     });
     until([&] { return pool.statistics().now.waiting == 2; });
-    lent.release();
+    leased.release();
     sim::sleep_for(1ms);
     BOOST_TEST(served);
   });
@@ -331,7 +331,7 @@ BOOST_AUTO_TEST_CASE(resize_down_closes_idle_excess_now_and_lent_excess_on_retur
     auto a = pool.acquire();
     auto b = pool.acquire();
     pool.resize({.size = 1});
-    until([&] { return ledger.live == 2; });  // the idle ones go at once, the lent ones stay
+    until([&] { return ledger.live == 2; });  // the idle ones go at once, the leased ones stay
     a->use();
     a.release();
     b.release();

@@ -93,12 +93,12 @@ BOOST_AUTO_TEST_CASE(a_listener_may_use_the_pool) {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}};
     bool inside = false;
-    const auto borrow = [&](Resource&, const ConnectionInfo&) {
+    const auto lease_one = [&](Resource&, const ConnectionInfo&) {
       if (!std::exchange(inside, true)) (void)pool.try_acquire();
       inside = false;
     };
     const auto look = [&](Resource&, const ConnectionInfo&) { BOOST_TEST(pool.statistics().now.total() <= 2U); };
-    pool.events().on_connect(look).on_acquire(borrow).on_release(borrow).on_close(look);
+    pool.events().on_connect(look).on_acquire(lease_one).on_release(lease_one).on_close(look);
     pool.events().on_release([&](Resource&, const ConnectionInfo&) { pool.invalidate(); });
     for (int i = 0; i < 3; ++i) pool.acquire(Duration::max())->use();
   });

@@ -1,5 +1,5 @@
-// A program that ends while connections of a pool in static storage are idle and lent. Played by a child, since only a
-// program can end.
+// A program that ends while connections of a pool in static storage are idle and leased. Played by a child, since only
+// a program can end.
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -34,7 +34,7 @@ constexpr int all_is_well = 17;
 struct LastWord {
   ~LastWord() {
     if (!wanted) return;
-    // The one that is lent for ever is still there, and no other.
+    // The one that is leased for ever is still there, and no other.
     std::_Exit(Counted::live == 1 ? all_is_well : 1);
   }
   bool wanted = false;

@@ -76,9 +76,9 @@ BOOST_AUTO_TEST_CASE(an_executor_or_a_callback_that_throws_ends_the_program) {
   };
   BOOST_TEST(terminates([&] {
                Pool pool{[] { return Mute{}; }, FixedSize{.size = 1}};
-               auto lent = pool.acquire();
+               auto leased = pool.acquire();
                wait(pool);
-               lent.release();
+               leased.release();
              }) == 7);
   BOOST_TEST(terminates([] {
                Pool pool{[] { return Mute{}; }, FixedSize{.size = 1}};
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(an_executor_or_a_callback_that_throws_ends_the_program) {
 
 BOOST_AUTO_TEST_CASE(a_coroutine_that_waits_in_the_parent_can_be_destroyed_in_the_child) {
   Pool pool{[] { return Mute{}; }, FixedSize{.size = 1}, AssumeHealthy{}, KeepAlways{}, PoolOptions{.workers = 1}};
-  auto lent = pool.acquire(10s);
+  auto leased = pool.acquire(10s);
   const auto wait = [&]() -> test::Task { auto lease = co_await pool.async_acquire(10s); };
   std::optional<test::Task> task{wait()};
   BOOST_TEST(in_a_child([&] {
@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_that_waits_in_the_parent_can_be_destroyed_in_th
                return pool.acquire(10s)->inherited() ? 1 : 0;
              }) == 0);
   BOOST_TEST(!task->done());
-  lent.release();
+  leased.release();
   BOOST_TEST(task->done());
   (void)pool.acquire(10s);
 }
@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(a_child_uses_connections_of_its_own_and_the_parent_keeps_it
               PoolOptions{.workers = workers}};
     int heard = 0;
     pool.events().on_connect([&](Descriptor&, const ConnectionInfo&) { ++heard; });
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     (void)pool.acquire();
     const int heard_before = heard;
     BOOST_TEST(in_a_child([&] {
@@ -121,13 +121,13 @@ BOOST_AUTO_TEST_CASE(a_child_uses_connections_of_its_own_and_the_parent_keeps_it
                  if (pool.try_acquire()) return 4;
                  first.release();
                  if ((*pool.try_acquire())->inherited()) return 5;
-                 lent.release();
+                 leased.release();
                  if (Descriptor::destroyed != 0) return 6;
                  second.discard();
                  return pool.close(10s).complete ? 0 : 7;
                }) == 0);
     BOOST_TEST(pool.statistics().now.leased == 1U);
-    lent.release();
+    leased.release();
     BOOST_TEST(!pool.acquire()->inherited());
     BOOST_TEST(pool.statistics().opened == 2U);
   }
@@ -177,12 +177,12 @@ BOOST_AUTO_TEST_CASE(several_threads_of_a_child_share_one_pool) {
 
 BOOST_AUTO_TEST_CASE(inherited_connections_are_destroyed_in_the_child_if_that_is_silent) {
   Pool pool{[] { return Mute{}; }, Elastic{.max_size = 3}};
-  auto lent = pool.acquire();
+  auto leased = pool.acquire();
   (void)pool.acquire();
   BOOST_TEST(in_a_child([&] {
                if (!pool.holders().empty()) return 1;  // any use will do
                if (Descriptor::destroyed != 1) return 2;
-               lent.release();
+               leased.release();
                return Descriptor::destroyed == 2 ? 0 : 3;
              }) == 0);
   BOOST_TEST(pool.holders().size() == 1U);
@@ -190,11 +190,11 @@ BOOST_AUTO_TEST_CASE(inherited_connections_are_destroyed_in_the_child_if_that_is
 
 BOOST_AUTO_TEST_CASE(a_child_that_never_uses_the_pool_may_destroy_it) {
   std::optional<Pool<Descriptor>> pool{std::in_place, [] { return Descriptor{}; }, Elastic{.max_size = 3}};
-  std::optional<Pool<Descriptor>::Lease> lent{pool->acquire()};
+  std::optional<Pool<Descriptor>::Lease> leased{pool->acquire()};
   (void)pool->acquire();
   BOOST_TEST(in_a_child([&] {
                pool.reset();
-               lent.reset();
+               leased.reset();
                return Descriptor::destroyed == 0 ? 0 : 1;
              }) == 0);
   BOOST_TEST(pool->statistics().now.leased == 1U);

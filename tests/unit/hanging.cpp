@@ -86,9 +86,9 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_back_is_found_at_once_though_all_attempts_
         BOOST_TEST((wait_after(server, pool, outage) <= 251ms));
         BOOST_TEST(server.densest(lost + 1s, lost + outage) <= 4U);
         // Those that still hang hold up nothing but their own places.
-        const std::size_t hung = std::min<std::size_t>(size - 1, 4);
+        const std::size_t stalled = std::min<std::size_t>(size - 1, 4);
         sim::sleep_for(100ms);
-        BOOST_TEST(pool.statistics().now.idle + hung >= size);
+        BOOST_TEST(pool.statistics().now.idle + stalled >= size);
       });
 }
 

@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(a_policy_that_invalidates_ends_the_generation_of_its_connec
         std::size_t bad_below = 0;
         GenerationsPool pool{
             connector(ledger), Elastic{.min_idle = 0, .max_size = 4}, {}, {moment, &bad_below}, {.workers = workers}};
-        auto lent = pool.acquire();
+        auto leased = pool.acquire();
         auto bad = pool.acquire();
         {
           auto idle = pool.acquire();
@@ -261,14 +261,14 @@ BOOST_AUTO_TEST_CASE(a_policy_that_invalidates_ends_the_generation_of_its_connec
         bad_below = 4;
         moment == Moment::release ? bad.release() : bad.discard();
         if (workers == 0) pool.maintain();
-        until([&] { return ledger.live == 1; });  // the one that is lent stays with its borrower
-        lent->use();
-        lent.release();
+        until([&] { return ledger.live == 1; });  // the one that is leased stays with its holder
+        leased->use();
+        leased.release();
         until([&] { return ledger.live == 0; });
         BOOST_TEST(pool.acquire()->number == 4U);
         const Statistics figures = pool.statistics();
         BOOST_TEST(figures.invalidated == 2U);
-        BOOST_TEST(figures.recycled == (moment == Moment::release ? 2U : 0U));  // the one that was lent finds it, too
+        BOOST_TEST(figures.recycled == (moment == Moment::release ? 2U : 0U));  // the one that was leased finds it, too
         BOOST_TEST(figures.discarded == (moment == Moment::discard ? 1U : 0U));
       });
 }

@@ -95,15 +95,15 @@ BOOST_AUTO_TEST_CASE(invalidate_retires_what_was_open_before_it_and_nothing_else
     on_many_schedules([&] {
       Ledger ledger;
       SimulatedPool<> pool{connector(ledger), two, {}, {}, {.workers = workers}};
-      auto lent = pool.acquire();
+      auto leased = pool.acquire();
       {
         auto idle = pool.acquire();
       }
       pool.invalidate();
-      until([&] { return ledger.live == 1; });  // the idle one goes at once, the lent one stays with its borrower
+      until([&] { return ledger.live == 1; });  // the idle one goes at once, the leased one stays with its holder
       auto fresh = pool.acquire();
       BOOST_TEST(fresh->number == 3U);
-      lent.release();
+      leased.release();
       fresh.release();
       until([&] { return ledger.live == 1; });
       BOOST_TEST(pool.acquire()->number == 3U);

@@ -46,10 +46,10 @@ BOOST_AUTO_TEST_CASE(writes_a_line_for_each_connect_and_close) {
     sim::sleep_for(7ms);
     lease.discard();
   });
-  BOOST_TEST(
-      lines_of(log) == (std::vector<std::string>{"lido: orders: connect: connection 1",
-                                                 "lido: orders: close: connection 1, discarded, open for 7 ms, used 1 times"}),
-      boost::test_tools::per_element());
+  BOOST_TEST(lines_of(log) == (std::vector<std::string>{
+                                  "lido: orders: connect: connection 1",
+                                  "lido: orders: close: connection 1, discarded, open for 7 ms, used 1 times"}),
+             boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(writes_loans_only_when_asked_to) {
@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(writes_loans_only_when_asked_to) {
   calmly([&] {
     Ledger ledger;
     SimulatedPool<Elastic, AssumeHealthy, RetireAfter> pool{connector(ledger), {.max_size = 1}};
-    log_events(pool, log, {.loans = true});
+    log_events(pool, log, {.leases = true});
     auto lease = pool.acquire();
     sim::sleep_for(7ms);
     lease.release();
@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(says_nothing_of_a_hold_that_nobody_timed) {
   calmly([&] {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), {.max_size = 1}};
-    log_events(pool, log, {.loans = true});
+    log_events(pool, log, {.leases = true});
     pool.acquire().release();
   });
   BOOST_TEST(lines_of(log).at(2) == "lido: pool: release: connection 1, use 1");
@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(costs_no_connection_when_the_stream_fails) {
     log.exceptions(std::ios::badbit | std::ios::failbit);
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), {.max_size = 1}};
-    log_events(pool, log, {.loans = true});
+    log_events(pool, log, {.leases = true});
     pool.acquire(1s).discard();
     pool.acquire(1s).release();
     BOOST_TEST(pool.statistics().open_failures == 0U);
@@ -145,8 +145,8 @@ BOOST_AUTO_TEST_CASE(writes_whole_lines_from_many_threads_and_two_pools) {
     const auto make = [] { return std::string{"a connection"}; };
     Pool first{make, FixedSize{2}};
     Pool second{make, FixedSize{2}};
-    log_events(first, log, {.loans = true});
-    log_events(second, log, {.loans = true});
+    log_events(first, log, {.leases = true});
+    log_events(second, log, {.leases = true});
     std::vector<std::thread> threads;
     for (auto* const pool : {&first, &second, &first, &second})
       threads.emplace_back([pool] {

@@ -14,7 +14,7 @@ BOOST_AUTO_TEST_SUITE(start_worker)
 
 namespace {
 
-struct Place final : Berth {
+struct Place final : WorkerParker {
   bool wait_until(TimePoint deadline) noexcept override { return parker.park_until(deadline); }
   void wake() noexcept override { parker.unpark(); }
   sim::Parker parker;

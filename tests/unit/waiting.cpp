@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(a_check_is_given_the_callers_deadline) {
     const Duration span = span_of([&] {
       try {
         (void)acquire(form, pool, 250ms);
-        BOOST_ERROR("lent an unfit connection");
+        BOOST_ERROR("leased an unfit connection");
       } catch (const AcquireTimeout& error) {
         BOOST_TEST((error.phase() == Phase::checking));
       }
@@ -635,7 +635,7 @@ BOOST_AUTO_TEST_CASE(a_time_out_while_the_caller_handles_another_exception_has_n
   calmly([] {
     Ledger ledger;
     SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 1}};
-    auto lent = pool.acquire();
+    auto leased = pool.acquire();
     try {
       throw std::runtime_error{"the caller's own business"};
     } catch (const std::runtime_error&) {

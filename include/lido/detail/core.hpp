@@ -1,4 +1,4 @@
-// A pool without its handle: lending and what ends it, the figures, and the administration.
+// A pool without its handle: the end of a lease, the figures, and the administration.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include <lido/detail/async_lending.hpp>
+#include <lido/detail/acquire_request.hpp>
 #include <lido/fork.hpp>
 
 namespace lido::detail {
@@ -22,17 +22,17 @@ namespace lido::detail {
 // time in the exchange that gives the slot back. A pool that is destroyed meanwhile either finds the slot idle, or has
 // recalled it, and then it comes back by the lock and drops the reference that the pool took for it.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Platform> {
-  using Base = AsyncLending<Connection, Growth, Health, Recycle, Platform>;
+class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, Platform> {
+  using Base = AcquireRequests<Connection, Growth, Health, Recycle, Platform>;
 
  public:
   using Base::Base;
   using Base::is_ours;
   using Base::reads_clock;
+  using typename Base::Guard;
   using typename Base::Slot;
-  using typename Base::Turn;
 
-  // --- the end of a loan ------------------------------------------------------------------------------------------
+  // --- the end of a lease -----------------------------------------------------------------------------------------
 
   void release(Slot& slot) noexcept {
     if (!is_ours()) return disown(slot);
@@ -51,11 +51,11 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     }
     if (!signals_.release.empty()) this->tell(signals_.release, slot, Moment::release, now);
     if (!keep) return this->give_back(slot, CloseReason::recycled);
-    slot.since.store(now, std::memory_order_release);  // see `Slot::lend`
-    auto lent = SlotState::leased;
+    slot.since.store(now, std::memory_order_release);  // see `Slot::begin_lease`
+    auto held = SlotState::leased;
     // Release: whoever claims the slot sees what was done to the connection. Relaxed on failure: the slot is still
     // ours.
-    if (slot.state.compare_exchange_strong(lent, SlotState::idle, std::memory_order_release, std::memory_order_relaxed))
+    if (slot.state.compare_exchange_strong(held, SlotState::idle, std::memory_order_release, std::memory_order_relaxed))
       return;
     this->give_back(slot, CloseReason::none);
   }
@@ -82,11 +82,11 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     bool orphan = false;
     const bool destroyed = Base::destroy(slot);
     {
-      Turn lock = this->turn();
+      Guard lock = this->guard();
       ++totals_.closed;
       if (!destroyed) ++totals_.listener_errors;
       leak = this->end_of_leak(slot);
-      market_.vacate(slot, lock);
+      dispatcher_.vacate(slot, lock);
       orphan = this->orphans_;
     }
     if (leak) this->report(*leak);
@@ -106,14 +106,14 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
   [[nodiscard]] Statistics statistics() {
     Statistics figures;
     {
-      const Turn lock = this->turn();
+      const Guard lock = this->guard();
       figures = totals_;  // its name is empty: nothing is allocated under the lock
-      figures.now = market_.counts();
-      figures.pool_size = market_.plan().pool_size;
-      figures.max_size = market_.plan().max_size;
+      figures.now = dispatcher_.counts();
+      figures.pool_size = dispatcher_.plan().pool_size;
+      figures.max_size = dispatcher_.plan().max_size;
     }
     figures.name = options_.name;
-    market_.slots().each([&](const Slot& slot) {
+    dispatcher_.slots().each([&](const Slot& slot) {
       const std::uint64_t changes = slot.holder_changes.load(std::memory_order_relaxed);
       figures.acquired += (changes + 1) / 2;
       figures.released += changes / 2;
@@ -131,18 +131,18 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
 
   // The first opens.
   void begin() noexcept {
-    Turn lock = this->turn();
-    if (!market_.inline_work()) market_.grow(lock);
+    Guard lock = this->guard();
+    if (!dispatcher_.inline_work()) dispatcher_.grow(lock);
   }
 
   void invalidate() noexcept {
     {
-      Turn lock = this->turn();
-      totals_.invalidated += market_.invalidate(CloseReason::invalidated, lock);
-      market_.doubt();
-      market_.match(lock);
+      Guard lock = this->guard();
+      totals_.invalidated += dispatcher_.invalidate(CloseReason::invalidated, lock);
+      dispatcher_.suspect_outage();
+      dispatcher_.match(lock);
     }
-    after_turn();
+    finish_inline_work();
   }
 
   void resize(Growth growth) {
@@ -151,22 +151,22 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     {
       // Not the queue's lock: slots are allocated.
       const std::scoped_lock one_at_a_time{resizing_};
-      market_.slots().grow_to(size);
-      Turn lock = this->turn();
-      market_.resize(other, lock);
+      dispatcher_.slots().grow_to(size);
+      Guard lock = this->guard();
+      dispatcher_.resize(other, lock);
     }
-    after_turn();
+    finish_inline_work();
   }
 
   void suspend() noexcept {
-    const Turn lock = this->turn();
-    market_.suspend();
+    const Guard lock = this->guard();
+    dispatcher_.suspend();
     this->suspended_.store(true, std::memory_order_relaxed);
   }
 
   void resume() noexcept {
-    Turn lock = this->turn();
-    market_.resume(lock);
+    Guard lock = this->guard();
+    dispatcher_.resume(lock);
     this->suspended_.store(false, std::memory_order_relaxed);
   }
 
@@ -183,45 +183,45 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     const TimePoint deadline = saturating_add(begun, timeout);
     std::exception_ptr before;  // what is known to have failed: it is tried once more
     {
-      const Turn lock = this->turn();
-      before = market_.backoff().cause();
+      const Guard lock = this->guard();
+      before = dispatcher_.backoff().cause();
     }
-    this->await(deadline, [&](Turn& lock) { return ready(lock, before); });
+    this->await(deadline, [&](Guard& lock) { return ready(lock, before); });
     std::exception_ptr refused;
     bool closed = false;
     {
-      Turn lock = this->turn();
-      closed = market_.closed();
+      Guard lock = this->guard();
+      closed = dispatcher_.closed();
       if (!closed && ready(lock, before) && !failed(before)) return;
-      if (failed(before)) refused = market_.backoff().cause();
+      if (failed(before)) refused = dispatcher_.backoff().cause();
     }
     if (closed) throw PoolClosed{closed_message(options_.name)};
     if (refused) std::rethrow_exception(refused);
     this->throw_timeout(begun, deadline, false);
   }
 
-  // Refuses newcomers, fails waiters, closes what is idle, and waits for what is lent. True when all is closed.
+  // Refuses newcomers, fails waiters, closes what is idle, and waits for what is leased. True when all is closed.
   bool close(Duration grace) noexcept {
     const TimePoint deadline = saturating_add(Platform::now(), grace);
     {
-      Turn lock = this->turn();
-      market_.close(lock);
+      Guard lock = this->guard();
+      dispatcher_.close(lock);
     }
     this->closing_.request_stop();
-    after_turn();
-    return this->await(deadline, [this](Turn&) { return market_.total() == 0; });
+    finish_inline_work();
+    return this->await(deadline, [this](Guard&) { return dispatcher_.total() == 0; });
   }
 
-  // The pool's last call: close, stop the workers, and leave what is still lent to the leases.
+  // The pool's last call: close, stop the workers, and leave what is still leased to its holders.
   void abandon() noexcept {
     if (!is_ours()) return disown();
-    const TimePoint deadline = saturating_add(Platform::now(), this->patience());
+    const TimePoint deadline = saturating_add(Platform::now(), this->longest_call());
     close(Duration::zero());
     this->stop_workers();
     {
-      const Turn lock = this->turn();
+      const Guard lock = this->guard();
       this->orphans_ = true;
-      market_.slots().each([&](const Slot& slot) {
+      dispatcher_.slots().each([&](const Slot& slot) {
         if (slot.state.load(std::memory_order_relaxed) == SlotState::recalled) this->add_reference();
       });
     }
@@ -234,16 +234,17 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
 
   // A core like this one, for the child. Takes no lock: only a change that the fork cut in two could be seen half done.
   [[nodiscard]] Core* in_child() const {
-    auto* const own = new Core{this->connector_, market_.growth(), this->health_, this->recycle_, options_, signals_};
-    if (market_.suspended()) own->suspend();
-    if (market_.closed()) own->close(Duration::zero());
+    auto* const own =
+        new Core{this->connector_, dispatcher_.growth(), this->health_, this->recycle_, options_, signals_};
+    if (dispatcher_.suspended()) own->suspend();
+    if (dispatcher_.closed()) own->close(Duration::zero());
     return own;
   }
 
   // Lets go of what the child inherited and nobody has.
   void disown() noexcept {
-    market_.slots().each([this](Slot& slot) {
-      using Table = std::remove_reference_t<decltype(market_.slots())>;
+    dispatcher_.slots().each([this](Slot& slot) {
+      using Table = std::remove_reference_t<decltype(dispatcher_.slots())>;
       if (Table::claim(slot, SlotState::idle, SlotState::leased) ||
           Table::claim(slot, SlotState::resting, SlotState::leased))
         disown(slot);
@@ -256,23 +257,23 @@ class Core final : public AsyncLending<Connection, Growth, Health, Recycle, Plat
     if constexpr (safe_to_destroy_after_fork<Connection>) Base::destroy(slot);
   }
 
-  using Base::market_;
+  using Base::dispatcher_;
   using Base::options_;
   using Base::signals_;
   using Base::totals_;
 
-  // What a pool without workers owes after a turn that may have retired connections.
-  void after_turn() noexcept {
+  // What a pool without workers owes after a call that may have retired connections.
+  void finish_inline_work() noexcept {
     if (this->worker_count_ == 0) this->run_closes();
   }
 
   [[nodiscard]] bool failed(const std::exception_ptr& before) noexcept {
-    return market_.backoff().permanent() && market_.backoff().cause() != before;
+    return dispatcher_.backoff().permanent() && dispatcher_.backoff().cause() != before;
   }
-  [[nodiscard]] bool ready(Turn& lock, const std::exception_ptr& before) noexcept {
-    if (market_.closed() || failed(before) || !market_.plan().reuse) return true;
-    if (market_.satisfied()) return true;
-    market_.grow(lock, market_.total() == 0 ? 1 : 0);  // one at least, also where the policy is lazy
+  [[nodiscard]] bool ready(Guard& lock, const std::exception_ptr& before) noexcept {
+    if (dispatcher_.closed() || failed(before) || !dispatcher_.plan().reuse) return true;
+    if (dispatcher_.satisfied()) return true;
+    dispatcher_.grow(lock, dispatcher_.total() == 0 ? 1 : 0);  // one at least, also where the policy is lazy
     return false;
   }
 

@@ -25,18 +25,18 @@ namespace lido::detail {
 //
 // Without the lock happen idle -> leased and resting -> leased (acquire), leased -> idle (release), idle -> resting,
 // idle
-// -> checking and resting -> checking (the sweep), each one compare-exchange. A slot that is `recalled` is lent like a
-// leased one, but its exchange fails, so that it comes back under the lock: that is how a waiter, an invalidation or a
-// close asks for it. A slot that is `resting` is idle like an idle one, but lent only where no other is: so the sweep
-// learns how few would do, also when many threads use many connections in turns (the second chance of Corbató's CLOCK,
-// 1968).
+// -> checking and resting -> checking (the sweep), each one compare-exchange. A slot that is `recalled` is leased like
+// a leased one, but its exchange fails, so that it comes back under the lock: that is how a waiter, an invalidation or
+// a close asks for it. A slot that is `resting` is idle like an idle one, but leased only where no other is: so the
+// sweep learns how few would do, also when many threads use many connections in turns (the second chance of Corbató's
+// CLOCK, 1968).
 enum class SlotState : std::uint8_t {
   vacant,    // no connection; the lock owns it
   opening,   // whoever opens it owns it
   idle,      // nobody owns it: claim it by compare-exchange
-  resting,   // the same, and not lent since the last sweep
-  leased,    // the borrower owns it
-  recalled,  // the borrower owns it and gives it back under the lock
+  resting,   // the same, and not leased since the last sweep
+  leased,    // the holder owns it
+  recalled,  // the holder owns it and gives it back under the lock
   checking,  // the background owns it
   closing,   // whoever closes it owns it
 };
@@ -44,7 +44,7 @@ enum class SlotState : std::uint8_t {
 // What is known of an idle connection, beside what the policies may ask it.
 enum class Trust : std::uint8_t {
   usual,
-  fresh,  // opened because a caller waited, and not lent yet: for a while it needs no health check
+  fresh,  // opened because a caller waited, and not leased yet: for a while it needs no health check
   none,   // others of its generation are gone, and nobody has had the time to close it: whoever gets it does
 };
 // How long a connection that was opened for a caller is taken for healthy.
@@ -57,16 +57,16 @@ struct alignas(64) Slot {
 
   // Owned by the lock.
   bool retire = false;                           // close it when it comes back
-  TimePoint leaked_since{};                      // since when the present loan lasts, if it was reported as a leak
-  bool brief = false;                            // its open has little time
-  bool hung = false;                             // its open takes too long to be counted on
+  TimePoint leaked_since{};                      // since when the present lease lasts, if it was reported as a leak
+  bool probe = false;                            // its open has little time
+  bool stalled = false;                          // its open takes too long to be counted on
   bool expiring = false;                         // worn, and kept while its replacement is opened
   CloseReason close_reason = CloseReason::none;  // of one that is closing, or is to be
   std::thread::id closer{};                      // who retired it
   Slot* next_job = nullptr;                      // links slots that wait for a worker
 
   // Owned by whoever owns the slot, and handed on with it.
-  bool hurried = false;     // the borrower acquired asynchronously: giving back may not hold it up either
+  bool hurried = false;     // the holder acquired asynchronously: giving back may not hold it up either
   TimePoint returned_at{};  // when its last holder let go; the epoch where the pool reads no clock then
 
   // The same. Atomic because statistics and time-outs look at slots that they do not own; relaxed
@@ -76,9 +76,9 @@ struct alignas(64) Slot {
   std::atomic<std::uint64_t> holder_changes{0};
   std::atomic<std::uint64_t> expected_long{0};  // which lease its holder means to keep for long, by `holder_changes`
   std::atomic<std::uint64_t> id{0};
-  std::atomic<std::uint64_t> uses{0};  // loans of this connection
+  std::atomic<std::uint64_t> uses{0};  // leases of this connection
   std::atomic<TimePoint> opened_at{};
-  // When it was lent or given back. The epoch where no policy needs a clock: then whoever looks first sets it.
+  // When it was leased or given back. The epoch where no policy needs a clock: then whoever looks first sets it.
   std::atomic<TimePoint> since{};
   std::atomic<TimePoint> checked_at{};  // when it was last opened or found healthy
   std::atomic<std::source_location> where{};
@@ -116,11 +116,11 @@ struct alignas(64) Slot {
   void count_use() noexcept { bump(uses); }
   // What a holder is told by is written between two changes of `holder_changes`, and read between two looks at it.
   // Release, each: whoever reads one of them knows at the second look that the lease of the first is over.
-  void lend(std::source_location location, std::thread::id borrower, TimePoint now) noexcept {
+  void begin_lease(std::source_location location, std::thread::id by, TimePoint now) noexcept {
     hurried = false;
     where.store(location, std::memory_order_release);
     since.store(now, std::memory_order_release);
-    thread.store(borrower, std::memory_order_release);
+    thread.store(by, std::memory_order_release);
     // Last: who sees a holder sees since when. Otherwise the time that the connection lay idle would pass for a leak.
     bump(holder_changes, std::memory_order_release);
   }

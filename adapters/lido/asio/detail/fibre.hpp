@@ -31,7 +31,7 @@ namespace lido::asio::detail {
 // Owned by the handlers of what it waits for. When the loop ends its wait is cut off, and it goes on in the thread that
 // ended it, as blocking code, until it rests; and then in that of whoever wakes it, as the pool does at its end. It is
 // gone when what it runs has ended. In the child of a fork it does not go on: there it is the parent's.
-class Fibre final : public Berth,
+class Fibre final : public WorkerParker,
                     public postgres::detail::Poller,
                     public postgres::Waiter,
                     private WaitingRoom::Resident,

@@ -1,7 +1,7 @@
 // The decisions of the pool without its I/O: slots, waiters and what pairs them.
 #include <array>
 #include <boost/test/unit_test.hpp>
-#include <lido/detail/market.hpp>
+#include <lido/detail/dispatcher.hpp>
 #include <lido/growth.hpp>
 #include <support/simulation.hpp>
 #include <vector>
@@ -10,13 +10,13 @@ using namespace lido;
 using namespace lido::detail;
 using namespace std::chrono_literals;
 
-BOOST_AUTO_TEST_SUITE(market)
+BOOST_AUTO_TEST_SUITE(dispatcher)
 
 namespace {
 
 using TestSlot = Slot<int, sim::Platform>;
-using TestMarket = Market<TestSlot, FixedSize, sim::Platform>;
-using TestTurn = TestMarket::Turn;
+using TestDispatcher = Dispatcher<TestSlot, FixedSize, sim::Platform>;
+using TestGuard = TestDispatcher::Guard;
 
 // A waiter that notes when it is told, as a callback or as a thread would stand in the queue.
 struct Noting : Waiter<TestSlot> {
@@ -25,27 +25,27 @@ struct Noting : Waiter<TestSlot> {
   int told = 0;
 };
 
-// A market of `size` open connections, all idle.
+// A dispatcher of `size` open connections, all idle.
 struct Fixture {
   explicit Fixture(std::size_t size, Duration barging_limit = 0ms, std::size_t workers = 5)
-      : market{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}}} {
-    TestTurn turn{market.mutex()};
-    market.grow(turn);
-    while (TestSlot* const slot = market.opens().pop()) market.opened(*slot, sim::Platform::now(), turn);
+      : dispatcher{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}}} {
+    TestGuard guard{dispatcher.mutex()};
+    dispatcher.grow(guard);
+    while (TestSlot* const slot = dispatcher.opens().pop()) dispatcher.opened(*slot, sim::Platform::now(), guard);
   }
-  TestSlot& lend() { return *market.slots().claim_idle(); }
+  TestSlot& lease() { return *dispatcher.slots().claim_idle(); }
   // What `release` does.
   void give_back(TestSlot& slot) {
-    auto lent = SlotState::leased;
-    if (slot.state.compare_exchange_strong(lent, SlotState::idle)) return;
-    TestTurn turn{market.mutex()};
-    market.supply(slot, turn);
+    auto leased = SlotState::leased;
+    if (slot.state.compare_exchange_strong(leased, SlotState::idle)) return;
+    TestGuard guard{dispatcher.mutex()};
+    dispatcher.supply(slot, guard);
   }
   void line_up(Noting& waiter) {
-    TestTurn turn{market.mutex()};
-    market.line_up(waiter, false, turn);
+    TestGuard guard{dispatcher.mutex()};
+    dispatcher.line_up(waiter, false, guard);
   }
-  TestMarket market;
+  TestDispatcher dispatcher;
 };
 
 void in_simulation(const std::function<void()>& body) { sim::Simulation{0}.run(body); }
@@ -54,61 +54,61 @@ void in_simulation(const std::function<void()>& body) { sim::Simulation{0}.run(b
 
 BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
   in_simulation([] {
-    TestMarket market{FixedSize{1}, {0ms, {1, 10ms, 250ms}}};
+    TestDispatcher dispatcher{FixedSize{1}, {0ms, {1, 10ms, 250ms}}};
     const auto state = [&] {
       SlotState seen{};
-      market.slots().each([&](TestSlot& slot) { seen = slot.state.load(); });
+      dispatcher.slots().each([&](TestSlot& slot) { seen = slot.state.load(); });
       return seen;
     };
     BOOST_TEST((state() == SlotState::vacant));
-    TestTurn turn{market.mutex()};
-    market.grow(turn);
+    TestGuard guard{dispatcher.mutex()};
+    dispatcher.grow(guard);
     BOOST_TEST((state() == SlotState::opening));
-    TestSlot& slot = *market.opens().pop();
-    market.opened(slot, sim::Platform::now(), turn);
+    TestSlot& slot = *dispatcher.opens().pop();
+    dispatcher.opened(slot, sim::Platform::now(), guard);
     BOOST_TEST((state() == SlotState::idle));
-    BOOST_TEST(market.slots().claim_idle() == &slot);
+    BOOST_TEST(dispatcher.slots().claim_idle() == &slot);
     BOOST_TEST((state() == SlotState::leased));
-    BOOST_TEST(market.slots().claim_idle_or_recall() == nullptr);
+    BOOST_TEST(dispatcher.slots().claim_idle_or_recall() == nullptr);
     BOOST_TEST((state() == SlotState::recalled));
-    market.supply(slot, turn);
+    dispatcher.supply(slot, guard);
     BOOST_TEST((state() == SlotState::idle));
-    using Table = Slots<TestSlot, sim::Platform>;
+    using Table = SlotTable<TestSlot, sim::Platform>;
     BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));  // by the sweep
     BOOST_TEST(!Table::claim(slot, SlotState::idle, SlotState::checking));
-    BOOST_TEST(market.counts().idle == 1U);
-    BOOST_TEST(market.slots().claim_idle() == &slot);
+    BOOST_TEST(dispatcher.counts().idle == 1U);
+    BOOST_TEST(dispatcher.slots().claim_idle() == &slot);
     BOOST_TEST((state() == SlotState::leased));
-    BOOST_TEST(TestMarket::recall(slot));
+    BOOST_TEST(TestDispatcher::recall(slot));
     BOOST_TEST((state() == SlotState::recalled));
-    BOOST_TEST(TestMarket::recall(slot));  // it is already
-    market.supply(slot, turn);
+    BOOST_TEST(TestDispatcher::recall(slot));  // it is already
+    dispatcher.supply(slot, guard);
     BOOST_TEST((state() == SlotState::idle));
-    BOOST_TEST(!TestMarket::recall(slot));
+    BOOST_TEST(!TestDispatcher::recall(slot));
     BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));
-    BOOST_TEST(market.slots().claim_idle_or_recall() == &slot);
+    BOOST_TEST(dispatcher.slots().claim_idle_or_recall() == &slot);
     BOOST_TEST((state() == SlotState::leased));
-    market.supply(slot, turn);
+    dispatcher.supply(slot, guard);
     BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));
     BOOST_TEST(Table::claim(slot, SlotState::resting, SlotState::checking));
-    BOOST_TEST(market.slots().claim_idle() == nullptr);
-    market.retire(slot, CloseReason::discarded, turn);
+    BOOST_TEST(dispatcher.slots().claim_idle() == nullptr);
+    dispatcher.retire(slot, CloseReason::discarded, guard);
     BOOST_TEST((state() == SlotState::closing));
-    BOOST_TEST(market.next_to_close() == &slot);
-    market.vacate(slot, turn);  // and the policy wants another at once
+    BOOST_TEST(dispatcher.next_to_close() == &slot);
+    dispatcher.vacate(slot, guard);  // and the policy wants another at once
     BOOST_TEST((state() == SlotState::opening));
-    market.open_failed(*market.opens().pop(), nullptr, false, sim::Platform::now(), turn);
+    dispatcher.open_failed(*dispatcher.opens().pop(), nullptr, false, sim::Platform::now(), guard);
     BOOST_TEST((state() == SlotState::vacant));
-    BOOST_TEST((market.retry_at() != TimePoint::max()));
+    BOOST_TEST((dispatcher.retry_at() != TimePoint::max()));
   });
 }
 
 BOOST_AUTO_TEST_CASE(a_waiter_recalls_every_lent_slot_and_so_hears_of_the_next_release) {
   in_simulation([] {
     Fixture f{3};
-    TestSlot& a = f.lend();
-    TestSlot& b = f.lend();
-    TestSlot& c = f.lend();
+    TestSlot& a = f.lease();
+    TestSlot& b = f.lease();
+    TestSlot& c = f.lease();
     Noting waiter{true};
     f.line_up(waiter);
     for (TestSlot* slot : {&a, &b, &c}) BOOST_TEST((slot->state.load() == SlotState::recalled));
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_recalls_every_lent_slot_and_so_hears_of_the_next_r
 BOOST_AUTO_TEST_CASE(callbacks_and_threads_are_served_in_their_order) {
   in_simulation([] {
     Fixture f{1};
-    TestSlot& slot = f.lend();
+    TestSlot& slot = f.lease();
     Noting first{false};
     Noting second{true};
     Noting third{false};
@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(callbacks_and_threads_are_served_in_their_order) {
       BOOST_TEST(waiter->told == 0);
       f.give_back(slot);
       BOOST_TEST(waiter->told == 1);
-      BOOST_TEST((waiter->fate.load() == Fate::granted));
+      BOOST_TEST((waiter->state.load() == WaitState::granted));
     }
     BOOST_TEST((slot.state.load() == SlotState::leased));  // nobody waits any more: its release is the fast one
   });
@@ -143,48 +143,48 @@ BOOST_AUTO_TEST_CASE(callbacks_and_threads_are_served_in_their_order) {
 BOOST_AUTO_TEST_CASE(a_young_thread_is_woken_to_compete_and_a_callback_is_handed_its_slot) {
   in_simulation([] {
     Fixture f{1, 1ms};
-    TestSlot& slot = f.lend();
+    TestSlot& slot = f.lease();
     Noting thread{true};
     f.line_up(thread);
     f.give_back(slot);
-    BOOST_TEST((thread.fate.load() == Fate::woken));
+    BOOST_TEST((thread.state.load() == WaitState::woken));
     BOOST_TEST((slot.state.load() == SlotState::idle));
-    BOOST_TEST(&f.lend() == &slot);  // a newcomer is quicker
-    TestTurn turn{f.market.mutex()};
-    BOOST_TEST(!f.market.compete(thread, turn));
+    BOOST_TEST(&f.lease() == &slot);  // a newcomer is quicker
+    TestGuard guard{f.dispatcher.mutex()};
+    BOOST_TEST(!f.dispatcher.compete(thread, guard));
     BOOST_TEST((slot.state.load() == SlotState::recalled));
-    f.market.supply(slot, turn);
-    BOOST_TEST(f.market.compete(thread, turn));
+    f.dispatcher.supply(slot, guard);
+    BOOST_TEST(f.dispatcher.compete(thread, guard));
     BOOST_TEST(thread.slot == &slot);
   });
   in_simulation([] {
     Fixture f{1, 1ms};
-    TestSlot& slot = f.lend();
+    TestSlot& slot = f.lease();
     Noting callback{false};
     f.line_up(callback);
     f.give_back(slot);
-    BOOST_TEST((callback.fate.load() == Fate::granted));
+    BOOST_TEST((callback.state.load() == WaitState::granted));
   });
 }
 
 BOOST_AUTO_TEST_CASE(a_thread_past_the_barging_limit_is_handed_its_slot) {
   in_simulation([] {
     Fixture f{1, 1ms};
-    TestSlot& slot = f.lend();
+    TestSlot& slot = f.lease();
     Noting thread{true};
     f.line_up(thread);
     sim::sleep_for(1ms);
     f.give_back(slot);
-    BOOST_TEST((thread.fate.load() == Fate::granted));
-    BOOST_TEST(f.market.slots().claim_idle() == nullptr);
+    BOOST_TEST((thread.state.load() == WaitState::granted));
+    BOOST_TEST(f.dispatcher.slots().claim_idle() == nullptr);
   });
 }
 
 BOOST_AUTO_TEST_CASE(at_most_one_wake_is_in_flight_and_it_is_passed_on) {
   in_simulation([] {
     Fixture f{2, 1ms};
-    TestSlot& a = f.lend();
-    TestSlot& b = f.lend();
+    TestSlot& a = f.lease();
+    TestSlot& b = f.lease();
     Noting first{true};
     Noting second{true};
     f.line_up(first);
@@ -194,12 +194,12 @@ BOOST_AUTO_TEST_CASE(at_most_one_wake_is_in_flight_and_it_is_passed_on) {
     BOOST_TEST(first.told == 1);
     BOOST_TEST(second.told == 0);
     {
-      TestTurn turn{f.market.mutex()};
-      BOOST_TEST(f.market.compete(first, turn));  // takes one, and wakes the next for the other
+      TestGuard guard{f.dispatcher.mutex()};
+      BOOST_TEST(f.dispatcher.compete(first, guard));  // takes one, and wakes the next for the other
     }
     BOOST_TEST(second.told == 1);
-    TestTurn turn{f.market.mutex()};
-    BOOST_TEST(f.market.compete(second, turn));
+    TestGuard guard{f.dispatcher.mutex()};
+    BOOST_TEST(f.dispatcher.compete(second, guard));
   });
 }
 
@@ -207,15 +207,15 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_that_leaves_passes_the_wake_on) {
   for (const bool by_itself : {false, true})
     in_simulation([&] {
       Fixture f{1, 1ms};
-      TestSlot& slot = f.lend();
+      TestSlot& slot = f.lease();
       Noting first{true};
       Noting second{true};
       f.line_up(first);
       f.line_up(second);
       f.give_back(slot);
       {
-        TestTurn turn{f.market.mutex()};
-        BOOST_TEST(f.market.leave(first, Fate::abandoned, by_itself, turn));
+        TestGuard guard{f.dispatcher.mutex()};
+        BOOST_TEST(f.dispatcher.leave(first, WaitState::abandoned, by_itself, guard));
       }
       BOOST_TEST(second.told == 1);
       BOOST_TEST(first.told == 1);
@@ -225,36 +225,36 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_that_leaves_passes_the_wake_on) {
 BOOST_AUTO_TEST_CASE(a_woken_waiter_leaves_the_slot_to_an_older_one_that_came_back) {
   in_simulation([] {
     Fixture f{2, 1ms};
-    TestSlot& one = f.lend();
-    TestSlot& other = f.lend();
+    TestSlot& one = f.lease();
+    TestSlot& other = f.lease();
     Noting old{true};
     f.line_up(old);
     sim::sleep_for(1ms);
     Noting young{true};
     f.line_up(young);
     f.give_back(one);
-    BOOST_TEST((old.fate.load() == Fate::granted));
+    BOOST_TEST((old.state.load() == WaitState::granted));
     f.give_back(other);
-    BOOST_TEST((young.fate.load() == Fate::woken));
+    BOOST_TEST((young.state.load() == WaitState::woken));
     {  // what the old one was granted is not fit
-      TestTurn turn{f.market.mutex()};
-      f.market.retire(one, CloseReason::discarded, turn);
-      old.fate.store(Fate::waiting);
-      f.market.line_up(old, true, turn);
-      BOOST_TEST((old.fate.load() == Fate::waiting));  // the young one has yet to look
-      BOOST_TEST(!f.market.compete(young, turn));
+      TestGuard guard{f.dispatcher.mutex()};
+      f.dispatcher.retire(one, CloseReason::discarded, guard);
+      old.state.store(WaitState::waiting);
+      f.dispatcher.line_up(old, true, guard);
+      BOOST_TEST((old.state.load() == WaitState::waiting));  // the young one has yet to look
+      BOOST_TEST(!f.dispatcher.compete(young, guard));
     }
-    BOOST_TEST((old.fate.load() == Fate::granted));
+    BOOST_TEST((old.state.load() == WaitState::granted));
     BOOST_TEST(old.slot == &other);
     BOOST_TEST(old.told == 2);
-    BOOST_TEST((young.fate.load() == Fate::waiting));
+    BOOST_TEST((young.state.load() == WaitState::waiting));
   });
 }
 
 BOOST_AUTO_TEST_CASE(those_who_come_back_stand_in_the_order_in_which_they_came) {
   in_simulation([] {
     Fixture f{1};
-    (void)f.lend();
+    (void)f.lease();
     std::array<Noting*, 4> in_queue{};
     Noting oldest{true};  // has had an idle one that was not fit, and has not been in the queue yet
     sim::sleep_for(1us);
@@ -262,24 +262,24 @@ BOOST_AUTO_TEST_CASE(those_who_come_back_stand_in_the_order_in_which_they_came) 
     Noting young{true};  // of the same instant
     sim::sleep_for(1us);
     Noting youngest{false};
-    TestTurn turn{f.market.mutex()};
-    for (Noting* waiter : {&older, &young, &youngest}) f.market.line_up(*waiter, false, turn);
-    for (Noting* waiter : {&young, &older}) f.market.leave(*waiter, Fate::waiting, true, turn);
-    for (Noting* waiter : {&young, &oldest, &older}) f.market.line_up(*waiter, true, turn);
+    TestGuard guard{f.dispatcher.mutex()};
+    for (Noting* waiter : {&older, &young, &youngest}) f.dispatcher.line_up(*waiter, false, guard);
+    for (Noting* waiter : {&young, &older}) f.dispatcher.leave(*waiter, WaitState::waiting, true, guard);
+    for (Noting* waiter : {&young, &oldest, &older}) f.dispatcher.line_up(*waiter, true, guard);
     std::size_t at = 0;
-    for (auto* waiter = f.market.queue().front(); waiter != nullptr; waiter = waiter->next)
+    for (auto* waiter = f.dispatcher.queue().front(); waiter != nullptr; waiter = waiter->next)
       in_queue.at(at++) = static_cast<Noting*>(waiter);
     BOOST_TEST((in_queue == std::array{&oldest, &older, &young, &youngest}));
-    BOOST_TEST(f.market.queue().size() == 4U);
-    f.market.close(turn);
+    BOOST_TEST(f.dispatcher.queue().size() == 4U);
+    f.dispatcher.close(guard);
   });
 }
 
 BOOST_AUTO_TEST_CASE(a_woken_waiter_that_is_handed_a_slot_meanwhile_passes_the_wake_on) {
   in_simulation([] {
     Fixture f{2, 1ms};
-    TestSlot& one = f.lend();
-    TestSlot& other = f.lend();
+    TestSlot& one = f.lease();
+    TestSlot& other = f.lease();
     Noting first{true};
     Noting second{true};
     f.line_up(first);
@@ -287,7 +287,7 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_that_is_handed_a_slot_meanwhile_passes_the_w
     f.give_back(one);
     sim::sleep_for(2ms);  // the first one is slow, and past the limit by now
     f.give_back(other);
-    BOOST_TEST((first.fate.load() == Fate::granted));
+    BOOST_TEST((first.state.load() == WaitState::granted));
     BOOST_TEST(first.told == 1);
     BOOST_TEST(second.told == 1);
   });
@@ -296,14 +296,14 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_that_is_handed_a_slot_meanwhile_passes_the_w
 BOOST_AUTO_TEST_CASE(a_settled_waiter_cannot_leave_and_is_told_once) {
   in_simulation([] {
     Fixture f{1};
-    TestSlot& slot = f.lend();
+    TestSlot& slot = f.lease();
     Noting waiter{true};
     f.line_up(waiter);
     f.give_back(slot);
-    TestTurn turn{f.market.mutex()};
-    BOOST_TEST(!f.market.leave(waiter, Fate::cancelled, false, turn));
-    BOOST_TEST((waiter.fate.load() == Fate::granted));
-    turn.end();
+    TestGuard guard{f.dispatcher.mutex()};
+    BOOST_TEST(!f.dispatcher.leave(waiter, WaitState::cancelled, false, guard));
+    BOOST_TEST((waiter.state.load() == WaitState::granted));
+    guard.end();
     BOOST_TEST(waiter.told == 1);
   });
 }
@@ -311,16 +311,16 @@ BOOST_AUTO_TEST_CASE(a_settled_waiter_cannot_leave_and_is_told_once) {
 BOOST_AUTO_TEST_CASE(a_waiter_that_is_cancelled_by_others_is_told) {
   in_simulation([] {
     Fixture f{1};
-    (void)f.lend();
+    (void)f.lease();
     Noting waiter{true};
     f.line_up(waiter);
     {
-      TestTurn turn{f.market.mutex()};
-      BOOST_TEST(f.market.leave(waiter, Fate::cancelled, false, turn));
+      TestGuard guard{f.dispatcher.mutex()};
+      BOOST_TEST(f.dispatcher.leave(waiter, WaitState::cancelled, false, guard));
       BOOST_TEST(waiter.told == 0);  // not under the lock
     }
     BOOST_TEST(waiter.told == 1);
-    BOOST_TEST(f.market.queue().empty());
+    BOOST_TEST(f.dispatcher.queue().empty());
   });
 }
 
@@ -331,17 +331,17 @@ BOOST_AUTO_TEST_CASE(the_race_of_a_release_with_a_waiter_is_won_by_one_of_them_i
   for (std::uint64_t seed = 1; seed <= 200; ++seed)
     sim::Simulation{seed}.run([&] {
       Fixture f{1};
-      TestSlot& slot = f.lend();
+      TestSlot& slot = f.lease();
       Noting waiter{true};
       sim::Thread releaser{[&] {
-        auto lent = SlotState::leased;
-        if (slot.state.compare_exchange_strong(lent, SlotState::idle)) {
+        auto leased = SlotState::leased;
+        if (slot.state.compare_exchange_strong(leased, SlotState::idle)) {
           ++released_first;
           return;
         }
         ++recalled_first;
-        TestTurn turn{f.market.mutex()};
-        f.market.supply(slot, turn);
+        TestGuard guard{f.dispatcher.mutex()};
+        f.dispatcher.supply(slot, guard);
       }};
       f.line_up(waiter);
       releaser.join();

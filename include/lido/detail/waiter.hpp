@@ -1,4 +1,4 @@
-// The queue in which threads, callbacks and coroutines wait alike.
+// One who waits, and the queue in which threads, callbacks and coroutines wait alike.
 #pragma once
 
 #include <atomic>
@@ -13,7 +13,7 @@
 namespace lido::detail {
 
 // What becomes of a waiter. All but the first two are final. Written under the lock.
-enum class Fate : std::uint8_t {
+enum class WaitState : std::uint8_t {
   waiting,
   woken,      // told to look for an idle slot and to compete for it; still in the queue
   called,     // told to open a connection, in a pool without workers; still in the queue
@@ -26,9 +26,9 @@ enum class Fate : std::uint8_t {
 
 // One caller in the queue, living in its own frame.
 //
-// Whoever changes a fate from `waiting` owes the waiter exactly one `notify`, outside the lock, which is its last
-// access to it. A waiter that finds its fate changed waits for that call before it leaves: so nobody ever wakes a dead
-// object.
+// Whoever changes a waiter's state from `waiting` owes the waiter exactly one `notify`, outside the lock, which is its
+// last access to it. A waiter that finds its state changed waits for that call before it leaves: so nobody ever wakes a
+// dead object.
 template <class Slot>
 struct Waiter : Deadline {  // the deadline of one that does not look at the clock itself
   using Notify = void (*)(Waiter&) noexcept;
@@ -37,8 +37,8 @@ struct Waiter : Deadline {  // the deadline of one that does not look at the clo
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 
-  // Read without the lock by a waiter that has been notified; a final fate no longer changes.
-  std::atomic<Fate> fate{Fate::waiting};
+  // Read without the lock by a waiter that has been notified; a final state no longer changes.
+  std::atomic<WaitState> state{WaitState::waiting};
   Slot* slot = nullptr;      // with `granted`
   std::exception_ptr error;  // with `refused`
   TimePoint since{};         // when it began to wait

@@ -12,8 +12,8 @@
 #include <stop_token>
 #include <utility>
 
+#include <lido/detail/dispatcher.hpp>
 #include <lido/detail/listening.hpp>
-#include <lido/detail/market.hpp>
 #include <lido/detail/shared.hpp>
 #include <lido/detail/work_order.hpp>
 #include <lido/events.hpp>
@@ -29,14 +29,14 @@ template <class Growth>
 }
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Chores : public Shared {
+class ConnectionOps : public Shared {
  public:
   using Slot = detail::Slot<Connection, Platform>;
-  using Turn = detail::Turn<Slot, Platform>;
+  using Guard = detail::Guard<Slot, Platform>;
   using Connector = std::function<void(Slot&, const OpenInfo&)>;  // makes the connection in its slot
 
   // For whom a job is done; nobody in particular where it is left out. Without workers callers do jobs for themselves.
-  struct Asker {
+  struct Caller {
     TimePoint deadline = TimePoint::max();
     Waiter<Slot>* waiter = nullptr;
     const typename Platform::StopToken* stop = nullptr;
@@ -53,42 +53,42 @@ class Chores : public Shared {
   // False where no policy can tell one time from another: such a pool reads no clock on its fast path.
   static constexpr bool reads_clock = !always_keeps<Health> || !always_keeps<Recycle>;
 
-  Chores(Connector connector, Growth growth, Health health, Recycle recycle, PoolOptions options,
-         const Signals<Connection>& signals = {})
+  ConnectionOps(Connector connector, Growth growth, Health health, Recycle recycle, PoolOptions options,
+                const Signals<Connection>& signals = {})
       : options_{std::move(options)},
         health_{std::move(health)},
         recycle_{std::move(recycle)},
         connector_{std::move(connector)},
         worker_count_{worker_count(options_, growth)},
-        market_{std::move(growth),
-                {.barging_limit = options_.barging_limit,
-                 .attempts = {.workers = worker_count_,
-                              .backoff_min = options_.backoff_min,
-                              .backoff_max = options_.backoff_max,
-                              .open_timeout = options_.open_timeout}}},
+        dispatcher_{std::move(growth),
+                    {.barging_limit = options_.barging_limit,
+                     .connect = {.workers = worker_count_,
+                                 .backoff_min = options_.backoff_min,
+                                 .backoff_max = options_.backoff_max,
+                                 .open_timeout = options_.open_timeout}}},
         signals_{signals},
         random_{static_cast<std::minstd_rand::result_type>(Platform::entropy())} {}
 
-  [[nodiscard]] Turn turn() noexcept { return Turn{market_.mutex()}; }
+  [[nodiscard]] Guard guard() noexcept { return Guard{dispatcher_.mutex()}; }
 
-  // Opens the connection of a slot that is opening. Blocks until the connector returns, which is told to by the asker's
-  // deadline, and to stop when the asker stops.
-  void open(Slot& slot, const Asker& asker) noexcept {
+  // Opens the connection of a slot that is opening. Blocks until the connector returns, which is told to by the
+  // caller's deadline, and to stop when the caller stops.
+  void open(Slot& slot, const Caller& caller) noexcept {
     const TimePoint begun = Platform::now();
     std::exception_ptr failure;
     bool permanent = false;
     bool made = false;
     Duration allowed{};
     {
-      const Turn lock = turn();
-      allowed = market_.time_to_open(slot);
-      slot.id.store(++last_id_, std::memory_order_release);  // see `Slot::lend`
+      const Guard lock = guard();
+      allowed = dispatcher_.time_to_open(slot);
+      slot.id.store(++last_id_, std::memory_order_release);  // see `Slot::begin_lease`
       slot.spread.store(std::uniform_real_distribution<double>{}(random_), std::memory_order_relaxed);
     }
     try {
       std::optional<EitherStop> either;
-      if (asker.stop != nullptr && asker.stop->stop_possible()) either.emplace(closing_.get_token(), *asker.stop);
-      const OpenInfo info{.deadline = std::min(asker.deadline, saturating_add(begun, allowed)),
+      if (caller.stop != nullptr && caller.stop->stop_possible()) either.emplace(closing_.get_token(), *caller.stop);
+      const OpenInfo info{.deadline = std::min(caller.deadline, saturating_add(begun, allowed)),
                           .id = slot.id.load(std::memory_order_relaxed),
                           .stop = either ? either->source.get_token() : closing_.get_token()};
       connector_(slot, info);
@@ -110,57 +110,57 @@ class Chores : public Shared {
     }
     if (failure) {
       if (made) destroy(slot);
-      // One that was brief tells nothing either: the server may be slow.
+      // A probe tells nothing either: the server may be slow.
       const bool cut_short = allowed < options_.open_timeout && Platform::now() - begun >= allowed;
-      const bool given_up = !permanent && (cut_short || asker.gave_up());
+      const bool given_up = !permanent && (cut_short || caller.gave_up());
       const bool heard = emit(signals_.open_failed, failure) == nullptr;
-      Turn lock = turn();
-      asker.done();
+      Guard lock = guard();
+      caller.done();
       ++totals_.open_failures;
       if (!heard) ++totals_.listener_errors;
-      given_up ? market_.open_given_up(slot, failure, lock)
-               : market_.open_failed(slot, failure, permanent, begun, lock);
+      given_up ? dispatcher_.open_given_up(slot, failure, lock)
+               : dispatcher_.open_failed(slot, failure, permanent, begun, lock);
       return;
     }
-    Turn lock = turn();
-    asker.done();
+    Guard lock = guard();
+    caller.done();
     ++totals_.opened;
     totals_.open.record(Platform::now() - begun);
-    market_.opened(slot, begun, lock);
+    dispatcher_.opened(slot, begun, lock);
   }
 
   // Closes the connection of a slot that is closing. Blocks for as long as the connection's destructor does.
-  void close(Slot& slot, const Asker& asker) noexcept {
+  void close(Slot& slot, const Caller& caller) noexcept {
     const TimePoint now = Platform::now();
     ConnectionInfo facts = slot.info(Moment::sweep, now, now);
     facts.close_reason = slot.close_reason;
     const bool heard = emit(signals_.close, slot.connection, facts) == nullptr;
     const bool destroyed = destroy(slot);
-    Turn lock = turn();
-    asker.done();
+    Guard lock = guard();
+    caller.done();
     ++totals_.closed;
     if (!heard) ++totals_.listener_errors;
     if (!destroyed) ++totals_.listener_errors;
-    market_.vacate(slot, lock);
+    dispatcher_.vacate(slot, lock);
   }
 
   // Does one queued job, if there is one that this thread may do. Whoever waits gets no connection meanwhile but the
   // one that it opens, as it could not take it: a connector may hang.
-  bool do_one(bool may_open, const Asker& asker = {}) noexcept {
+  bool do_one(bool may_open, const Caller& caller = {}) noexcept {
     Slot* slot = nullptr;
     Task task{};
     {
-      const Turn lock = turn();
-      if (asker.waiter != nullptr && !market_.begin_work(*asker.waiter)) return false;
-      task = next_task({.opens = may_open && !market_.opens().empty(), .closes = true}, Task::rest);
-      slot = task == Task::open ? market_.opens().pop() : market_.next_to_close();
-      if (slot == nullptr) return asker.done(), false;
+      const Guard lock = guard();
+      if (caller.waiter != nullptr && !dispatcher_.begin_work(*caller.waiter)) return false;
+      task = next_task({.opens = may_open && !dispatcher_.opens().empty(), .closes = true}, Task::rest);
+      slot = task == Task::open ? dispatcher_.opens().pop() : dispatcher_.next_to_close();
+      if (slot == nullptr) return caller.done(), false;
     }
-    task == Task::open ? open(*slot, asker) : close(*slot, asker);
+    task == Task::open ? open(*slot, caller) : close(*slot, caller);
     return true;
   }
 
-  // Fills in when a slot was lent or given back where the fast path reads no clock: from then on "at least so long".
+  // Fills in when a slot was leased or given back where the fast path reads no clock: from then on "at least so long".
   static void stamp(Slot& slot, TimePoint now) noexcept {
     if constexpr (!reads_clock) {
       TimePoint unknown{};
@@ -218,19 +218,19 @@ class Chores : public Shared {
   // While it lives, what a pool without workers queues is done by this thread.
   class Help {
    public:
-    explicit Help(Chores& chores) noexcept : chores_{chores} {
-      const Turn lock = chores_.turn();
-      chores_.market_.begin_help();
+    explicit Help(ConnectionOps& ops) noexcept : ops_{ops} {
+      const Guard lock = ops_.guard();
+      ops_.dispatcher_.begin_help();
     }
     ~Help() {
-      Turn lock = chores_.turn();
-      chores_.market_.end_help(lock);
+      Guard lock = ops_.guard();
+      ops_.dispatcher_.end_help(lock);
     }
     Help(const Help&) = delete;
     Help& operator=(const Help&) = delete;
 
    private:
-    Chores& chores_;
+    ConnectionOps& ops_;
   };
 
   // Waits until `done` (asked under the lock) or the deadline; whether it came true. Without threads of the pool's own,
@@ -246,14 +246,14 @@ class Chores : public Shared {
         }
       TimePoint due = deadline;
       {
-        Turn lock = turn();
+        Guard lock = guard();
         if (done(lock)) return true;
         if (Platform::now() >= deadline) return false;
-        if (works && !market_.opens().empty()) continue;
-        due = std::min(due, market_.retry_at());
-        market_.watchers().push(self);
+        if (works && !dispatcher_.opens().empty()) continue;
+        due = std::min(due, dispatcher_.retry_at());
+        dispatcher_.watchers().push(self);
       }
-      rest(self, market_.watchers(), due);
+      rest(self, dispatcher_.watchers(), due);
     }
   }
 
@@ -263,11 +263,11 @@ class Chores : public Shared {
     Sleeper<Platform> self;
     for (;;) {
       {
-        const Turn lock = turn();
+        const Guard lock = guard();
         if (done() || Platform::now() >= deadline) return;
-        market_.watchers().push(self);
+        dispatcher_.watchers().push(self);
       }
-      rest(self, market_.watchers(), deadline);
+      rest(self, dispatcher_.watchers(), deadline);
     }
   }
 
@@ -278,7 +278,7 @@ class Chores : public Shared {
     if (self.wait_until(due)) return;
     bool owed = false;
     {
-      const Turn lock = turn();
+      const Guard lock = guard();
       owed = !self.asleep;
       list.remove(self);
     }
@@ -290,7 +290,7 @@ class Chores : public Shared {
   const Recycle recycle_;
   const Connector connector_;
   const std::size_t worker_count_;
-  Market<Slot, Growth, Platform> market_;
+  Dispatcher<Slot, Growth, Platform> dispatcher_;
   Signals<Connection> signals_;
   Listening<Platform> listening_;
   std::stop_source closing_;
@@ -302,14 +302,15 @@ class Chores : public Shared {
 
   // Of the connection that the caller has and is about to close.
   [[gnu::cold]] void end_generation(Slot& slot, const ConnectionInfo& facts) noexcept {
-    Turn lock = turn();
+    Guard lock = guard();
     if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
     // Who acquires has a deadline, and without workers would have to close them.
-    const bool in_haste = facts.moment == Moment::acquire && market_.inline_work();
-    totals_.invalidated += market_.invalidate(CloseReason::invalidated, lock, Attempts::unlimited, in_haste) - 1;
+    const bool in_haste = facts.moment == Moment::acquire && dispatcher_.inline_work();
+    totals_.invalidated +=
+        dispatcher_.invalidate(CloseReason::invalidated, lock, ConnectLimiter::unlimited, in_haste) - 1;
     slot.retire = false;  // the caller closes this one, and counts it
-    market_.doubt();
-    market_.match(lock);
+    dispatcher_.suspect_outage();
+    dispatcher_.match(lock);
   }
 
   // False when the destructor threw.

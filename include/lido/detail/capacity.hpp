@@ -1,4 +1,4 @@
-// What there is: the slots by what they are doing, the work that waits for a thread, and when to open more.
+// How many connections there are and may be: the slots by state, the work that waits for a thread, what to open.
 #pragma once
 
 #include <algorithm>
@@ -7,60 +7,60 @@
 #include <memory>
 #include <utility>
 
-#include <lido/detail/attempts.hpp>
-#include <lido/detail/jobs.hpp>
-#include <lido/detail/slots.hpp>
-#include <lido/detail/turn.hpp>
+#include <lido/detail/connect_limiter.hpp>
+#include <lido/detail/guard.hpp>
+#include <lido/detail/slot_table.hpp>
+#include <lido/detail/work_queue.hpp>
 #include <lido/policy.hpp>
 
 namespace lido::detail {
 
-// How a stock is run; from `PoolOptions`.
-struct StockRules {
+// How a pool opens, and serves those who wait; from `PoolOptions`.
+struct CapacityRules {
   Duration barging_limit{};
-  AttemptRules attempts{};
+  ConnectRules connect{};
 };
 
 // Everything needs the lock but `slots`, which the fast path claims from without it.
 template <class Slot, GrowthPolicy Growth, class Platform>
-class Stock {
+class Capacity {
  public:
-  using Turn = detail::Turn<Slot, Platform>;
+  using Guard = detail::Guard<Slot, Platform>;
 
-  Stock(Growth growth, const StockRules& rules)
+  Capacity(Growth growth, const CapacityRules& rules)
       : barging_limit_{rules.barging_limit},
         growth_{std::make_unique<const Growth>(std::move(growth))},
         plan_{growth_->plan({})},
         slots_{plan_.max_size},
-        attempts_{rules.attempts, Platform::entropy()} {}
+        limiter_{rules.connect, Platform::entropy()} {}
 
-  [[nodiscard]] Slots<Slot, Platform>& slots() noexcept { return slots_; }
+  [[nodiscard]] SlotTable<Slot, Platform>& slots() noexcept { return slots_; }
   [[nodiscard]] const Growth& growth() const noexcept { return *growth_; }
   [[nodiscard]] const GrowthPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] bool closed() const noexcept { return closed_; }
   [[nodiscard]] bool suspended() const noexcept { return suspended_; }
   // Whether callers do the work.
-  [[nodiscard]] bool inline_work() const noexcept { return attempts_.by_callers(); }
+  [[nodiscard]] bool inline_work() const noexcept { return limiter_.by_callers(); }
   [[nodiscard]] std::size_t total() const noexcept { return total_; }
   // Connections that are not on their way out.
   [[nodiscard]] std::size_t staying() const noexcept { return total_ - closing_; }
-  [[nodiscard]] const Backoff& backoff() const noexcept { return attempts_.backoff(); }
+  [[nodiscard]] const Backoff& backoff() const noexcept { return limiter_.backoff(); }
   // When to look again whether more should be opened, though nothing has happened.
-  [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? attempts_.next() : TimePoint::max(); }
+  [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? limiter_.next() : TimePoint::max(); }
   [[nodiscard]] JobQueue<Slot>& opens() noexcept { return opens_; }
   [[nodiscard]] JobQueue<Slot>& closes() noexcept { return closes_; }
   [[nodiscard]] Sleepers<Platform>& workers() noexcept { return workers_; }
   [[nodiscard]] Sleepers<Platform>& watchers() noexcept { return watchers_; }
 
   // A connection was not as it should be, and the server may be away.
-  void doubt() noexcept { attempts_.doubt(Platform::now()); }
-  [[nodiscard]] Duration time_to_open(const Slot& slot) const noexcept { return attempts_.time_for(slot.brief); }
+  void suspect_outage() noexcept { limiter_.suspect_outage(Platform::now()); }
+  [[nodiscard]] Duration time_to_open(const Slot& slot) const noexcept { return limiter_.time_for(slot.probe); }
 
   // Whether there is a connection, and the growth policy misses none but for callers.
   [[nodiscard]] bool satisfied() noexcept {
     PoolCounts open = count_slots(slots_);
     open.opening = 0;
-    const bool full = total_ - attempts_.under_way() - closing_ >= plan_.max_size;
+    const bool full = total_ - limiter_.under_way() - closing_ >= plan_.max_size;
     return any_live() && (full || growth_->plan(open).open == 0);
   }
   [[nodiscard]] bool any_live() noexcept {
@@ -69,13 +69,13 @@ class Stock {
   }
 
   // The connection in the caller's slot is to be closed.
-  void retire(Slot& slot, CloseReason reason, Turn& turn) noexcept {
+  void retire(Slot& slot, CloseReason reason, Guard& guard) noexcept {
     slot.close_reason = reason;
     slot.state.store(SlotState::closing, std::memory_order_relaxed);  // the lock orders it for whoever closes
     ++closing_;
     slot.closer = Platform::this_thread();
     closes_.push(slot);
-    wake_worker(turn);
+    wake_worker(guard);
   }
 
   // A connection that this thread is to close. Without workers each thread closes what it retired: a destructor may
@@ -85,9 +85,9 @@ class Stock {
     return closes_.pop_if([me = Platform::this_thread()](const Slot& slot) { return slot.closer == me; });
   }
 
-  // Makes a lent slot come back by the lock; false when it is not lent.
+  // Makes a leased slot come back by the lock; false when it is not leased.
   static bool recall(Slot& slot) noexcept {
-    return Slots<Slot, Platform>::claim(slot, SlotState::leased, SlotState::recalled) ||
+    return SlotTable<Slot, Platform>::claim(slot, SlotState::leased, SlotState::recalled) ||
            slot.state.load(std::memory_order_relaxed) == SlotState::recalled;
   }
 
@@ -112,64 +112,64 @@ class Stock {
 
   // Retires what is open now, at most `limit` of it: idle connections at once, others when they come back. `in_haste`:
   // the idle ones are left to whoever comes by them, as in `distrust_idle`, and do not count.
-  std::size_t invalidate(CloseReason reason, Turn& turn, std::size_t limit = Attempts::unlimited,
+  std::size_t invalidate(CloseReason reason, Guard& guard, std::size_t limit = ConnectLimiter::unlimited,
                          bool in_haste = false) noexcept {
     std::size_t retired = 0;
     for (const SlotState which : {SlotState::idle, SlotState::opening, SlotState::checking, SlotState::leased})
       slots_.each([&](Slot& slot) {
-        if (retired < limit && !slot.retire && mark_retired(slot, which, reason, in_haste, turn)) ++retired;
+        if (retired < limit && !slot.retire && mark_retired(slot, which, reason, in_haste, guard)) ++retired;
       });
     return retired;
   }
 
-  void wake_worker(Turn& turn) noexcept {
-    if (Sleeper<Platform>* const worker = workers_.pop()) turn.wake_later(*worker);
+  void wake_worker(Guard& guard) noexcept {
+    if (Sleeper<Platform>* const worker = workers_.pop()) guard.wake_later(*worker);
   }
   // Has a worker that rests know when `retry_at` is. For whoever changes that, and for a worker that goes to work: it
   // may have been the one who knew.
-  void keep_watch(Turn& turn) noexcept {
-    if (retry_ && !inline_work() && !workers_.any_rests_until(retry_at())) wake_worker(turn);
+  void keep_watch(Guard& guard) noexcept {
+    if (retry_ && !inline_work() && !workers_.any_rests_until(retry_at())) wake_worker(guard);
   }
-  void wake_watchers(Turn& turn) noexcept {
-    while (Sleeper<Platform>* const watcher = watchers_.pop()) turn.wake_later(*watcher);
+  void wake_watchers(Guard& guard) noexcept {
+    while (Sleeper<Platform>* const watcher = watchers_.pop()) guard.wake_later(*watcher);
   }
 
  protected:
   friend struct Inspection;
 
   // Begins the opens that the growth policy wants for so many waiting callers, and that may begin.
-  void begin_opens(std::size_t waiting, Turn& turn) noexcept {
+  void begin_opens(std::size_t waiting, Guard& guard) noexcept {
     retry_ = false;
     if (closed_ || suspended_ || total_ >= plan_.max_size) return;
     const TimePoint time = Platform::now();
-    if (opens_.empty() && attempts_.hang_from(time)) mark_hung();
+    if (opens_.empty() && limiter_.stall_from(time)) mark_stalled();
     PoolCounts now = lasting();
     // What the policy keeps is replaced before it is worn, also where it opens on demand alone.
     const std::size_t kept = now.total() - now.closing;
     const std::size_t owed = std::min(staying() - kept, plan_.pool_size - std::min(plan_.pool_size, kept));
     now.waiting = waiting;
-    now.opening = attempts_.backoff().failing() ? 0 : attempts_.in_time();  // what may hang is no supply
-    std::size_t more = std::min({std::max(growth_->plan(now).open, owed), plan_.max_size - total_, attempts_.places()});
-    const bool too_soon = more > 0 && attempts_.one_by_one() && time < attempts_.next();
-    if (attempts_.one_by_one()) more = too_soon ? 0 : std::min<std::size_t>(more, 1);
+    now.opening = limiter_.backoff().failing() ? 0 : limiter_.in_time();  // what may be stalled is no supply
+    std::size_t more = std::min({std::max(growth_->plan(now).open, owed), plan_.max_size - total_, limiter_.places()});
+    const bool too_soon = more > 0 && limiter_.one_by_one() && time < limiter_.next();
+    if (limiter_.one_by_one()) more = too_soon ? 0 : std::min<std::size_t>(more, 1);
     for (; more > 0; --more) {
       Slot* const slot = slots_.vacant();
       if (slot == nullptr) break;
       slot->state.store(SlotState::opening, std::memory_order_relaxed);
       ++total_;
-      slot->brief = attempts_.begin(time, total_ < plan_.max_size);
+      slot->probe = limiter_.begin(time, total_ < plan_.max_size);
       opens_.push(*slot);
-      wake_worker(turn);
+      wake_worker(guard);
     }
-    retry_ = too_soon || (!inline_work() && attempts_.in_time() > 0);
-    keep_watch(turn);
+    retry_ = too_soon || (!inline_work() && limiter_.in_time() > 0);
+    keep_watch(guard);
   }
 
   // The caller's slot has no connection any more.
-  void empty(Slot& slot, Turn& turn) noexcept {
+  void empty(Slot& slot, Guard& guard) noexcept {
     switch (slot.state.load(std::memory_order_relaxed)) {
       case SlotState::opening:
-        attempts_.end(slot.hung);
+        limiter_.end(slot.stalled);
         break;
       case SlotState::closing:
         --closing_;
@@ -180,14 +180,14 @@ class Stock {
     slot.retire = false;
     slot.close_reason = CloseReason::none;
     slot.expiring = false;
-    slot.hung = false;
+    slot.stalled = false;
     slot.state.store(SlotState::vacant, std::memory_order_relaxed);
     --total_;
-    wake_watchers(turn);
+    wake_watchers(guard);
   }
 
-  void drop_queued_opens(Turn& turn) noexcept {
-    while (Slot* const slot = opens_.pop()) empty(*slot, turn);
+  void drop_queued_opens(Guard& guard) noexcept {
+    while (Slot* const slot = opens_.pop()) empty(*slot, guard);
   }
 
   // How many connections there are beyond `plan().max_size`.
@@ -204,19 +204,19 @@ class Stock {
   // Never assigned to: a policy may do so in its own way, and throw. Nor destroyed under the lock.
   std::unique_ptr<const Growth> growth_;
   GrowthPlan plan_;
-  Slots<Slot, Platform> slots_;
-  Attempts attempts_;
+  SlotTable<Slot, Platform> slots_;
+  ConnectLimiter limiter_;
   bool retry_ = false;  // there is something to look at when `retry_at` says so
   bool suspended_ = false;
   bool closed_ = false;
 
  private:
-  // Relaxed, and not by its owner: who has claimed it just now may lend it all the same, as a moment before.
+  // Relaxed, and not by its owner: who has claimed it just now may lease it all the same, as a moment before.
   static void distrust(Slot& slot) noexcept { slot.trust.store(Trust::none, std::memory_order_relaxed); }
 
-  void mark_hung() noexcept {
+  void mark_stalled() noexcept {
     slots_.each([](Slot& slot) {
-      if (slot.state.load(std::memory_order_relaxed) == SlotState::opening) slot.hung = true;
+      if (slot.state.load(std::memory_order_relaxed) == SlotState::opening) slot.stalled = true;
     });
   }
 
@@ -235,21 +235,21 @@ class Stock {
     return growth_->plan(rest).open;
   }
 
-  // True when the slot was in state `which` (`leased` stands for all that may be lent by now) and is on its way out.
-  bool mark_retired(Slot& slot, SlotState which, CloseReason reason, bool in_haste, Turn& turn) noexcept {
+  // True when the slot was in state `which` (`leased` stands for all that may be leased by now) and is on its way out.
+  bool mark_retired(Slot& slot, SlotState which, CloseReason reason, bool in_haste, Guard& guard) noexcept {
     for (;;) {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
       const bool free = slots_.is_free(seen);
-      const bool lent = seen == SlotState::leased || seen == SlotState::recalled;
-      // What was idle when others were looked at may be lent by the last pass, and the other way round,
+      const bool leased = seen == SlotState::leased || seen == SlotState::recalled;
+      // What was idle when others were looked at may be leased by the last pass, and the other way round,
       // or claimed by a sweep.
-      const bool moved = free || lent || seen == SlotState::checking;
+      const bool moved = free || leased || seen == SlotState::checking;
       const bool wanted = which == SlotState::leased ? moved : which == SlotState::idle ? free : seen == which;
       if (!wanted) return false;
       if (free && in_haste) return distrust(slot), false;
       if (free) {
         if (!slots_.claim(slot, seen, SlotState::leased)) continue;
-        retire(slot, reason, turn);
+        retire(slot, reason, guard);
         return true;
       }
       // The mark is read under the lock, where a recalled slot comes back.

@@ -4,18 +4,18 @@
 #include <atomic>
 #include <cstddef>
 
-#include <lido/detail/stock.hpp>
-#include <lido/detail/wait_queue.hpp>
+#include <lido/detail/capacity.hpp>
+#include <lido/detail/waiter.hpp>
 
 namespace lido::detail {
 
 // Everything needs the lock.
 template <class Slot, GrowthPolicy Growth, class Platform>
-class Demand : public Stock<Slot, Growth, Platform> {
-  using Base = Stock<Slot, Growth, Platform>;
+class WaitList : public Capacity<Slot, Growth, Platform> {
+  using Base = Capacity<Slot, Growth, Platform>;
 
  public:
-  using typename Base::Turn;
+  using typename Base::Guard;
   using Waiter = detail::Waiter<Slot>;
   using Base::Base;
   using Base::inline_work;
@@ -28,11 +28,11 @@ class Demand : public Stock<Slot, Growth, Platform> {
   }
 
   // Has an eye on the deadline of one that is not a thread, until it is dequeued or `unwatch`.
-  void watch(Waiter& waiter, Turn& turn) noexcept {
+  void watch(Waiter& waiter, Guard& guard) noexcept {
     if (waiter.at == TimePoint::max()) return;
     deadlines_.add(waiter);
     if (waiter.at < alarm_due_)
-      if (Sleeper<Platform>* const alarm = alarm_.pop()) turn.wake_later(*alarm);
+      if (Sleeper<Platform>* const alarm = alarm_.pop()) guard.wake_later(*alarm);
   }
   void unwatch(Waiter& waiter) noexcept { deadlines_.remove(waiter); }
   // Whoever lets those go whose time is over rests until then, or until an earlier deadline comes.
@@ -42,17 +42,17 @@ class Demand : public Stock<Slot, Growth, Platform> {
   }
   [[nodiscard]] Sleepers<Platform>& alarm() noexcept { return alarm_; }
 
-  // Without workers: a waiter is about to do a job. False: its fate is settled, so that it has no need to.
+  // Without workers: a waiter is about to do a job. False: its wait is complete, so that it has no need to.
   bool begin_work(Waiter& waiter) noexcept {
-    waiter.busy = waiter.fate.load(std::memory_order_relaxed) == Fate::waiting;
+    waiter.busy = waiter.state.load(std::memory_order_relaxed) == WaitState::waiting;
     return waiter.busy;
   }
 
   // Without workers: a thread that does not wait for a connection does what is queued until `end_help`.
   void begin_help() noexcept { ++helpers_; }
-  void end_help(Turn& turn) noexcept {
+  void end_help(Guard& guard) noexcept {
     --helpers_;
-    if (nobody_opens()) this->drop_queued_opens(turn);
+    if (nobody_opens()) this->drop_queued_opens(guard);
   }
 
  protected:
@@ -65,12 +65,12 @@ class Demand : public Stock<Slot, Growth, Platform> {
     return waiter;
   }
 
-  // Changes a fate, and tells the waiter unless a call is on its way to it already.
-  void settle(Waiter& waiter, Fate fate, Turn& turn) noexcept {
-    const Fate before = waiter.fate.load(std::memory_order_relaxed);
-    waiter.fate.store(fate, std::memory_order_release);
-    if (before == Fate::woken) wake_in_flight_ = false;
-    if (before == Fate::waiting) turn.notify_later(waiter);
+  // Changes the state of a waiter, and tells it unless a call is on its way already.
+  void complete(Waiter& waiter, WaitState state, Guard& guard) noexcept {
+    const WaitState before = waiter.state.load(std::memory_order_relaxed);
+    waiter.state.store(state, std::memory_order_release);
+    if (before == WaitState::woken) wake_in_flight_ = false;
+    if (before == WaitState::waiting) guard.notify_later(waiter);
   }
 
   [[nodiscard]] bool overdue(const Waiter& head) const noexcept {
@@ -79,34 +79,34 @@ class Demand : public Stock<Slot, Growth, Platform> {
 
   // Without workers waiting threads open for themselves: one is called for each open that is queued, so that none waits
   // for another's.
-  void call_openers(Turn& turn) noexcept {
+  void call_openers(Guard& guard) noexcept {
     std::size_t missing = this->opens().size();
     for (Waiter* waiter = queue_.front(); waiter != nullptr && missing > 0; waiter = waiter->next)
-      if (call(*waiter, turn)) --missing;
+      if (call(*waiter, guard)) --missing;
   }
   // One of them keeps time for the back-off: who was called.
-  Waiter* call_one(Turn& turn) noexcept {
+  Waiter* call_one(Guard& guard) noexcept {
     Waiter* waiter = queue_.front();
-    while (waiter != nullptr && !call(*waiter, turn)) waiter = waiter->next;
+    while (waiter != nullptr && !call(*waiter, guard)) waiter = waiter->next;
     return waiter;
   }
   // Whether it is called now, or was before.
-  bool call(Waiter& waiter, Turn& turn) noexcept {
-    if (waiter.fate.load(std::memory_order_relaxed) == Fate::called) return true;
+  bool call(Waiter& waiter, Guard& guard) noexcept {
+    if (waiter.state.load(std::memory_order_relaxed) == WaitState::called) return true;
     if (!waiter.thread || waiter.busy) return false;
-    settle(waiter, Fate::called, turn);
+    complete(waiter, WaitState::called, guard);
     return true;
   }
 
   // Without workers an open that is queued while nobody waits or helps would stay queued, and count.
   [[nodiscard]] bool nobody_opens() const noexcept { return inline_work() && queue_.empty() && helpers_ == 0; }
 
-  void dequeue(Waiter& waiter, Turn& turn) noexcept {
+  void dequeue(Waiter& waiter, Guard& guard) noexcept {
     if (waiter.queued && waiter.for_look) --for_look_;
     queue_.remove(waiter);
     deadlines_.remove(waiter);
     if (timekeeper_ == &waiter) timekeeper_ = nullptr;
-    if (nobody_opens()) this->drop_queued_opens(turn);
+    if (nobody_opens()) this->drop_queued_opens(guard);
   }
 
   using Base::barging_limit_;

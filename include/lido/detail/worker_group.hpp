@@ -7,18 +7,18 @@
 #include <memory>
 #include <thread>
 
-#include <lido/detail/upkeep.hpp>
+#include <lido/detail/maintenance.hpp>
 
 namespace lido::detail {
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
-  using Base = Upkeep<Connection, Growth, Health, Recycle, Platform>;
+class WorkerGroup : public Maintenance<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Maintenance<Connection, Growth, Health, Recycle, Platform>;
 
  public:
   using Base::Base;
+  using typename Base::Guard;
   using typename Base::Slot;
-  using typename Base::Turn;
 
   // Starts the workers.
   void start() {
@@ -39,11 +39,11 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   }
 
  protected:
-  using Base::market_;
+  using Base::dispatcher_;
   using Base::options_;
 
   // How long the end of the pool waits for what goes on elsewhere.
-  [[nodiscard]] Duration patience() const noexcept {
+  [[nodiscard]] Duration longest_call() const noexcept {
     const Duration reset = always_keeps<Recycle> ? Duration::zero() : options_.reset_timeout;
     return std::max({options_.open_timeout, options_.check_timeout, reset});
   }
@@ -56,16 +56,16 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
     const std::size_t count = this->worker_count_ + 1;
     bool from_worker = false;
     {
-      Turn lock = this->turn();
+      Guard lock = this->guard();
       this->stopping_ = true;
       from_worker = std::any_of(workers_.get(), workers_.get() + count,
                                 [](const Worker& each) { return each.id == Platform::this_thread(); });
-      while (Sleeper<Platform>* const worker = market_.workers().pop()) lock.wake_later(*worker);
-      while (Sleeper<Platform>* const alarm = market_.alarm().pop()) lock.wake_later(*alarm);
+      while (Sleeper<Platform>* const worker = dispatcher_.workers().pop()) lock.wake_later(*worker);
+      while (Sleeper<Platform>* const alarm = dispatcher_.alarm().pop()) lock.wake_later(*alarm);
     }
     if (options_.start_worker) return;
-    this->await(saturating_add(Platform::now(), patience()),
-                [&](Turn&) { return working_ == (from_worker ? 1U : 0U); });
+    this->await(saturating_add(Platform::now(), longest_call()),
+                [&](Guard&) { return working_ == (from_worker ? 1U : 0U); });
     for (std::size_t i = 0; i < count; ++i) {
       typename Platform::Thread& thread = workers_[i].thread;
       if (!thread.joinable()) continue;
@@ -88,15 +88,15 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   template <class Work>
   void launch(Worker& worker, Work work) {
     {
-      const Turn lock = this->turn();
+      const Guard lock = this->guard();
       if (this->stopping_) return;
       working_ += 2;
     }
     this->add_reference();
     try {
       if (options_.start_worker)
-        options_.start_worker([this, &worker, work](Berth& berth) {
-          worker.sleeper.berth = &berth;
+        options_.start_worker([this, &worker, work](WorkerParker& parker) {
+          worker.sleeper.worker_parker = &parker;
           live(worker, work);
         });
       else
@@ -110,9 +110,9 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
   }
 
   void leave(std::size_t count) noexcept {
-    Turn lock = this->turn();
+    Guard lock = this->guard();
     working_ -= count;
-    market_.wake_watchers(lock);
+    dispatcher_.wake_watchers(lock);
   }
 
   void keep_time(Sleeper<Platform>& self) noexcept {
@@ -120,18 +120,18 @@ class Workers : public Upkeep<Connection, Growth, Health, Recycle, Platform> {
       this->expire();
       TimePoint due{};
       {
-        const Turn lock = this->turn();
+        const Guard lock = this->guard();
         if (this->stopping_) return;
-        due = market_.set_alarm(self);
+        due = dispatcher_.set_alarm(self);
       }
-      this->rest(self, market_.alarm(), due);
+      this->rest(self, dispatcher_.alarm(), due);
     }
   }
 
   template <class Work>
   void live(Worker& worker, Work work) noexcept {
     {
-      const Turn lock = this->turn();
+      const Guard lock = this->guard();
       worker.id = Platform::this_thread();
     }
     work(worker.sleeper);

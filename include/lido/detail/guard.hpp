@@ -1,4 +1,4 @@
-// One turn under the pool's lock, and what is owed to others after it.
+// Holding the pool's lock, and what is owed to others after it.
 #pragma once
 
 #include <exception>
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include <lido/detail/resumption.hpp>
-#include <lido/detail/wait_queue.hpp>
+#include <lido/detail/waiter.hpp>
 #include <lido/worker.hpp>
 
 namespace lido::detail {
@@ -16,16 +16,16 @@ template <class Platform>
 struct Sleeper {
   // As the parker's; of whatever it is that sleeps.
   bool wait_until(TimePoint deadline) noexcept {
-    return berth != nullptr ? berth->wait_until(deadline) : parker.park_until(deadline);
+    return worker_parker != nullptr ? worker_parker->wait_until(deadline) : parker.park_until(deadline);
   }
-  void wake() noexcept { berth != nullptr ? berth->wake() : parker.unpark(); }
+  void wake() noexcept { worker_parker != nullptr ? worker_parker->wake() : parker.unpark(); }
 
   typename Platform::Parker parker;
-  Berth* berth = nullptr;            // of a worker that is no thread; set before it sleeps the first time
-  Sleeper* next = nullptr;           // in the list of those asleep; owned by the lock
-  Sleeper* next_woken = nullptr;     // in one turn's list
-  TimePoint due = TimePoint::max();  // until when it rests, for those who ask; owned by the lock
-  bool asleep = false;               // owned by the lock
+  WorkerParker* worker_parker = nullptr;  // of a worker that is no thread; set before it sleeps the first time
+  Sleeper* next = nullptr;                // in the list of those asleep; owned by the lock
+  Sleeper* next_woken = nullptr;          // in one guard's list
+  TimePoint due = TimePoint::max();       // until when it rests, for those who ask; owned by the lock
+  bool asleep = false;                    // owned by the lock
 };
 
 // The sleepers of one kind. Every member needs the lock.
@@ -62,15 +62,15 @@ class Sleepers {
   Sleeper<Platform>* first_ = nullptr;
 };
 
-// Holds the lock while it lives; functions that need the lock take a `Turn&` to prove it. Wake-ups decided under the
+// Holds the lock while it lives; functions that need the lock take a `Guard&` to prove it. Wake-ups decided under the
 // lock are collected and delivered after it is released: they are system calls, and callbacks run foreign code.
 template <class Slot, class Platform>
-class Turn {
+class Guard {
  public:
-  explicit Turn(typename Platform::Mutex& mutex) : lock_{mutex} {}
-  ~Turn() { end(); }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
+  explicit Guard(typename Platform::Mutex& mutex) : lock_{mutex} {}
+  ~Guard() { end(); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
 
   void notify_later(Waiter<Slot>& waiter) noexcept {
     waiter.next_notified = nullptr;

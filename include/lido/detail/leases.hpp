@@ -1,4 +1,4 @@
-// What is lent: how a loan ends, who has one, and who has had one for too long.
+// What is leased: how a lease ends, who has one, and who has had one for too long.
 #pragma once
 
 #include <algorithm>
@@ -12,24 +12,24 @@
 #include <utility>
 #include <vector>
 
-#include <lido/detail/chores.hpp>
+#include <lido/detail/connection_ops.hpp>
 
 namespace lido::detail {
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
-  using Base = Chores<Connection, Growth, Health, Recycle, Platform>;
+class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platform> {
+  using Base = ConnectionOps<Connection, Growth, Health, Recycle, Platform>;
 
  public:
   using Base::Base;
+  using typename Base::Guard;
   using typename Base::Slot;
-  using typename Base::Turn;
 
   // Who has a connection now. Takes no lock: what it tells may be over when it is read.
   [[nodiscard]] std::vector<Holder> holders(std::size_t most = std::numeric_limits<std::size_t>::max()) {
     std::vector<Holder> found;
     const TimePoint now = Platform::now();
-    market_.slots().each([&](const Slot& slot) {
+    dispatcher_.slots().each([&](const Slot& slot) {
       if (found.size() >= most) return;
       if (const std::optional<Holder> holder = slot.holder_if_any(now)) found.push_back(*holder);
     });
@@ -37,7 +37,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   }
 
  protected:
-  using Base::market_;
+  using Base::dispatcher_;
   using Base::options_;
   using Base::signals_;
   using Base::totals_;
@@ -51,14 +51,14 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
     bool orphan = false;
     bool do_closes = false;
     {
-      Turn lock = this->turn();
+      Guard lock = this->guard();
       const bool counted = slot.retire && why == CloseReason::invalidated;
       if (why != CloseReason::none && !counted) count(why);
       leak = end_of_leak(slot);
-      if (why != CloseReason::none) market_.doubt();
-      why != CloseReason::none ? market_.retire(slot, why, lock) : market_.supply(slot, lock);
+      if (why != CloseReason::none) dispatcher_.suspect_outage();
+      why != CloseReason::none ? dispatcher_.retire(slot, why, lock) : dispatcher_.supply(slot, lock);
       orphan = orphans_;
-      do_closes = orphan || market_.inline_work();
+      do_closes = orphan || dispatcher_.inline_work();
     }
     if (leak) report(*leak);
     if (do_closes) run_closes();
@@ -86,7 +86,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
     }
   }
 
-  // Needs the lock. What to report of a loan that ends: that it was taken for a leak, if it was.
+  // Needs the lock. What to report of a lease that ends: that it was taken for a leak, if it was.
   [[nodiscard]] std::optional<LeakReport> end_of_leak(Slot& slot) noexcept {
     const TimePoint since = std::exchange(slot.leaked_since, TimePoint{});
     if (since == TimePoint{}) return std::nullopt;
@@ -94,15 +94,15 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
     return LeakReport{.holder = slot.holder(since, until), .returned = true};
   }
 
-  // Reports each loan that has gone on for too long, once.
+  // Reports each lease that has gone on for too long, once.
   void report_leaks(TimePoint now) noexcept {
-    market_.slots().each([&](Slot& slot) {
+    dispatcher_.slots().each([&](Slot& slot) {
       if (!is_overdue(slot, now)) return;
       LeakReport leak;
       {
-        const Turn lock = this->turn();
-        // Once it is recalled the loan can only end by the lock. Asked again: it may have just ended.
-        if (!market_.recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now)) return;
+        const Guard lock = this->guard();
+        // Once it is recalled the lease can only end by the lock. Asked again: it may have just ended.
+        if (!dispatcher_.recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now)) return;
         slot.leaked_since = slot.since.load(std::memory_order_relaxed);
         leak = {.holder = slot.holder(slot.leaked_since, now), .returned = false};
         ++totals_.leaks;
@@ -113,7 +113,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
 
   void report(const LeakReport& leak) noexcept {
     if (this->emit(signals_.leak, leak) == nullptr) return;
-    const Turn lock = this->turn();
+    const Guard lock = this->guard();
     ++totals_.listener_errors;
   }
 
@@ -122,7 +122,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
             TimePoint at = {}) noexcept {
     const TimePoint now = at != TimePoint{} ? at : Platform::now();
     if (this->emit(signal, slot.connection, slot.info(moment, now, now)) == nullptr) return;
-    const Turn lock = this->turn();
+    const Guard lock = this->guard();
     ++totals_.listener_errors;
   }
 
@@ -135,7 +135,7 @@ class Loans : public Chores<Connection, Growth, Health, Recycle, Platform> {
   [[nodiscard]] std::size_t held_by(std::thread::id thread) noexcept {
     std::size_t count = 0;
     if (thread == std::thread::id{}) return count;
-    market_.slots().each([&](const Slot& slot) {
+    dispatcher_.slots().each([&](const Slot& slot) {
       if (slot.has_holder() && slot.thread.load(std::memory_order_relaxed) == thread) ++count;
     });
     return count;

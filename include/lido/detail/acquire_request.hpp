@@ -9,20 +9,20 @@
 #include <thread>
 #include <utility>
 
-#include <lido/detail/lending.hpp>
+#include <lido/detail/acquire.hpp>
 
 namespace lido::detail {
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platform> {
-  using Base = Lending<Connection, Growth, Health, Recycle, Platform>;
+class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Acquire<Connection, Growth, Health, Recycle, Platform>;
 
  public:
   using Base::Base;
   using Base::reads_clock;
+  using typename Base::Guard;
   using typename Base::Slot;
   using typename Base::StopToken;
-  using typename Base::Turn;
 
   // False in the child of a fork, where this core is the parent's: its threads do not exist, its locks may be held for
   // ever, and its connections are in use elsewhere. It is never freed there.
@@ -32,16 +32,16 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
   // any time before `done` is called, it leaves the queue, or gives back what it was granted.
   class Request : private Waiter<Slot> {
    public:
-    // Called once after `wait`, by whoever settles the request; its last access to it.
+    // Called once after `wait`, by whoever completes the request; its last access to it.
     using Done = void (*)(Request&) noexcept;
 
-    Request(AsyncLending& pool, Duration timeout, StopToken stop, std::source_location where, Done done) noexcept
+    Request(AcquireRequests& pool, Duration timeout, StopToken stop, std::source_location where, Done done) noexcept
         : Waiter<Slot>{&Request::heard, false},
           pool_{pool},
           timeout_{timeout},
           stop_{std::move(stop)},
           where_{where},
-          asker_{Platform::this_thread()},
+          caller_{Platform::this_thread()},
           done_{done} {}
     ~Request() {
       if (taken_ || !keep_ || !pool_.is_ours()) return;
@@ -58,9 +58,9 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       this->at = saturating_add(this->since, timeout_);
       // Relaxed: an acquire that overlaps a suspension may come before it.
       for (TimePoint now = this->since; !pool_.suspended_.load(std::memory_order_relaxed); now = Platform::now()) {
-        this->slot = pool_.market_.slots().claim_idle();
+        this->slot = pool_.dispatcher_.slots().claim_idle();
         if (this->slot == nullptr || needs_worker(now)) return false;
-        if (lend(now)) return settle_at_once(Fate::granted);
+        if (lease_if_fit(now)) return complete_at_once(WaitState::granted);
         if (Platform::now() >= this->at) return false;
       }
       return false;
@@ -71,9 +71,9 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
     void wait() {
       const Resumption::Hold hold;  // nobody destroys this request before it is done here
       keep_.emplace(pool_);
-      const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.market_.looks();
+      const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.dispatcher_.looks();
       if (timed) pool_.start_alarm();
-      // Whoever settles it may do so before the call that makes it known returns.
+      // Whoever completes it may do so before the call that makes it known returns.
       lined_up_ = this->slot == nullptr;
       waits_ = true;
       if (lined_up_)
@@ -93,15 +93,15 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       if (!pool_.is_ours()) throw PoolClosed{inherited_message(pool_.options_.name)};
       on_stop_.reset();
       taken_ = true;
-      switch (this->fate.load(std::memory_order_relaxed)) {
-        case Fate::granted:
+      switch (this->state.load(std::memory_order_relaxed)) {
+        case WaitState::granted:
           if (reads_clock && waits_) this->slot->begin_use(Platform::now());  // an executor may have taken its time
           return *this->slot;
-        case Fate::refused:
+        case WaitState::refused:
           std::rethrow_exception(this->error);
-        case Fate::closed:
+        case WaitState::closed:
           throw PoolClosed{closed_message(pool_.options_.name)};
-        case Fate::cancelled:
+        case WaitState::cancelled:
           pool_.throw_cancelled();
         default:
           pool_.throw_timeout(this->since, this->at, unfit_, {});
@@ -113,20 +113,20 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       if (!waits_ || !pool_.is_ours()) return;
       const Resumption::Hold hold;  // as in `wait`
       {
-        Turn lock = pool_.turn();
+        Guard lock = pool_.guard();
         cancelled_ = true;
         if (!pool_.take_back(*this)) {
-          pool_.market_.leave(*this, Fate::cancelled, false, lock);
+          pool_.dispatcher_.leave(*this, WaitState::cancelled, false, lock);
           return;
         }
       }
       pool_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
-      settle_at_once(Fate::cancelled);
+      complete_at_once(WaitState::cancelled);
       heard(*this);
     }
 
    private:
-    // Between whoever settles the request and whoever waits for it or withdraws it: the one that comes second to the
+    // Between whoever completes the request and whoever waits for it or withdraws it: the one that comes second to the
     // exchange knows of the other.
     enum class Phase : std::uint8_t { starting, waiting, told, withdrawn };
 
@@ -138,7 +138,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
     static void heard(Waiter<Slot>& waiter) noexcept {
       auto& self = static_cast<Request&>(waiter);
       const Resumption::Hold hold;  // as in `wait`
-      if (self.fate.load(std::memory_order_relaxed) == Fate::granted && !self.accept()) return;
+      if (self.state.load(std::memory_order_relaxed) == WaitState::granted && !self.accept()) return;
       switch (self.phase_.exchange(Phase::told, std::memory_order_acq_rel)) {
         case Phase::waiting:
           return self.done_(self);
@@ -149,7 +149,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       }
     }
 
-    // It has been granted a slot. False: it is not settled yet, and may be gone.
+    // It has been granted a slot. False: it is not complete yet, and may be gone.
     bool accept() noexcept {
       const TimePoint now = Platform::now();
       const bool asked_worker = std::exchange(with_worker_, false);
@@ -157,12 +157,12 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
         // Too late to be checked: it is passed on, and not condemned for the lack of time.
         this->slot->end_freshness();
         pool_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
-        return settle_at_once(Fate::abandoned);
+        return complete_at_once(WaitState::abandoned);
       }
       if (!asked_worker && needs_worker(now)) return !ask_worker();
-      if (!lend(now)) return !line_up_again();
+      if (!lease_if_fit(now)) return !line_up_again();
       if (lined_up_) {
-        const Turn lock = pool_.turn();
+        const Guard lock = pool_.guard();
         pool_.totals_.wait.record(now - this->since);
       }
       return true;
@@ -177,16 +177,16 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       }
     }
 
-    // At its place in the queue, after a connection that was not fit. False: it is settled instead.
+    // At its place in the queue, after a connection that was not fit. False: it is complete instead.
     bool line_up_again() noexcept {
       const TimePoint now = Platform::now();
-      Turn lock = pool_.turn();
-      if (pool_.market_.closed()) return !settle_at_once(Fate::closed);
-      if (is_unwanted()) return !settle_at_once(Fate::cancelled);
-      if (now >= this->at) return !settle_at_once(Fate::abandoned);
+      Guard lock = pool_.guard();
+      if (pool_.dispatcher_.closed()) return !complete_at_once(WaitState::closed);
+      if (is_unwanted()) return !complete_at_once(WaitState::cancelled);
+      if (now >= this->at) return !complete_at_once(WaitState::abandoned);
       if (!std::exchange(lined_up_, true)) ++pool_.totals_.waited;
-      this->fate.store(Fate::waiting, std::memory_order_relaxed);
-      pool_.market_.line_up(*this, true, lock);
+      this->state.store(WaitState::waiting, std::memory_order_relaxed);
+      pool_.dispatcher_.line_up(*this, true, lock);
       return true;
     }
 
@@ -201,8 +201,8 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       if (phase_.exchange(Phase::withdrawn, std::memory_order_acq_rel) == Phase::told) return;
       on_stop_.reset();
       {
-        Turn lock = pool_.turn();
-        if (pool_.take_back(*this) || pool_.market_.leave(*this, Fate::cancelled, true, lock)) {
+        Guard lock = pool_.guard();
+        if (pool_.take_back(*this) || pool_.dispatcher_.leave(*this, WaitState::cancelled, true, lock)) {
           ++pool_.totals_.cancelled;
           return;
         }
@@ -210,33 +210,33 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
       parker_.park();  // it is being told just now, or a worker is at its connection
     }
 
-    // False: no worker will come any more, or it is not to wait for one, and it is settled instead.
+    // False: no worker will come any more, or it is not to wait for one, and it is complete instead.
     bool ask_worker() noexcept {
       bool unwanted = false;
       {
-        Turn lock = pool_.turn();
+        Guard lock = pool_.guard();
         unwanted = is_unwanted();
         if (!unwanted && !pool_.stopping_) {
-          this->fate.store(Fate::granted, std::memory_order_relaxed);
+          this->state.store(WaitState::granted, std::memory_order_relaxed);
           with_worker_ = true;
           pool_.ask(*this, timeout_ > Duration::zero(), lock);
           return true;
         }
       }
       pool_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
-      return !settle_at_once(unwanted ? Fate::cancelled : Fate::closed);
+      return !complete_at_once(unwanted ? WaitState::cancelled : WaitState::closed);
     }
 
     // Without workers the caller's thread opens for itself.
     void work_inline() noexcept {
-      if (!pool_.market_.inline_work()) return;
+      if (!pool_.dispatcher_.inline_work()) return;
       while (Platform::now() < this->at && pool_.do_one(true, {.deadline = this->at, .waiter = this, .stop = &stop_})) {
       }
       pool_.run_closes();  // an invalidation during the open retires what it opened
     }
 
     [[nodiscard]] bool needs_worker(TimePoint now) const noexcept {
-      if (!reads_clock || pool_.market_.inline_work()) return false;
+      if (!reads_clock || pool_.dispatcher_.inline_work()) return false;
       const ConnectionInfo facts = pool_.info(*this->slot, Moment::acquire, now, pool_.options_.check_timeout);
       const Connection& connection = this->slot->connection;
       return may_block(pool_.recycle_, connection, facts) ||
@@ -244,26 +244,26 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
     }
 
     // False: the connection was unfit, and is gone.
-    bool lend(TimePoint now) {
+    bool lease_if_fit(TimePoint now) {
       // A caller that does not wait still gives the check its time.
-      const bool patient = timeout_ > Duration::zero();
-      const TimePoint deadline = patient ? this->at : saturating_add(now, pool_.options_.check_timeout);
-      if (pool_.lend(*this->slot, now, deadline, where_, asker_)) return this->slot->hurried = true;
+      const bool has_timeout = timeout_ > Duration::zero();
+      const TimePoint deadline = has_timeout ? this->at : saturating_add(now, pool_.options_.check_timeout);
+      if (pool_.lease_if_fit(*this->slot, now, deadline, where_, caller_)) return this->slot->hurried = true;
       this->slot = nullptr;
       unfit_ = true;
       return false;
     }
 
-    bool settle_at_once(Fate outcome) noexcept {
-      this->fate.store(outcome, std::memory_order_relaxed);
+    bool complete_at_once(WaitState outcome) noexcept {
+      this->state.store(outcome, std::memory_order_relaxed);
       return true;
     }
 
-    AsyncLending& pool_;
+    AcquireRequests& pool_;
     const Duration timeout_;
     const StopToken stop_;
     const std::source_location where_;
-    const std::thread::id asker_;
+    const std::thread::id caller_;
     const Done done_;
     std::optional<Reference> keep_;
     std::optional<typename Platform::template StopCallback<Cancel>> on_stop_;
@@ -278,7 +278,7 @@ class AsyncLending : public Lending<Connection, Growth, Health, Recycle, Platfor
   };
 
  protected:
-  using Base::market_;
+  using Base::dispatcher_;
   using Base::options_;
   using Base::totals_;
 

@@ -7,21 +7,21 @@
 #include <optional>
 #include <utility>
 
-#include <lido/detail/loans.hpp>
+#include <lido/detail/leases.hpp>
 
 namespace lido::detail {
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
-  using Base = Loans<Connection, Growth, Health, Recycle, Platform>;
+class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform> {
+  using Base = Leases<Connection, Growth, Health, Recycle, Platform>;
 
  public:
   using Base::reads_clock;
+  using typename Base::Guard;
   using typename Base::Slot;
-  using typename Base::Turn;
 
   template <class... Args>
-  explicit Upkeep(Args&&... args)
+  explicit Maintenance(Args&&... args)
       : Base{std::forward<Args>(args)...},
         next_sweep_{this->worker_count_ == 0 ? TimePoint::max()
                                              : saturating_add(Platform::now(), this->options_.sweep_interval)} {}
@@ -31,20 +31,20 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   void sweep() noexcept {
     const TimePoint now = Platform::now();
     const bool look_closer = reads_clock || surplus();
-    market_.slots().each([&](Slot& slot) {
+    dispatcher_.slots().each([&](Slot& slot) {
       Base::stamp(slot, now);
       if (!look_closer || !claim_for_check(slot)) return;
       const CloseReason finding = examine(slot, Platform::now());
       conclude(slot, finding);
       if (finding == CloseReason::dead) suspect_others();
-      // From here on it is lent only when the others do not suffice. Relaxed would do: the exchange passes on what
+      // From here on it is leased only when the others do not suffice. Relaxed would do: the exchange passes on what
       // the slot was published with.
-      Slots<Slot, Platform>::claim(slot, SlotState::idle, SlotState::resting);
+      SlotTable<Slot, Platform>::claim(slot, SlotState::idle, SlotState::resting);
     });
     this->report_leaks(now);
     expire();
-    Turn lock = this->turn();
-    market_.match(lock);
+    Guard lock = this->guard();
+    dispatcher_.match(lock);
   }
 
   // Lets the callbacks go whose time is over, those too that wait for a worker which may be held up.
@@ -52,8 +52,8 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     for (;;) {
       Waiter<Slot>* late = nullptr;
       {
-        Turn lock = this->turn();
-        late = market_.expire(Platform::now(), lock);
+        Guard lock = this->guard();
+        late = dispatcher_.expire(Platform::now(), lock);
         if (late != nullptr) take_back(*late);
       }
       if (late == nullptr) return;
@@ -62,32 +62,32 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   }
 
  protected:
-  using Base::market_;
+  using Base::dispatcher_;
   using Base::options_;
   using Base::totals_;
 
-  // A connection was found dead, and others of its generation may be: they are looked at before they are lent, so that
-  // an outage costs its callers one failed check, and not one a connection.
+  // A connection was found dead, and others of its generation may be: they are looked at before they are leased, so
+  // that an outage costs its callers one failed check, and not one a connection.
   void suspect_others() noexcept {
-    Turn lock = this->turn();
-    market_.doubt();
+    Guard lock = this->guard();
+    dispatcher_.suspect_outage();
     // Without workers nobody would check them meanwhile: they are closed, and opened anew on demand.
-    if (market_.inline_work()) return market_.distrust_idle();
-    market_.slots().each([&](Slot& slot) {
+    if (dispatcher_.inline_work()) return dispatcher_.distrust_idle();
+    dispatcher_.slots().each([&](Slot& slot) {
       if (claim_for_check(slot)) suspects_.push(slot);
     });
-    market_.wake_worker(lock);
+    dispatcher_.wake_worker(lock);
   }
 
   // Needs the lock. Has a caller's connection checked by a worker. False for `take_back`: one is at it, or it was.
-  void ask(Waiter<Slot>& caller, bool patient, Turn& lock) noexcept {
+  void ask(Waiter<Slot>& caller, bool has_timeout, Guard& lock) noexcept {
     asked_.push(caller);
-    if (patient) market_.watch(caller, lock);
-    market_.wake_worker(lock);
+    if (has_timeout) dispatcher_.watch(caller, lock);
+    dispatcher_.wake_worker(lock);
   }
   bool take_back(Waiter<Slot>& caller) noexcept {
     if (!asked_.remove(caller)) return false;
-    market_.unwatch(caller);
+    dispatcher_.unwatch(caller);
     return true;
   }
 
@@ -97,14 +97,14 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
       Slot* slot = nullptr;
       Waiter<Slot>* caller = nullptr;
       {
-        Turn lock = this->turn();
+        Guard lock = this->guard();
         const TimePoint now = Platform::now();
-        if (market_.retry_at() <= now) market_.grow(lock);
+        if (dispatcher_.retry_at() <= now) dispatcher_.grow(lock);
         task = next_task(pending(now), task);
         switch (task) {
           case Task::check_for_caller:
             caller = asked_.pop();
-            market_.unwatch(*caller);
+            dispatcher_.unwatch(*caller);
             break;
           case Task::put_in_order:
             slot = returned_.pop();
@@ -113,10 +113,10 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
             slot = suspects_.pop();
             break;
           case Task::open:
-            slot = market_.opens().pop();
+            slot = dispatcher_.opens().pop();
             break;
           case Task::close:
-            slot = market_.next_to_close();
+            slot = dispatcher_.next_to_close();
             break;
           case Task::sweep:
             next_sweep_ = TimePoint::max();  // one at a time, however long its checks take
@@ -127,11 +127,11 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
             // While another sweeps, which may take long, somebody has to be there for the next one.
             self.due =
                 std::min(next_sweep_ == TimePoint::max() ? saturating_add(now, options_.sweep_interval) : next_sweep_,
-                         market_.retry_at());
-            market_.workers().push(self);
+                         dispatcher_.retry_at());
+            dispatcher_.workers().push(self);
             break;
         }
-        if (task != Task::rest) market_.keep_watch(lock);
+        if (task != Task::rest) dispatcher_.keep_watch(lock);
       }
       switch (task) {
         case Task::check_for_caller:
@@ -153,28 +153,28 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
           sweep_in_turn();
           break;
         default:
-          this->rest(self, market_.workers(), self.due);
+          this->rest(self, dispatcher_.workers(), self.due);
       }
     }
   }
 
-  // Leaves a connection that comes back to a worker, since the recycle policy may block; the loan is over. False where
+  // Leaves a connection that comes back to a worker, since the recycle policy may block; the lease is over. False where
   // no worker will come.
   bool leave_to_worker(Slot& slot) noexcept {
     const Reference keep{*this};
     std::optional<LeakReport> leak;
     {
-      Turn lock = this->turn();
-      if (stopping_ || market_.inline_work()) return false;
+      Guard lock = this->guard();
+      if (stopping_ || dispatcher_.inline_work()) return false;
       leak = this->end_of_leak(slot);
       returned_.push(slot);
-      market_.wake_worker(lock);
+      dispatcher_.wake_worker(lock);
     }
     if (leak) this->report(*leak);
     return true;
   }
 
-  // Connections that came back, still counted as lent, and are to be recycled. Owned by the lock.
+  // Connections that came back, still counted as leased, and are to be recycled. Owned by the lock.
   JobQueue<Slot> returned_;
   // Callers that have a connection in hand which is to be checked by a worker, since the check may block. The worker
   // notifies each once more. Owned by the lock.
@@ -188,29 +188,29 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     return {.asked = !asked_.empty(),
             .returned = !returned_.empty(),
             .suspects = !suspects_.empty(),
-            .opens = !market_.opens().empty(),
-            .closes = !market_.closes().empty(),
+            .opens = !dispatcher_.opens().empty(),
+            .closes = !dispatcher_.closes().empty(),
             .sweep = next_sweep_ <= now,
             .stopping = stopping_};
   }
 
   void sweep_in_turn() noexcept {
     sweep();
-    const Turn lock = this->turn();
+    const Guard lock = this->guard();
     next_sweep_ = saturating_add(Platform::now(), options_.sweep_interval);
   }
 
-  // Its deadline begins now, all else is as it was when the borrower let go.
+  // Its deadline begins now, all else is as it was when the holder let go.
   void finish_release(Slot& slot) noexcept {
     const TimePoint deadline = saturating_add(Platform::now(), options_.reset_timeout);
     const bool keep = this->recycles(slot, slot.info(Moment::release, slot.returned_at, deadline));
     if (!this->signals_.release.empty()) this->tell(this->signals_.release, slot, Moment::release, slot.returned_at);
-    slot.since.store(slot.returned_at, std::memory_order_release);  // see `Slot::lend`
+    slot.since.store(slot.returned_at, std::memory_order_release);  // see `Slot::begin_lease`
     this->give_back(slot, keep ? CloseReason::none : CloseReason::recycled);
   }
 
   static bool claim_for_check(Slot& slot) noexcept {
-    using Table = Slots<Slot, Platform>;
+    using Table = SlotTable<Slot, Platform>;
     return Table::claim(slot, SlotState::idle, SlotState::checking) ||
            Table::claim(slot, SlotState::resting, SlotState::checking);
   }
@@ -225,13 +225,13 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
       return conclude(suspect, CloseReason::none);
     }
     conclude(suspect, CloseReason::dead);
-    Turn lock = this->turn();
+    Guard lock = this->guard();
     while (Slot* const other = suspects_.pop()) {
       if (!other->retire) this->count(CloseReason::dead);
-      market_.retire(*other, other->retire ? other->close_reason : CloseReason::dead, lock);
+      dispatcher_.retire(*other, other->retire ? other->close_reason : CloseReason::dead, lock);
     }
-    market_.grow(lock);
-    market_.end_of_look(lock);
+    dispatcher_.grow(lock);
+    dispatcher_.end_of_look(lock);
   }
 
   // Looks at a connection that the sweep holds. Asks how old it will be soon, so that it is replaced before it is worn:
@@ -240,13 +240,13 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
     if (slot.trust.load(std::memory_order_relaxed) == Trust::none) return CloseReason::invalidated;
     const ConnectionInfo facts = this->info(slot, Moment::sweep, now, options_.check_timeout);
     ConnectionInfo soon = facts;
-    if (!market_.inline_work()) soon.age += 2 * std::min(options_.sweep_interval, facts.age / 32);
+    if (!dispatcher_.inline_work()) soon.age += 2 * std::min(options_.sweep_interval, facts.age / 32);
     const bool worn = !this->recycles(slot, soon);
     {
-      const Turn lock = this->turn();
-      if (worn && !market_.can_replace_first(slot)) return CloseReason::recycled;
+      const Guard lock = this->guard();
+      if (worn && !dispatcher_.can_replace_first(slot)) return CloseReason::recycled;
       slot.expiring = worn;
-      if (facts.idle >= market_.plan().idle_timeout && market_.queue().empty() && market_.can_spare_one())
+      if (facts.idle >= dispatcher_.plan().idle_timeout && dispatcher_.queue().empty() && dispatcher_.can_spare_one())
         return CloseReason::surplus;
     }
     if constexpr (!always_keeps<Health>) {
@@ -264,20 +264,20 @@ class Upkeep : public Loans<Connection, Growth, Health, Recycle, Platform> {
   // What it found; none where the connection may stay.
   void conclude(Slot& slot, CloseReason finding) noexcept {
     slot.trust.store(Trust::usual, std::memory_order_relaxed);
-    Turn lock = this->turn();
+    Guard lock = this->guard();
     if (finding == CloseReason::none) {
-      market_.supply(slot, lock);
+      dispatcher_.supply(slot, lock);
     } else {
       if (!slot.retire) this->count(finding);
-      market_.retire(slot, slot.retire ? slot.close_reason : finding, lock);
-      market_.grow(lock);  // whoever counted on it need not wait until it is closed
+      dispatcher_.retire(slot, slot.retire ? slot.close_reason : finding, lock);
+      dispatcher_.grow(lock);  // whoever counted on it need not wait until it is closed
     }
-    market_.end_of_look(lock);
+    dispatcher_.end_of_look(lock);
   }
 
   [[nodiscard]] bool surplus() noexcept {
-    const Turn lock = this->turn();
-    return market_.staying() > market_.plan().pool_size;
+    const Guard lock = this->guard();
+    return dispatcher_.staying() > dispatcher_.plan().pool_size;
   }
 
   JobQueue<Slot> suspects_;  // checking, and waiting for a worker; owned by the lock

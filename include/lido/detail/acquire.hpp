@@ -1,4 +1,4 @@
-// The way to a connection: the fast path, the check before a loan, and the wait.
+// The way to a connection: the fast path, the check before a lease, and the wait.
 #pragma once
 
 #include <algorithm>
@@ -14,19 +14,19 @@
 #include <vector>
 
 #include <lido/detail/complaint.hpp>
-#include <lido/detail/workers.hpp>
+#include <lido/detail/worker_group.hpp>
 
 namespace lido::detail {
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
-  using Base = Workers<Connection, Growth, Health, Recycle, Platform>;
+class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform> {
+  using Base = WorkerGroup<Connection, Growth, Health, Recycle, Platform>;
 
  public:
   using Base::Base;
   using Base::reads_clock;
+  using typename Base::Guard;
   using typename Base::Slot;
-  using typename Base::Turn;
   using StopToken = typename Platform::StopToken;
 
   // A slot with a fit connection, now the caller's. Throws what `Pool::acquire` throws.
@@ -44,15 +44,15 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     if (limit < Duration::zero()) throw InvalidOption{"try_acquire(limit)", "a duration of zero or more"};
     bool unfit = false;
     if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, limit, where, unfit, true)) return slot;
-    Turn lock = this->turn();
-    if (!market_.closed()) grow_for_the_next(lock);
+    Guard lock = this->guard();
+    if (!dispatcher_.closed()) grow_for_the_next(lock);
     return nullptr;
   }
 
   [[nodiscard]] Duration acquire_timeout() const noexcept { return options_.acquire_timeout; }
 
  protected:
-  using Base::market_;
+  using Base::dispatcher_;
   using Base::options_;
   using Base::signals_;
   using Base::totals_;
@@ -67,12 +67,12 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     bool suspended = false;
     std::exception_ptr cause;
     {
-      const Turn lock = this->turn();
+      const Guard lock = this->guard();
       ++totals_.timeouts;
       if (exhaustion_ != nullptr && exhaustion_->at > deadline) seen = exhaustion_;
-      max_size = market_.plan().max_size;
-      suspended = market_.suspended();
-      cause = market_.backoff().cause();
+      max_size = dispatcher_.plan().max_size;
+      suspended = dispatcher_.suspended();
+      cause = dispatcher_.backoff().cause();
     }
     if (suspended) throw PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)};
     if (seen == nullptr) seen = look_around();
@@ -85,7 +85,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         timeout_message(options_.name, phase, unfit, waited, *seen, max_size, self, this->held_by(self), cause);
     const AcquireTimeout error{message, phase, waited, counts, seen->holders, cause};
     if (this->emit(signals_.timeout, error) != nullptr) {
-      const Turn lock = this->turn();
+      const Guard lock = this->guard();
       ++totals_.listener_errors;
     }
     if (cause == nullptr) throw error;
@@ -100,19 +100,20 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   [[nodiscard]] std::shared_ptr<const Exhaustion> look_around() {
     PoolCounts counts;
     {
-      const Turn lock = this->turn();
-      counts = market_.counts();
+      const Guard lock = this->guard();
+      counts = dispatcher_.counts();
     }
     auto seen =
         std::make_shared<const Exhaustion>(Platform::now(), counts, this->holders(AcquireTimeout::most_holders));
     std::shared_ptr<const Exhaustion> before = seen;
-    const Turn lock = this->turn();
+    const Guard lock = this->guard();
     exhaustion_.swap(before);
     return seen;
   }
 
   // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
-  bool lend(Slot& slot, TimePoint now, TimePoint deadline, std::source_location where, std::thread::id borrower) {
+  bool lease_if_fit(Slot& slot, TimePoint now, TimePoint deadline, std::source_location where,
+                    std::thread::id holder_thread) {
     if constexpr (reads_clock) {
       if (slot.trust.load(std::memory_order_relaxed) == Trust::none)
         return this->give_back(slot, CloseReason::invalidated), false;
@@ -127,9 +128,9 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         // Running out of a caller's short time is no evidence against others.
         const bool proven = !hurried || Platform::now() < facts.deadline;
         // Without workers before it is closed here, which may take long; otherwise the workers close it first.
-        if (proven && market_.inline_work()) this->suspect_others();
+        if (proven && dispatcher_.inline_work()) this->suspect_others();
         this->give_back(slot, CloseReason::dead);
-        if (proven && !market_.inline_work()) this->suspect_others();
+        if (proven && !dispatcher_.inline_work()) this->suspect_others();
         return false;
       }
       slot.trust.store(Trust::usual, std::memory_order_relaxed);
@@ -141,7 +142,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
       this->tell(signals_.acquire, slot, Moment::acquire);
       if constexpr (reads_clock) now = Platform::now();
     }
-    slot.lend(where, borrower, now);
+    slot.begin_lease(where, holder_thread, now);
     return true;
   }
 
@@ -149,16 +150,16 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   // hand that was not fit, which costs it no place.
   void line_up(Waiter<Slot>& waiter, TimePoint deadline, bool again, bool unfit) {
     const TimePoint now = Platform::now();
-    if constexpr (!reads_clock) market_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
+    if constexpr (!reads_clock) dispatcher_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
     const bool nested = waiter.thread && options_.refuse_nested_wait && this->held_by(Platform::this_thread()) > 0;
     bool full = false;
     bool closed = false;
     std::exception_ptr refused;
     {
-      Turn lock = this->turn();
-      closed = market_.closed();
-      refused = market_.refusal(now);
-      full = !again && market_.queue().size() >= options_.max_waiting;
+      Guard lock = this->guard();
+      closed = dispatcher_.closed();
+      refused = dispatcher_.refusal(now);
+      full = !again && dispatcher_.queue().size() >= options_.max_waiting;
       if (closed || refused != nullptr) {
         // Told below, without the lock.
       } else if (nested || (full && now < deadline)) {
@@ -166,13 +167,13 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         if (full) grow_for_the_next(lock);
       } else if (now < deadline) {
         if (!again) ++totals_.waited;
-        return market_.line_up(waiter, unfit, lock);
-      } else if (!full && !waiter.thread && waiter.at == waiter.since && market_.looks()) {
+        return dispatcher_.line_up(waiter, unfit, lock);
+      } else if (!full && !waiter.thread && waiter.at == waiter.since && dispatcher_.looks()) {
         // One that would not wait, and cannot block, waits for what is looked at, which may be idle after the look.
         waiter.at = saturating_add(now, options_.check_timeout);
         waiter.for_look = true;
         ++totals_.waited;
-        return market_.line_up(waiter, unfit, lock);
+        return dispatcher_.line_up(waiter, unfit, lock);
       }
     }
     if (closed) throw PoolClosed{closed_message(options_.name)};
@@ -184,14 +185,14 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
 
   [[noreturn]] void throw_cancelled() {
     {
-      const Turn lock = this->turn();
+      const Guard lock = this->guard();
       ++totals_.cancelled;
     }
     throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};
   }
 
-  // As the market knows it too; read by every acquire, written by few calls. A closed pool needs no such sign: it has
-  // nothing idle.
+  // As the dispatcher knows it too; read by every acquire, written by few calls. A closed pool needs no such sign: it
+  // has nothing idle.
   typename Platform::template Atomic<bool> suspended_{false};
 
  private:
@@ -205,19 +206,19 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
   };
 
   // For a caller that wants a connection and does not wait for it.
-  void grow_for_the_next(Turn& lock) noexcept {
-    if (!market_.inline_work() && market_.plan().reuse) market_.grow(lock, 1);
+  void grow_for_the_next(Guard& lock) noexcept {
+    if (!dispatcher_.inline_work() && dispatcher_.plan().reuse) dispatcher_.grow(lock, 1);
   }
 
   // Any idle connection that passes the check. `unfit` tells that one did not. `last`: the caller does not queue, and
   // so waits for those that are looked at just now.
   Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit, bool last) {
     // A caller that does not wait still gives the check its time.
-    const Duration patience = timeout == Duration::zero() ? options_.check_timeout : timeout;
-    const TimePoint deadline = reads_clock ? saturating_add(now, patience) : TimePoint::max();
+    const Duration allowed = timeout == Duration::zero() ? options_.check_timeout : timeout;
+    const TimePoint deadline = reads_clock ? saturating_add(now, allowed) : TimePoint::max();
     // Relaxed: an acquire that overlaps a suspension may come before it.
     while (!suspended_.load(std::memory_order_relaxed)) {
-      Slot* slot = market_.slots().claim_idle();
+      Slot* slot = dispatcher_.slots().claim_idle();
       if (slot == nullptr && last) {
         slot = claim_after_look(reads_clock ? deadline : saturating_add(Platform::now(), options_.check_timeout));
         if (reads_clock) now = Platform::now();
@@ -228,7 +229,7 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         }
       }
       if (slot == nullptr) return nullptr;
-      if (lend(*slot, now, deadline, where, Platform::this_thread())) return slot;
+      if (lease_if_fit(*slot, now, deadline, where, Platform::this_thread())) return slot;
       unfit = true;
       now = Platform::now();
       if (now >= deadline) return nullptr;
@@ -242,8 +243,8 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
     Slot* slot = nullptr;
     if (options_.start_worker) return slot;
     this->watch(deadline, [&] {
-      if (!market_.suspended()) slot = market_.slots().claim_idle();
-      return slot != nullptr || market_.suspended() || !market_.looks();
+      if (!dispatcher_.suspended()) slot = dispatcher_.slots().claim_idle();
+      return slot != nullptr || dispatcher_.suspended() || !dispatcher_.looks();
     });
     return slot;
   }
@@ -261,14 +262,14 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         if (stop.stop_possible()) on_stop.emplace(stop, Cancel{*this, waiter});
         sleep(waiter, deadline, stop);
       }
-      switch (waiter.fate.load(std::memory_order_relaxed)) {
-        case Fate::granted:
+      switch (waiter.state.load(std::memory_order_relaxed)) {
+        case WaitState::granted:
           break;
-        case Fate::refused:
+        case WaitState::refused:
           std::rethrow_exception(waiter.error);
-        case Fate::closed:
+        case WaitState::closed:
           throw PoolClosed{closed_message(options_.name)};
-        case Fate::cancelled:
+        case WaitState::cancelled:
           throw_cancelled();
         default:
           throw_timeout(waiter.since, deadline, unfit);
@@ -280,52 +281,52 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
         this->give_back(*waiter.slot, CloseReason::none);
         throw_timeout(waiter.since, deadline, unfit);
       }
-      if (lend(*waiter.slot, now, deadline, where, Platform::this_thread())) {
-        const Turn lock = this->turn();
+      if (lease_if_fit(*waiter.slot, now, deadline, where, Platform::this_thread())) {
+        const Guard lock = this->guard();
         totals_.wait.record(now - waiter.since);
         return *waiter.slot;
       }
       unfit = true;  // and once more, at its old place
-      waiter.fate.store(Fate::waiting, std::memory_order_relaxed);
+      waiter.state.store(WaitState::waiting, std::memory_order_relaxed);
     }
   }
 
   struct Cancel {
     void operator()() const noexcept {
-      Turn lock = lending.turn();
-      lending.market_.leave(waiter, Fate::cancelled, false, lock);
+      Guard lock = pool.guard();
+      pool.dispatcher_.leave(waiter, WaitState::cancelled, false, lock);
     }
-    Lending& lending;
+    Acquire& pool;
     ThreadWaiter& waiter;
   };
 
-  // Until the waiter's fate is settled.
+  // Until the wait is complete.
   void sleep(ThreadWaiter& waiter, TimePoint deadline, const StopToken& stop) noexcept {
     for (TimePoint retry = TimePoint::max();;) {
       const bool told = waiter.parker.park_until(std::min(deadline, retry));
-      Turn lock = this->turn();
-      const Fate fate = waiter.fate.load(std::memory_order_relaxed);
-      if (!told && (fate == Fate::waiting || fate == Fate::woken || fate == Fate::called)) {
+      Guard lock = this->guard();
+      const WaitState state = waiter.state.load(std::memory_order_relaxed);
+      if (!told && (state == WaitState::waiting || state == WaitState::woken || state == WaitState::called)) {
         if (Platform::now() < deadline) {
-          market_.try_again(waiter, lock);
-          retry = market_.keeps_time_until(waiter);
+          dispatcher_.try_again(waiter, lock);
+          retry = dispatcher_.keeps_time_until(waiter);
           continue;
         }
-        market_.leave(waiter, Fate::abandoned, true, lock);
-        if (fate == Fate::waiting) return;
+        dispatcher_.leave(waiter, WaitState::abandoned, true, lock);
+        if (state == WaitState::waiting) return;
       }
       if (!told) {  // the call is on its way, and may not find the waiter gone
         lock.end();
         return waiter.parker.park();
       }
-      if (fate == Fate::woken) {
-        if (market_.compete(waiter, lock)) return;
-      } else if (fate == Fate::called && Platform::now() >= deadline) {
-        market_.leave(waiter, Fate::abandoned, true, lock);
+      if (state == WaitState::woken) {
+        if (dispatcher_.compete(waiter, lock)) return;
+      } else if (state == WaitState::called && Platform::now() >= deadline) {
+        dispatcher_.leave(waiter, WaitState::abandoned, true, lock);
         return;
-      } else if (fate == Fate::called) {
+      } else if (state == WaitState::called) {
         retry = open_for_itself(waiter, {.deadline = deadline, .waiter = &waiter, .stop = &stop}, lock);
-      } else if (fate != Fate::waiting) {
+      } else if (state != WaitState::waiting) {
         return;
       }
     }
@@ -333,14 +334,15 @@ class Lending : public Workers<Connection, Growth, Health, Recycle, Platform> {
 
   // In a pool without workers. May be granted a slot meanwhile: then its parker holds the token. Until when it may
   // sleep.
-  TimePoint open_for_itself(ThreadWaiter& waiter, const typename Base::Asker& asker, Turn& lock) noexcept {
-    waiter.fate.store(Fate::waiting, std::memory_order_relaxed);  // whoever settles it owes it a notification again
+  TimePoint open_for_itself(ThreadWaiter& waiter, const typename Base::Caller& caller, Guard& lock) noexcept {
+    waiter.state.store(WaitState::waiting,
+                       std::memory_order_relaxed);  // whoever completes it owes it a notification again
     lock.end();
-    this->do_one(true, asker);
+    this->do_one(true, caller);
     this->run_closes();  // an invalidation during the open retires what it opened
-    Turn relock = this->turn();
-    market_.grow(relock);
-    return market_.keeps_time_until(waiter);
+    Guard relock = this->guard();
+    dispatcher_.grow(relock);
+    return dispatcher_.keeps_time_until(waiter);
   }
 };
 

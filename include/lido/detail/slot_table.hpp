@@ -10,19 +10,19 @@
 
 namespace lido::detail {
 
-// Slots never move and never go away while the table lives, so that a lease may point at one. A table that grows gets
-// another segment; usually there is one.
+// SlotTable never move and never go away while the table lives, so that a lease may point at one. A table that grows
+// gets another segment; usually there is one.
 template <class Slot, class Platform>
-class Slots {
+class SlotTable {
  public:
-  explicit Slots(std::size_t size) : first_{size} {}
-  ~Slots() {
+  explicit SlotTable(std::size_t size) : first_{size} {}
+  ~SlotTable() {
     // A loop, so that a table that grew often needs no deep stack.
     for (Segment* segment = first_.next.load(std::memory_order_relaxed); segment != nullptr;)
       delete std::exchange(segment, segment->next.load(std::memory_order_relaxed));
   }
-  Slots(const Slots&) = delete;
-  Slots& operator=(const Slots&) = delete;
+  SlotTable(const SlotTable&) = delete;
+  SlotTable& operator=(const SlotTable&) = delete;
 
   // The fast path: any idle slot, now the caller's, or else one that rests; null where there is none. Starts at the
   // slot that this thread used last, so that threads keep to lines they own. Acquire: the caller sees what the last
@@ -56,7 +56,7 @@ class Slots {
     }
   }
 
-  // Call with the lock held. Claims an idle slot, or else leaves every lent one recalled.
+  // Call with the lock held. Claims an idle slot, or else leaves every leased one recalled.
   //
   // This is where a waiter and a releaser meet, and all that orders them is the state of each slot: its modifications
   // have one order. If the releaser's leased -> idle comes first, this pass finds the slot idle and claims it; if the
@@ -132,8 +132,8 @@ class Slots {
 };
 
 // Each slot is counted in one state, so that the sum is right also while others acquire and release.
-template <class Slots>
-[[nodiscard]] PoolCounts count_slots(Slots& slots) noexcept {
+template <class SlotTable>
+[[nodiscard]] PoolCounts count_slots(SlotTable& slots) noexcept {
   PoolCounts counts;
   slots.each([&](auto& slot) {
     switch (slot.state.load(std::memory_order_relaxed)) {
