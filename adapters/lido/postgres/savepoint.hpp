@@ -5,6 +5,7 @@
 #include <string>
 
 #include <lido/facts.hpp>
+#include <lido/postgres/detail/sql/savepoint_script.hpp>
 #include <lido/postgres/detail/transaction/ending.hpp>
 #include <lido/postgres/session.hpp>
 #include <lido/postgres/until.hpp>
@@ -19,7 +20,7 @@ class Savepoint {
  public:
   /// Blocks for one round trip; throws what `exec` throws, and `Error` when the session has ended.
   explicit Savepoint(Session& session) : session_{session}, id_{session.savepoints_.next()} {
-    run(limit(), detail::Savepoints::open_script(id_));
+    run(limit(), detail::open_savepoint(id_));
     session_.savepoints_.opened(id_);
   }
   Savepoint(const Savepoint&) = delete;
@@ -43,7 +44,7 @@ class Savepoint {
   void release() {
     const Until until = limit();
     session_.savepoints_.check_innermost(id_);
-    run(until, detail::Savepoints::release_script(id_));
+    run(until, detail::release_savepoint(id_));
     session_.savepoints_.closed(id_);
   }
 
@@ -62,7 +63,7 @@ class Savepoint {
   }
   void run(const Until& until, const std::string& script) { session_.connection().exec_script(script, until); }
   void undo(const Until& until) {
-    run(until, detail::Savepoints::undo_script(id_));
+    run(until, detail::undo_savepoint(id_));
     session_.savepoints_.closed(id_);  // not when that failed: an open one keeps the session from being committed
   }
 

@@ -21,6 +21,7 @@
 #include <lido/postgres/detail/async/copying.hpp>
 #include <lido/postgres/detail/async/drive.hpp>
 #include <lido/postgres/detail/async/operations.hpp>
+#include <lido/postgres/detail/connect/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
 #include <lido/postgres/detail/operations/copying_rows.hpp>
 #include <lido/postgres/detail/operations/incoming.hpp>
@@ -176,6 +177,29 @@ class AsyncConnection {
   Connection* connection_;
   Runner runner_;
 };
+
+namespace detail {
+
+/// A connection that is being opened.
+class Opening {
+ public:
+  Opening(const ConnectionString& target, std::shared_ptr<const ConnectionSettings> shared, TimePoint deadline)
+      : settings_{std::move(shared)}, connecting_{one_by_one(target, settings_->load_balance_hosts), deadline} {}
+
+  [[nodiscard]] Socket socket() const noexcept { return connecting_.socket(); }
+  [[nodiscard]] TimePoint due() const noexcept { return connecting_.due(); }
+  [[nodiscard]] Need step() { return connecting_.step(); }
+  [[noreturn]] void give_up(Wake why) { connecting_.give_up(why); }
+  [[nodiscard]] std::unique_ptr<Connection> outcome() {
+    return std::make_unique<Connection>(Connection::adopt(connecting_.take(), settings_));
+  }
+
+ private:
+  std::shared_ptr<const ConnectionSettings> settings_;
+  ConnectingInTurn connecting_;
+};
+
+}  // namespace detail
 
 /// `co_await async(*lease, reactor).exec("select 1")`, for the loop of your own.
 template <Reactor R>

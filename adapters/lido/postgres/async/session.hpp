@@ -18,6 +18,7 @@
 #include <lido/postgres/detail/async/coroutine_result.hpp>
 #include <lido/postgres/detail/async/ending.hpp>
 #include <lido/postgres/detail/async/operations.hpp>
+#include <lido/postgres/detail/sql/savepoint_script.hpp>
 #include <lido/postgres/detail/transaction/begin.hpp>
 #include <lido/postgres/detail/transaction/ending.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
@@ -77,7 +78,7 @@ class AsyncSession {
     const detail::Savepoints::Id id = savepoints.next();
     const Until until = limit();
     detail::check_time(options_.until);
-    co_await async_connection().exec_script(detail::Savepoints::open_script(id), until);
+    co_await async_connection().exec_script(detail::open_savepoint(id), until);
     savepoints.opened(id);
     std::exception_ptr failure;
     try {
@@ -96,7 +97,7 @@ class AsyncSession {
     if (is_open() && savepoints.is_open(id)) {
       bool undone = false;
       try {
-        co_await async_connection().exec_script(detail::Savepoints::undo_script(id),
+        co_await async_connection().exec_script(detail::undo_savepoint(id),
                                                 saturating_add(Clock::now(), std::chrono::seconds{5}));
         undone = true;
       } catch (...) {  // also of a coroutine that is cancelled, which awaits nothing any more
@@ -161,7 +162,7 @@ class AsyncSession {
   class Releasing : public detail::Scripting {
    public:
     Releasing(AsyncSession& session, detail::Savepoints::Id id)
-        : detail::Scripting{session.connection().channel(), detail::Savepoints::release_script(id)},
+        : detail::Scripting{session.connection().channel(), detail::release_savepoint(id)},
           savepoints_{session.transaction_.savepoints},
           id_{id} {}
     void outcome() noexcept { savepoints_.closed(id_); }

@@ -4,7 +4,6 @@
 #include <optional>
 #include <utility>
 
-#include <lido/postgres/connection.hpp>
 #include <lido/postgres/detail/async/operations.hpp>
 #include <lido/postgres/detail/transaction/ending.hpp>
 #include <lido/postgres/detail/wire/check_time.hpp>
@@ -44,7 +43,7 @@ class Committing {
  public:
   /// Throws what `BasicSession::commit` throws before it has sent anything.
   Committing(Transaction<Lease>& transaction, const Until& until) : transaction_{transaction} {
-    Connection& connection = *transaction_.lease;
+    auto& connection = *transaction_.lease;
     if (!connection.is_alive() || !connection.is_usable()) {
       transaction_.discard();
       throw lost_before_commit();
@@ -106,7 +105,7 @@ class RollingBack {
  public:
   explicit RollingBack(Transaction<Lease>& transaction) : transaction_{transaction} {
     if (!transaction_.lease) return;
-    Connection& connection = *transaction_.lease;
+    auto& connection = *transaction_.lease;
     if (!connection.is_usable())
       transaction_.discard();
     else if (!connection.in_transaction())

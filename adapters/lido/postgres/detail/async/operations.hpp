@@ -3,16 +3,12 @@
 #pragma once
 
 #include <concepts>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <lido/postgres/bulk/pipeline.hpp>
-#include <lido/postgres/connection.hpp>
-#include <lido/postgres/detail/connect/connecting_in_turn.hpp>
-#include <lido/postgres/detail/connect/connection_string.hpp>
 #include <lido/postgres/detail/operations/exchange.hpp>
 #include <lido/postgres/detail/operations/execution.hpp>
 #include <lido/postgres/detail/operations/learning.hpp>
@@ -26,7 +22,6 @@
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/notification.hpp>
-#include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
 
 namespace lido::postgres::detail {
@@ -108,25 +103,6 @@ class Running {
   Pipeline pipeline_;
   std::optional<Pipelining> pipelining_;
   std::optional<Learning> learning_;
-};
-
-/// A connection that is being opened.
-class Opening {
- public:
-  Opening(const ConnectionString& target, std::shared_ptr<const ConnectionSettings> shared, TimePoint deadline)
-      : settings_{std::move(shared)}, connecting_{one_by_one(target, settings_->load_balance_hosts), deadline} {}
-
-  [[nodiscard]] Socket socket() const noexcept { return connecting_.socket(); }
-  [[nodiscard]] TimePoint due() const noexcept { return connecting_.due(); }
-  [[nodiscard]] Need step() { return connecting_.step(); }
-  [[noreturn]] void give_up(Wake why) { connecting_.give_up(why); }
-  [[nodiscard]] std::unique_ptr<Connection> outcome() {
-    return std::make_unique<Connection>(Connection::adopt(connecting_.take(), settings_));
-  }
-
- private:
-  std::shared_ptr<const ConnectionSettings> settings_;
-  ConnectingInTurn connecting_;
 };
 
 /// The next notification.

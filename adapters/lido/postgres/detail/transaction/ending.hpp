@@ -2,12 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include <lido/postgres/detail/sql/savepoint_script.hpp>
 #include <lido/postgres/detail/wire/held_transaction.hpp>
 #include <lido/postgres/error.hpp>
 
@@ -28,7 +27,7 @@ namespace lido::postgres::detail {
 /// The savepoints of one transaction, the innermost last.
 class Savepoints {
  public:
-  using Id = std::uint64_t;
+  using Id = SavepointId;
 
   [[nodiscard]] Id next() noexcept { return ++last_; }
   void opened(Id id) { open_.push_back(id); }
@@ -47,17 +46,7 @@ class Savepoints {
     if (!empty()) throw Error{"a savepoint is still open: release it before COMMIT, or roll it back"};
   }
 
-  static constexpr std::string_view undo_prefix = "ROLLBACK TO SAVEPOINT lido_";
-  [[nodiscard]] static std::string open_script(Id id) { return "SAVEPOINT " + name(id); }
-  [[nodiscard]] static std::string release_script(Id id) { return "RELEASE SAVEPOINT " + name(id); }
-  /// Both: what is rolled back stays open for the server.
-  [[nodiscard]] static std::string undo_script(Id id) {
-    return "ROLLBACK TO SAVEPOINT " + name(id) + "; RELEASE SAVEPOINT " + name(id);
-  }
-
  private:
-  [[nodiscard]] static std::string name(Id id) { return "lido_" + std::to_string(id); }
-
   std::vector<Id> open_;
   Id last_ = 0;
 };

@@ -6,7 +6,6 @@
 #include <random>
 
 #include <lido/facts.hpp>
-#include <lido/postgres/connection.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/until.hpp>
 
@@ -18,7 +17,7 @@ template <class AnySession>
 [[nodiscard]] bool may_have_committed(AnySession& session) {
   if (session.is_committed()) return true;
   if (!session.is_open()) return false;
-  Connection& connection = session.connection();
+  auto& connection = session.connection();
   return connection.channel().held().is_committed() || (connection.is_usable() && !connection.in_transaction());
 }
 

@@ -97,12 +97,12 @@ class NameScope {
     ended_ = false;
   }
   /// A transaction has begun with these settings of them; empty: with none.
-  void begins(std::string_view settings) {
-    if (settings.empty() && !local_) return;
+  void begins(std::string_view given) {
+    if (given.empty() && !local_) return;
     enter();
     present_ = outer_;
     inside_ = false;
-    if (present_) present_->append(settings);
+    if (present_) present_->append(given);
   }
   /// A statement is about to run.
   void runs(Renames what) {

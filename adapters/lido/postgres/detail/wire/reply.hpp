@@ -9,7 +9,7 @@
 #include <utility>
 
 #include <lido/facts.hpp>
-#include <lido/postgres/detail/transaction/ending.hpp>
+#include <lido/postgres/detail/sql/savepoint_script.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/limits.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
@@ -219,7 +219,7 @@ class Reply {
   // False: it is an error after all. Only the first statement meets a failed transaction: an error ends the others.
   [[nodiscard]] bool note_command(std::string_view tag) {
     channel_.held().note_command(tag);
-    if (tag == "COMMIT" || tag == "ROLLBACK") channel_.names().ends(sql_.starts_with(Savepoints::undo_prefix));
+    if (tag == "COMMIT" || tag == "ROLLBACK") channel_.names().ends(undoes_savepoint(sql_));
     const bool first = !std::exchange(answered_, true);
     if (first && tag == "ROLLBACK" && begins_with_commit(sql_)) {
       error_ = failed_commit(sql_);
