@@ -15,7 +15,7 @@ namespace lido::asio {
 /// use_awaitable);`. The completion signature is `void(std::exception_ptr, Lease)`: the errors are those of
 /// `Pool::acquire`. The handler is posted to its associated executor, and never runs within this call nor in the thread
 /// of whoever gives a connection back; memory comes from its associated allocator. Gives up with `AcquireCancelled`
-/// when `stop` is requested or the handler's cancellation slot is used, in whichever way. What is lent to a handler
+/// when `stop` is requested or the handler's cancellation slot is used, in whichever way. What is leased to a handler
 /// that is destroyed instead of called, as that of a stopped context is when the context is destroyed, goes back to the
 /// pool; a context that is destroyed first gives up for those who still wait. The pool may be destroyed while they
 /// wait, but not within this call.

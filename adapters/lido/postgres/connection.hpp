@@ -111,7 +111,7 @@ class Connection : public Statements {
     return listening.notification();
   }
 
-  /// Puts the session in order for the next borrower, as its `ResetLevel` says; false means that it cannot be used
+  /// Puts the session in order for the next holder, as its `ResetLevel` says; false means that it cannot be used
   /// again. Free where nothing is to be done. Blocks until then.
   [[nodiscard]] bool reset(const Until& until) {
     detail::Resetting resetting{*channel_};

@@ -22,7 +22,7 @@
 
 namespace lido::postgres {
 
-/// How thoroughly a connection is put in order between two borrowers: a ladder on which each rung guarantees what the
+/// How thoroughly a connection is put in order between two holders: a ladder on which each rung guarantees what the
 /// one before it does. On every rung a connection is closed that comes back with a statement, a COPY or a pipeline
 /// under way, and what was set on libpq's handle through `native()` is put back. What each leaves behind is a table in
 /// reset.md, which a test prints.
@@ -40,7 +40,7 @@ enum class ResetLevel : std::uint8_t {
   /// for: the server lets go at once of what no text tells, locks, LISTEN and temporary tables too, and the answer
   /// comes with that to the next holder's first statement.
   discard_all,
-  reopen,  ///< closed if any statement was run: the next borrower pays for a new session, which is free of all
+  reopen,  ///< closed if any statement was run: the next holder pays for a new session, which is free of all
 };
 
 /// As connection strings and the environment spell it.
@@ -213,7 +213,7 @@ struct Options {
   bool load_balance_hosts = false;
 
   /// A standby that is further behind its primary is not used: its connections are closed, and opening one there fails.
-  /// Measured before a loan, at most once in the time that is left of it, from what the standby has received: that a
+  /// Measured before a lease, at most once in the time that is left of it, from what the standby has received: that a
   /// silent connection to its primary is a broken one it knows after `wal_receiver_timeout` only. `Duration::max()`:
   /// whatever it lags. Range: more than 0.
   Duration max_lag = Duration::max();

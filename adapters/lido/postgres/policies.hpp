@@ -1,6 +1,6 @@
 // The policies of the PostgreSQL pool; they serve any `lido::Pool` of `Connection`.
 //   Growth                Overflow, or no pooling, as a setting says  - one type for both: the environment may decide
-//   CheckSession          looks at the socket, pings what lay idle    - before every loan and in a sweep
+//   CheckSession          looks at the socket, pings what lay idle    - before every lease and in a sweep
 //   InvalidateOnFailover  ends the generation with its server         - several servers, restarts
 //   Recycle               InvalidateOnFailover, RetireAfter, ResetOnReturn
 #pragma once
@@ -19,7 +19,7 @@ namespace lido::postgres {
 /// `Overflow`, or a `NullPool` of the same maximum.
 struct Growth {
   Overflow overflow{};
-  bool pooling = true;  ///< false: every connection is lent once
+  bool pooling = true;  ///< false: every connection is leased once
 
   GrowthPlan plan(const PoolCounts& counts) const noexcept {
     if (pooling) return overflow.plan(counts);
@@ -40,8 +40,8 @@ struct CheckSession {
   }
 };
 
-/// Ends the generation of a connection that comes back from a server that is lost, so that what is lent next is opened
-/// anew, at the server which is there now. See `Connection::has_lost_server`.
+/// Ends the generation of a connection that comes back from a server that is lost, so that what is leased next is
+/// opened anew, at the server which is there now. See `Connection::has_lost_server`.
 struct InvalidateOnFailover {
   Verdict recycle(Connection& connection, const ConnectionInfo& info) const {
     const bool back = info.moment == Moment::release || info.moment == Moment::discard;

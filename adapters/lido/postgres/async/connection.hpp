@@ -163,7 +163,7 @@ class AsyncConnection {
   auto ping(Until until) const {
     return runner_.run(std::move(until), [channel = channel()] { return detail::pinging(*channel); });
   }
-  /// As `Connection::reset`: whether the session is in order for the next borrower.
+  /// As `Connection::reset`: whether the session is in order for the next holder.
   auto reset(Until until) const {
     return runner_.run(std::move(until), [channel = channel()] { return detail::resetting(*channel); });
   }

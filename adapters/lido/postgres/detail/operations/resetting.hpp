@@ -1,4 +1,4 @@
-// Putting a session in order for the next borrower.
+// Putting a session in order for the next holder.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ class Resetting {
     return channel_.transaction() != PQTRANS_IDLE || (discard() != nullptr && !posts());
   }
 
-  /// Once it is done: the session may be lent again.
+  /// Once it is done: the session may be leased again.
   [[nodiscard]] bool fit() const noexcept {
     return stage_ == Stage::done && channel_.quiet() && channel_.transaction() == PQTRANS_IDLE;
   }
@@ -88,7 +88,7 @@ class Resetting {
     }
   }
 
-  // Of notifications, which are the last borrower's.
+  // Of notifications, which are the last holder's.
   void drain() noexcept {
     while (const LibpqMemory<PGnotify> notification{PQnotifies(channel_.raw())}) {
     }

@@ -122,7 +122,7 @@ class Channel {
   }
   [[nodiscard]] PostedDiscard& discard() noexcept { return discard_; }
 
-  /// Puts back what a borrower may have set on libpq's handle; free. What it set to be called may be gone with it.
+  /// Puts back what a holder may have set on libpq's handle; free. What it set to be called may be gone with it.
   [[nodiscard]] bool restore() noexcept {
     PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
     PQsetNoticeProcessor(raw(), notice_processor_, nullptr);
