@@ -21,6 +21,7 @@ WAIT_LIST = "detail/wait_list.hpp"
 CAPACITY = "detail/capacity.hpp"
 CONNECT_LIMITER = "detail/connect_limiter.hpp"
 CORE = "detail/core.hpp"
+METRICS = "detail/metrics.hpp"
 ACQUIRE = "detail/acquire.hpp"
 LEASES = "detail/leases.hpp"
 MAINTENANCE = "detail/maintenance.hpp"
@@ -155,11 +156,11 @@ FAULTS = [
     Fault("permanent_failure_is_waited_for", DISPATCHER, "if (permanent && !this->any_live()) {", "if (false) {"),
     Fault("cancelled_before_is_not_noticed", ACQUIRE, "    if (stop.stop_requested()) throw_cancelled();\n", ""),
     # --- figures
-    Fault("time_out_is_not_counted", ACQUIRE, "      ++totals_.timeouts;\n", ""),
-    Fault("discard_is_not_counted", LEASES, "      if (why != CloseReason::none && !counted) count(why);\n", ""),
+    Fault("time_out_is_not_counted", ACQUIRE, "      metrics_.count(&Statistics::timeouts, lock);\n", ""),
+    Fault("discard_is_not_counted", LEASES, "      if (why != CloseReason::none && !counted) metrics_.count_removal(why, lock);\n", ""),
     Fault("leak_is_reported_again_and_again", LEASES,
           "        slot.leaked_since = slot.since.load(std::memory_order_relaxed);\n", ""),
-    Fault("failed_open_is_not_counted", CONNECTION_OPS, "      ++totals_.open_failures;\n", ""),
+    Fault("failed_open_is_not_counted", CONNECTION_OPS, "      metrics_.count(&Statistics::open_failures, lock);\n", ""),
     # --- the end of a guard
     Fault("waiters_are_told_under_the_lock", GUARD, "    lock_.unlock();\n    dropped_", "    dropped_"),
     Fault("told_waiter_is_looked_at", GUARD,
@@ -192,7 +193,7 @@ FAULTS = [
     Fault("nobody_opens_for_a_request", ACQUIRE_REQUEST,
           "while (Platform::now() < this->at && pool_.do_one(true, {.deadline = this->at, .waiter = this, .stop = &stop_})) {",
           "while (false) {", ("unit/async",)),
-    Fault("wait_of_a_request_is_not_recorded", ACQUIRE_REQUEST, "        pool_.totals_.wait.record(now - this->since);\n", "",
+    Fault("wait_of_a_request_is_not_recorded", ACQUIRE_REQUEST, "        pool_.metrics_.record(&Statistics::wait, now - this->since, lock);\n", "",
           ("unit/async",)),
     Fault("cancelled_request_hears_nothing", ACQUIRE_REQUEST,
           "          pool_.dispatcher_.leave(*this, WaitState::cancelled, false, lock);\n", "", ("unit/async",)),
@@ -257,10 +258,12 @@ FAULTS = [
     # --- the figures
     Fault("lease_that_nobody_took_does_not_end", LEASES, "if (slot.has_holder()) slot.end_lease(", "if (false) slot.end_lease(",
           EVENTS),
-    Fault("figures_count_a_lease_that_goes_on_as_ended", CORE,
+    Fault("figures_count_a_lease_that_goes_on_as_ended", METRICS,
           "figures.released += changes / 2;", "figures.released += (changes + 1) / 2;", EVENTS),
     Fault("check_counts_as_use", ACQUIRE, "if (takes_time) now = Platform::now();", "", EVENTS),
     Fault("listener_counts_as_use", ACQUIRE, "      if constexpr (reads_clock) now = Platform::now();\n", "", EVENTS),
+    Fault("connections_are_counted_twice", METRICS, "totals_.*counter += times;", "totals_.*counter += 1;", ("unit/metrics",)),
+    Fault("connection_is_closed_uncounted", CONNECTION_OPS, "    metrics_.count(&Statistics::closed, lock);\n", ""),
     # --- listeners end with their pool
     Fault("listeners_are_called_for_ever", CORE, "    this->listening_.silence(deadline);\n", "", ("unit/lifetime",)),
     # --- callers without time

@@ -19,6 +19,14 @@ struct lido::detail::Inspection {
   static auto& dispatcher_of(ConnectionOps<Connection, Growth, Health, Recycle, Platform>& ops) {
     return ops.dispatcher_;
   }
+  template <class AnyPool>
+  static const Metrics& metrics(const AnyPool& pool) {
+    return metrics_of(*pool.core_.load());
+  }
+  template <class Connection, class Growth, class Health, class Recycle, class Platform>
+  static const Metrics& metrics_of(const ConnectionOps<Connection, Growth, Health, Recycle, Platform>& ops) {
+    return ops.metrics_;
+  }
   template <class Slot, class Growth, class Platform>
   static bool wake_in_flight(const WaitList<Slot, Growth, Platform>& waiting) {
     return waiting.wake_in_flight_;
@@ -43,7 +51,11 @@ class Invariants {
 
  public:
   Invariants(sim::Simulation& world, const AnyPool& pool, const Ledger& ledger, const std::size_t& detached)
-      : world_{world}, dispatcher_{Inspection::dispatcher(pool)}, ledger_{ledger}, detached_{detached} {
+      : world_{world},
+        dispatcher_{Inspection::dispatcher(pool)},
+        metrics_{Inspection::metrics(pool)},
+        ledger_{ledger},
+        detached_{detached} {
     world_.after_each_step = [this] { check(); };
   }
   Invariants(const Invariants&) = delete;
@@ -59,6 +71,7 @@ class Invariants {
     const PoolCounts counts = detail::count_slots(dispatcher_.slots());
     check_counts(counts);
     check_connections(counts);
+    check_figures(counts);
     check_queue();
     check_order();
   }
@@ -86,6 +99,13 @@ class Invariants {
   void check_connections(const PoolCounts& counts) {
     demand(ledger_.live >= counts.idle + counts.leased + counts.checking, "a slot has no connection");
     demand(ledger_.live <= counts.total() + detached_, "a connection has no slot");
+  }
+
+  void check_figures(const PoolCounts& counts) {
+    const Statistics figures = metrics_.totals(*this);  // nobody has the lock
+    demand(figures.opened - figures.closed == counts.total() - counts.opening, "the figures do not add up");
+    demand(figures.wait.count() <= figures.waited, "more have waited than were counted");
+    demand(figures.open.count() == figures.opened, "an open has no span");
   }
 
   void check_queue() {
@@ -141,6 +161,7 @@ class Invariants {
 
   sim::Simulation& world_;
   Dispatcher& dispatcher_;
+  const detail::Metrics& metrics_;
   const Ledger& ledger_;
   const std::size_t& detached_;
   std::size_t largest_ = 0;

@@ -53,9 +53,9 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
 
  protected:
   using Base::dispatcher_;
+  using Base::metrics_;
   using Base::options_;
   using Base::signals_;
-  using Base::totals_;
 
   // `deadline`: when the caller's time was over. `self`: the thread that waits, which should not hold one of the
   // others.
@@ -68,7 +68,7 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
     std::exception_ptr cause;
     {
       const Guard lock = this->guard();
-      ++totals_.timeouts;
+      metrics_.count(&Statistics::timeouts, lock);
       if (exhaustion_ != nullptr && exhaustion_->at > deadline) seen = exhaustion_;
       max_size = dispatcher_.plan().max_size;
       suspended = dispatcher_.suspended();
@@ -86,7 +86,7 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
     const AcquireTimeout error{message, phase, waited, counts, seen->holders, cause};
     if (this->emit(signals_.timeout, error) != nullptr) {
       const Guard lock = this->guard();
-      ++totals_.listener_errors;
+      metrics_.count(&Statistics::listener_errors, lock);
     }
     if (cause == nullptr) throw error;
     try {
@@ -163,16 +163,16 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
       if (closed || refused != nullptr) {
         // Told below, without the lock.
       } else if (nested || (full && now < deadline)) {
-        ++totals_.rejected;
+        metrics_.count(&Statistics::rejected, lock);
         if (full) grow_for_the_next(lock);
       } else if (now < deadline) {
-        if (!again) ++totals_.waited;
+        if (!again) metrics_.count(&Statistics::waited, lock);
         return dispatcher_.line_up(waiter, unfit, lock);
       } else if (!full && !waiter.thread && waiter.at == waiter.since && dispatcher_.looks()) {
         // One that would not wait, and cannot block, waits for what is looked at, which may be idle after the look.
         waiter.at = saturating_add(now, options_.check_timeout);
         waiter.for_look = true;
-        ++totals_.waited;
+        metrics_.count(&Statistics::waited, lock);
         return dispatcher_.line_up(waiter, unfit, lock);
       }
     }
@@ -186,7 +186,7 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
   [[noreturn]] void throw_cancelled() {
     {
       const Guard lock = this->guard();
-      ++totals_.cancelled;
+      metrics_.count(&Statistics::cancelled, lock);
     }
     throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};
   }
@@ -283,7 +283,7 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
       }
       if (lease_if_fit(*waiter.slot, now, deadline, where, Platform::this_thread())) {
         const Guard lock = this->guard();
-        totals_.wait.record(now - waiter.since);
+        metrics_.record(&Statistics::wait, now - waiter.since, lock);
         return *waiter.slot;
       }
       unfit = true;  // and once more, at its old place

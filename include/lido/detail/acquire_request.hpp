@@ -163,7 +163,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       if (!lease_if_fit(now)) return !line_up_again();
       if (lined_up_) {
         const Guard lock = pool_.guard();
-        pool_.totals_.wait.record(now - this->since);
+        pool_.metrics_.record(&Statistics::wait, now - this->since, lock);
       }
       return true;
     }
@@ -184,7 +184,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       if (pool_.dispatcher_.closed()) return !complete_at_once(WaitState::closed);
       if (is_unwanted()) return !complete_at_once(WaitState::cancelled);
       if (now >= this->at) return !complete_at_once(WaitState::abandoned);
-      if (!std::exchange(lined_up_, true)) ++pool_.totals_.waited;
+      if (!std::exchange(lined_up_, true)) pool_.metrics_.count(&Statistics::waited, lock);
       this->state.store(WaitState::waiting, std::memory_order_relaxed);
       pool_.dispatcher_.line_up(*this, true, lock);
       return true;
@@ -203,7 +203,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       {
         Guard lock = pool_.guard();
         if (pool_.take_back(*this) || pool_.dispatcher_.leave(*this, WaitState::cancelled, true, lock)) {
-          ++pool_.totals_.cancelled;
+          pool_.metrics_.count(&Statistics::cancelled, lock);
           return;
         }
       }
@@ -279,8 +279,8 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
 
  protected:
   using Base::dispatcher_;
+  using Base::metrics_;
   using Base::options_;
-  using Base::totals_;
 
  private:
   typename Platform::ProcessMark mark_;

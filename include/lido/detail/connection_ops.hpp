@@ -14,6 +14,7 @@
 
 #include <lido/detail/dispatcher.hpp>
 #include <lido/detail/listening.hpp>
+#include <lido/detail/metrics.hpp>
 #include <lido/detail/shared.hpp>
 #include <lido/detail/work_order.hpp>
 #include <lido/events.hpp>
@@ -116,16 +117,16 @@ class ConnectionOps : public Shared {
       const bool heard = emit(signals_.open_failed, failure) == nullptr;
       Guard lock = guard();
       caller.done();
-      ++totals_.open_failures;
-      if (!heard) ++totals_.listener_errors;
+      metrics_.count(&Statistics::open_failures, lock);
+      if (!heard) metrics_.count(&Statistics::listener_errors, lock);
       given_up ? dispatcher_.open_given_up(slot, failure, lock)
                : dispatcher_.open_failed(slot, failure, permanent, begun, lock);
       return;
     }
     Guard lock = guard();
     caller.done();
-    ++totals_.opened;
-    totals_.open.record(Platform::now() - begun);
+    metrics_.count(&Statistics::opened, lock);
+    metrics_.record(&Statistics::open, Platform::now() - begun, lock);
     dispatcher_.opened(slot, begun, lock);
   }
 
@@ -138,9 +139,9 @@ class ConnectionOps : public Shared {
     const bool destroyed = destroy(slot);
     Guard lock = guard();
     caller.done();
-    ++totals_.closed;
-    if (!heard) ++totals_.listener_errors;
-    if (!destroyed) ++totals_.listener_errors;
+    metrics_.count(&Statistics::closed, lock);
+    if (!heard) metrics_.count(&Statistics::listener_errors, lock);
+    if (!destroyed) metrics_.count(&Statistics::listener_errors, lock);
     dispatcher_.vacate(slot, lock);
   }
 
@@ -296,7 +297,7 @@ class ConnectionOps : public Shared {
   std::stop_source closing_;
 
   // Owned by the lock.
-  Statistics totals_;
+  Metrics metrics_;
   std::minstd_rand random_;
   std::uint64_t last_id_ = 0;
 
@@ -306,8 +307,9 @@ class ConnectionOps : public Shared {
     if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
     // Who acquires has a deadline, and without workers would have to close them.
     const bool in_haste = facts.moment == Moment::acquire && dispatcher_.inline_work();
-    totals_.invalidated +=
-        dispatcher_.invalidate(CloseReason::invalidated, lock, ConnectLimiter::unlimited, in_haste) - 1;
+    const std::size_t retired =
+        dispatcher_.invalidate(CloseReason::invalidated, lock, ConnectLimiter::unlimited, in_haste);
+    metrics_.count(&Statistics::invalidated, lock, retired - 1);
     slot.retire = false;  // the caller closes this one, and counts it
     dispatcher_.suspect_outage();
     dispatcher_.match(lock);

@@ -83,8 +83,8 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
     const bool destroyed = Base::destroy(slot);
     {
       Guard lock = this->guard();
-      ++totals_.closed;
-      if (!destroyed) ++totals_.listener_errors;
+      metrics_.count(&Statistics::closed, lock);
+      if (!destroyed) metrics_.count(&Statistics::listener_errors, lock);
       leak = this->end_of_leak(slot);
       dispatcher_.vacate(slot, lock);
       orphan = this->orphans_;
@@ -107,20 +107,13 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
     Statistics figures;
     {
       const Guard lock = this->guard();
-      figures = totals_;  // its name is empty: nothing is allocated under the lock
+      figures = metrics_.totals(lock);
       figures.now = dispatcher_.counts();
       figures.pool_size = dispatcher_.plan().pool_size;
       figures.max_size = dispatcher_.plan().max_size;
     }
     figures.name = options_.name;
-    dispatcher_.slots().each([&](const Slot& slot) {
-      const std::uint64_t changes = slot.holder_changes.load(std::memory_order_relaxed);
-      figures.acquired += (changes + 1) / 2;
-      figures.released += changes / 2;
-      figures.use.sum += slot.use_sum.load(std::memory_order_relaxed);
-      for (std::size_t i = 0; i < slot.use_counts.size(); ++i)
-        figures.use.counts[i] += slot.use_counts[i].load(std::memory_order_relaxed);
-    });
+    dispatcher_.slots().each([&](const Slot& slot) { Metrics::add_leases(slot, figures); });
     return figures;
   }
 
@@ -138,7 +131,7 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
   void invalidate() noexcept {
     {
       Guard lock = this->guard();
-      totals_.invalidated += dispatcher_.invalidate(CloseReason::invalidated, lock);
+      metrics_.count(&Statistics::invalidated, lock, dispatcher_.invalidate(CloseReason::invalidated, lock));
       dispatcher_.suspect_outage();
       dispatcher_.match(lock);
     }
@@ -258,9 +251,9 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
   }
 
   using Base::dispatcher_;
+  using Base::metrics_;
   using Base::options_;
   using Base::signals_;
-  using Base::totals_;
 
   // What a pool without workers owes after a call that may have retired connections.
   void finish_inline_work() noexcept {

@@ -38,9 +38,9 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
 
  protected:
   using Base::dispatcher_;
+  using Base::metrics_;
   using Base::options_;
   using Base::signals_;
-  using Base::totals_;
 
   // Ends the caller's hold on a slot under the lock: it is supplied, or closed and counted where there is a reason to.
   void give_back(Slot& slot, CloseReason why) noexcept {
@@ -53,7 +53,7 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
     {
       Guard lock = this->guard();
       const bool counted = slot.retire && why == CloseReason::invalidated;
-      if (why != CloseReason::none && !counted) count(why);
+      if (why != CloseReason::none && !counted) metrics_.count_removal(why, lock);
       leak = end_of_leak(slot);
       if (why != CloseReason::none) dispatcher_.suspect_outage();
       why != CloseReason::none ? dispatcher_.retire(slot, why, lock) : dispatcher_.supply(slot, lock);
@@ -63,27 +63,6 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
     if (leak) report(*leak);
     if (do_closes) run_closes();
     if (orphan) this->drop_reference();
-  }
-
-  // Needs the lock. Counts a connection that may not stay; what others end is counted by them.
-  void count(CloseReason why) noexcept {
-    switch (why) {
-      case CloseReason::dead:
-        ++totals_.found_dead;
-        break;
-      case CloseReason::recycled:
-      case CloseReason::surplus:
-        ++totals_.recycled;
-        break;
-      case CloseReason::discarded:
-        ++totals_.discarded;
-        break;
-      case CloseReason::invalidated:
-        ++totals_.invalidated;
-        break;
-      default:
-        break;
-    }
   }
 
   // Needs the lock. What to report of a lease that ends: that it was taken for a leak, if it was.
@@ -105,7 +84,7 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
         if (!dispatcher_.recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now)) return;
         slot.leaked_since = slot.since.load(std::memory_order_relaxed);
         leak = {.holder = slot.holder(slot.leaked_since, now), .returned = false};
-        ++totals_.leaks;
+        metrics_.count(&Statistics::leaks, lock);
       }
       report(leak);
     });
@@ -114,7 +93,7 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
   void report(const LeakReport& leak) noexcept {
     if (this->emit(signals_.leak, leak) == nullptr) return;
     const Guard lock = this->guard();
-    ++totals_.listener_errors;
+    metrics_.count(&Statistics::listener_errors, lock);
   }
 
   // Tells listeners of a connection that the caller has, as it was at `at`; now where nobody read the clock.
@@ -123,7 +102,7 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
     const TimePoint now = at != TimePoint{} ? at : Platform::now();
     if (this->emit(signal, slot.connection, slot.info(moment, now, now)) == nullptr) return;
     const Guard lock = this->guard();
-    ++totals_.listener_errors;
+    metrics_.count(&Statistics::listener_errors, lock);
   }
 
   void run_closes() noexcept {

@@ -63,8 +63,8 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
 
  protected:
   using Base::dispatcher_;
+  using Base::metrics_;
   using Base::options_;
-  using Base::totals_;
 
   // A connection was found dead, and others of its generation may be: they are looked at before they are leased, so
   // that an outage costs its callers one failed check, and not one a connection.
@@ -227,7 +227,7 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     conclude(suspect, CloseReason::dead);
     Guard lock = this->guard();
     while (Slot* const other = suspects_.pop()) {
-      if (!other->retire) this->count(CloseReason::dead);
+      if (!other->retire) metrics_.count_removal(CloseReason::dead, lock);
       dispatcher_.retire(*other, other->retire ? other->close_reason : CloseReason::dead, lock);
     }
     dispatcher_.grow(lock);
@@ -268,7 +268,7 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     if (finding == CloseReason::none) {
       dispatcher_.supply(slot, lock);
     } else {
-      if (!slot.retire) this->count(finding);
+      if (!slot.retire) metrics_.count_removal(finding, lock);
       dispatcher_.retire(slot, slot.retire ? slot.close_reason : finding, lock);
       dispatcher_.grow(lock);  // whoever counted on it need not wait until it is closed
     }
