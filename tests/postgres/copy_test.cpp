@@ -149,6 +149,8 @@ BOOST_AUTO_TEST_CASE(rows_of_values_go_through_as_they_are_or_not_at_all) {
   BOOST_TEST(refuses("copy binary t from stdin"));
   BOOST_TEST(refuses("/* */; copy t from stdin (format csv)"));
   BOOST_TEST(refuses("copy \"from stdin\"(\"to\", name) from stdin (format csv)"));
+  BOOST_TEST(refuses("copy s.from from stdin (format csv)"));
+  BOOST_TEST(refuses("copy s . to (id, name) from stdin (format csv)"));
   BOOST_TEST(refuses("copy t from stdout csv"));
   connection.exec_script("truncate t");
   BOOST_TEST(connection.copy_in("copy t from stdin where name <> 'csv' and id > 4", rows) == 3U);

@@ -127,7 +127,7 @@ class GeneratedStatements {
       case 3:
         return one_of({"public.", "\"public\".", "public . "}) + functions_[below(functions_.size())];
       case 4:
-        return "leak";
+        return one_of({"leak", "leak", "U&\"le!0061k\" uescape '!'"});
       default:
         return cased(functions_[below(functions_.size())]);
     }
@@ -135,7 +135,7 @@ class GeneratedStatements {
 
   [[nodiscard]] std::string literal() {
     const std::string inside = one_of({"x", "", "it''s", "set role x", "--", "/*", "$$", "\"", ";", "a)b(", "%", "x\ny",
-                                       "\xc3\xa9", "'');listen z;select ('"});
+                                       "\xc3\xa9", "\xc3\xa9\\\\", "'');listen z;select ('"});
     switch (below(13)) {
       case 0:
         return "e'" + inside + one_of({"\\'", "\\\\", "\\n", "\\x41", "\\'', leak() --", ""}) + "'";

@@ -239,8 +239,26 @@ BOOST_AUTO_TEST_CASE(a_keyword_is_told_from_a_function_or_a_setting_of_that_name
         "select set_config('app.x', '1', not true)",
         "select query_to_xml('select 1', true, true, '')",
         "select ts_stat('select 1')",
-        "select setseed(1)"})
+        "select setseed(1)",
+        "select U&\"set!005fconfig\" uescape '!' ('app.x', '1', false)",
+        "select pg_catalog.U&\"set!005fconfig\" /* */ uescape '!' ('app.x', '1', false)"})
     BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) != Leaves::nothing));
+}
+
+// A backslash in a character, and an operator where it could be one.
+BOOST_AUTO_TEST_CASE(nothing_hides_behind_what_one_encoding_reads_in_another_way_than_the_next) {
+  for (const char* sql : {"select \xc3\xa9~$$'$$, set_config('app.x', '1', false), $$'$$ from t",
+                          "select \xc3\xa9|$a$'$a$, set_config('app.x', '1', false), $$'$$ from t",
+                          "select E'\x95\\\\', '|| set_config('app.x', '1', false) ||''",
+                          "select E'\x95\\\\\\', set_config('app.x', '1', false), ''",
+                          "select E'a'\n'\x95\\\\\\', set_config('app.x', '1', false), ''",
+                          "select $\x95\\$'$\x95\\$, set_config('app.x', '1', false), $$'$$",
+                          "select $\x95\x95$'$\x95\x95$, set_config('app.x', '1', false), $$'$$"})
+    BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) != Leaves::nothing));
+  for (const char* sql :
+       {"select \xc3\xa9 ~ $$'$$, \xc3\xa9[1], \xc3\xa9~$1, e'\\\\', e'\xc3\xa9\\n', e'a\\\\\\'' from t",
+        "select e'\\\\\\\\', e'\\\\\\'', lower('a')"})
+    BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::nothing));
 }
 
 BOOST_AUTO_TEST_CASE(quotes_names) { BOOST_TEST(quoted_name("a\"; b") == "\"a\"\"; b\""); }

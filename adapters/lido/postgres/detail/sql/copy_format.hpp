@@ -24,6 +24,7 @@ class CopyFormat {
   explicit CopyFormat(std::string_view sql) noexcept : lexer_{sql} {}
 
   void advance() noexcept {
+    qualified_ = here_.is_the_symbol('.');
     here_ = lexer_.next_solid();
     if (here_.doubtful) doubt_ = "a literal with a backslash before a quote";
   }
@@ -42,7 +43,7 @@ class CopyFormat {
     for (std::size_t depth = 0; !at_end() && doubt_.empty(); advance()) {
       if (here_.is_the_symbol('(')) ++depth;
       if (here_.is_the_symbol(')') && depth > 0) --depth;
-      if (depth > 0 || !(here_.is_the_word("from") || here_.is_the_word("to"))) continue;
+      if (depth > 0 || qualified_ || !(here_.is_the_word("from") || here_.is_the_word("to"))) continue;
       advance();
       return here_.is_the_word("stdin") || here_.is_the_word("stdout");
     }
@@ -103,6 +104,7 @@ class CopyFormat {
 
   Lexer lexer_;
   Piece here_;
+  bool qualified_ = false;  // by what stands before a dot: a name, whatever word it is
   std::string_view doubt_;  // which may end elsewhere, so that options are not where they seem to be
 };
 

@@ -59,8 +59,8 @@ enum class Token : unsigned char {
 struct Piece {
   Token kind = Token::end;
   std::string_view text{};
-  /// Of a literal: where it ends is a matter of the session's settings (`standard_conforming_strings`, the client's
-  /// encoding), so that what follows may be anything.
+  /// Where it ends is a matter of the session's settings (`standard_conforming_strings`, the client's encoding), so
+  /// that what follows may be anything. Of literals and words.
   bool doubtful = false;
 
   /// It is the word `expected`, which is in lower case.
@@ -138,11 +138,17 @@ class Lexer {
     take_digits();
   }
 
+  // In some of the clients' encodings a character ends with what would be one of ASCII alone.
+  [[nodiscard]] constexpr bool is_tail() const noexcept {
+    return peek() >= 0x40 && peek() < 0x7f && is_beyond_ascii(text_[at_ - 1]);
+  }
+
   constexpr Token take_word() noexcept {
     const std::size_t start = at_;
-    // In some of the clients' encodings a character ends with what would be one of ASCII alone.
-    const auto is_tail = [this](char c) { return c >= 0x40 && c < 0x7f && is_beyond_ascii(text_[at_ - 1]); };
-    for (++at_; is_word(peek()) || is_tail(peek());) ++at_;
+    for (++at_; is_word(peek()) || is_tail(); ++at_) {
+      // It may be an operator, and the `$` begins a literal.
+      doubtful_ = doubtful_ || (peek() == '$' && !is_word(text_[at_ - 1]) && !is_digit(peek(1)));
+    }
     const std::string_view word = text_.substr(start, at_ - start);
     if (peek() == '\'' && is_one_of(word, "e b x n")) return take_literal(is(word, "e")), Token::literal;
     if (peek() != '&' || !is(word, "u") || (peek(1) != '\'' && peek(1) != '"')) return Token::word;
@@ -162,8 +168,13 @@ class Lexer {
     do {
       for (++at_; at_ < text_.size() && peek() != '\''; ++at_) {
         if (peek() != '\\') continue;
-        if (peek(1) == '\'') doubtful_ = doubtful_ || !escapes || is_beyond_ascii(text_[at_ - 1]);
-        if (escapes) ++at_;
+        const std::size_t first = at_;
+        const std::size_t behind = text_.find_first_not_of('\\', at_);
+        const bool ends = behind != std::string_view::npos && text_[behind] == '\'';
+        doubtful_ = doubtful_ || (ends && (!escapes || is_beyond_ascii(text_[at_ - 1])));
+        // All of them but, where they escape, the last of an odd number, which has what is behind it.
+        at_ = std::min(behind, text_.size()) - 1;
+        if (escapes && (at_ - first) % 2 == 0) ++at_;
       }
       skip(1);
       at_ = std::min(at_, text_.size());
@@ -189,7 +200,7 @@ class Lexer {
   constexpr Token take_dollar() noexcept {
     const std::size_t start = at_++;
     if (is_digit(peek())) return take_digits(), Token::parameter;
-    while (is_word(peek()) && peek() != '$') ++at_;
+    for (; (is_word(peek()) && peek() != '$') || is_tail(); ++at_) doubtful_ = doubtful_ || is_beyond_ascii(peek());
     if (peek() != '$') return at_ = start + 1, Token::symbol;
     ++at_;
     // The tag has no other `$` than its ends, so that the search is linear whatever the text is.

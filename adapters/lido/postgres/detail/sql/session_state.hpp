@@ -167,6 +167,8 @@ class StateScan {
       return;
     }
     if (updates_ && may_be_the_settings()) finds(Leaves::state);
+    // What is called may be in front of it.
+    if (at_.piece().is_the_word("uescape") && at_.before().kind == Token::quoted) finds(Leaves::state);
     if (at_.piece().kind == Token::word && !qualified && keyword(awaits_into)) return;
     if (!at_.calls()) return;
     if (std::exchange(target_, false) || type || at_.was(0, "as") || level().group == Group::options) return;
