@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <source_location>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -73,6 +74,12 @@ BOOST_AUTO_TEST_CASE(what_is_refused_reaches_the_coroutine_and_the_connection_st
   in_loop([&]() -> net::awaitable<void> {
     BOOST_TEST(co_await fails_with<postgres::QueryError>(async(connection).exec("select 1 / $1::int", 0)));
     BOOST_CHECK_THROW(async(connection).exec("select $1", std::string(3, '\0')), postgres::QueryError);  // at once
+    const auto line = std::source_location::current().line() + 2;
+    try {
+      static_cast<void>(co_await async(connection).exec("select 2 / $1::int", 0));
+    } catch (const postgres::QueryError& error) {
+      BOOST_TEST(error.where().line() == line);
+    }
     BOOST_TEST((co_await async(connection).exec("select 7"))[0][0].template as<int>() == 7);
   });
 }

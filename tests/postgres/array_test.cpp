@@ -111,9 +111,10 @@ BOOST_AUTO_TEST_CASE(refuses_other_dimensions_nulls_and_types) {
       "scalar");
   const Row row = result[0];
   const auto flat = caught<ResultError>([&] { static_cast<void>(row["nested"].as<std::vector<int>>()); });
-  BOOST_TEST(std::string_view{flat.what()} ==
-             "row 0, column nested: wanted std::vector<int32_t>, found int4[] with other dimensions, a NULL, or an "
-             "element that does not fit");
+  BOOST_TEST(std::string_view{flat.what()}.starts_with(
+                 "row 0, column nested: wanted std::vector<int32_t>, found int4[] with other dimensions, a NULL, or an "
+                 "element that does not fit"),
+             flat.what());
   BOOST_CHECK_THROW(static_cast<void>(row["nested"].as<std::vector<std::string>>()), ResultError);
   BOOST_CHECK_THROW(static_cast<void>(row["gaps"].as<std::vector<std::vector<int>>>()), ResultError);
   BOOST_CHECK_THROW(static_cast<void>(row["gaps"].as<std::vector<int>>()), ResultError);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <source_location>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -480,7 +481,8 @@ BOOST_AUTO_TEST_CASE(discard_all_is_not_waited_for_and_comes_before_whatever_is_
       },
       [&](Connection& c) {
         int rows = 0;
-        for (const std::string& text : c.copy_out<std::string>("copy (" + left + ") to stdout")) rows += text == nothing ? 1 : 0;
+        for (const std::string& text : c.copy_out<std::string>("copy (" + left + ") to stdout"))
+          rows += text == nothing ? 1 : 0;
         BOOST_TEST(rows == 1);
       },
       [&](Connection& c) {
@@ -595,6 +597,41 @@ BOOST_AUTO_TEST_CASE(leaves_the_session_to_the_parent_when_destroyed_after_a_for
   ::waitpid(child, &status, 0);
   BOOST_TEST(status == 0);
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(an_error_names_the_statement_and_where_it_was_run) {
+  Connection connection = lido::test::connect();
+  const auto told = [](const Error& error, const std::uint_least32_t& line, std::string_view statement) {
+    const std::string_view what = error.what();
+    BOOST_TEST(what.ends_with("; run at " + std::string{__FILE__} + ':' + std::to_string(line)), what);
+    BOOST_TEST(what.find(statement) != std::string_view::npos, what);
+    BOOST_TEST(error.where().line() == line);
+  };
+  const auto here = [](std::source_location where = std::source_location::current()) { return where.line(); };
+  std::uint_least32_t line = 0;
+  // clang-format off: each call stands on the line that is asked for before it
+  told(caught<QueryError>([&] { line = here(); connection.exec("select $1::int / 0", 1); }), line, "; statement: select $1");
+  told(caught<QueryError>([&] { line = here(); connection.exec_script("select nobody"); }), line, "; statement: select nob");
+  told(caught<QueryError>([&] { line = here(); for (auto row : connection.stream<int>("select 1 / 0")) static_cast<void>(row); }),
+       line, "; statement: select 1 / 0");
+  told(caught<QueryError>([&] {
+         line = here(); connection.copy_in("copy nowhere from stdin", std::vector<std::string>{});
+       }), line, "; statement: copy nowhere from stdin");
+  Pipeline pipeline;
+  pipeline.add("select 1");
+  line = here(); pipeline.add("select 1 / $1", 0);
+  told(caught<PipelineError>([&] { static_cast<void>(connection.run(pipeline)); }), line, "(select 1 / $1)");
+  // clang-format on
+  // Of a long one the begin, on one line, and no password.
+  const std::string secret = "alter role nobody password 'hunter2-secret'";
+  const QueryError error =
+      caught<QueryError>([&] { connection.exec(secret + " /*\n" + std::string(1000, 'x') + "*/"); });
+  BOOST_TEST(std::string_view{error.what()}.size() < 500U);
+  BOOST_TEST(std::string_view{error.what()}.find("hunter2") == std::string_view::npos);
+  BOOST_TEST(std::string_view{error.what()}.find('\n') == std::string_view::npos);
+  // What the pool does by itself is nobody's statement.
+  BOOST_TEST(connection.reset(soon()));
+  BOOST_TEST(connection.channel().where().line() == 0U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

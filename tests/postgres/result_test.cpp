@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 #include <ranges>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -129,7 +130,9 @@ BOOST_AUTO_TEST_CASE(names_row_column_and_types_of_a_wrong_type) {
   BOOST_TEST(error.column() == "word");
   BOOST_TEST(error.wanted() == "int32_t");
   BOOST_TEST(error.actual() == "text");
-  BOOST_TEST(std::string_view{error.what()} == "row 1, column word: wanted int32_t, found text");
+  BOOST_TEST(
+      std::string_view{error.what()}.starts_with("row 1, column word: wanted int32_t, found text; statement: select "),
+      error.what());
 }
 
 BOOST_AUTO_TEST_CASE(finds_a_wrong_type_behind_rows_that_were_read_as_a_right_one) {
@@ -217,7 +220,9 @@ BOOST_AUTO_TEST_CASE(has_an_optional_row_but_never_the_first_of_several) {
   BOOST_TEST(many.wanted() == "at most one row");
   BOOST_TEST(many.actual() == "3 rows");
   const auto none = caught<ResultError>([&] { static_cast<void>(connection.exec(sql, 0).one<int, std::string>()); });
-  BOOST_TEST(std::string_view{none.what()} == "row 0, column *: wanted one row, found 0 rows");
+  BOOST_TEST(
+      std::string_view{none.what()}.starts_with("row 0, column *: wanted one row, found 0 rows; statement: select "),
+      none.what());
 }
 
 BOOST_AUTO_TEST_CASE(walks_over_typed_rows) {
@@ -267,12 +272,16 @@ BOOST_AUTO_TEST_CASE(checks_columns_before_the_first_row_and_values_where_they_a
   BOOST_TEST(type.wanted() == "int32_t");
   BOOST_TEST(type.actual() == "text");
   const auto count = caught<ResultError>([&] { static_cast<void>(empty.rows_as<int>()); });
-  BOOST_TEST(std::string_view{count.what()} == "row 0, column *: wanted 1 column, found 2");
+  BOOST_TEST(
+      std::string_view{count.what()}.starts_with("row 0, column *: wanted 1 column, found 2; statement: select "),
+      count.what());
   const Result gap = connection.exec("select nullif(i, 3) as number from generate_series(1, 4) as i");
   const auto null = caught<ResultError>([&] {
     for (const int i : gap.rows_as<int>()) BOOST_TEST(i < 3);
   });
-  BOOST_TEST(std::string_view{null.what()} == "row 2, column number: wanted int32_t, found NULL");
+  BOOST_TEST(
+      std::string_view{null.what()}.starts_with("row 2, column number: wanted int32_t, found NULL; statement: select "),
+      null.what());
   BOOST_CHECK_THROW(static_cast<void>(gap[0].as<User>()), ResultError);
 }
 
@@ -282,6 +291,26 @@ BOOST_AUTO_TEST_CASE(refuses_what_a_binary_cursor_returns) {
   const auto error = caught<ResultError>([&] { connection.exec_script("fetch from numbers"); });
   BOOST_TEST(error.actual() == "values in binary format");
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(an_error_of_reading_names_the_statement_and_where_it_was_run) {
+  Connection connection = lido::test::connect();
+  const auto line = std::source_location::current().line() + 1;
+  const Result result = connection.exec("select 'x'::text as word,\n 1 as number");
+  const std::string place = "; run at " + std::string{__FILE__} + ':' + std::to_string(line);
+  const auto ends = [&](const ResultError& error) {
+    const std::string_view what = error.what();
+    return what.ends_with("; statement: select 'x'::text as word,  1 as number" + place);
+  };
+  BOOST_CHECK_EXCEPTION(static_cast<void>(result[0][0].as<int>()), ResultError, ends);
+  BOOST_CHECK_EXCEPTION(static_cast<void>(result[0]["none"]), ResultError, ends);
+  BOOST_CHECK_EXCEPTION(static_cast<void>(result[1]), ResultError, ends);
+  BOOST_CHECK_EXCEPTION(static_cast<void>(result.one<int>()), ResultError, ends);
+  BOOST_CHECK_EXCEPTION(static_cast<void>(result.rows_as<int, int>()), ResultError, ends);
+  // A copy of it, when the connection does something else by then.
+  static_cast<void>(connection.exec("select 2"));
+  const Result copy = result;
+  BOOST_CHECK_EXCEPTION(static_cast<void>(copy[0][0].as<int>()), ResultError, ends);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -36,18 +36,20 @@ constexpr const char* whole_session =
     " (select string_agg(name, ',' order by name) from pg_prepared_statements),"
     " (select string_agg(name, ',' order by name) from pg_cursors))";
 
-// Whatever is called here sets `app.leak`.
+// A database of its own, so that nothing here meets what other tests have left. Whatever is called in it sets
+// `app.leak`.
 struct Playground {
   Playground() {
+    server().ask("drop database if exists playground");
+    server().ask("create database playground");
     const std::string body = " returns text language sql as $$ select set_config('app.leak', 'x', false) $$; ";
     std::string script =
-        "drop schema if exists s cascade; create schema s; drop table if exists t, t2, data; "
+        "create schema s; "
         "do $$ begin create role somebody; exception when duplicate_object then end $$; "
         "create table t (id serial primary key, a text, b text, \"update\" text, \"set\" text); "
         "create table t2 (id serial, a text, b text, \"update\" text, \"set\" text); create table data (a text, b "
         "text); "
-        "grant all on t, t2, data to somebody; drop sequence if exists counter; create sequence counter; "
-        "drop procedure if exists leaking(); create procedure leaking() language sql as "
+        "grant all on t, t2, data to somebody; create sequence counter; create procedure leaking() language sql as "
         "$$ select set_config('app.leak', 'x', false) $$; ";
     const GeneratedStatements generated{0};
     const auto add = [&](const std::string& name) {
@@ -58,21 +60,14 @@ struct Playground {
     for (const std::string& name : generated.reserved()) add("s.\"" + name + '"');
     add("public.leak");
     add("s.lower");
-    server().ask(script);
+    ask(script);
     fill();
   }
-  ~Playground() {
-    std::string script =
-        "drop schema s cascade; drop table if exists t, t2, data, y cascade; drop procedure leaking(); ";
-    const GeneratedStatements generated{0};
-    for (const std::string& name : generated.functions())
-      for (const char* parameters : {"()", "(text)", "(text, text)"})
-        script += "drop function if exists public.\"" + name + "\"" + parameters + "; ";
-    server().ask(script + "drop function leak(), leak(text), leak(text, text)");
-  }
+  ~Playground() { server().ask("drop database playground with (force)"); }
+  [[nodiscard]] static std::string conninfo() { return server().conninfo() + " dbname=playground"; }
+  static void ask(const std::string& script) { Connection::connect(conninfo(), soon()).exec_script(script); }
   static void fill() {
-    server().ask(
-        "drop table if exists y; truncate t, t2, data restart identity; insert into t (a, b, \"update\", \"set\") "
+    ask("drop table if exists y; truncate t, t2, data restart identity; insert into t (a, b, \"update\", \"set\") "
         "values ('a', 'b', 'u', 's'); "
         "insert into t2 (a, b, \"update\", \"set\") values ('a', 'b', 'u', 's'); insert into data values ('a', 'b')");
   }
@@ -106,7 +101,7 @@ class Holders {
 
  private:
   void open() {
-    connection_.emplace(Connection::connect(server().conninfo() + settings_, soon()));
+    connection_.emplace(Connection::connect(Playground::conninfo() + settings_, soon()));
     before_ = look();
   }
   // Past the statement cache and what the connection notes.

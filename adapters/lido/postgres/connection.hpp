@@ -37,6 +37,7 @@
 #include <lido/postgres/notification.hpp>
 #include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/sql.hpp>
 #include <lido/postgres/statements.hpp>
 #include <lido/postgres/transaction.hpp>
 #include <lido/postgres/until.hpp>
@@ -75,22 +76,24 @@ class Connection : public Statements {
   /// `for (auto [id, name] : stream<int, std::string>(...))`. The limit is that of the whole. Blocks and throws as
   /// above.
   template <class... Columns, detail::Parameter... T>
-  [[nodiscard]] Stream<Columns...> stream(std::string_view sql, const T&... parameters) {
+  [[nodiscard]] Stream<Columns...> stream(const Sql& sql, const T&... parameters) {
     return stream_until<Columns...>(usual(), sql, parameters...);
   }
   template <class... Columns, detail::Parameter... T>
-  [[nodiscard]] Stream<Columns...> stream_until(const Until& until, std::string_view sql, const T&... parameters) {
+  [[nodiscard]] Stream<Columns...> stream_until(const Until& until, const Sql& sql, const T&... parameters) {
+    channel_->called_from(sql.where);
     detail::check_time(until);
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return Stream<Columns...>{*channel_, until, sql, detail::bound_of(values)};
+    return Stream<Columns...>{*channel_, until, sql.text, detail::bound_of(values)};
   }
 
   /// Runs a `COPY ... TO STDOUT` and takes its rows as they come, in constant memory: `copy_out(...)` as the lines that
   /// the server sends, `copy_out<int, std::string>(...)` as tuples, for the same format as in `copy_in`. The limit is
   /// that of the whole. Blocks and throws as above.
   template <class... Columns>
-  [[nodiscard]] CopyOut<Columns...> copy_out(std::string_view sql, const std::optional<Until>& until = {}) {
-    return CopyOut<Columns...>{*channel_, in_time(until), sql};
+  [[nodiscard]] CopyOut<Columns...> copy_out(const Sql& sql, const std::optional<Until>& until = {}) {
+    channel_->called_from(sql.where);
+    return CopyOut<Columns...>{*channel_, in_time(until), sql.text};
   }
 
   /// Has the server send the notifications of `channel`, whatever characters its name has; of more than 63 bytes, of

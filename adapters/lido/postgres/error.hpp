@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -19,20 +20,42 @@ namespace lido::postgres {
 
 /// What the server said of an error; empty where it said nothing.
 struct Diagnostics {
-  std::string sqlstate{};   ///< five characters, for instance `23505`
-  std::string severity{};   ///< `ERROR`, `FATAL` or `PANIC`, in no locale
-  std::string message{};    ///< the primary message
-  std::string detail{};     ///< may quote data of the row at fault, so that `what()` leaves it out
-  std::string hint{};       ///< the server's advice
-  std::string statement{};  ///< the statement, without its parameters
+  std::string sqlstate{};        ///< five characters, for instance `23505`
+  std::string severity{};        ///< `ERROR`, `FATAL` or `PANIC`, in no locale
+  std::string message{};         ///< the primary message
+  std::string detail{};          ///< may quote data of the row at fault, so that `what()` leaves it out
+  std::string hint{};            ///< the server's advice
+  std::string statement{};       ///< the statement, without its parameters
+  std::source_location where{};  ///< where it was run; line 0 where that is not known
 };
 
-/// The base of everything that this adapter throws. Copies are cheap and never throw.
+namespace detail {
+
+/// What `Error::what` says: the message, the SQLSTATE, and of which statement it is, cut to a line.
+[[nodiscard]] inline std::string error_text(const std::string& message, const Diagnostics& about) {
+  constexpr std::size_t longest = 200;
+  std::string text = message;
+  if (!about.sqlstate.empty()) text += " (SQLSTATE " + about.sqlstate + ")";
+  if (!about.statement.empty() && message.find(about.statement) == std::string::npos) {
+    std::string shown = about.statement.substr(0, longest);
+    for (char& c : shown)
+      if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+    text += "; statement: " + shown + (about.statement.size() > longest ? "..." : "");
+  }
+  if (about.where.line() != 0)
+    text += std::string{"; run at "} + about.where.file_name() + ':' + std::to_string(about.where.line());
+  return text;
+}
+
+}  // namespace detail
+
+/// The base of everything that this adapter throws. `what()` ends with the statement, cut to a line, and where it was
+/// run. Copies are cheap and never throw.
 class [[gnu::visibility("default")]] Error : public std::runtime_error {
  public:
   explicit Error(const std::string& what) : Error{what, {}} {}
   Error(const std::string& what, Diagnostics diagnostics)
-      : std::runtime_error{diagnostics.sqlstate.empty() ? what : what + " (SQLSTATE " + diagnostics.sqlstate + ")"},
+      : std::runtime_error{detail::error_text(what, diagnostics)},
         diagnostics_{std::make_shared<const Diagnostics>(std::move(diagnostics))} {}
 
   [[nodiscard]] const std::string& sqlstate() const noexcept { return diagnostics_->sqlstate; }
@@ -41,6 +64,8 @@ class [[gnu::visibility("default")]] Error : public std::runtime_error {
   [[nodiscard]] const std::string& detail() const noexcept { return diagnostics_->detail; }
   [[nodiscard]] const std::string& hint() const noexcept { return diagnostics_->hint; }
   [[nodiscard]] const std::string& statement() const noexcept { return diagnostics_->statement; }
+  /// Where the statement was run; line 0 where that is not known.
+  [[nodiscard]] const std::source_location& where() const noexcept { return diagnostics_->where; }
   /// All of the above.
   [[nodiscard]] const Diagnostics& diagnostics() const noexcept { return *diagnostics_; }
 
@@ -112,8 +137,10 @@ class [[gnu::visibility("default")]] CommitUnknown : public Error {
 class [[gnu::visibility("default")]] ResultError : public Error {
  public:
   /// Says where, what was wanted and what is there; never the value.
-  ResultError(std::size_t row, const std::string& column, const std::string& wanted, const std::string& actual)
-      : Error{"row " + std::to_string(row) + ", column " + column + ": wanted " + wanted + ", found " + actual},
+  ResultError(std::size_t row, const std::string& column, const std::string& wanted, const std::string& actual,
+              Diagnostics about = {})
+      : Error{"row " + std::to_string(row) + ", column " + column + ": wanted " + wanted + ", found " + actual,
+              std::move(about)},
         row_{row},
         column_{column},
         wanted_{wanted},

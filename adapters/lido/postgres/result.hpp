@@ -27,9 +27,10 @@ class Result {
  public:
   Result() : Result{detail::ResultHandle{PQmakeEmptyPGresult(nullptr, PGRES_EMPTY_QUERY)}} {}
   /// Throws `ResultError` when it is in binary format, which a `FETCH` from a binary cursor is.
-  explicit Result(detail::ResultHandle result, std::shared_ptr<const detail::ArrayTypes> types = {})
-      : result_{std::make_shared<const detail::SharedResult>(std::move(result), std::move(types))} {
-    if (PQbinaryTuples(raw()) != 0) throw ResultError{0, "*", "values as text", "values in binary format"};
+  explicit Result(detail::ResultHandle result, std::shared_ptr<const detail::ArrayTypes> types = {},
+                  const detail::Origin& origin = {})
+      : result_{std::make_shared<const detail::SharedResult>(std::move(result), std::move(types), origin)} {
+    if (PQbinaryTuples(raw()) != 0) throw ResultError{0, "*", "values as text", "values in binary format", about()};
   }
 
   /// The number of rows returned.
@@ -40,7 +41,7 @@ class Result {
   /// The name of a column, counted from 0; throws `ResultError` beyond the last.
   [[nodiscard]] std::string column_name(std::size_t column) const {
     if (column >= columns())
-      throw ResultError{0, std::to_string(column), "a column", std::to_string(columns()) + " columns"};
+      throw ResultError{0, std::to_string(column), "a column", std::to_string(columns()) + " columns", about()};
     return PQfname(raw(), static_cast<int>(column));
   }
 
@@ -133,11 +134,12 @@ class Result {
                   "read a std::string");
   }
   [[nodiscard]] ResultError not_one(const char* wanted) const {
-    return {0, "*", wanted, std::to_string(rows()) + " rows"};
+    return {0, "*", wanted, std::to_string(rows()) + " rows", about()};
   }
   void check(std::size_t row) const {
-    if (row >= rows()) throw ResultError{row, "*", "a row", std::to_string(rows()) + " rows"};
+    if (row >= rows()) throw ResultError{row, "*", "a row", std::to_string(rows()) + " rows", about()};
   }
+  [[nodiscard]] Diagnostics about() const { return result_ ? result_->about() : Diagnostics{}; }
   // libpq takes these two without const and changes nothing.
   [[nodiscard]] PGresult* mutable_result() const noexcept { return const_cast<PGresult*>(raw()); }
   // Nothing once it was moved from, which libpq takes for an empty result.

@@ -49,8 +49,10 @@ class Field {
   template <class T>
   [[nodiscard]] T as() const {
     if constexpr (detail::check_readable<T>()) {
-      detail::check_column<T>(view_.result->source(), row_, column_);
-      return detail::read_value<T>(view_.result->source(), row_, column_);
+      return view_.result->named([this] {
+        detail::check_column<T>(view_.result->source(), row_, column_);
+        return detail::read_value<T>(view_.result->source(), row_, column_);
+      });
     }
   }
 
@@ -90,8 +92,10 @@ class Row {
   template <class... T>
   [[nodiscard]] detail::RowValue<T...> as() const {
     using Columns = detail::RowColumns<T...>;
-    view_.result->check(row_, Columns{});
-    return detail::read_row<detail::RowValue<T...>>(view_.result->source(), row_, Columns{});
+    return view_.result->named([this] {
+      view_.result->check(row_, Columns{});
+      return detail::read_row<detail::RowValue<T...>>(view_.result->source(), row_, Columns{});
+    });
   }
 
  private:
@@ -99,13 +103,14 @@ class Row {
   [[nodiscard]] std::size_t checked(Index index) const {
     const auto column = static_cast<std::size_t>(index);
     if (column >= size())
-      throw ResultError{row_, std::to_string(index), "a column", std::to_string(size()) + " columns"};
+      throw ResultError{row_, std::to_string(index), "a column", std::to_string(size()) + " columns",
+                        view_.result->about()};
     return column;
   }
   [[nodiscard]] std::size_t find(std::string_view name) const {
     for (std::size_t column = 0; column < size(); ++column)
       if (name == PQfname(view_.raw(), static_cast<int>(column))) return column;
-    throw ResultError{row_, std::string{name}, "a column of that name", "none"};
+    throw ResultError{row_, std::string{name}, "a column of that name", "none", view_.result->about()};
   }
 
   detail::ResultView view_;

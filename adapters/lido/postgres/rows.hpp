@@ -27,28 +27,28 @@ class TypedRows : public std::ranges::view_interface<TypedRows<T...>> {
     using iterator_concept = std::forward_iterator_tag;
 
     Iterator() = default;
-    Iterator(detail::Source source, std::size_t row) noexcept : source_{source}, row_{row} {}
+    Iterator(const detail::SharedResult* result, std::size_t row) noexcept : result_{result}, row_{row} {}
     [[nodiscard]] value_type operator*() const {
-      return detail::read_row<value_type>(source_, row_, detail::RowColumns<T...>{});
+      return result_->named(
+          [this] { return detail::read_row<value_type>(result_->source(), row_, detail::RowColumns<T...>{}); });
     }
     Iterator& operator++() noexcept { return ++row_, *this; }
-    Iterator operator++(int) noexcept { return {source_, row_++}; }
-    friend bool operator==(const Iterator& a, const Iterator& b) noexcept {
-      return a.source_.result == b.source_.result && a.row_ == b.row_;
-    }
+    Iterator operator++(int) noexcept { return {result_, row_++}; }
+    friend bool operator==(const Iterator&, const Iterator&) = default;
 
    private:
-    detail::Source source_;
+    const detail::SharedResult* result_ = nullptr;
     std::size_t row_ = 0;
   };
 
   /// Throws `ResultError` when the columns are not such.
   explicit TypedRows(std::shared_ptr<const detail::SharedResult> result) : result_{std::move(result)} {
-    detail::check_columns(result_->source(), result_->columns, 0, detail::RowColumns<T...>{});
+    result_->named(
+        [this] { detail::check_columns(result_->source(), result_->columns, 0, detail::RowColumns<T...>{}); });
   }
 
-  [[nodiscard]] Iterator begin() const noexcept { return {result_->source(), 0}; }
-  [[nodiscard]] Iterator end() const noexcept { return {result_->source(), size()}; }
+  [[nodiscard]] Iterator begin() const noexcept { return {result_.get(), 0}; }
+  [[nodiscard]] Iterator end() const noexcept { return {result_.get(), size()}; }
   [[nodiscard]] std::size_t size() const noexcept { return detail::rows_of(result_->handle.get()); }
 
  private:

@@ -16,6 +16,7 @@
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/sql.hpp>
 #include <lido/postgres/transaction.hpp>
 #include <lido/postgres/until.hpp>
 
@@ -60,13 +61,13 @@ class BasicSession {
   /// As `Connection::exec`, and no later than `TransactionOptions::until`: once that is over, `QueryTimeout` and
   /// `QueryCancelled` are thrown without sending anything, and the connection stays good.
   template <detail::Parameter... T>
-  Result exec(std::string_view sql, const T&... parameters) {
+  Result exec(const Sql& sql, const T&... parameters) {
     Connection& session = connection();
     return session.exec_until(limit(), sql, parameters...);
   }
   /// As `Connection::exec_until`, and no later than `TransactionOptions::until`; of two stop tokens, that of `until`.
   template <detail::Parameter... T>
-  Result exec_until(const Until& until, std::string_view sql, const T&... parameters) {
+  Result exec_until(const Until& until, const Sql& sql, const T&... parameters) {
     Connection& session = connection();
     detail::check_time(until_);
     const std::stop_token& stop = until.stop.stop_possible() ? until.stop : until_.stop;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,7 @@
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/sql.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres {
@@ -42,24 +44,27 @@ class Statements {
   /// Runs one statement; `parameters` are bound to `$1` and so on, never pasted into `sql`. One that comes a second
   /// time is prepared (see `Options::statement_cache`). Blocks and throws as above.
   template <detail::Parameter... T>
-  Result exec(std::string_view sql, const T&... parameters) {
+  Result exec(const Sql& sql, const T&... parameters) {
     return exec_until(usual(), sql, parameters...);
   }
   template <detail::Parameter... T>
-  Result exec_until(const Until& until, std::string_view sql, const T&... parameters) {
+  Result exec_until(const Until& until, const Sql& sql, const T&... parameters) {
+    channel_->called_from(sql.where);
     detail::check_time(until);
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    detail::Learned<detail::Execution> execution{*channel_, sql, detail::bound_of(values)};
+    detail::Learned<detail::Execution> execution{*channel_, sql.text, detail::bound_of(values)};
     detail::complete(execution, until);
     return execution.outcome();
   }
 
   /// Runs several statements separated by semicolons, without parameters, as one transaction unless they say
   /// otherwise; the result is the last one's. Blocks and throws as above.
-  Result exec_script(std::string_view sql, const std::optional<Until>& until = {}) {
+  Result exec_script(const Sql& script, const std::optional<Until>& until = {}) {
+    channel_->called_from(script.where);
+    std::string_view sql = script.text;
     channel_->runs(sql);
     if (channel_->ends_failed(sql)) sql = detail::first_statement(sql);
-    return learned(perform(until ? *until : usual(), sql, std::string{sql}), until);
+    return learned(perform(until ? *until : usual(), sql, std::string{sql}), sql, until);
   }
 
   /// Runs a `COPY ... FROM STDIN` with what `rows` has, and returns how many rows the server has stored: tuples of
@@ -68,14 +73,17 @@ class Statements {
   /// the connection stays usable, and the exception goes on to the caller. What the server refuses is known when `rows`
   /// has come to its end. Blocks and throws as above.
   template <CopySource Rows>
-  std::size_t copy_in(std::string_view sql, Rows&& rows, const std::optional<Until>& until = {}) {
+  std::size_t copy_in(const Sql& sql, Rows&& rows, const std::optional<Until>& until = {}) {
+    channel_->called_from(sql.where);
     const Until limit = in_time(until);
-    return detail::copy_in(*channel_, limit, sql, rows);
+    return detail::copy_in(*channel_, limit, sql.text, rows);
   }
   /// Runs the statements of `pipeline` in one go and returns a result each. Without `BEGIN` they are one transaction.
   /// Throws `PipelineError`, which names the statement that the server refused. Blocks and throws as above.
-  std::vector<Result> run(Pipeline& pipeline, const std::optional<Until>& until = {}) {
+  std::vector<Result> run(Pipeline& pipeline, const std::optional<Until>& until = {},
+                          std::source_location where = std::source_location::current()) {
     if (pipeline.empty()) return {};
+    channel_->called_from(where);
     const Until limit = in_time(until);
     detail::Pipelining pipelining{*channel_, pipeline.statements()};
     detail::complete(pipelining, limit);
@@ -158,11 +166,12 @@ class Statements {
   }
 
   // With what its arrays are.
-  [[nodiscard]] Result learned(detail::ResultHandle result, const std::optional<Until>& until) {
+  [[nodiscard]] Result learned(detail::ResultHandle result, std::string_view sql, const std::optional<Until>& until) {
+    const detail::Origin origin = detail::origin_of(result.get(), sql, channel_->where());
     detail::Learning learning{*channel_};
     learning.look_at(result.get());
     detail::complete(learning, until ? *until : usual());
-    return Result{std::move(result), channel_->array_types()};
+    return Result{std::move(result), channel_->array_types(), origin};
   }
 
   // For the pool's own housekeeping: false where a statement would throw.

@@ -31,6 +31,7 @@
 #include <lido/postgres/notification.hpp>
 #include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/sql.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres {
@@ -69,23 +70,25 @@ class AsyncConnection {
 
   /// As `Connection::exec`. A parameter that cannot be sent throws within this call.
   template <detail::Parameter... T>
-  auto exec(std::string_view sql, const T&... parameters) const {
+  auto exec(const Sql& sql, const T&... parameters) const {
     return exec_until(connection_->usual(), sql, parameters...);
   }
   /// As `Connection::exec_until`.
   template <detail::Parameter... T>
-  auto exec_until(const Until& until, std::string_view sql, const T&... parameters) const {
+  auto exec_until(const Until& until, const Sql& sql, const T&... parameters) const {
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return runner_.run(until, [until, channel = channel(), text = std::string{sql},
+    return runner_.run(until, [until, channel = channel(), text = std::string{sql.text}, where = sql.where,
                                stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
+      channel->called_from(where);
       detail::check_time(until);
       return detail::Executing{*channel, std::move(text), std::move(stored)};
     });
   }
   /// As `Connection::exec_script`.
-  auto exec_script(std::string_view sql, const std::optional<Until>& until = {}) const {
+  auto exec_script(const Sql& sql, const std::optional<Until>& until = {}) const {
     const Until limit = until.value_or(connection_->usual());
-    return runner_.run(limit, [limit, channel = channel(), text = std::string{sql}]() mutable {
+    return runner_.run(limit, [limit, channel = channel(), text = std::string{sql.text}, where = sql.where]() mutable {
+      channel->called_from(where);
       detail::check_time(limit);
       return detail::Scripting{*channel, std::move(text)};
     });
@@ -101,48 +104,55 @@ class AsyncConnection {
   /// As `Connection::stream`, once its first row has come; to be awaited, for an `AsyncStream`:
   /// `auto rows = co_await async(*lease).stream<int, std::string>("select ...")`.
   template <class... Columns, detail::Parameter... T>
-  auto stream(std::string_view sql, const T&... parameters) const {
+  auto stream(const Sql& sql, const T&... parameters) const {
     return stream_until<Columns...>(connection_->usual(), sql, parameters...);
   }
   /// As `Connection::stream_until`: the limit is that of the whole.
   template <class... Columns, detail::Parameter... T>
-  auto stream_until(const Until& until, std::string_view sql, const T&... parameters) const {
+  auto stream_until(const Until& until, const Sql& sql, const T&... parameters) const {
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return runner_.run(until, [channel = channel(), runner = runner_, until, text = std::string{sql},
-                               stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
-      detail::check_time(until);
-      return detail::fetching_first<Runner, detail::IncomingRows<Columns...>>(runner, *channel, until, text,
-                                                                              stored.bound());
-    });
+    return runner_.run(until,
+                       [channel = channel(), runner = runner_, until, text = std::string{sql.text}, where = sql.where,
+                        stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
+                         channel->called_from(where);
+                         detail::check_time(until);
+                         return detail::fetching_first<Runner, detail::IncomingRows<Columns...>>(
+                             runner, *channel, until, text, stored.bound());
+                       });
   }
   /// As `Connection::copy_out`, once its first row has come; to be awaited, for an `AsyncCopyOut`.
   template <class... Columns>
-  auto copy_out(std::string_view sql, const std::optional<Until>& limit = {}) const {
+  auto copy_out(const Sql& sql, const std::optional<Until>& limit = {}) const {
     const Until until = limit.value_or(connection_->usual());
-    return runner_.run(until, [channel = channel(), runner = runner_, until, text = std::string{sql}] {
-      detail::check_time(until);
-      return detail::fetching_first<Runner, detail::IncomingLines<Columns...>>(runner, *channel, until, text);
-    });
+    return runner_.run(
+        until, [channel = channel(), runner = runner_, until, text = std::string{sql.text}, where = sql.where] {
+          channel->called_from(where);
+          detail::check_time(until);
+          return detail::fetching_first<Runner, detail::IncomingLines<Columns...>>(runner, *channel, until, text);
+        });
   }
   /// Begins a `COPY ... FROM STDIN`; to be awaited, for an `AsyncCopyIn`, to which the rows are written. The limit is
   /// that of the whole.
-  auto copy_in(std::string_view sql, const std::optional<Until>& limit = {}) const {
+  auto copy_in(const Sql& sql, const std::optional<Until>& limit = {}) const {
     using Shared = detail::SharedCopy<Runner>;
     const Until until = limit.value_or(connection_->usual());
-    return runner_.run(until, [channel = channel(), runner = runner_, until, text = std::string{sql}] {
-      detail::check_time(until);
-      return detail::CopyBeginning<Shared, AsyncCopyIn<Runner>>{
-          std::make_shared<Shared>(runner, *channel, until, text)};
-    });
+    return runner_.run(until,
+                       [channel = channel(), runner = runner_, until, text = std::string{sql.text}, where = sql.where] {
+                         channel->called_from(where);
+                         detail::check_time(until);
+                         return detail::CopyBeginning<Shared, AsyncCopyIn<Runner>>{
+                             std::make_shared<Shared>(runner, *channel, until, text)};
+                       });
   }
   /// As `Connection::copy_in`, whose rows are made in the loop's thread, a batch at a time. A range that is no
   /// temporary has to outlive it.
   template <CopySource Rows>
     requires std::ranges::viewable_range<Rows>
-  auto copy_in(std::string_view sql, Rows&& rows, const std::optional<Until>& until = {}) const {
+  auto copy_in(const Sql& sql, Rows&& rows, const std::optional<Until>& until = {}) const {
     const Until limit = until.value_or(connection_->usual());
-    return runner_.run(limit, [limit, channel = channel(), text = std::string{sql},
+    return runner_.run(limit, [limit, channel = channel(), text = std::string{sql.text}, where = sql.where,
                                view = std::views::all(std::forward<Rows>(rows))]() mutable {
+      channel->called_from(where);
       detail::check_time(limit);
       return detail::CopyingRows{*channel, text, std::move(view)};
     });

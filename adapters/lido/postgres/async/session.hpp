@@ -25,6 +25,7 @@
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/detail/wire/check_time.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/sql.hpp>
 #include <lido/postgres/transaction.hpp>
 #include <lido/postgres/until.hpp>
 
@@ -55,12 +56,12 @@ class AsyncSession {
   /// As `Connection::exec`, and no later than `TransactionOptions::until`: once that is over, `QueryTimeout` and
   /// `QueryCancelled` are thrown without sending anything, and the connection stays good.
   template <detail::Parameter... T>
-  auto exec(std::string_view sql, const T&... parameters) {
+  auto exec(const Sql& sql, const T&... parameters) {
     return execute(limit(), sql, parameters...);
   }
   /// As `Connection::exec_until`, and no later than `TransactionOptions::until`; of two stop tokens, that of `until`.
   template <detail::Parameter... T>
-  auto exec_until(const Until& until, std::string_view sql, const T&... parameters) {
+  auto exec_until(const Until& until, const Sql& sql, const T&... parameters) {
     const std::stop_token& stop = until.stop.stop_possible() ? until.stop : options_.until.stop;
     return execute({std::min(until.deadline, options_.until.deadline), stop}, sql, parameters...);
   }
@@ -181,10 +182,11 @@ class AsyncSession {
 
   // Whether there is time is asked when it is awaited: it is the statement that fails then, and not the call.
   template <detail::Parameter... T>
-  auto execute(const Until& until, std::string_view sql, const T&... parameters) {
+  auto execute(const Until& until, const Sql& sql, const T&... parameters) {
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return runner_.run(until, [this, channel = &connection().channel(), text = std::string{sql},
+    return runner_.run(until, [this, channel = &connection().channel(), text = std::string{sql.text}, where = sql.where,
                                stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
+      channel->called_from(where);
       detail::check_time(options_.until);
       if (!channel->held().is_held()) throw Error{"the session has not begun"};
       return detail::Executing{*channel, std::move(text), std::move(stored)};

@@ -15,6 +15,7 @@
 #include <lido/postgres/detail/wire/statement_cache.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/sql.hpp>
 
 namespace lido::postgres {
 
@@ -24,10 +25,10 @@ class Pipeline {
  public:
   /// Appends a statement. Throws `QueryError` when a text holds a zero byte.
   template <detail::Parameter... T>
-  Pipeline& add(std::string_view sql, const T&... parameters) {
-    detail::StatementCache::check_text(sql);
+  Pipeline& add(const Sql& sql, const T&... parameters) {
+    detail::StatementCache::check_text(sql.text);
     const detail::Parameters<sizeof...(T)> bound{parameters...};
-    statements_.push_back({std::string{sql}, detail::StoredParameters{detail::bound_of(bound)}});
+    statements_.push_back({std::string{sql.text}, detail::StoredParameters{detail::bound_of(bound)}, sql.where});
     return *this;
   }
   [[nodiscard]] std::size_t size() const noexcept { return statements_.size(); }
@@ -72,9 +73,15 @@ namespace detail {
   const std::size_t count = error ? pipelining.failed_statement() : pipeline.size();
   std::vector<Result> results;
   results.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) results.emplace_back(std::move(pipelining.results()[i]), types);
+  for (std::size_t i = 0; i < count; ++i) {
+    ResultHandle& result = pipelining.results()[i];
+    const QueuedStatement& statement = pipeline.statements()[i];
+    const Origin origin = origin_of(result.get(), statement.sql, statement.where);
+    results.emplace_back(std::move(result), types, origin);
+  }
   if (!error) return results;
   // An error at the very end, as of a deferred constraint, is that of the implicit COMMIT.
+  if (count < pipeline.size()) error->where = pipeline.statements()[count].where;
   error->statement = count < pipeline.size() ? without_passwords(pipeline.statements()[count].sql) : "COMMIT";
   throw PipelineError{count, std::move(results), pipeline.size(), *std::move(error)};
 }

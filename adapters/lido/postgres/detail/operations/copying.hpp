@@ -27,7 +27,7 @@ inline void send_copy(Reply& reply) {
 /// Throws `QueryError` unless rows of values can be copied by `sql`. Asks nobody.
 inline void require_text_format(std::string_view sql) {
   if (const std::string_view option = CopyFormat::other_than_text(sql); !option.empty())
-    throw Channel::failed(sql, why_not_text(option));
+    throw QueryError{why_not_text(option), {.message = why_not_text(option), .statement = without_passwords(sql)}};
 }
 
 /// COPY ... FROM STDIN. Complete it once, then again after each `put`, and after `end` or `fail`. Ended before that, it
@@ -83,7 +83,7 @@ class CopyingIn {
       if (const Need need = reply_.step(); need != Need::nothing) return need;
       if (reply_.complete()) {
         reply_.check();
-        if (!ending_) throw Channel::failed(reply_.sql(), "the statement is no COPY ... FROM STDIN");
+        if (!ending_) throw reply_.channel().failed(reply_.sql(), "the statement is no COPY ... FROM STDIN");
         return Need::nothing;
       }
       last_ = reply_.result();
@@ -116,7 +116,7 @@ class CopyingOut {
       if (const Need need = reply_.step(); need != Need::nothing) return need;
       if (reply_.complete()) {
         reply_.check();
-        if (!copied_) throw Channel::failed(reply_.sql(), "the statement is no COPY ... TO STDOUT");
+        if (!copied_) throw reply_.channel().failed(reply_.sql(), "the statement is no COPY ... TO STDOUT");
         return Need::nothing;
       }
       if (const ResultHandle result = reply_.result()) {

@@ -14,8 +14,8 @@ namespace lido::postgres::detail {
 /// Gives the connection up, as there is no reading on from where a COPY waits, and throws `QueryError`.
 [[noreturn]] inline void refuse_copy(Reply& reply) {
   reply.channel().give_up();
-  throw Channel::failed(reply.sql(),
-                        "COPY FROM STDIN needs `copy_in`, COPY TO STDOUT `copy_out`; the connection is given up");
+  throw reply.channel().failed(
+      reply.sql(), "COPY FROM STDIN needs `copy_in`, COPY TO STDOUT `copy_out`; the connection is given up");
 }
 [[nodiscard]] inline bool is_copy(const ResultHandle& result) noexcept {
   const ExecStatusType status = PQresultStatus(result.get());
@@ -52,6 +52,7 @@ class Exchange {
 
   /// The result of the last statement, once a step has returned `Need::nothing`.
   [[nodiscard]] ResultHandle result() noexcept { return std::move(last_); }
+  [[nodiscard]] std::string_view sql() const noexcept { return reply_.sql(); }
 
  private:
   Reply reply_;

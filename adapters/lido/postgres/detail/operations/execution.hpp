@@ -93,6 +93,7 @@ class Execution {
 
   /// What the statement returned, once a step has returned `Need::nothing`.
   [[nodiscard]] ResultHandle result() noexcept { return std::move(last_); }
+  [[nodiscard]] std::string_view sql() const noexcept { return reply_.sql(); }
 
  private:
   enum class How : std::uint8_t { plain, prepare, prepared };

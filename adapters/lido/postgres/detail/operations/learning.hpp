@@ -13,6 +13,7 @@
 #include <lido/postgres/detail/values/array_types.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/shared_result.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
@@ -114,18 +115,20 @@ class Learned {
       if (const Need need = operation_.step(); need != Need::nothing) return need;
       result_ = operation_.result();
       if (!result_) return Need::nothing;
+      origin_ = origin_of(result_.get(), operation_.sql(), channel_.where());
       learning_.look_at(result_.get());
     }
     return learning_.step();
   }
   void give_up(Wake why) { result_ ? learning_.give_up(why) : operation_.give_up(why); }
-  [[nodiscard]] Result outcome() { return Result{std::move(result_), channel_.array_types()}; }
+  [[nodiscard]] Result outcome() { return Result{std::move(result_), channel_.array_types(), origin_}; }
 
  private:
   Channel& channel_;
   Operation operation_;
   Learning learning_;
   ResultHandle result_;
+  Origin origin_;
 };
 
 }  // namespace lido::postgres::detail

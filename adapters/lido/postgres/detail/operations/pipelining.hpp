@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <span>
+#include <source_location>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@ namespace lido::postgres::detail {
 struct QueuedStatement {
   std::string sql;
   StoredParameters parameters;
+  std::source_location where{};
 };
 
 /// Sends statements without waiting for the answers of those before, reads while it sends, so that neither side can

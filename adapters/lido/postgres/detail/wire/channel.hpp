@@ -13,6 +13,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -108,7 +109,10 @@ class Channel {
     names_.look(transaction());
     names_.runs(renames(sql, left));
   }
-  void clean() noexcept { left_.reset(); }
+  void clean() noexcept {
+    left_.reset();
+    where_ = {};
+  }
 
   /// Has the server discard the whole session, and does not wait for the answer, which comes before that to the next
   /// statement.
@@ -168,7 +172,11 @@ class Channel {
   /// Takes in what has come. False at the connection's end; then PQgetResult has the reason and does not block.
   [[nodiscard]] bool consume() noexcept { return PQconsumeInput(raw()) != 0; }
 
-  [[nodiscard]] static QueryError failed(std::string_view sql, const std::string& message) {
+  /// Where the statements come from that are run from now on.
+  void called_from(std::source_location where) noexcept { where_ = where; }
+  [[nodiscard]] const std::source_location& where() const noexcept { return where_; }
+
+  [[nodiscard]] QueryError failed(std::string_view sql, const std::string& message) const {
     return {message, plain(sql, message)};
   }
   [[nodiscard]] ConnectionLost lost(std::string_view sql, const std::string& message) {
@@ -179,6 +187,7 @@ class Channel {
     if (!farewell_) return lost(sql, message);
     Diagnostics diagnostics = *farewell_;
     diagnostics.statement = without_passwords(sql);
+    diagnostics.where = where_;
     return lost(std::move(diagnostics));
   }
   [[nodiscard]] ConnectionLost lost(Diagnostics diagnostics) {
@@ -191,6 +200,7 @@ class Channel {
   /// What the server says in an error, which may concern more than this session.
   [[nodiscard]] Diagnostics diagnose(const PGresult* error, std::string_view sql) {
     Diagnostics diagnostics = diagnostics_of(error, sql);
+    diagnostics.where = where_;
     write_refused_ = write_refused_ || diagnostics.sqlstate == read_only_transaction;
     if (is_fatal(diagnostics)) heard_end(diagnostics.sqlstate);
     return diagnostics;
@@ -214,8 +224,8 @@ class Channel {
   }
 
  private:
-  [[nodiscard]] static Diagnostics plain(std::string_view sql, const std::string& message) {
-    return {.message = without_passwords(message), .statement = without_passwords(sql)};
+  [[nodiscard]] Diagnostics plain(std::string_view sql, const std::string& message) const {
+    return {.message = without_passwords(message), .statement = without_passwords(sql), .where = where_};
   }
 
   // What has come in the same record as an answer, or in the same packet, the farewell among it.
@@ -255,6 +265,7 @@ class Channel {
   std::shared_ptr<const ConnectionSettings> settings_;
   StatementCache statements_;
   std::shared_ptr<const ArrayTypes> array_types_;
+  std::source_location where_{};
   HeldTransaction held_;
   NameScope names_;
   HeldBack held_back_;

@@ -3,14 +3,19 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstring>
 #include <memory>
+#include <source_location>
+#include <string_view>
 #include <utility>
 
 #include <libpq-fe.h>
 
+#include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/values/array_types.hpp>
 #include <lido/postgres/detail/values/read.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
 
@@ -18,9 +23,42 @@ namespace lido::postgres::detail {
 template <class... C>
 inline char shape{};
 
+/// Where a result comes from.
+struct Origin {
+  std::string_view statement{};  // the begin of it, which lives in the result
+  std::source_location where{};
+};
+
+/// A statement as its result keeps it: copied into the memory that libpq has for that, so that nothing is allocated.
+[[nodiscard]] inline Origin origin_of(PGresult* result, std::string_view sql,
+                                      const std::source_location& where) noexcept {
+  constexpr std::size_t longest = 256;
+  const std::string_view shown = sql.substr(0, longest);
+  void* const copy = result == nullptr ? nullptr : PQresultAlloc(result, shown.size() + 1);
+  if (copy == nullptr) return {{}, where};
+  std::memcpy(copy, shown.data(), shown.size());
+  return {{static_cast<const char*>(copy), shown.size()}, where};
+}
+
 struct SharedResult {
-  explicit SharedResult(ResultHandle result, std::shared_ptr<const ArrayTypes> known = {}) noexcept
-      : handle{std::move(result)}, types{std::move(known)}, columns{columns_of(handle.get())} {}
+  explicit SharedResult(ResultHandle result, std::shared_ptr<const ArrayTypes> known = {},
+                        const Origin& from = {}) noexcept
+      : handle{std::move(result)}, types{std::move(known)}, columns{columns_of(handle.get())}, origin{from} {}
+
+  /// What an error of reading it says of where it comes from.
+  [[nodiscard]] Diagnostics about() const {
+    return {.statement = without_passwords(origin.statement), .where = origin.where};
+  }
+  /// What `read` returns; an error of it says where the result comes from.
+  template <class Read>
+  decltype(auto) named(Read read) const {
+    try {
+      return read();
+    } catch (const ResultError& error) {
+      if (error.where().line() != 0 || origin.where.line() == 0) throw;
+      throw ResultError{error.row(), error.column(), error.wanted(), error.actual(), about()};
+    }
+  }
 
   [[nodiscard]] Source source() const noexcept { return {handle.get(), types.get()}; }
 
@@ -36,6 +74,7 @@ struct SharedResult {
   ResultHandle handle;
   std::shared_ptr<const ArrayTypes> types;  // what was known; null: nothing
   std::size_t columns;
+  Origin origin;
   mutable std::atomic<const char*> fitting{nullptr};  // the types that the columns were last read as
 };
 
