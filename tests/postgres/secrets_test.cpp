@@ -227,6 +227,8 @@ void statements(Transcript& all) {
       "alter role no_such_role password " + literal,
       "alter role no_such_role encrypted password E'" + with_doubled(in_sql, "\\", '\\') + "'",
       "alter role no_such_role password $$" + secret + "$$",
+      "alter role no_such_role password \"" + secret + "\"",
+      "select 1 from pg_authid where rolpassword = \"" + secret + "\"",
       "alter role no_such_role password $tag$" + secret + "$tag$",
       "alter role no_such_role password U&'" + with_doubled(in_sql, "\\", '\\') + "'",
       "create user mapping for no_such_role server no_such_server options (user 'app', password " + literal + ")",

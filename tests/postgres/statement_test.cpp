@@ -26,7 +26,7 @@ std::string hostile(std::string_view unit, std::size_t size, std::string_view be
   }
   return text += " password";
 }
-std::array<std::string, 20> hostile_texts(std::size_t size) {
+std::array<std::string, 23> hostile_texts(std::size_t size) {
   return {hostile("$a#$ ", size, " ", true),
           hostile("$a#$ password ", size, "$$ ", true),
           hostile("$a ", size),
@@ -45,6 +45,9 @@ std::array<std::string, 20> hostile_texts(std::size_t size) {
           hostile("password = $a$", size),
           hostile("password)=(", size),
           hostile("'password=a&", size),
+          hostile("'password=\\\\", size),
+          hostile("'password\"\\", size),
+          hostile("\"password\" to ", size),
           hostile("(", size, "select "),
           hostile("\xff[", size)};
 }
@@ -323,6 +326,48 @@ BOOST_AUTO_TEST_CASE(blots_out_every_literal_behind_the_word_password) {
              "select set_config('app.password', '***', false)");
   BOOST_TEST(without_passwords("select f(password => 'a'), $1, e'b'") == "select f(password => '***'), $1, '***'");
   BOOST_TEST(without_passwords("select 'it''s', $$a$$") == "select 'it''s', $$a$$");
+}
+
+BOOST_AUTO_TEST_CASE(blots_out_what_is_written_as_no_literal) {
+  for (const char* text : {"alter role joe password \"hunter2\"",
+                           "ALTER USER joe ENCRYPTED PASSWORD hunter2",
+                           "create role joe password 1hunter2",
+                           "select \"password\" from t where \"password\" = hunter2",
+                           "set \"app.password\" = hunter2",
+                           "set app.\"password\" = hunter2",
+                           "set app.password to hunter2",
+                           "set app.\"password\" to hunter2",
+                           "f: password=$1hunter2",
+                           "Key (password)=(a)hunter2) already exists.",
+                           "Key (\"Password\")=(a) hunter2) conflicts with existing key (\"Password\")=(b) hunter2).",
+                           "select dblink_connect('host=x password=a;hunter2')",
+                           "select dblink_connect('host=x password=a&hunter2')",
+                           "select dblink_connect('host=x password=a)hunter2')",
+                           "select dblink_connect('host=x password=a\\ hunter2')",
+                           "select dblink_connect(e'host=x password=a\\\\ hunter2')",
+                           "select f('{\"password\": \"hunter2\"}')",
+                           "select f('{\"a\": {\"password\" :hunter2}}')",
+                           "select f('\"{\\\"password\\\":\\\"hunter2\\\"}\"')",
+                           "no json: {\"password\": \"hunter2\"}",
+                           "select $${\"password\": \"hunter2\"}$$"}) {
+    const std::string shown = without_passwords(text);
+    BOOST_TEST(shown.find("hunter2") == std::string::npos, shown);
+  }
+  BOOST_TEST(without_passwords("alter role joe password hunter2 login") == "alter role joe password *** login");
+  BOOST_TEST(without_passwords("create table t (password text)") == "create table t (password text)");
+  BOOST_TEST(without_passwords("select password, \"a\" from t") == "select password, \"a\" from t");
+  BOOST_TEST(without_passwords("x where password = $1 and y = ($2::text)") ==
+             "x where password = $1 and y = ($2::text)");
+  BOOST_TEST(without_passwords("x where password = $1::text") == "x where password = $1::text");
+}
+
+BOOST_AUTO_TEST_CASE(a_message_quotes_nothing_that_is_not_shown_of_its_statement) {
+  const std::string_view sql = "x \"nmae\" password = Hunter2", shown = "x \"nmae\" password = ***";
+  BOOST_TEST(without_quoted("column \"hunter2\" does not exist", sql, shown) == "column \"***\" does not exist");
+  BOOST_TEST(without_quoted("at or near \"\"Hunter2\"\"", "x \"Hunter2\"", "x \"***\"") == "at or near \"***\"");
+  for (const char* message :
+       {"column \"nmae\" does not exist", "relation \"y\" does not exist", "\"\"", "\"", "no", ""})
+    BOOST_TEST(without_quoted(message, sql, shown) == message);
 }
 
 BOOST_AUTO_TEST_CASE(blots_out_the_values_of_a_key_with_a_password) {

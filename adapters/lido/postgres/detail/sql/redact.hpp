@@ -31,15 +31,19 @@ class WithoutPasswords {
 
   void statement(std::string_view text) {
     Lexer lexer{text};
+    defines_role_ = defines_role(text);
     for (Piece piece = lexer.next(); piece.kind != Token::end; piece = lexer.next()) {
+      if (piece.doubtful) return void(shown_ += "'***");  // whatever follows may be a part of it
       switch (piece.kind) {
         case Token::literal:
-          if (piece.doubtful) return void(shown_ += "'***");  // whatever follows may be a part of it
           literal(piece.text);
           break;
         case Token::comment:
+          text_of_another(piece.text);
+          break;
         case Token::quoted:
           text_of_another(piece.text);
+          if (find_word(piece.text) != std::string_view::npos) value(lexer);
           break;
         case Token::word:
           shown_ += piece.text;
@@ -86,8 +90,13 @@ class WithoutPasswords {
       if (text.substr(0, end).find('\'') != std::string_view::npos) break;
       shown_.append(text.substr(0, end));
       text.remove_prefix(end);
+      if (is_json(text)) return void(shown_ += "***");
       if (!assignment(text)) continue;
-      const std::size_t length = std::min(text.find_first_of(" \t\n\r\f\v'&;)"), text.size());
+      std::size_t length = 0;  // as libpq reads it, where a backslash escapes a blank, and another one a backslash
+      for (bool escaped = false; length < text.size() && text[length] != '\''; ++length) {
+        if (is_space(text[length]) && !escaped) break;
+        escaped = text[length] == '\\';
+      }
       if (length > 0) shown_ += "***";
       text.remove_prefix(length);
     }
@@ -107,16 +116,44 @@ class WithoutPasswords {
     return assigned;
   }
 
+  [[nodiscard]] static bool defines_role(std::string_view text) noexcept {
+    Lexer lexer{text};
+    const Piece verb = lexer.next_solid(), kind = lexer.next_solid();
+    return (verb.is_the_word("create") || verb.is_the_word("alter")) && kind.kind == Token::word &&
+           is_one_of(kind.text, "role user group");
+  }
+
+  // Behind the word: it is a key, and a value follows.
+  [[nodiscard]] static bool is_json(std::string_view text) noexcept {
+    const std::size_t at = text.find_first_not_of("\"\\ \t\n\r");
+    return at > 0 && at != std::string_view::npos && text[at] == ':';
+  }
+
   // Behind the word in a statement: takes out a value that is no literal, which the next token is.
   void value(Lexer& lexer) {
     std::string_view rest = lexer.rest();
-    const bool assigned = assignment(rest);
+    bool assigned = assignment(rest);
     lexer.skip(lexer.rest().size() - rest.size());
-    if (!assigned) return;
+    Lexer next = lexer;
+    const Piece first = next.next();
+    if (first.kind == Token::quoted && !assigned) {  // a mistake for a literal, or an alias
+      shown_ += "\"***\"";
+      lexer = next;
+      return;
+    }
+    if (first.is_the_word("to")) {
+      const Piece blank = next.next();
+      (shown_ += first.text) += blank.text;
+      lexer = next;
+      assigned = blank.kind == Token::blank;
+    }
+    if (!assigned && !defines_role_) return;
     bool taken = false;
     for (Lexer ahead = lexer;; lexer = ahead, taken = true) {
       const Piece piece = ahead.next();
-      const bool kept = piece.kind == Token::parameter && !taken;
+      const std::string_view behind = ahead.rest().substr(0, 1);
+      const bool kept = piece.kind == Token::parameter && !taken &&
+                        (behind.empty() || is_space(behind.front()) || behind.find_first_of("),;:|&") == 0);
       if (kept || piece.kind == Token::end || piece.kind == Token::blank || piece.kind == Token::comment ||
           piece.kind == Token::literal || piece.is_the_symbol('&') || piece.is_the_symbol(';') ||
           piece.is_the_symbol(')'))
@@ -125,17 +162,18 @@ class WithoutPasswords {
     if (taken) shown_ += "***";
   }
 
-  // `Key (name, password)=(x, y) already exists.`
+  // `Key (name, password)=(x, y) already exists.` A value may have any parenthesis.
   void key(Lexer& lexer) {
     constexpr std::string_view begin = "=(";
     const std::string_view rest = lexer.rest();
     if (!rest.starts_with(begin)) return;
     (shown_ += begin) += "***";
-    lexer.skip(std::min(rest.find(')'), rest.size()));
+    lexer.skip(std::min(rest.rfind(')'), rest.size()));
   }
 
   std::string shown_;
-  bool met_ = false;  // the word
+  bool met_ = false;           // the word
+  bool defines_role_ = false;  // behind the word is the value, whatever it is
 };
 
 /// What is longer is cut before it is looked at: nobody reads it, and each failure would copy it.
@@ -149,6 +187,19 @@ inline constexpr std::size_t longest_shown = 65'536;
   while (end > longest_shown - 4 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
     --end;  // a character stays whole
   return WithoutPasswords::of(text.substr(0, end)) + "...";
+}
+
+/// A message about `sql` without what it quotes of that, where `shown`, which is all that may be shown of it, has it
+/// not.
+[[nodiscard]] inline std::string without_quoted(std::string message, std::string_view sql, std::string_view shown) {
+  const std::size_t first = message.find('"'), last = message.rfind('"');
+  if (first == last) return message;
+  const auto has = [&,
+                    begin = std::string_view{message}.substr(first + 1, std::min<std::size_t>(last - first - 1, 64))](
+                       std::string_view text) { return !std::ranges::search(text, begin, {}, lower, lower).empty(); };
+  if (last - first > 1 && has(sql.substr(0, longest_shown)) && !has(shown))
+    message.replace(first + 1, last - first - 1, "***");
+  return message;
 }
 
 }  // namespace lido::postgres::detail

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
@@ -38,6 +39,9 @@ namespace lido::postgres::detail {
                           .detail = without_passwords(field(result, PG_DIAG_MESSAGE_DETAIL)),
                           .hint = without_passwords(field(result, PG_DIAG_MESSAGE_HINT)),
                           .statement = without_passwords(sql)};
+  if (diagnostics.statement != sql)
+    for (std::string* const text : {&diagnostics.message, &diagnostics.detail})
+      *text = without_quoted(std::move(*text), sql, diagnostics.statement);
   if (diagnostics.message.empty()) diagnostics.message = without_passwords(one_line(PQresultErrorMessage(result)));
   return diagnostics;
 }
