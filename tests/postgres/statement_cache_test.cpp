@@ -495,18 +495,71 @@ BOOST_AUTO_TEST_CASE(what_may_change_the_meaning_of_names_is_seen_in_the_text) {
                           "update \"pg_settings\" set setting = nextval('s')",
                           "explain analyze select f()",
                           "begin; select f()"})
-    BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) == Renames::session)); }
+    BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) >= Renames::session)); }
+  for (const char* sql : {"create temp table t (a int)", "select 1; create table t (a int)", "select 1 into t",
+                          "with t as (select 1) select 1 into temp u from t", "alter table t rename to u",
+                          "listen a; create view v as select 1", "do $$ $$; create table t (a int)"})
+    BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) == Renames::hides)); }
+  for (const char* sql :
+       {"select f()", "insert into t select f()", "set role a", "drop table t", "call p()", "alter table t add a int"})
+    BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) != Renames::hides)); }
+}
+
+BOOST_AUTO_TEST_CASE(what_hides_the_table_of_a_statement_is_what_it_reads) {
+  server().ask("drop table if exists hidden; create table hidden as select 'permanent'::text as a");
+  for (const std::size_t size : {0U, 64U}) BOOST_TEST_CONTEXT(size) {
+      Connection connection = lido::test::connect({.statement_cache = size});
+      const auto read = [&](const char* expected) {
+        for (int i = 0; i < 3; ++i) BOOST_TEST(connection.exec("select a from hidden").one<std::string>() == expected);
+      };
+      for (const char* make :
+           {"create temp table hidden as select 'temporary'::text as a",
+            "select 'temporary'::text as a into temp hidden",
+            "drop table if exists other_name; create temp table other_name as select 'temporary'::text as a; "
+            "alter table other_name rename to hidden"}) {
+        connection.exec("create temp table another (a int)");  // after which the server takes no notice of a second one
+        read("permanent");
+        connection.exec_script(make);
+        read("temporary");
+        connection.exec("drop table pg_temp.hidden");
+        read("permanent");
+        connection.exec("begin");
+        connection.exec_script(make);
+        read("temporary");
+        connection.exec("rollback");
+        read("permanent");
+        connection.exec_script(make);
+        read("temporary");
+        BOOST_REQUIRE(connection.reset(soon()));
+        read("permanent");
+      }
+    }
+  server().ask("drop table hidden");
+}
+
+BOOST_AUTO_TEST_CASE(what_a_trigger_raises_is_raised_once_whatever_its_state) {
+  server().ask(
+      "drop table if exists watched; create table watched (a int); drop sequence if exists raised; "
+      "create sequence raised; create or replace function refuse() returns trigger language plpgsql as "
+      "$$ begin perform nextval('raised'); raise 'no' using errcode = 'AB001'; end $$; "
+      "create trigger refuse before insert on watched for each row execute function refuse()");
+  Connection connection = lido::test::connect();
+  for (int i = 0; i < 5; ++i)
+    BOOST_TEST(caught<QueryError>([&] { connection.exec("insert into watched values ($1)", i); }).sqlstate() ==
+               "AB001");
+  BOOST_TEST(server().ask("select last_value from raised") == "5");
+  server().ask("drop table watched; drop sequence raised; drop function refuse()");
 }
 
 BOOST_AUTO_TEST_CASE(what_leaves_the_meaning_of_names_alone_costs_no_preparation) {
   server().ask("create or replace function of_the_users() returns int language sql as 'select 1'");
   Connection connection = lido::test::connect();
+  connection.exec_script("create temp table t(a int); create temp sequence s");
   for (const bool within : {false, true}) {
     if (within) connection.exec_script("begin");
     for (const char* between :
          {"select 1", "update pg_temp.t set a = 1", "set local work_mem = '5MB'", "listen news", "select nextval('s')",
           "select pg_advisory_lock(1)", "select of_the_users()", "set work_mem = '5MB'"}) {
-      if (!within && between[0] == 'u') connection.exec_script("create temp table t(a int); create temp sequence s");
       for (int i = 0; i < 4; ++i) {
         connection.exec("select $1::int", i);
         connection.exec(between);

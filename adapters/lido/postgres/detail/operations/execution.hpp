@@ -195,7 +195,7 @@ class Execution {
   // transaction, of resources, of a lock or an administrator, and of what functions raise. With any other it may: with
   // a type that was made anew even an internal one (XX000).
   [[nodiscard]] bool may_be_stale() noexcept {
-    if (!reply_.error()) return false;
+    if (!reply_.error() || reply_.raised_by() == "exec_stmt_raise") return false;
     const std::string_view state = reply_.error()->sqlstate;
     constexpr std::array<std::string_view, 12> others{"08", "23", "25", "28", "2D", "3B",
                                                       "40", "53", "55", "57", "58", "P0"};

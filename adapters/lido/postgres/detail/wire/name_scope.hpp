@@ -1,6 +1,7 @@
 // What the names in a statement mean: the search_path and the role of a session, as far as they are known.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@ enum class Renames : unsigned char {
   nothing,  ///< it plainly leaves it
   local,    ///< until the transaction ends
   session,  ///< for longer, perhaps
+  hides,    ///< and something may be made under a name that means something else so far
 };
 
 /// Behind SET LOCAL: a setting is plainly another one.
@@ -54,14 +56,32 @@ enum class Renames : unsigned char {
   return found;
 }
 
+/// Whether a statement of `sql` makes or renames something.
+[[nodiscard]] constexpr bool makes_names(std::string_view sql) noexcept {
+  bool begins = true;
+  Context at{sql};
+  while (at.next()) {
+    const Piece& piece = at.piece();
+    if (begins && piece.kind == Token::word && is_one_of(piece.text, "create import")) return true;
+    if (piece.is_the_word("rename") || (piece.is_the_word("schema") && at.was(0, "set"))) return true;
+    if (piece.is_the_word("into") && !at.before().is_the_word("insert") && !at.before().is_the_word("merge"))
+      return true;
+    begins = piece.is_the_symbol(';');
+  }
+  return false;
+}
+
 /// From the text of a statement or script, and from what it leaves in the session. Where the text cannot tell, as of a
-/// function that nobody knows, it may do anything. Complexity: linear.
+/// function that nobody knows, it may do anything but make a name. Complexity: linear.
 [[nodiscard]] constexpr Renames renames(std::string_view sql, Leaves leaves) noexcept {
   constexpr std::string_view others =
       "listen unlisten close comment grant revoke analyze analyse vacuum reindex cluster checkpoint deallocate drop";
-  if (leaves == Leaves::statements) return Renames::session;
+  if (leaves == Leaves::statements) return makes_names(sql) ? Renames::hides : Renames::session;
   const bool other = leaves == Leaves::state && is_one_of(first_word(sql), others);
-  if (leaves == Leaves::state && !other) return counts_or_locks(sql) ? Renames::nothing : Renames::session;
+  if (leaves == Leaves::state && !other) {
+    if (counts_or_locks(sql)) return Renames::nothing;
+    return makes_names(sql) ? Renames::hides : Renames::session;
+  }
   Renames found = Renames::nothing;
   bool begins = true;  // a statement
   Lexer lexer{sql};
@@ -70,7 +90,7 @@ enum class Renames : unsigned char {
     // What is behind one of the others may be anything, and so may what is quoted by its code points.
     if (piece.doubtful || (other && begins && !is_one_of(piece.text, others)) ||
         (piece.kind == Token::quoted && !piece.text.starts_with('"')))
-      return Renames::session;
+      return Renames::hides;
     const bool calls = piece.is_the_word("set_config") || piece.text == "\"set_config\"";
     if (calls || (begins && piece.is_the_word("set") && !sets_another(lexer))) found = Renames::local;
     begins = semicolon;
@@ -109,7 +129,8 @@ class NameScope {
     if (what == Renames::nothing) return;
     enter();
     inside_ = true;
-    session_ = session_ || what == Renames::session;
+    session_ = session_ || what >= Renames::session;
+    if (what == Renames::hides) made_ = ++last_made_;
     present_.reset();
   }
   /// A COMMIT or a ROLLBACK has been; `undo`: the library's own, to a savepoint.
@@ -122,15 +143,20 @@ class NameScope {
   }
   /// They are what they were at first.
   void reset() {
-    std::optional<std::string> first = std::move(first_);
-    *this = {};
-    first_ = std::move(first);
+    NameScope again;
+    again.first_ = std::move(first_);
+    again.last_made_ = last_made_;
+    *this = std::move(again);
   }
   /// They are what they were at first, and nobody has asked what that is.
   [[nodiscard]] bool wants_first() const noexcept { return !first_ && present_ && present_->empty(); }
   void found_first(std::string first) { first_ = std::move(first); }
   /// What the server said, as it is written here.
-  [[nodiscard]] std::string canonical(std::string said) const { return said == first_ ? std::string{} : said; }
+  [[nodiscard]] std::string canonical(std::string said) const {
+    if (said == first_) said.clear();
+    if (made_ > 0) said.append(1, '\0').append(std::to_string(made_));
+    return said;
+  }
 
  private:
   void enter() {
@@ -140,10 +166,13 @@ class NameScope {
   std::optional<std::string> present_ = std::string{};
   std::optional<std::string> outer_{};  // after the transaction
   std::optional<std::string> first_{};  // as the server says it
-  bool local_ = false;                  // they are other ones in this transaction than after it,
-  bool inside_ = false;                 // since one of its statements and not since it began,
-  bool session_ = false;                // or perhaps after it too
-  bool ended_ = false;                  // a COMMIT or a ROLLBACK was seen
+  // What was made may hide what a statement was prepared with, of which the server takes no notice. So each time is
+  // another scope; zero: nothing was, since the session was reset.
+  std::uint64_t made_ = 0, last_made_ = 0;
+  bool local_ = false;    // they are other ones in this transaction than after it,
+  bool inside_ = false;   // since one of its statements and not since it began,
+  bool session_ = false;  // or perhaps after it too
+  bool ended_ = false;    // a COMMIT or a ROLLBACK was seen
 };
 
 }  // namespace lido::postgres::detail
