@@ -12,12 +12,12 @@
 // The friend of the pool's parts.
 struct lido::detail::Inspection {
   template <class AnyPool>
-  static auto& dispatcher(const AnyPool& pool) {
-    return dispatcher_of(*pool.core_.load());
+  static auto& monitor(const AnyPool& pool) {
+    return monitor_of(*pool.core_.load());
   }
   template <class Connection, class Growth, class Health, class Recycle, class Platform>
-  static auto& dispatcher_of(ConnectionOps<Connection, Growth, Health, Recycle, Platform>& ops) {
-    return ops.dispatcher_;
+  static auto& monitor_of(ConnectionOps<Connection, Growth, Health, Recycle, Platform>& ops) {
+    return ops.monitor_;
   }
   template <class AnyPool>
   static const Metrics& metrics(const AnyPool& pool) {
@@ -27,13 +27,9 @@ struct lido::detail::Inspection {
   static const Metrics& metrics_of(const ConnectionOps<Connection, Growth, Health, Recycle, Platform>& ops) {
     return ops.metrics_;
   }
-  template <class Slot, class Growth, class Platform>
-  static bool wake_in_flight(const WaitList<Slot, Growth, Platform>& waiting) {
-    return waiting.wake_in_flight_;
-  }
-  template <class Slot, class Growth, class Platform>
-  static std::size_t opening(const Capacity<Slot, Growth, Platform>& capacity) {
-    return capacity.limiter_.under_way();
+  template <class AnyMonitor>
+  static bool is_locked(const AnyMonitor& monitor) {
+    return monitor.mutex_.is_locked();
   }
 };
 
@@ -44,15 +40,15 @@ namespace lido::test {
 template <class AnyPool>
 class Invariants {
   using Inspection = detail::Inspection;
-  using Dispatcher = std::remove_reference_t<decltype(Inspection::dispatcher(std::declval<AnyPool&>()))>;
-  using Waiter = typename Dispatcher::Waiter;
+  using Monitor = std::remove_reference_t<decltype(Inspection::monitor(std::declval<AnyPool&>()))>;
+  using Waiter = typename std::remove_reference_t<decltype(std::declval<Monitor&>().dispatcher)>::Waiter;
   using SlotState = detail::SlotState;
   using WaitState = detail::WaitState;
 
  public:
   Invariants(sim::Simulation& world, const AnyPool& pool, const Ledger& ledger, const std::size_t& detached)
       : world_{world},
-        dispatcher_{Inspection::dispatcher(pool)},
+        monitor_{Inspection::monitor(pool)},
         metrics_{Inspection::metrics(pool)},
         ledger_{ledger},
         detached_{detached} {
@@ -66,9 +62,9 @@ class Invariants {
 
  private:
   void check() {
-    if (dispatcher_.mutex().is_locked()) return;
+    if (Inspection::is_locked(monitor_)) return;
     ++checks_;
-    const PoolCounts counts = detail::count_slots(dispatcher_.slots());
+    const PoolCounts counts = detail::count_slots(monitor_.capacity.slots());
     check_counts(counts);
     check_connections(counts);
     check_figures(counts);
@@ -77,14 +73,14 @@ class Invariants {
   }
 
   void check_counts(const PoolCounts& counts) {
-    demand(counts.total() == dispatcher_.total(), "the slots in use are miscounted");
-    demand(counts.opening == Inspection::opening(dispatcher_), "the opens are miscounted");
-    demand(counts.closing == dispatcher_.total() - dispatcher_.staying(), "the closes are miscounted");
+    demand(counts.total() == monitor_.capacity.total(), "the slots in use are miscounted");
+    demand(counts.opening == monitor_.capacity.limiter().under_way(), "the opens are miscounted");
+    demand(counts.closing == monitor_.capacity.total() - monitor_.capacity.staying(), "the closes are miscounted");
     // What was too many after a resize is marked, and leaves when it comes back.
-    const std::size_t maximum = dispatcher_.plan().max_size;
+    const std::size_t maximum = monitor_.capacity.plan().max_size;
     largest_ = std::max(largest_, maximum);
     std::size_t staying = 0;
-    dispatcher_.slots().each([&](auto& slot) {
+    monitor_.capacity.slots().each([&](auto& slot) {
       const SlotState state = slot.state.load();
       const bool leased = state == SlotState::leased || state == SlotState::recalled;
       demand(leased || !slot.has_holder(), "somebody holds a connection that is not leased");
@@ -92,7 +88,7 @@ class Invariants {
     });
     demand(staying <= maximum, "more connections stay than may");
     demand(counts.total() <= largest_, "there are more connections than there ever could be");
-    demand(!dispatcher_.closed() || counts.idle == 0, "a closed pool has an idle connection");
+    demand(!monitor_.capacity.closed() || counts.idle == 0, "a closed pool has an idle connection");
   }
 
   // Of each slot that has a connection there is one, and there is none that no slot knows of.
@@ -110,7 +106,7 @@ class Invariants {
 
   void check_queue() {
     std::size_t waiting = 0, woken = 0, asleep = 0;
-    for (const Waiter* waiter = dispatcher_.queue().front(); waiter != nullptr; waiter = waiter->next) {
+    for (const Waiter* waiter = monitor_.waiters.queue().front(); waiter != nullptr; waiter = waiter->next) {
       ++waiting;
       const WaitState state = waiter->state.load();
       if (state == WaitState::woken) ++woken;
@@ -118,14 +114,13 @@ class Invariants {
       demand(state == WaitState::waiting || state == WaitState::woken || state == WaitState::called,
              "one whose wait is complete waits");
     }
-    demand(waiting == dispatcher_.queue().size(), "the waiters are miscounted");
-    demand(woken == (Inspection::wake_in_flight(dispatcher_) ? 1U : 0U),
-           "the wake in flight is not that of one waiter");
-    demand(!dispatcher_.closed() || waiting == 0, "somebody waits for a closed pool");
-    if (asleep == 0 || dispatcher_.suspended() || woken > 0) return;
-    dispatcher_.slots().each([&](auto& slot) {
+    demand(waiting == monitor_.waiters.queue().size(), "the waiters are miscounted");
+    demand(woken == (monitor_.waiters.wake_in_flight() ? 1U : 0U), "the wake in flight is not that of one waiter");
+    demand(!monitor_.capacity.closed() || waiting == 0, "somebody waits for a closed pool");
+    if (asleep == 0 || monitor_.capacity.suspended() || woken > 0) return;
+    monitor_.capacity.slots().each([&](auto& slot) {
       const SlotState state = slot.state.load();
-      demand(!dispatcher_.slots().is_free(state), "somebody sleeps beside an idle connection");
+      demand(!monitor_.capacity.slots().is_free(state), "somebody sleeps beside an idle connection");
       demand(state != SlotState::leased, "somebody sleeps beside a lease that will not come by");
     });
   }
@@ -134,7 +129,7 @@ class Invariants {
   // step, so that none is missed, and that whoever left the queue in it is still there to be looked at.
   void check_order() {
     queue_.clear();
-    for (Waiter* waiter = dispatcher_.queue().front(); waiter != nullptr; waiter = waiter->next)
+    for (Waiter* waiter = monitor_.waiters.queue().front(); waiter != nullptr; waiter = waiter->next)
       queue_.push_back(waiter);
     bool passed_over = false;
     for (Waiter* const waiter : queue_before_) {
@@ -150,17 +145,17 @@ class Invariants {
 
   void demand(bool holds, const char* otherwise) const {
     if (holds) return;
-    const PoolCounts counts = detail::count_slots(dispatcher_.slots());
+    const PoolCounts counts = detail::count_slots(monitor_.capacity.slots());
     std::fprintf(stderr,
                  "invariant: step %llu: %s: %zu idle, %zu leased, %zu opening, %zu checking, %zu closing, %zu waiting, "
                  "%zu open\n",
                  static_cast<unsigned long long>(world_.steps()), otherwise, counts.idle, counts.leased, counts.opening,
-                 counts.checking, counts.closing, dispatcher_.queue().size(), ledger_.live);
+                 counts.checking, counts.closing, monitor_.waiters.queue().size(), ledger_.live);
     std::abort();
   }
 
   sim::Simulation& world_;
-  Dispatcher& dispatcher_;
+  Monitor& monitor_;
   const detail::Metrics& metrics_;
   const Ledger& ledger_;
   const std::size_t& detached_;

@@ -1,22 +1,23 @@
 // The decisions of the pool without its I/O: slots, waiters and what pairs them.
 #include <array>
 #include <boost/test/unit_test.hpp>
-#include <lido/detail/dispatcher.hpp>
+#include <lido/detail/monitor.hpp>
 #include <lido/growth.hpp>
 #include <support/simulation.hpp>
 #include <vector>
 
 using namespace lido;
-using namespace lido::detail;
 using namespace std::chrono_literals;
 
 BOOST_AUTO_TEST_SUITE(dispatcher)
 
+using namespace lido::detail;  // of this suite: the files are also compiled as one
+
 namespace {
 
 using TestSlot = Slot<int, sim::Platform>;
-using TestDispatcher = Dispatcher<TestSlot, FixedSize, sim::Platform>;
-using TestGuard = TestDispatcher::Guard;
+using TestMonitor = Monitor<TestSlot, FixedSize, sim::Platform>;
+using TestGuard = TestMonitor::Guard;
 
 // A waiter that notes when it is told, as a callback or as a thread would stand in the queue.
 struct Noting : Waiter<TestSlot> {
@@ -25,27 +26,28 @@ struct Noting : Waiter<TestSlot> {
   int told = 0;
 };
 
-// A dispatcher of `size` open connections, all idle.
+// A pool of `size` open connections, all idle.
 struct Fixture {
   explicit Fixture(std::size_t size, Duration barging_limit = 0ms, std::size_t workers = 5)
-      : dispatcher{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}}} {
-    TestGuard guard{dispatcher.mutex()};
-    dispatcher.grow(guard);
-    while (TestSlot* const slot = dispatcher.opens().pop()) dispatcher.opened(*slot, sim::Platform::now(), guard);
+      : pool{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}}} {
+    TestGuard guard = pool.enter();
+    pool.dispatcher.grow(guard);
+    while (TestSlot* const slot = pool.capacity.opens().pop())
+      pool.dispatcher.opened(*slot, sim::Platform::now(), guard);
   }
-  TestSlot& lease() { return *dispatcher.slots().claim_idle(); }
+  TestSlot& lease() { return *pool.capacity.slots().claim_idle(); }
   // What `release` does.
   void give_back(TestSlot& slot) {
     auto leased = SlotState::leased;
     if (slot.state.compare_exchange_strong(leased, SlotState::idle)) return;
-    TestGuard guard{dispatcher.mutex()};
-    dispatcher.supply(slot, guard);
+    TestGuard guard = pool.enter();
+    pool.dispatcher.supply(slot, guard);
   }
   void line_up(Noting& waiter) {
-    TestGuard guard{dispatcher.mutex()};
-    dispatcher.line_up(waiter, false, guard);
+    TestGuard guard = pool.enter();
+    pool.dispatcher.line_up(waiter, false, guard);
   }
-  TestDispatcher dispatcher;
+  TestMonitor pool;
 };
 
 void in_simulation(const std::function<void()>& body) { sim::Simulation{0}.run(body); }
@@ -54,52 +56,52 @@ void in_simulation(const std::function<void()>& body) { sim::Simulation{0}.run(b
 
 BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
   in_simulation([] {
-    TestDispatcher dispatcher{FixedSize{1}, {0ms, {1, 10ms, 250ms}}};
+    TestMonitor pool{FixedSize{1}, {0ms, {1, 10ms, 250ms}}};
     const auto state = [&] {
       SlotState seen{};
-      dispatcher.slots().each([&](TestSlot& slot) { seen = slot.state.load(); });
+      pool.capacity.slots().each([&](TestSlot& slot) { seen = slot.state.load(); });
       return seen;
     };
     BOOST_TEST((state() == SlotState::vacant));
-    TestGuard guard{dispatcher.mutex()};
-    dispatcher.grow(guard);
+    TestGuard guard = pool.enter();
+    pool.dispatcher.grow(guard);
     BOOST_TEST((state() == SlotState::opening));
-    TestSlot& slot = *dispatcher.opens().pop();
-    dispatcher.opened(slot, sim::Platform::now(), guard);
+    TestSlot& slot = *pool.capacity.opens().pop();
+    pool.dispatcher.opened(slot, sim::Platform::now(), guard);
     BOOST_TEST((state() == SlotState::idle));
-    BOOST_TEST(dispatcher.slots().claim_idle() == &slot);
+    BOOST_TEST(pool.capacity.slots().claim_idle() == &slot);
     BOOST_TEST((state() == SlotState::leased));
-    BOOST_TEST(dispatcher.slots().claim_idle_or_recall() == nullptr);
+    BOOST_TEST(pool.capacity.slots().claim_idle_or_recall() == nullptr);
     BOOST_TEST((state() == SlotState::recalled));
-    dispatcher.supply(slot, guard);
+    pool.dispatcher.supply(slot, guard);
     BOOST_TEST((state() == SlotState::idle));
     using Table = SlotTable<TestSlot, sim::Platform>;
     BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));  // by the sweep
     BOOST_TEST(!Table::claim(slot, SlotState::idle, SlotState::checking));
-    BOOST_TEST(dispatcher.counts().idle == 1U);
-    BOOST_TEST(dispatcher.slots().claim_idle() == &slot);
+    BOOST_TEST(pool.dispatcher.counts().idle == 1U);
+    BOOST_TEST(pool.capacity.slots().claim_idle() == &slot);
     BOOST_TEST((state() == SlotState::leased));
-    BOOST_TEST(TestDispatcher::recall(slot));
+    BOOST_TEST(decltype(pool.capacity)::recall(slot));
     BOOST_TEST((state() == SlotState::recalled));
-    BOOST_TEST(TestDispatcher::recall(slot));  // it is already
-    dispatcher.supply(slot, guard);
+    BOOST_TEST(decltype(pool.capacity)::recall(slot));  // it is already
+    pool.dispatcher.supply(slot, guard);
     BOOST_TEST((state() == SlotState::idle));
-    BOOST_TEST(!TestDispatcher::recall(slot));
+    BOOST_TEST(!decltype(pool.capacity)::recall(slot));
     BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));
-    BOOST_TEST(dispatcher.slots().claim_idle_or_recall() == &slot);
+    BOOST_TEST(pool.capacity.slots().claim_idle_or_recall() == &slot);
     BOOST_TEST((state() == SlotState::leased));
-    dispatcher.supply(slot, guard);
+    pool.dispatcher.supply(slot, guard);
     BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));
     BOOST_TEST(Table::claim(slot, SlotState::resting, SlotState::checking));
-    BOOST_TEST(dispatcher.slots().claim_idle() == nullptr);
-    dispatcher.retire(slot, CloseReason::discarded, guard);
+    BOOST_TEST(pool.capacity.slots().claim_idle() == nullptr);
+    pool.capacity.retire(slot, CloseReason::discarded, guard);
     BOOST_TEST((state() == SlotState::closing));
-    BOOST_TEST(dispatcher.next_to_close() == &slot);
-    dispatcher.vacate(slot, guard);  // and the policy wants another at once
+    BOOST_TEST(pool.capacity.next_to_close() == &slot);
+    pool.dispatcher.vacate(slot, guard);  // and the policy wants another at once
     BOOST_TEST((state() == SlotState::opening));
-    dispatcher.open_failed(*dispatcher.opens().pop(), nullptr, false, sim::Platform::now(), guard);
+    pool.dispatcher.open_failed(*pool.capacity.opens().pop(), nullptr, false, sim::Platform::now(), guard);
     BOOST_TEST((state() == SlotState::vacant));
-    BOOST_TEST((dispatcher.retry_at() != TimePoint::max()));
+    BOOST_TEST((pool.capacity.retry_at() != TimePoint::max()));
   });
 }
 
@@ -150,11 +152,11 @@ BOOST_AUTO_TEST_CASE(a_young_thread_is_woken_to_compete_and_a_callback_is_handed
     BOOST_TEST((thread.state.load() == WaitState::woken));
     BOOST_TEST((slot.state.load() == SlotState::idle));
     BOOST_TEST(&f.lease() == &slot);  // a newcomer is quicker
-    TestGuard guard{f.dispatcher.mutex()};
-    BOOST_TEST(!f.dispatcher.compete(thread, guard));
+    TestGuard guard = f.pool.enter();
+    BOOST_TEST(!f.pool.dispatcher.compete(thread, guard));
     BOOST_TEST((slot.state.load() == SlotState::recalled));
-    f.dispatcher.supply(slot, guard);
-    BOOST_TEST(f.dispatcher.compete(thread, guard));
+    f.pool.dispatcher.supply(slot, guard);
+    BOOST_TEST(f.pool.dispatcher.compete(thread, guard));
     BOOST_TEST(thread.slot == &slot);
   });
   in_simulation([] {
@@ -176,7 +178,7 @@ BOOST_AUTO_TEST_CASE(a_thread_past_the_barging_limit_is_handed_its_slot) {
     sim::sleep_for(1ms);
     f.give_back(slot);
     BOOST_TEST((thread.state.load() == WaitState::granted));
-    BOOST_TEST(f.dispatcher.slots().claim_idle() == nullptr);
+    BOOST_TEST(f.pool.capacity.slots().claim_idle() == nullptr);
   });
 }
 
@@ -194,12 +196,12 @@ BOOST_AUTO_TEST_CASE(at_most_one_wake_is_in_flight_and_it_is_passed_on) {
     BOOST_TEST(first.told == 1);
     BOOST_TEST(second.told == 0);
     {
-      TestGuard guard{f.dispatcher.mutex()};
-      BOOST_TEST(f.dispatcher.compete(first, guard));  // takes one, and wakes the next for the other
+      TestGuard guard = f.pool.enter();
+      BOOST_TEST(f.pool.dispatcher.compete(first, guard));  // takes one, and wakes the next for the other
     }
     BOOST_TEST(second.told == 1);
-    TestGuard guard{f.dispatcher.mutex()};
-    BOOST_TEST(f.dispatcher.compete(second, guard));
+    TestGuard guard = f.pool.enter();
+    BOOST_TEST(f.pool.dispatcher.compete(second, guard));
   });
 }
 
@@ -214,8 +216,8 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_that_leaves_passes_the_wake_on) {
       f.line_up(second);
       f.give_back(slot);
       {
-        TestGuard guard{f.dispatcher.mutex()};
-        BOOST_TEST(f.dispatcher.leave(first, WaitState::abandoned, by_itself, guard));
+        TestGuard guard = f.pool.enter();
+        BOOST_TEST(f.pool.dispatcher.leave(first, WaitState::abandoned, by_itself, guard));
       }
       BOOST_TEST(second.told == 1);
       BOOST_TEST(first.told == 1);
@@ -237,12 +239,12 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_leaves_the_slot_to_an_older_one_that_came_ba
     f.give_back(other);
     BOOST_TEST((young.state.load() == WaitState::woken));
     {  // what the old one was granted is not fit
-      TestGuard guard{f.dispatcher.mutex()};
-      f.dispatcher.retire(one, CloseReason::discarded, guard);
+      TestGuard guard = f.pool.enter();
+      f.pool.capacity.retire(one, CloseReason::discarded, guard);
       old.state.store(WaitState::waiting);
-      f.dispatcher.line_up(old, true, guard);
+      f.pool.dispatcher.line_up(old, true, guard);
       BOOST_TEST((old.state.load() == WaitState::waiting));  // the young one has yet to look
-      BOOST_TEST(!f.dispatcher.compete(young, guard));
+      BOOST_TEST(!f.pool.dispatcher.compete(young, guard));
     }
     BOOST_TEST((old.state.load() == WaitState::granted));
     BOOST_TEST(old.slot == &other);
@@ -262,16 +264,16 @@ BOOST_AUTO_TEST_CASE(those_who_come_back_stand_in_the_order_in_which_they_came) 
     Noting young{true};  // of the same instant
     sim::sleep_for(1us);
     Noting youngest{false};
-    TestGuard guard{f.dispatcher.mutex()};
-    for (Noting* waiter : {&older, &young, &youngest}) f.dispatcher.line_up(*waiter, false, guard);
-    for (Noting* waiter : {&young, &older}) f.dispatcher.leave(*waiter, WaitState::waiting, true, guard);
-    for (Noting* waiter : {&young, &oldest, &older}) f.dispatcher.line_up(*waiter, true, guard);
+    TestGuard guard = f.pool.enter();
+    for (Noting* waiter : {&older, &young, &youngest}) f.pool.dispatcher.line_up(*waiter, false, guard);
+    for (Noting* waiter : {&young, &older}) f.pool.dispatcher.leave(*waiter, WaitState::waiting, true, guard);
+    for (Noting* waiter : {&young, &oldest, &older}) f.pool.dispatcher.line_up(*waiter, true, guard);
     std::size_t at = 0;
-    for (auto* waiter = f.dispatcher.queue().front(); waiter != nullptr; waiter = waiter->next)
+    for (auto* waiter = f.pool.waiters.queue().front(); waiter != nullptr; waiter = waiter->next)
       in_queue.at(at++) = static_cast<Noting*>(waiter);
     BOOST_TEST((in_queue == std::array{&oldest, &older, &young, &youngest}));
-    BOOST_TEST(f.dispatcher.queue().size() == 4U);
-    f.dispatcher.close(guard);
+    BOOST_TEST(f.pool.waiters.queue().size() == 4U);
+    f.pool.dispatcher.close(guard);
   });
 }
 
@@ -300,8 +302,8 @@ BOOST_AUTO_TEST_CASE(a_settled_waiter_cannot_leave_and_is_told_once) {
     Noting waiter{true};
     f.line_up(waiter);
     f.give_back(slot);
-    TestGuard guard{f.dispatcher.mutex()};
-    BOOST_TEST(!f.dispatcher.leave(waiter, WaitState::cancelled, false, guard));
+    TestGuard guard = f.pool.enter();
+    BOOST_TEST(!f.pool.dispatcher.leave(waiter, WaitState::cancelled, false, guard));
     BOOST_TEST((waiter.state.load() == WaitState::granted));
     guard.end();
     BOOST_TEST(waiter.told == 1);
@@ -315,12 +317,12 @@ BOOST_AUTO_TEST_CASE(a_waiter_that_is_cancelled_by_others_is_told) {
     Noting waiter{true};
     f.line_up(waiter);
     {
-      TestGuard guard{f.dispatcher.mutex()};
-      BOOST_TEST(f.dispatcher.leave(waiter, WaitState::cancelled, false, guard));
+      TestGuard guard = f.pool.enter();
+      BOOST_TEST(f.pool.dispatcher.leave(waiter, WaitState::cancelled, false, guard));
       BOOST_TEST(waiter.told == 0);  // not under the lock
     }
     BOOST_TEST(waiter.told == 1);
-    BOOST_TEST(f.dispatcher.queue().empty());
+    BOOST_TEST(f.pool.waiters.queue().empty());
   });
 }
 
@@ -340,8 +342,8 @@ BOOST_AUTO_TEST_CASE(the_race_of_a_release_with_a_waiter_is_won_by_one_of_them_i
           return;
         }
         ++recalled_first;
-        TestGuard guard{f.dispatcher.mutex()};
-        f.dispatcher.supply(slot, guard);
+        TestGuard guard = f.pool.enter();
+        f.pool.dispatcher.supply(slot, guard);
       }};
       f.line_up(waiter);
       releaser.join();
@@ -355,6 +357,8 @@ BOOST_AUTO_TEST_CASE(the_race_of_a_release_with_a_waiter_is_won_by_one_of_them_i
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(backoff)
+
+using namespace lido::detail;
 
 BOOST_AUTO_TEST_CASE(pauses_double_up_to_the_longest_and_end_with_a_success) {
   Backoff backoff{10ms, 250ms, 1};

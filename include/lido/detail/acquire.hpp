@@ -45,15 +45,15 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
     bool unfit = false;
     if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, limit, where, unfit, true)) return slot;
     Guard lock = this->guard();
-    if (!dispatcher_.closed()) grow_for_the_next(lock);
+    if (!monitor_.capacity.closed()) grow_for_the_next(lock);
     return nullptr;
   }
 
   [[nodiscard]] Duration acquire_timeout() const noexcept { return options_.acquire_timeout; }
 
  protected:
-  using Base::dispatcher_;
   using Base::metrics_;
+  using Base::monitor_;
   using Base::options_;
   using Base::signals_;
 
@@ -70,9 +70,9 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
       const Guard lock = this->guard();
       metrics_.count(&Statistics::timeouts, lock);
       if (exhaustion_ != nullptr && exhaustion_->at > deadline) seen = exhaustion_;
-      max_size = dispatcher_.plan().max_size;
-      suspended = dispatcher_.suspended();
-      cause = dispatcher_.backoff().cause();
+      max_size = monitor_.capacity.plan().max_size;
+      suspended = monitor_.capacity.suspended();
+      cause = monitor_.capacity.backoff().cause();
     }
     if (suspended) throw PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)};
     if (seen == nullptr) seen = look_around();
@@ -101,7 +101,7 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
     PoolCounts counts;
     {
       const Guard lock = this->guard();
-      counts = dispatcher_.counts();
+      counts = monitor_.dispatcher.counts();
     }
     auto seen =
         std::make_shared<const Exhaustion>(Platform::now(), counts, this->holders(AcquireTimeout::most_holders));
@@ -128,9 +128,9 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
         // Running out of a caller's short time is no evidence against others.
         const bool proven = !hurried || Platform::now() < facts.deadline;
         // Without workers before it is closed here, which may take long; otherwise the workers close it first.
-        if (proven && dispatcher_.inline_work()) this->suspect_others();
+        if (proven && monitor_.capacity.inline_work()) this->suspect_others();
         this->give_back(slot, CloseReason::dead);
-        if (proven && !dispatcher_.inline_work()) this->suspect_others();
+        if (proven && !monitor_.capacity.inline_work()) this->suspect_others();
         return false;
       }
       slot.trust.store(Trust::usual, std::memory_order_relaxed);
@@ -150,16 +150,16 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
   // hand that was not fit, which costs it no place.
   void line_up(Waiter<Slot>& waiter, TimePoint deadline, bool again, bool unfit) {
     const TimePoint now = Platform::now();
-    if constexpr (!reads_clock) dispatcher_.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
+    if constexpr (!reads_clock) monitor_.capacity.slots().each([&](Slot& slot) { Base::stamp(slot, now); });
     const bool nested = waiter.thread && options_.refuse_nested_wait && this->held_by(Platform::this_thread()) > 0;
     bool full = false;
     bool closed = false;
     std::exception_ptr refused;
     {
       Guard lock = this->guard();
-      closed = dispatcher_.closed();
-      refused = dispatcher_.refusal(now);
-      full = !again && dispatcher_.queue().size() >= options_.max_waiting;
+      closed = monitor_.capacity.closed();
+      refused = monitor_.dispatcher.refusal(now);
+      full = !again && monitor_.waiters.queue().size() >= options_.max_waiting;
       if (closed || refused != nullptr) {
         // Told below, without the lock.
       } else if (nested || (full && now < deadline)) {
@@ -167,13 +167,13 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
         if (full) grow_for_the_next(lock);
       } else if (now < deadline) {
         if (!again) metrics_.count(&Statistics::waited, lock);
-        return dispatcher_.line_up(waiter, unfit, lock);
-      } else if (!full && !waiter.thread && waiter.at == waiter.since && dispatcher_.looks()) {
+        return monitor_.dispatcher.line_up(waiter, unfit, lock);
+      } else if (!full && !waiter.thread && waiter.at == waiter.since && monitor_.dispatcher.looks()) {
         // One that would not wait, and cannot block, waits for what is looked at, which may be idle after the look.
         waiter.at = saturating_add(now, options_.check_timeout);
         waiter.for_look = true;
         metrics_.count(&Statistics::waited, lock);
-        return dispatcher_.line_up(waiter, unfit, lock);
+        return monitor_.dispatcher.line_up(waiter, unfit, lock);
       }
     }
     if (closed) throw PoolClosed{closed_message(options_.name)};
@@ -191,7 +191,7 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
     throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};
   }
 
-  // As the dispatcher knows it too; read by every acquire, written by few calls. A closed pool needs no such sign: it
+  // As the capacity knows it too; read by every acquire, written by few calls. A closed pool needs no such sign: it
   // has nothing idle.
   typename Platform::template Atomic<bool> suspended_{false};
 
@@ -207,7 +207,7 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
 
   // For a caller that wants a connection and does not wait for it.
   void grow_for_the_next(Guard& lock) noexcept {
-    if (!dispatcher_.inline_work() && dispatcher_.plan().reuse) dispatcher_.grow(lock, 1);
+    if (!monitor_.capacity.inline_work() && monitor_.capacity.plan().reuse) monitor_.dispatcher.grow(lock, 1);
   }
 
   // Any idle connection that passes the check. `unfit` tells that one did not. `last`: the caller does not queue, and
@@ -218,7 +218,7 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
     const TimePoint deadline = reads_clock ? saturating_add(now, allowed) : TimePoint::max();
     // Relaxed: an acquire that overlaps a suspension may come before it.
     while (!suspended_.load(std::memory_order_relaxed)) {
-      Slot* slot = dispatcher_.slots().claim_idle();
+      Slot* slot = monitor_.capacity.slots().claim_idle();
       if (slot == nullptr && last) {
         slot = claim_after_look(reads_clock ? deadline : saturating_add(Platform::now(), options_.check_timeout));
         if (reads_clock) now = Platform::now();
@@ -243,8 +243,8 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
     Slot* slot = nullptr;
     if (options_.start_worker) return slot;
     this->watch(deadline, [&] {
-      if (!dispatcher_.suspended()) slot = dispatcher_.slots().claim_idle();
-      return slot != nullptr || dispatcher_.suspended() || !dispatcher_.looks();
+      if (!monitor_.capacity.suspended()) slot = monitor_.capacity.slots().claim_idle();
+      return slot != nullptr || monitor_.capacity.suspended() || !monitor_.dispatcher.looks();
     });
     return slot;
   }
@@ -294,7 +294,7 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
   struct Cancel {
     void operator()() const noexcept {
       Guard lock = pool.guard();
-      pool.dispatcher_.leave(waiter, WaitState::cancelled, false, lock);
+      pool.monitor_.dispatcher.leave(waiter, WaitState::cancelled, false, lock);
     }
     Acquire& pool;
     ThreadWaiter& waiter;
@@ -308,11 +308,11 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
       const WaitState state = waiter.state.load(std::memory_order_relaxed);
       if (!told && (state == WaitState::waiting || state == WaitState::woken || state == WaitState::called)) {
         if (Platform::now() < deadline) {
-          dispatcher_.try_again(waiter, lock);
-          retry = dispatcher_.keeps_time_until(waiter);
+          monitor_.dispatcher.try_again(waiter, lock);
+          retry = monitor_.dispatcher.keeps_time_until(waiter);
           continue;
         }
-        dispatcher_.leave(waiter, WaitState::abandoned, true, lock);
+        monitor_.dispatcher.leave(waiter, WaitState::abandoned, true, lock);
         if (state == WaitState::waiting) return;
       }
       if (!told) {  // the call is on its way, and may not find the waiter gone
@@ -320,9 +320,9 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
         return waiter.parker.park();
       }
       if (state == WaitState::woken) {
-        if (dispatcher_.compete(waiter, lock)) return;
+        if (monitor_.dispatcher.compete(waiter, lock)) return;
       } else if (state == WaitState::called && Platform::now() >= deadline) {
-        dispatcher_.leave(waiter, WaitState::abandoned, true, lock);
+        monitor_.dispatcher.leave(waiter, WaitState::abandoned, true, lock);
         return;
       } else if (state == WaitState::called) {
         retry = open_for_itself(waiter, {.deadline = deadline, .waiter = &waiter, .stop = &stop}, lock);
@@ -341,8 +341,8 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
     this->do_one(true, caller);
     this->run_closes();  // an invalidation during the open retires what it opened
     Guard relock = this->guard();
-    dispatcher_.grow(relock);
-    return dispatcher_.keeps_time_until(waiter);
+    monitor_.dispatcher.grow(relock);
+    return monitor_.dispatcher.keeps_time_until(waiter);
   }
 };
 

@@ -58,7 +58,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       this->at = saturating_add(this->since, timeout_);
       // Relaxed: an acquire that overlaps a suspension may come before it.
       for (TimePoint now = this->since; !pool_.suspended_.load(std::memory_order_relaxed); now = Platform::now()) {
-        this->slot = pool_.dispatcher_.slots().claim_idle();
+        this->slot = pool_.monitor_.capacity.slots().claim_idle();
         if (this->slot == nullptr || needs_worker(now)) return false;
         if (lease_if_fit(now)) return complete_at_once(WaitState::granted);
         if (Platform::now() >= this->at) return false;
@@ -71,7 +71,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
     void wait() {
       const Resumption::Hold hold;  // nobody destroys this request before it is done here
       keep_.emplace(pool_);
-      const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.dispatcher_.looks();
+      const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.monitor_.dispatcher.looks();
       if (timed) pool_.start_alarm();
       // Whoever completes it may do so before the call that makes it known returns.
       lined_up_ = this->slot == nullptr;
@@ -116,7 +116,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
         Guard lock = pool_.guard();
         cancelled_ = true;
         if (!pool_.take_back(*this)) {
-          pool_.dispatcher_.leave(*this, WaitState::cancelled, false, lock);
+          pool_.monitor_.dispatcher.leave(*this, WaitState::cancelled, false, lock);
           return;
         }
       }
@@ -181,12 +181,12 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
     bool line_up_again() noexcept {
       const TimePoint now = Platform::now();
       Guard lock = pool_.guard();
-      if (pool_.dispatcher_.closed()) return !complete_at_once(WaitState::closed);
+      if (pool_.monitor_.capacity.closed()) return !complete_at_once(WaitState::closed);
       if (is_unwanted()) return !complete_at_once(WaitState::cancelled);
       if (now >= this->at) return !complete_at_once(WaitState::abandoned);
       if (!std::exchange(lined_up_, true)) pool_.metrics_.count(&Statistics::waited, lock);
       this->state.store(WaitState::waiting, std::memory_order_relaxed);
-      pool_.dispatcher_.line_up(*this, true, lock);
+      pool_.monitor_.dispatcher.line_up(*this, true, lock);
       return true;
     }
 
@@ -202,7 +202,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       on_stop_.reset();
       {
         Guard lock = pool_.guard();
-        if (pool_.take_back(*this) || pool_.dispatcher_.leave(*this, WaitState::cancelled, true, lock)) {
+        if (pool_.take_back(*this) || pool_.monitor_.dispatcher.leave(*this, WaitState::cancelled, true, lock)) {
           pool_.metrics_.count(&Statistics::cancelled, lock);
           return;
         }
@@ -229,14 +229,14 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
 
     // Without workers the caller's thread opens for itself.
     void work_inline() noexcept {
-      if (!pool_.dispatcher_.inline_work()) return;
+      if (!pool_.monitor_.capacity.inline_work()) return;
       while (Platform::now() < this->at && pool_.do_one(true, {.deadline = this->at, .waiter = this, .stop = &stop_})) {
       }
       pool_.run_closes();  // an invalidation during the open retires what it opened
     }
 
     [[nodiscard]] bool needs_worker(TimePoint now) const noexcept {
-      if (!reads_clock || pool_.dispatcher_.inline_work()) return false;
+      if (!reads_clock || pool_.monitor_.capacity.inline_work()) return false;
       const ConnectionInfo facts = pool_.info(*this->slot, Moment::acquire, now, pool_.options_.check_timeout);
       const Connection& connection = this->slot->connection;
       return may_block(pool_.recycle_, connection, facts) ||
@@ -278,8 +278,8 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
   };
 
  protected:
-  using Base::dispatcher_;
   using Base::metrics_;
+  using Base::monitor_;
   using Base::options_;
 
  private:

@@ -15,24 +15,17 @@
 
 namespace lido::detail {
 
-// How a pool opens, and serves those who wait; from `PoolOptions`.
-struct CapacityRules {
-  Duration barging_limit{};
-  ConnectRules connect{};
-};
-
 // Everything needs the lock but `slots`, which the fast path claims from without it.
 template <class Slot, GrowthPolicy Growth, class Platform>
 class Capacity {
  public:
   using Guard = detail::Guard<Slot, Platform>;
 
-  Capacity(Growth growth, const CapacityRules& rules)
-      : barging_limit_{rules.barging_limit},
-        growth_{std::make_unique<const Growth>(std::move(growth))},
+  Capacity(Growth growth, const ConnectRules& rules)
+      : growth_{std::make_unique<const Growth>(std::move(growth))},
         plan_{growth_->plan({})},
         slots_{plan_.max_size},
-        limiter_{rules.connect, Platform::entropy()} {}
+        limiter_{rules, Platform::entropy()} {}
 
   [[nodiscard]] SlotTable<Slot, Platform>& slots() noexcept { return slots_; }
   [[nodiscard]] const Growth& growth() const noexcept { return *growth_; }
@@ -45,12 +38,28 @@ class Capacity {
   // Connections that are not on their way out.
   [[nodiscard]] std::size_t staying() const noexcept { return total_ - closing_; }
   [[nodiscard]] const Backoff& backoff() const noexcept { return limiter_.backoff(); }
+  [[nodiscard]] ConnectLimiter& limiter() noexcept { return limiter_; }
   // When to look again whether more should be opened, though nothing has happened.
   [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? limiter_.next() : TimePoint::max(); }
   [[nodiscard]] JobQueue<Slot>& opens() noexcept { return opens_; }
   [[nodiscard]] JobQueue<Slot>& closes() noexcept { return closes_; }
   [[nodiscard]] Sleepers<Platform>& workers() noexcept { return workers_; }
   [[nodiscard]] Sleepers<Platform>& watchers() noexcept { return watchers_; }
+
+  void close() noexcept {
+    closed_ = true;
+    retry_ = false;
+  }
+  void suspend(bool suspended) noexcept { suspended_ = suspended; }
+  // Whether there is something to look at when `retry_at` says so.
+  [[nodiscard]] bool retries() const noexcept { return retry_; }
+  void end_retries() noexcept { retry_ = false; }
+  // The slots that `growth` needs must have been added (`slots().grow_to`). What was the policy stands there
+  // afterwards.
+  void resize(std::unique_ptr<const Growth>& growth) noexcept {
+    growth_.swap(growth);
+    plan_ = growth_->plan({});
+  }
 
   // A connection was not as it should be, and the server may be away.
   void suspect_outage() noexcept { limiter_.suspect_outage(Platform::now()); }
@@ -134,9 +143,6 @@ class Capacity {
     while (Sleeper<Platform>* const watcher = watchers_.pop()) guard.wake_later(*watcher);
   }
 
- protected:
-  friend struct Inspection;
-
   // Begins the opens that the growth policy wants for so many waiting callers, and that may begin.
   void begin_opens(std::size_t waiting, Guard& guard) noexcept {
     retry_ = false;
@@ -200,7 +206,7 @@ class Capacity {
     return staying > plan_.max_size ? staying - plan_.max_size : 0;
   }
 
-  const Duration barging_limit_;
+ private:
   // Never assigned to: a policy may do so in its own way, and throw. Nor destroyed under the lock.
   std::unique_ptr<const Growth> growth_;
   GrowthPlan plan_;
@@ -210,7 +216,6 @@ class Capacity {
   bool suspended_ = false;
   bool closed_ = false;
 
- private:
   // Relaxed, and not by its owner: who has claimed it just now may lease it all the same, as a moment before.
   static void distrust(Slot& slot) noexcept { slot.trust.store(Trust::none, std::memory_order_relaxed); }
 

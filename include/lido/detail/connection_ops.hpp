@@ -12,9 +12,9 @@
 #include <stop_token>
 #include <utility>
 
-#include <lido/detail/dispatcher.hpp>
 #include <lido/detail/listening.hpp>
 #include <lido/detail/metrics.hpp>
+#include <lido/detail/monitor.hpp>
 #include <lido/detail/shared.hpp>
 #include <lido/detail/work_order.hpp>
 #include <lido/events.hpp>
@@ -61,16 +61,16 @@ class ConnectionOps : public Shared {
         recycle_{std::move(recycle)},
         connector_{std::move(connector)},
         worker_count_{worker_count(options_, growth)},
-        dispatcher_{std::move(growth),
-                    {.barging_limit = options_.barging_limit,
-                     .connect = {.workers = worker_count_,
-                                 .backoff_min = options_.backoff_min,
-                                 .backoff_max = options_.backoff_max,
-                                 .open_timeout = options_.open_timeout}}},
+        monitor_{std::move(growth),
+                 {.barging_limit = options_.barging_limit,
+                  .connect = {.workers = worker_count_,
+                              .backoff_min = options_.backoff_min,
+                              .backoff_max = options_.backoff_max,
+                              .open_timeout = options_.open_timeout}}},
         signals_{signals},
         random_{static_cast<std::minstd_rand::result_type>(Platform::entropy())} {}
 
-  [[nodiscard]] Guard guard() noexcept { return Guard{dispatcher_.mutex()}; }
+  [[nodiscard]] Guard guard() noexcept { return monitor_.enter(); }
 
   // Opens the connection of a slot that is opening. Blocks until the connector returns, which is told to by the
   // caller's deadline, and to stop when the caller stops.
@@ -82,7 +82,7 @@ class ConnectionOps : public Shared {
     Duration allowed{};
     {
       const Guard lock = guard();
-      allowed = dispatcher_.time_to_open(slot);
+      allowed = monitor_.capacity.time_to_open(slot);
       slot.id.store(++last_id_, std::memory_order_release);  // see `Slot::begin_lease`
       slot.spread.store(std::uniform_real_distribution<double>{}(random_), std::memory_order_relaxed);
     }
@@ -119,15 +119,15 @@ class ConnectionOps : public Shared {
       caller.done();
       metrics_.count(&Statistics::open_failures, lock);
       if (!heard) metrics_.count(&Statistics::listener_errors, lock);
-      given_up ? dispatcher_.open_given_up(slot, failure, lock)
-               : dispatcher_.open_failed(slot, failure, permanent, begun, lock);
+      given_up ? monitor_.dispatcher.open_given_up(slot, failure, lock)
+               : monitor_.dispatcher.open_failed(slot, failure, permanent, begun, lock);
       return;
     }
     Guard lock = guard();
     caller.done();
     metrics_.count(&Statistics::opened, lock);
     metrics_.record(&Statistics::open, Platform::now() - begun, lock);
-    dispatcher_.opened(slot, begun, lock);
+    monitor_.dispatcher.opened(slot, begun, lock);
   }
 
   // Closes the connection of a slot that is closing. Blocks for as long as the connection's destructor does.
@@ -142,7 +142,7 @@ class ConnectionOps : public Shared {
     metrics_.count(&Statistics::closed, lock);
     if (!heard) metrics_.count(&Statistics::listener_errors, lock);
     if (!destroyed) metrics_.count(&Statistics::listener_errors, lock);
-    dispatcher_.vacate(slot, lock);
+    monitor_.dispatcher.vacate(slot, lock);
   }
 
   // Does one queued job, if there is one that this thread may do. Whoever waits gets no connection meanwhile but the
@@ -152,9 +152,9 @@ class ConnectionOps : public Shared {
     Task task{};
     {
       const Guard lock = guard();
-      if (caller.waiter != nullptr && !dispatcher_.begin_work(*caller.waiter)) return false;
-      task = next_task({.opens = may_open && !dispatcher_.opens().empty(), .closes = true}, Task::rest);
-      slot = task == Task::open ? dispatcher_.opens().pop() : dispatcher_.next_to_close();
+      if (caller.waiter != nullptr && !monitor_.waiters.begin_work(*caller.waiter)) return false;
+      task = next_task({.opens = may_open && !monitor_.capacity.opens().empty(), .closes = true}, Task::rest);
+      slot = task == Task::open ? monitor_.capacity.opens().pop() : monitor_.capacity.next_to_close();
       if (slot == nullptr) return caller.done(), false;
     }
     task == Task::open ? open(*slot, caller) : close(*slot, caller);
@@ -221,11 +221,11 @@ class ConnectionOps : public Shared {
    public:
     explicit Help(ConnectionOps& ops) noexcept : ops_{ops} {
       const Guard lock = ops_.guard();
-      ops_.dispatcher_.begin_help();
+      ops_.monitor_.dispatcher.begin_help();
     }
     ~Help() {
       Guard lock = ops_.guard();
-      ops_.dispatcher_.end_help(lock);
+      ops_.monitor_.dispatcher.end_help(lock);
     }
     Help(const Help&) = delete;
     Help& operator=(const Help&) = delete;
@@ -250,11 +250,11 @@ class ConnectionOps : public Shared {
         Guard lock = guard();
         if (done(lock)) return true;
         if (Platform::now() >= deadline) return false;
-        if (works && !dispatcher_.opens().empty()) continue;
-        due = std::min(due, dispatcher_.retry_at());
-        dispatcher_.watchers().push(self);
+        if (works && !monitor_.capacity.opens().empty()) continue;
+        due = std::min(due, monitor_.capacity.retry_at());
+        monitor_.capacity.watchers().push(self);
       }
-      rest(self, dispatcher_.watchers(), due);
+      rest(self, monitor_.capacity.watchers(), due);
     }
   }
 
@@ -266,9 +266,9 @@ class ConnectionOps : public Shared {
       {
         const Guard lock = guard();
         if (done() || Platform::now() >= deadline) return;
-        dispatcher_.watchers().push(self);
+        monitor_.capacity.watchers().push(self);
       }
-      rest(self, dispatcher_.watchers(), deadline);
+      rest(self, monitor_.capacity.watchers(), deadline);
     }
   }
 
@@ -291,7 +291,7 @@ class ConnectionOps : public Shared {
   const Recycle recycle_;
   const Connector connector_;
   const std::size_t worker_count_;
-  Dispatcher<Slot, Growth, Platform> dispatcher_;
+  Monitor<Slot, Growth, Platform> monitor_;
   Signals<Connection> signals_;
   Listening<Platform> listening_;
   std::stop_source closing_;
@@ -306,13 +306,13 @@ class ConnectionOps : public Shared {
     Guard lock = guard();
     if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
     // Who acquires has a deadline, and without workers would have to close them.
-    const bool in_haste = facts.moment == Moment::acquire && dispatcher_.inline_work();
+    const bool in_haste = facts.moment == Moment::acquire && monitor_.capacity.inline_work();
     const std::size_t retired =
-        dispatcher_.invalidate(CloseReason::invalidated, lock, ConnectLimiter::unlimited, in_haste);
+        monitor_.capacity.invalidate(CloseReason::invalidated, lock, ConnectLimiter::unlimited, in_haste);
     metrics_.count(&Statistics::invalidated, lock, retired - 1);
     slot.retire = false;  // the caller closes this one, and counts it
-    dispatcher_.suspect_outage();
-    dispatcher_.match(lock);
+    monitor_.capacity.suspect_outage();
+    monitor_.dispatcher.match(lock);
   }
 
   // False when the destructor threw.

@@ -86,7 +86,7 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
       metrics_.count(&Statistics::closed, lock);
       if (!destroyed) metrics_.count(&Statistics::listener_errors, lock);
       leak = this->end_of_leak(slot);
-      dispatcher_.vacate(slot, lock);
+      monitor_.dispatcher.vacate(slot, lock);
       orphan = this->orphans_;
     }
     if (leak) this->report(*leak);
@@ -108,12 +108,12 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
     {
       const Guard lock = this->guard();
       figures = metrics_.totals(lock);
-      figures.now = dispatcher_.counts();
-      figures.pool_size = dispatcher_.plan().pool_size;
-      figures.max_size = dispatcher_.plan().max_size;
+      figures.now = monitor_.dispatcher.counts();
+      figures.pool_size = monitor_.capacity.plan().pool_size;
+      figures.max_size = monitor_.capacity.plan().max_size;
     }
     figures.name = options_.name;
-    dispatcher_.slots().each([&](const Slot& slot) { Metrics::add_leases(slot, figures); });
+    monitor_.capacity.slots().each([&](const Slot& slot) { Metrics::add_leases(slot, figures); });
     return figures;
   }
 
@@ -125,15 +125,15 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
   // The first opens.
   void begin() noexcept {
     Guard lock = this->guard();
-    if (!dispatcher_.inline_work()) dispatcher_.grow(lock);
+    if (!monitor_.capacity.inline_work()) monitor_.dispatcher.grow(lock);
   }
 
   void invalidate() noexcept {
     {
       Guard lock = this->guard();
-      metrics_.count(&Statistics::invalidated, lock, dispatcher_.invalidate(CloseReason::invalidated, lock));
-      dispatcher_.suspect_outage();
-      dispatcher_.match(lock);
+      metrics_.count(&Statistics::invalidated, lock, monitor_.capacity.invalidate(CloseReason::invalidated, lock));
+      monitor_.capacity.suspect_outage();
+      monitor_.dispatcher.match(lock);
     }
     finish_inline_work();
   }
@@ -144,22 +144,22 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
     {
       // Not the queue's lock: slots are allocated.
       const std::scoped_lock one_at_a_time{resizing_};
-      dispatcher_.slots().grow_to(size);
+      monitor_.capacity.slots().grow_to(size);
       Guard lock = this->guard();
-      dispatcher_.resize(other, lock);
+      monitor_.dispatcher.resize(other, lock);
     }
     finish_inline_work();
   }
 
   void suspend() noexcept {
     const Guard lock = this->guard();
-    dispatcher_.suspend();
+    monitor_.dispatcher.suspend();
     this->suspended_.store(true, std::memory_order_relaxed);
   }
 
   void resume() noexcept {
     Guard lock = this->guard();
-    dispatcher_.resume(lock);
+    monitor_.dispatcher.resume(lock);
     this->suspended_.store(false, std::memory_order_relaxed);
   }
 
@@ -177,16 +177,16 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
     std::exception_ptr before;  // what is known to have failed: it is tried once more
     {
       const Guard lock = this->guard();
-      before = dispatcher_.backoff().cause();
+      before = monitor_.capacity.backoff().cause();
     }
     this->await(deadline, [&](Guard& lock) { return ready(lock, before); });
     std::exception_ptr refused;
     bool closed = false;
     {
       Guard lock = this->guard();
-      closed = dispatcher_.closed();
+      closed = monitor_.capacity.closed();
       if (!closed && ready(lock, before) && !failed(before)) return;
-      if (failed(before)) refused = dispatcher_.backoff().cause();
+      if (failed(before)) refused = monitor_.capacity.backoff().cause();
     }
     if (closed) throw PoolClosed{closed_message(options_.name)};
     if (refused) std::rethrow_exception(refused);
@@ -198,11 +198,11 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
     const TimePoint deadline = saturating_add(Platform::now(), grace);
     {
       Guard lock = this->guard();
-      dispatcher_.close(lock);
+      monitor_.dispatcher.close(lock);
     }
     this->closing_.request_stop();
     finish_inline_work();
-    return this->await(deadline, [this](Guard&) { return dispatcher_.total() == 0; });
+    return this->await(deadline, [this](Guard&) { return monitor_.capacity.total() == 0; });
   }
 
   // The pool's last call: close, stop the workers, and leave what is still leased to its holders.
@@ -214,7 +214,7 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
     {
       const Guard lock = this->guard();
       this->orphans_ = true;
-      dispatcher_.slots().each([&](const Slot& slot) {
+      monitor_.capacity.slots().each([&](const Slot& slot) {
         if (slot.state.load(std::memory_order_relaxed) == SlotState::recalled) this->add_reference();
       });
     }
@@ -228,16 +228,16 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
   // A core like this one, for the child. Takes no lock: only a change that the fork cut in two could be seen half done.
   [[nodiscard]] Core* in_child() const {
     auto* const own =
-        new Core{this->connector_, dispatcher_.growth(), this->health_, this->recycle_, options_, signals_};
-    if (dispatcher_.suspended()) own->suspend();
-    if (dispatcher_.closed()) own->close(Duration::zero());
+        new Core{this->connector_, monitor_.capacity.growth(), this->health_, this->recycle_, options_, signals_};
+    if (monitor_.capacity.suspended()) own->suspend();
+    if (monitor_.capacity.closed()) own->close(Duration::zero());
     return own;
   }
 
   // Lets go of what the child inherited and nobody has.
   void disown() noexcept {
-    dispatcher_.slots().each([this](Slot& slot) {
-      using Table = std::remove_reference_t<decltype(dispatcher_.slots())>;
+    monitor_.capacity.slots().each([this](Slot& slot) {
+      using Table = std::remove_reference_t<decltype(monitor_.capacity.slots())>;
       if (Table::claim(slot, SlotState::idle, SlotState::leased) ||
           Table::claim(slot, SlotState::resting, SlotState::leased))
         disown(slot);
@@ -250,8 +250,8 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
     if constexpr (safe_to_destroy_after_fork<Connection>) Base::destroy(slot);
   }
 
-  using Base::dispatcher_;
   using Base::metrics_;
+  using Base::monitor_;
   using Base::options_;
   using Base::signals_;
 
@@ -261,12 +261,13 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
   }
 
   [[nodiscard]] bool failed(const std::exception_ptr& before) noexcept {
-    return dispatcher_.backoff().permanent() && dispatcher_.backoff().cause() != before;
+    return monitor_.capacity.backoff().permanent() && monitor_.capacity.backoff().cause() != before;
   }
   [[nodiscard]] bool ready(Guard& lock, const std::exception_ptr& before) noexcept {
-    if (dispatcher_.closed() || failed(before) || !dispatcher_.plan().reuse) return true;
-    if (dispatcher_.satisfied()) return true;
-    dispatcher_.grow(lock, dispatcher_.total() == 0 ? 1 : 0);  // one at least, also where the policy is lazy
+    if (monitor_.capacity.closed() || failed(before) || !monitor_.capacity.plan().reuse) return true;
+    if (monitor_.capacity.satisfied()) return true;
+    monitor_.dispatcher.grow(lock,
+                             monitor_.capacity.total() == 0 ? 1 : 0);  // one at least, also where the policy is lazy
     return false;
   }
 

@@ -29,7 +29,7 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
   [[nodiscard]] std::vector<Holder> holders(std::size_t most = std::numeric_limits<std::size_t>::max()) {
     std::vector<Holder> found;
     const TimePoint now = Platform::now();
-    dispatcher_.slots().each([&](const Slot& slot) {
+    monitor_.capacity.slots().each([&](const Slot& slot) {
       if (found.size() >= most) return;
       if (const std::optional<Holder> holder = slot.holder_if_any(now)) found.push_back(*holder);
     });
@@ -37,8 +37,8 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
   }
 
  protected:
-  using Base::dispatcher_;
   using Base::metrics_;
+  using Base::monitor_;
   using Base::options_;
   using Base::signals_;
 
@@ -55,10 +55,10 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
       const bool counted = slot.retire && why == CloseReason::invalidated;
       if (why != CloseReason::none && !counted) metrics_.count_removal(why, lock);
       leak = end_of_leak(slot);
-      if (why != CloseReason::none) dispatcher_.suspect_outage();
-      why != CloseReason::none ? dispatcher_.retire(slot, why, lock) : dispatcher_.supply(slot, lock);
+      if (why != CloseReason::none) monitor_.capacity.suspect_outage();
+      why != CloseReason::none ? monitor_.capacity.retire(slot, why, lock) : monitor_.dispatcher.supply(slot, lock);
       orphan = orphans_;
-      do_closes = orphan || dispatcher_.inline_work();
+      do_closes = orphan || monitor_.capacity.inline_work();
     }
     if (leak) report(*leak);
     if (do_closes) run_closes();
@@ -75,13 +75,13 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
 
   // Reports each lease that has gone on for too long, once.
   void report_leaks(TimePoint now) noexcept {
-    dispatcher_.slots().each([&](Slot& slot) {
+    monitor_.capacity.slots().each([&](Slot& slot) {
       if (!is_overdue(slot, now)) return;
       LeakReport leak;
       {
         const Guard lock = this->guard();
         // Once it is recalled the lease can only end by the lock. Asked again: it may have just ended.
-        if (!dispatcher_.recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now)) return;
+        if (!monitor_.capacity.recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now)) return;
         slot.leaked_since = slot.since.load(std::memory_order_relaxed);
         leak = {.holder = slot.holder(slot.leaked_since, now), .returned = false};
         metrics_.count(&Statistics::leaks, lock);
@@ -114,7 +114,7 @@ class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platfor
   [[nodiscard]] std::size_t held_by(std::thread::id thread) noexcept {
     std::size_t count = 0;
     if (thread == std::thread::id{}) return count;
-    dispatcher_.slots().each([&](const Slot& slot) {
+    monitor_.capacity.slots().each([&](const Slot& slot) {
       if (slot.has_holder() && slot.thread.load(std::memory_order_relaxed) == thread) ++count;
     });
     return count;

@@ -31,7 +31,7 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
   void sweep() noexcept {
     const TimePoint now = Platform::now();
     const bool look_closer = reads_clock || surplus();
-    dispatcher_.slots().each([&](Slot& slot) {
+    monitor_.capacity.slots().each([&](Slot& slot) {
       Base::stamp(slot, now);
       if (!look_closer || !claim_for_check(slot)) return;
       const CloseReason finding = examine(slot, Platform::now());
@@ -44,7 +44,7 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     this->report_leaks(now);
     expire();
     Guard lock = this->guard();
-    dispatcher_.match(lock);
+    monitor_.dispatcher.match(lock);
   }
 
   // Lets the callbacks go whose time is over, those too that wait for a worker which may be held up.
@@ -53,7 +53,7 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
       Waiter<Slot>* late = nullptr;
       {
         Guard lock = this->guard();
-        late = dispatcher_.expire(Platform::now(), lock);
+        late = monitor_.dispatcher.expire(Platform::now(), lock);
         if (late != nullptr) take_back(*late);
       }
       if (late == nullptr) return;
@@ -62,32 +62,32 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
   }
 
  protected:
-  using Base::dispatcher_;
   using Base::metrics_;
+  using Base::monitor_;
   using Base::options_;
 
   // A connection was found dead, and others of its generation may be: they are looked at before they are leased, so
   // that an outage costs its callers one failed check, and not one a connection.
   void suspect_others() noexcept {
     Guard lock = this->guard();
-    dispatcher_.suspect_outage();
+    monitor_.capacity.suspect_outage();
     // Without workers nobody would check them meanwhile: they are closed, and opened anew on demand.
-    if (dispatcher_.inline_work()) return dispatcher_.distrust_idle();
-    dispatcher_.slots().each([&](Slot& slot) {
+    if (monitor_.capacity.inline_work()) return monitor_.capacity.distrust_idle();
+    monitor_.capacity.slots().each([&](Slot& slot) {
       if (claim_for_check(slot)) suspects_.push(slot);
     });
-    dispatcher_.wake_worker(lock);
+    monitor_.capacity.wake_worker(lock);
   }
 
   // Needs the lock. Has a caller's connection checked by a worker. False for `take_back`: one is at it, or it was.
   void ask(Waiter<Slot>& caller, bool has_timeout, Guard& lock) noexcept {
     asked_.push(caller);
-    if (has_timeout) dispatcher_.watch(caller, lock);
-    dispatcher_.wake_worker(lock);
+    if (has_timeout) monitor_.waiters.watch(caller, lock);
+    monitor_.capacity.wake_worker(lock);
   }
   bool take_back(Waiter<Slot>& caller) noexcept {
     if (!asked_.remove(caller)) return false;
-    dispatcher_.unwatch(caller);
+    monitor_.waiters.unwatch(caller);
     return true;
   }
 
@@ -99,12 +99,12 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
       {
         Guard lock = this->guard();
         const TimePoint now = Platform::now();
-        if (dispatcher_.retry_at() <= now) dispatcher_.grow(lock);
+        if (monitor_.capacity.retry_at() <= now) monitor_.dispatcher.grow(lock);
         task = next_task(pending(now), task);
         switch (task) {
           case Task::check_for_caller:
             caller = asked_.pop();
-            dispatcher_.unwatch(*caller);
+            monitor_.waiters.unwatch(*caller);
             break;
           case Task::put_in_order:
             slot = returned_.pop();
@@ -113,10 +113,10 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
             slot = suspects_.pop();
             break;
           case Task::open:
-            slot = dispatcher_.opens().pop();
+            slot = monitor_.capacity.opens().pop();
             break;
           case Task::close:
-            slot = dispatcher_.next_to_close();
+            slot = monitor_.capacity.next_to_close();
             break;
           case Task::sweep:
             next_sweep_ = TimePoint::max();  // one at a time, however long its checks take
@@ -127,11 +127,11 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
             // While another sweeps, which may take long, somebody has to be there for the next one.
             self.due =
                 std::min(next_sweep_ == TimePoint::max() ? saturating_add(now, options_.sweep_interval) : next_sweep_,
-                         dispatcher_.retry_at());
-            dispatcher_.workers().push(self);
+                         monitor_.capacity.retry_at());
+            monitor_.capacity.workers().push(self);
             break;
         }
-        if (task != Task::rest) dispatcher_.keep_watch(lock);
+        if (task != Task::rest) monitor_.capacity.keep_watch(lock);
       }
       switch (task) {
         case Task::check_for_caller:
@@ -153,7 +153,7 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
           sweep_in_turn();
           break;
         default:
-          this->rest(self, dispatcher_.workers(), self.due);
+          this->rest(self, monitor_.capacity.workers(), self.due);
       }
     }
   }
@@ -165,10 +165,10 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     std::optional<LeakReport> leak;
     {
       Guard lock = this->guard();
-      if (stopping_ || dispatcher_.inline_work()) return false;
+      if (stopping_ || monitor_.capacity.inline_work()) return false;
       leak = this->end_of_leak(slot);
       returned_.push(slot);
-      dispatcher_.wake_worker(lock);
+      monitor_.capacity.wake_worker(lock);
     }
     if (leak) this->report(*leak);
     return true;
@@ -188,8 +188,8 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     return {.asked = !asked_.empty(),
             .returned = !returned_.empty(),
             .suspects = !suspects_.empty(),
-            .opens = !dispatcher_.opens().empty(),
-            .closes = !dispatcher_.closes().empty(),
+            .opens = !monitor_.capacity.opens().empty(),
+            .closes = !monitor_.capacity.closes().empty(),
             .sweep = next_sweep_ <= now,
             .stopping = stopping_};
   }
@@ -228,10 +228,10 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     Guard lock = this->guard();
     while (Slot* const other = suspects_.pop()) {
       if (!other->retire) metrics_.count_removal(CloseReason::dead, lock);
-      dispatcher_.retire(*other, other->retire ? other->close_reason : CloseReason::dead, lock);
+      monitor_.capacity.retire(*other, other->retire ? other->close_reason : CloseReason::dead, lock);
     }
-    dispatcher_.grow(lock);
-    dispatcher_.end_of_look(lock);
+    monitor_.dispatcher.grow(lock);
+    monitor_.dispatcher.end_of_look(lock);
   }
 
   // Looks at a connection that the sweep holds. Asks how old it will be soon, so that it is replaced before it is worn:
@@ -240,13 +240,14 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     if (slot.trust.load(std::memory_order_relaxed) == Trust::none) return CloseReason::invalidated;
     const ConnectionInfo facts = this->info(slot, Moment::sweep, now, options_.check_timeout);
     ConnectionInfo soon = facts;
-    if (!dispatcher_.inline_work()) soon.age += 2 * std::min(options_.sweep_interval, facts.age / 32);
+    if (!monitor_.capacity.inline_work()) soon.age += 2 * std::min(options_.sweep_interval, facts.age / 32);
     const bool worn = !this->recycles(slot, soon);
     {
       const Guard lock = this->guard();
-      if (worn && !dispatcher_.can_replace_first(slot)) return CloseReason::recycled;
+      if (worn && !monitor_.capacity.can_replace_first(slot)) return CloseReason::recycled;
       slot.expiring = worn;
-      if (facts.idle >= dispatcher_.plan().idle_timeout && dispatcher_.queue().empty() && dispatcher_.can_spare_one())
+      if (facts.idle >= monitor_.capacity.plan().idle_timeout && monitor_.waiters.queue().empty() &&
+          monitor_.capacity.can_spare_one())
         return CloseReason::surplus;
     }
     if constexpr (!always_keeps<Health>) {
@@ -266,18 +267,18 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     slot.trust.store(Trust::usual, std::memory_order_relaxed);
     Guard lock = this->guard();
     if (finding == CloseReason::none) {
-      dispatcher_.supply(slot, lock);
+      monitor_.dispatcher.supply(slot, lock);
     } else {
       if (!slot.retire) metrics_.count_removal(finding, lock);
-      dispatcher_.retire(slot, slot.retire ? slot.close_reason : finding, lock);
-      dispatcher_.grow(lock);  // whoever counted on it need not wait until it is closed
+      monitor_.capacity.retire(slot, slot.retire ? slot.close_reason : finding, lock);
+      monitor_.dispatcher.grow(lock);  // whoever counted on it need not wait until it is closed
     }
-    dispatcher_.end_of_look(lock);
+    monitor_.dispatcher.end_of_look(lock);
   }
 
   [[nodiscard]] bool surplus() noexcept {
     const Guard lock = this->guard();
-    return dispatcher_.staying() > dispatcher_.plan().pool_size;
+    return monitor_.capacity.staying() > monitor_.capacity.plan().pool_size;
   }
 
   JobQueue<Slot> suspects_;  // checking, and waiting for a worker; owned by the lock

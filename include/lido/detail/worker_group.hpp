@@ -39,7 +39,7 @@ class WorkerGroup : public Maintenance<Connection, Growth, Health, Recycle, Plat
   }
 
  protected:
-  using Base::dispatcher_;
+  using Base::monitor_;
   using Base::options_;
 
   // How long the end of the pool waits for what goes on elsewhere.
@@ -60,8 +60,8 @@ class WorkerGroup : public Maintenance<Connection, Growth, Health, Recycle, Plat
       this->stopping_ = true;
       from_worker = std::any_of(workers_.get(), workers_.get() + count,
                                 [](const Worker& each) { return each.id == Platform::this_thread(); });
-      while (Sleeper<Platform>* const worker = dispatcher_.workers().pop()) lock.wake_later(*worker);
-      while (Sleeper<Platform>* const alarm = dispatcher_.alarm().pop()) lock.wake_later(*alarm);
+      while (Sleeper<Platform>* const worker = monitor_.capacity.workers().pop()) lock.wake_later(*worker);
+      while (Sleeper<Platform>* const alarm = monitor_.waiters.alarm().pop()) lock.wake_later(*alarm);
     }
     if (options_.start_worker) return;
     this->await(saturating_add(Platform::now(), longest_call()),
@@ -112,7 +112,7 @@ class WorkerGroup : public Maintenance<Connection, Growth, Health, Recycle, Plat
   void leave(std::size_t count) noexcept {
     Guard lock = this->guard();
     working_ -= count;
-    dispatcher_.wake_watchers(lock);
+    monitor_.capacity.wake_watchers(lock);
   }
 
   void keep_time(Sleeper<Platform>& self) noexcept {
@@ -122,9 +122,9 @@ class WorkerGroup : public Maintenance<Connection, Growth, Health, Recycle, Plat
       {
         const Guard lock = this->guard();
         if (this->stopping_) return;
-        due = dispatcher_.set_alarm(self);
+        due = monitor_.waiters.set_alarm(self);
       }
-      this->rest(self, dispatcher_.alarm(), due);
+      this->rest(self, monitor_.waiters.alarm(), due);
     }
   }
 

@@ -1,0 +1,42 @@
+// What the pool's one mutex guards: who has what, who waits, and which waiter gets which slot.
+#pragma once
+
+#include <utility>
+
+#include <lido/detail/capacity.hpp>
+#include <lido/detail/dispatcher.hpp>
+#include <lido/detail/wait_list.hpp>
+
+namespace lido::detail {
+
+// How a pool opens, and serves those who wait; from `PoolOptions`.
+struct CapacityRules {
+  Duration barging_limit{};
+  ConnectRules connect{};
+};
+
+// Owns the mutex and the parts that need it. Whoever holds the guard may use them, and calls nobody's code; but for
+// `capacity.slots()`, which the fast path claims from without it.
+template <class Slot, GrowthPolicy Growth, class Platform>
+class Monitor {
+ public:
+  using Guard = detail::Guard<Slot, Platform>;
+
+  Monitor(Growth growth, const CapacityRules& rules)
+      : capacity{std::move(growth), rules.connect}, waiters{rules.barging_limit} {}
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+
+  [[nodiscard]] Guard enter() noexcept { return Guard{mutex_}; }
+
+  Capacity<Slot, Growth, Platform> capacity;
+  WaitList<Slot, Platform> waiters;
+  Dispatcher<Slot, Growth, Platform> dispatcher{capacity, waiters};
+
+ private:
+  friend struct Inspection;
+
+  typename Platform::Mutex mutex_;
+};
+
+}  // namespace lido::detail
