@@ -160,6 +160,9 @@ BOOST_AUTO_TEST_CASE(rows_of_values_go_through_as_they_are_or_not_at_all) {
   // Where that text ends depends on standard_conforming_strings.
   BOOST_CHECK_THROW(static_cast<void>(connection.copy_out<int>("copy (select '\\') to stdout (format csv) --')")),
                     QueryError);
+  connection.exec("set standard_conforming_strings = off");
+  BOOST_TEST(refuses("copy t from stdin (null '\\N')"));
+  connection.exec("reset standard_conforming_strings");
   const auto error = caught<QueryError>([&] { connection.copy_in("copy t from stdin CSV", rows); });
   BOOST_TEST(std::string_view{error.what()}.find("leave CSV away") != std::string_view::npos);
 }

@@ -243,6 +243,10 @@ BOOST_AUTO_TEST_CASE(a_keyword_is_told_from_a_function_or_a_setting_of_that_name
         "select query_to_xml('select 1', true, true, '')",
         "select ts_stat('select 1')",
         "select setseed(1)",
+        "with x as (select 1 as recursive) (select 1) order by 1, f('x')",
+        "with x as (select a from \"with\", recursive) (select 1) order by 1, f('x')",
+        "copy t from stdin where a is distinct from stdin('a')",
+        "copy t from stdin where a is distinct from stdin(f('a'))",
         "select U&\"set!005fconfig\" uescape '!' ('app.x', '1', false)",
         "select pg_catalog.U&\"set!005fconfig\" /* */ uescape '!' ('app.x', '1', false)"})
     BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) != Leaves::nothing));

@@ -47,7 +47,7 @@ class SharedCopy {
   void append(Row&& row) {
     require_open();
     if constexpr (!CopyText<Row>) {
-      if (!is_text_) require_text_format(sql_);
+      if (!is_text_) require_text_format(channel_, sql_);
       is_text_ = true;
     }
     buffer_.append(std::forward<Row>(row));

@@ -25,8 +25,10 @@ inline void send_copy(Reply& reply) {
 }
 
 /// Throws `QueryError` unless rows of values can be copied by `sql`. Asks nobody.
-inline void require_text_format(std::string_view sql) {
-  if (const std::string_view option = CopyFormat::other_than_text(sql); !option.empty())
+inline void require_text_format(Channel& channel, std::string_view sql) {
+  const char* const conforms = PQparameterStatus(channel.raw(), "standard_conforming_strings");
+  const bool escapes = conforms != nullptr && std::string_view{conforms} == "off";
+  if (const std::string_view option = CopyFormat::other_than_text(sql, escapes); !option.empty())
     throw QueryError{why_not_text(option), {.message = why_not_text(option), .statement = without_passwords(sql)}};
 }
 

@@ -71,7 +71,7 @@ class CopyingRows {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
   CopyingRows(Channel& channel, std::string_view sql, Rows rows)
-      : sql_{checked(sql)}, copying_{channel, sql_}, rows_{std::move(rows)} {}
+      : sql_{checked(channel, sql)}, copying_{channel, sql_}, rows_{std::move(rows)} {}
 
   [[nodiscard]] Socket socket() const noexcept { return copying_.socket(); }
   /// When it takes its next step at the latest.
@@ -105,8 +105,8 @@ class CopyingRows {
 
  private:
   // Before anything is sent.
-  [[nodiscard]] static std::string_view checked(std::string_view sql) {
-    if constexpr (!CopyText<std::ranges::range_reference_t<Rows>>) require_text_format(sql);
+  [[nodiscard]] static std::string_view checked([[maybe_unused]] Channel& channel, std::string_view sql) {
+    if constexpr (!CopyText<std::ranges::range_reference_t<Rows>>) require_text_format(channel, sql);
     return sql;
   }
 

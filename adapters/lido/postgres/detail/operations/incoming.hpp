@@ -89,7 +89,7 @@ template <class... T>
 class IncomingLines {
  public:
   /// Sends. Throws `QueryError` or `ConnectionLost`.
-  IncomingLines(Channel& channel, std::string_view sql) : sql_{checked(sql)}, copying_{channel, sql_} {}
+  IncomingLines(Channel& channel, std::string_view sql) : sql_{checked(channel, sql)}, copying_{channel, sql_} {}
 
   [[nodiscard]] CopyingOut& operation() noexcept { return copying_; }
   [[nodiscard]] bool advance() const noexcept { return copying_.complete(); }
@@ -114,8 +114,8 @@ class IncomingLines {
 
  private:
   // Before anything is sent.
-  [[nodiscard]] static std::string_view checked(std::string_view sql) {
-    if constexpr (sizeof...(T) > 0) require_text_format(sql);
+  [[nodiscard]] static std::string_view checked([[maybe_unused]] Channel& channel, std::string_view sql) {
+    if constexpr (sizeof...(T) > 0) require_text_format(channel, sql);
     return sql;
   }
 

@@ -14,14 +14,15 @@ namespace lido::postgres::detail {
 class CopyFormat {
  public:
   /// What is in the way, the name of an option as it stands in `sql`; empty where there is none, and where `sql` is no
-  /// COPY to or from the client, which the server tells. Complexity: linear.
-  [[nodiscard]] static std::string_view other_than_text(std::string_view sql) noexcept {
-    CopyFormat format{sql};
+  /// COPY to or from the client, which the server tells. `escapes`: a backslash is one in every literal. Complexity:
+  /// linear.
+  [[nodiscard]] static std::string_view other_than_text(std::string_view sql, bool escapes = false) noexcept {
+    CopyFormat format{sql, escapes};
     return format.find_direction() ? format.options() : format.doubt_;
   }
 
  private:
-  explicit CopyFormat(std::string_view sql) noexcept : lexer_{sql} {}
+  CopyFormat(std::string_view sql, bool escapes) noexcept : lexer_{sql}, escapes_{escapes} {}
 
   void advance() noexcept {
     qualified_ = here_.is_the_symbol('.');
@@ -87,13 +88,13 @@ class CopyFormat {
     return piece.kind == Token::word || piece.kind == Token::quoted ? piece.text : "what follows STDIN or STDOUT";
   }
 
-  [[nodiscard]] static bool fits(std::string_view name, const Piece& value) noexcept {
+  [[nodiscard]] bool fits(std::string_view name, const Piece& value) const noexcept {
     const std::string_view text = without_quotes(value.text);
     if (is(name, "format")) return is(text, "text");
     if (is(name, "header")) return is_one_of(text, "false off 0");
     if (is(name, "encoding")) return is_one_of(text, "utf8 utf-8");
     if (is(name, "delimiter")) return text == "\t" || is(value.text, "e'\\t'");
-    if (is(name, "null")) return value.text == "'\\N'" || is(value.text, "e'\\\\n'");
+    if (is(name, "null")) return (value.text == "'\\N'" && !escapes_) || is(value.text, "e'\\\\n'");
     // What to do with rows, not how they look.
     return is_one_of(name, "freeze on_error log_verbosity reject_limit");
   }
@@ -103,6 +104,7 @@ class CopyFormat {
   }
 
   Lexer lexer_;
+  bool escapes_;
   Piece here_;
   bool qualified_ = false;  // by what stands before a dot: a name, whatever word it is
   std::string_view doubt_;  // which may end elsewhere, so that options are not where they seem to be

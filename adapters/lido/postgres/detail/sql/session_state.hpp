@@ -89,8 +89,9 @@ class StateScan {
 
   constexpr void open() noexcept {
     target_ = false;
+    const bool named = at_.before().kind == Token::word || at_.before().kind == Token::quoted;
     const bool listed =
-        at_.was(0, "as materialized") || at_.before(1).is_the_symbol(',') || at_.was(1, "with recursive");
+        at_.was(0, "as materialized") || (named && (at_.before(1).is_the_symbol(',') || at_.was(1, "with recursive")));
     if (!listed) level().with = false;
     const Group group = at_.before().is_the_symbol(',') ? Group::relation : opens_;
     opens_ = Group::other;
@@ -240,7 +241,8 @@ class StateScan {
       if (is(word, "varying") && at_.was(0, "character char nchar bit")) return;
       if (is(word, "zone") && at_.was(0, "time")) return void(opens_ = Group::other);
       if (is(word, "set_config")) return void(opens_ = Group::setting);
-      if (is(verb_, "copy") && is_one_of(word, "stdin stdout") && depth_ == 0 && at_.was(0, "from to"))
+      if (is(verb_, "copy") && is_one_of(word, "stdin stdout") && depth_ == 0 && at_.was(0, "from to") &&
+          !at_.was(1, "distinct"))
         return void(opens_ = Group::options);
       if (is(verb_, "insert") && is(word, "conflict") && at_.was(0, "on")) return void(opens_ = Group::conflict);
       if (is(verb_, "merge") && is(word, "insert") && at_.was(0, "then")) return void(opens_ = Group::inserted);
