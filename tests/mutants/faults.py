@@ -29,7 +29,7 @@ CONNECTION_OPS = "detail/connection_ops.hpp"
 GUARD = "detail/guard.hpp"
 ACQUIRE_REQUEST = "detail/acquire_request.hpp"
 WORKER_GROUP = "detail/worker_group.hpp"
-WORK_ORDER = "detail/work_order.hpp"
+WORK_QUEUE = "detail/work_queue.hpp"
 RESUMPTION = "detail/resumption.hpp"
 HANGING = ("unit/hanging",)
 EVENTS = ("unit/events",)
@@ -109,7 +109,7 @@ FAULTS = [
     Fault("opening_is_counted_for_ever", CONNECT_LIMITER, "    --under_way_;\n", ""),
     Fault("vacant_slot_still_counts", CAPACITY, "    --total_;\n", ""),
     Fault("mark_of_the_last_connection_stays", CAPACITY, "    slot.retire = false;\n    slot.close_reason = CloseReason::none;\n", "    slot.close_reason = CloseReason::none;\n"),
-    Fault("retired_connection_is_not_closed", CAPACITY, "    closes_.push(slot);\n", ""),
+    Fault("retired_connection_is_not_closed", WORK_QUEUE, "    closes_.push(slot);\n", ""),
     Fault("freed_slot_serves_nobody", DISPATCHER,
           "    capacity_.empty(slot, guard);\n    match(guard);\n  }\n\n  // `begun`",
           "    capacity_.empty(slot, guard);\n  }\n\n  // `begun`"),
@@ -122,7 +122,7 @@ FAULTS = [
           "const bool proven = !hurried || Platform::now() < facts.deadline;", "const bool proven = false;"),
     Fault("suspects_are_lent_where_nobody_checks_them", CAPACITY,
           "slot.trust.store(Trust::none, std::memory_order_relaxed);", "(void)slot;"),
-    Fault("caller_closes_for_another", CAPACITY, "if (!inline_work()) return closes_.pop();", "return closes_.pop();"),
+    Fault("caller_closes_for_another", WORK_QUEUE, "if (!by_callers_) return closes_.pop();", "return closes_.pop();"),
     Fault("what_it_opened_in_vain_stays", ACQUIRE_REQUEST,
           "      pool_.run_closes();  // an invalidation during the open retires what it opened\n", ""),
     Fault("new_connection_is_trusted_for_ever", SLOT, "now - opened_at.load(std::memory_order_relaxed) < fresh_for;", "true;"),
@@ -187,8 +187,7 @@ FAULTS = [
     Fault("unfit_grant_ends_the_request", ACQUIRE_REQUEST, "if (!lease_if_fit(now)) return !line_up_again();",
           "if (!lease_if_fit(now)) return complete_at_once(WaitState::abandoned);", ("unit/async",)),
     Fault("done_is_not_called", ACQUIRE_REQUEST, "          return self.done_(self);\n", "          return;\n", ("unit/async",)),
-    Fault("asked_worker_sleeps_on", MAINTENANCE, "asked_.push(caller);\n    if (has_timeout) monitor_.waiters.watch(caller, lock);\n    monitor_.capacity.wake_worker(lock);\n",
-          "asked_.push(caller);\n    if (has_timeout) monitor_.waiters.watch(caller, lock);\n", ("unit/async",)),
+    Fault("asked_worker_sleeps_on", WORK_QUEUE, "    asked_.push(caller);\n    wake_worker(guard);\n", "    asked_.push(caller);\n", ("unit/async",)),
     Fault("nobody_opens_for_a_request", ACQUIRE_REQUEST,
           "while (Platform::now() < this->at && pool_.do_one(true, {.deadline = this->at, .waiter = this, .stop = &stop_})) {",
           "while (false) {", ("unit/async",)),
@@ -197,8 +196,8 @@ FAULTS = [
     Fault("cancelled_request_hears_nothing", ACQUIRE_REQUEST,
           "          pool_.monitor_.dispatcher.leave(*this, WaitState::cancelled, false, lock);\n", "", ("unit/async",)),
     # --- the threads behind
-    Fault("workers_sleep_through_the_end", WORKER_GROUP,
-          "      while (Sleeper<Platform>* const worker = monitor_.capacity.workers().pop()) lock.wake_later(*worker);\n", "",
+    Fault("workers_sleep_through_the_end", WORK_QUEUE,
+          "    while (Sleeper<Platform>* const worker = workers_.pop()) guard.wake_later(*worker);\n", "",
           ("unit/lifetime",)),
     Fault("timekeeper_sleeps_through_the_end", WORKER_GROUP,
           "      while (Sleeper<Platform>* const alarm = monitor_.waiters.alarm().pop()) lock.wake_later(*alarm);\n", "",
@@ -242,16 +241,16 @@ FAULTS = [
           HANGING),
     Fault("brief_failure_counts", CONNECTION_OPS, "const bool given_up = !permanent && (cut_short || caller.gave_up());",
           "const bool given_up = !permanent && caller.gave_up();", HANGING),
-    Fault("attempts_pile_up", CAPACITY, "if (opens_.empty() && limiter_.stall_from", "if (limiter_.stall_from", HANGING),
-    Fault("watch_ends_with_a_close", MAINTENANCE, "if (task != Task::rest) monitor_.", "if (task != Task::rest && task != Task::close) monitor_.",
+    Fault("attempts_pile_up", CAPACITY, "if (work_.opens() == 0 && limiter_.stall_from", "if (limiter_.stall_from", HANGING),
+    Fault("watch_ends_with_a_close", MAINTENANCE, "if (next.task != Task::rest) {", "if (next.task == Task::close) {\n        } else if (next.task != Task::rest) {",
           HANGING),
-    Fault("watch_ends_with_a_job", MAINTENANCE, "if (task != Task::rest) monitor_.", "if (task == Task::close) monitor_.", HANGING),
+    Fault("watch_ends_with_a_job", MAINTENANCE, "          monitor_.capacity.keep_watch(lock);\n", "          if (next.task == Task::close) monitor_.capacity.keep_watch(lock);\n", HANGING),
     # --- what a worker does next
-    Fault("closes_go_before_opens", WORK_ORDER, "Task::open && !pending.opens ?", "Task::open && pending.closes ?",
-          ("unit/work_order",)),
-    Fault("callers_checks_go_before_all", WORK_ORDER, "(next + step) % turns.size()", "step", ("unit/work_order",)),
-    Fault("end_leaves_work", WORK_ORDER, "if (waits[i]) return", "if (waits[i] && !pending.stopping) return",
-          ("unit/work_order",)),
+    Fault("closes_go_before_opens", WORK_QUEUE, "Task::open && !pending.opens ?", "Task::open && pending.closes ?",
+          ("unit/work_queue",)),
+    Fault("callers_checks_go_before_all", WORK_QUEUE, "(next + step) % turns.size()", "step", ("unit/work_queue",)),
+    Fault("end_leaves_work", WORK_QUEUE, "if (waits[i]) return", "if (waits[i] && !pending.stopping) return",
+          ("unit/work_queue",)),
     Fault("nobody_watches_the_back_off", CAPACITY, "    keep_watch(guard);\n", ""),
     Fault("hung_slot_stays_so", CAPACITY, "    slot.stalled = false;\n", ""),
     # --- the figures

@@ -32,8 +32,7 @@ struct Fixture {
       : pool{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}}} {
     TestGuard guard = pool.enter();
     pool.dispatcher.grow(guard);
-    while (TestSlot* const slot = pool.capacity.opens().pop())
-      pool.dispatcher.opened(*slot, sim::Platform::now(), guard);
+    while (TestSlot* const slot = pool.work.next_to_open()) pool.dispatcher.opened(*slot, sim::Platform::now(), guard);
   }
   TestSlot& lease() { return *pool.capacity.slots().claim_idle(); }
   // What `release` does.
@@ -66,7 +65,7 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     TestGuard guard = pool.enter();
     pool.dispatcher.grow(guard);
     BOOST_TEST((state() == SlotState::opening));
-    TestSlot& slot = *pool.capacity.opens().pop();
+    TestSlot& slot = *pool.work.next_to_open();
     pool.dispatcher.opened(slot, sim::Platform::now(), guard);
     BOOST_TEST((state() == SlotState::idle));
     BOOST_TEST(pool.capacity.slots().claim_idle() == &slot);
@@ -96,10 +95,10 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     BOOST_TEST(pool.capacity.slots().claim_idle() == nullptr);
     pool.capacity.retire(slot, CloseReason::discarded, guard);
     BOOST_TEST((state() == SlotState::closing));
-    BOOST_TEST(pool.capacity.next_to_close() == &slot);
+    BOOST_TEST(pool.work.next_to_close() == &slot);
     pool.dispatcher.vacate(slot, guard);  // and the policy wants another at once
     BOOST_TEST((state() == SlotState::opening));
-    pool.dispatcher.open_failed(*pool.capacity.opens().pop(), nullptr, false, sim::Platform::now(), guard);
+    pool.dispatcher.open_failed(*pool.work.next_to_open(), nullptr, false, sim::Platform::now(), guard);
     BOOST_TEST((state() == SlotState::vacant));
     BOOST_TEST((pool.capacity.retry_at() != TimePoint::max()));
   });

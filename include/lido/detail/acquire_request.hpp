@@ -216,7 +216,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       {
         Guard lock = pool_.guard();
         unwanted = is_unwanted();
-        if (!unwanted && !pool_.stopping_) {
+        if (!unwanted && !pool_.monitor_.work.stopping()) {
           this->state.store(WaitState::granted, std::memory_order_relaxed);
           with_worker_ = true;
           pool_.ask(*this, timeout_ > Duration::zero(), lock);

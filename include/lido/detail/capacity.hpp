@@ -1,4 +1,4 @@
-// How many connections there are and may be: the slots by state, the work that waits for a thread, what to open.
+// How many connections there are and may be: the slots by state, and what to open.
 #pragma once
 
 #include <algorithm>
@@ -21,8 +21,9 @@ class Capacity {
  public:
   using Guard = detail::Guard<Slot, Platform>;
 
-  Capacity(Growth growth, const ConnectRules& rules)
-      : growth_{std::make_unique<const Growth>(std::move(growth))},
+  Capacity(Growth growth, const ConnectRules& rules, WorkQueue<Slot, Platform>& work)
+      : work_{work},
+        growth_{std::make_unique<const Growth>(std::move(growth))},
         plan_{growth_->plan({})},
         slots_{plan_.max_size},
         limiter_{rules, Platform::entropy()} {}
@@ -39,11 +40,9 @@ class Capacity {
   [[nodiscard]] std::size_t staying() const noexcept { return total_ - closing_; }
   [[nodiscard]] const Backoff& backoff() const noexcept { return limiter_.backoff(); }
   [[nodiscard]] ConnectLimiter& limiter() noexcept { return limiter_; }
+  [[nodiscard]] std::size_t queued_opens() const noexcept { return work_.opens(); }
   // When to look again whether more should be opened, though nothing has happened.
   [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? limiter_.next() : TimePoint::max(); }
-  [[nodiscard]] JobQueue<Slot>& opens() noexcept { return opens_; }
-  [[nodiscard]] JobQueue<Slot>& closes() noexcept { return closes_; }
-  [[nodiscard]] Sleepers<Platform>& workers() noexcept { return workers_; }
   [[nodiscard]] Sleepers<Platform>& watchers() noexcept { return watchers_; }
 
   void close() noexcept {
@@ -82,16 +81,7 @@ class Capacity {
     slot.close_reason = reason;
     slot.state.store(SlotState::closing, std::memory_order_relaxed);  // the lock orders it for whoever closes
     ++closing_;
-    slot.closer = Platform::this_thread();
-    closes_.push(slot);
-    wake_worker(guard);
-  }
-
-  // A connection that this thread is to close. Without workers each thread closes what it retired: a destructor may
-  // take longer than another caller has.
-  Slot* next_to_close() noexcept {
-    if (!inline_work()) return closes_.pop();
-    return closes_.pop_if([me = Platform::this_thread()](const Slot& slot) { return slot.closer == me; });
+    work_.close(slot, guard);
   }
 
   // Makes a leased slot come back by the lock; false when it is not leased.
@@ -131,13 +121,10 @@ class Capacity {
     return retired;
   }
 
-  void wake_worker(Guard& guard) noexcept {
-    if (Sleeper<Platform>* const worker = workers_.pop()) guard.wake_later(*worker);
-  }
   // Has a worker that rests know when `retry_at` is. For whoever changes that, and for a worker that goes to work: it
   // may have been the one who knew.
   void keep_watch(Guard& guard) noexcept {
-    if (retry_ && !inline_work() && !workers_.any_rests_until(retry_at())) wake_worker(guard);
+    if (retry_ && !inline_work() && !work_.workers().any_rests_until(retry_at())) work_.wake_worker(guard);
   }
   void wake_watchers(Guard& guard) noexcept {
     while (Sleeper<Platform>* const watcher = watchers_.pop()) guard.wake_later(*watcher);
@@ -148,7 +135,7 @@ class Capacity {
     retry_ = false;
     if (closed_ || suspended_ || total_ >= plan_.max_size) return;
     const TimePoint time = Platform::now();
-    if (opens_.empty() && limiter_.stall_from(time)) mark_stalled();
+    if (work_.opens() == 0 && limiter_.stall_from(time)) mark_stalled();
     PoolCounts now = lasting();
     // What the policy keeps is replaced before it is worn, also where it opens on demand alone.
     const std::size_t kept = now.total() - now.closing;
@@ -164,8 +151,7 @@ class Capacity {
       slot->state.store(SlotState::opening, std::memory_order_relaxed);
       ++total_;
       slot->probe = limiter_.begin(time, total_ < plan_.max_size);
-      opens_.push(*slot);
-      wake_worker(guard);
+      work_.open(*slot, guard);
     }
     retry_ = too_soon || (!inline_work() && limiter_.in_time() > 0);
     keep_watch(guard);
@@ -193,7 +179,7 @@ class Capacity {
   }
 
   void drop_queued_opens(Guard& guard) noexcept {
-    while (Slot* const slot = opens_.pop()) empty(*slot, guard);
+    while (Slot* const slot = work_.next_to_open()) empty(*slot, guard);
   }
 
   // How many connections there are beyond `plan().max_size`.
@@ -207,6 +193,7 @@ class Capacity {
   }
 
  private:
+  WorkQueue<Slot, Platform>& work_;
   // Never assigned to: a policy may do so in its own way, and throw. Nor destroyed under the lock.
   std::unique_ptr<const Growth> growth_;
   GrowthPlan plan_;
@@ -265,9 +252,6 @@ class Capacity {
     }
   }
 
-  JobQueue<Slot> opens_;
-  JobQueue<Slot> closes_;
-  Sleepers<Platform> workers_;   // idle ones
   Sleepers<Platform> watchers_;  // callers of close and wait_until_ready
   std::size_t total_ = 0;        // slots that are not vacant
   std::size_t closing_ = 0;

@@ -16,7 +16,6 @@
 #include <lido/detail/metrics.hpp>
 #include <lido/detail/monitor.hpp>
 #include <lido/detail/shared.hpp>
-#include <lido/detail/work_order.hpp>
 #include <lido/events.hpp>
 #include <lido/options.hpp>
 #include <lido/statistics.hpp>
@@ -153,8 +152,8 @@ class ConnectionOps : public Shared {
     {
       const Guard lock = guard();
       if (caller.waiter != nullptr && !monitor_.waiters.begin_work(*caller.waiter)) return false;
-      task = next_task({.opens = may_open && !monitor_.capacity.opens().empty(), .closes = true}, Task::rest);
-      slot = task == Task::open ? monitor_.capacity.opens().pop() : monitor_.capacity.next_to_close();
+      task = next_task({.opens = may_open && monitor_.work.opens() > 0, .closes = true}, Task::rest);
+      slot = task == Task::open ? monitor_.work.next_to_open() : monitor_.work.next_to_close();
       if (slot == nullptr) return caller.done(), false;
     }
     task == Task::open ? open(*slot, caller) : close(*slot, caller);
@@ -250,7 +249,7 @@ class ConnectionOps : public Shared {
         Guard lock = guard();
         if (done(lock)) return true;
         if (Platform::now() >= deadline) return false;
-        if (works && !monitor_.capacity.opens().empty()) continue;
+        if (works && monitor_.work.opens() > 0) continue;
         due = std::min(due, monitor_.capacity.retry_at());
         monitor_.capacity.watchers().push(self);
       }

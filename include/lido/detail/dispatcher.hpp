@@ -192,7 +192,7 @@ class Dispatcher {
     if (nobody_opens()) return capacity_.end_retries();
     capacity_.begin_opens(waiters_.queue().size() + extra, guard);
     if (!capacity_.inline_work()) return;
-    waiters_.call_openers(capacity_.opens().size(), guard);
+    waiters_.call_openers(capacity_.queued_opens(), guard);
     capacity_.retries() ? waiters_.call_timekeeper(guard) : waiters_.dismiss_timekeeper();
   }
 

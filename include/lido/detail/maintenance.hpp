@@ -21,10 +21,11 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
   using typename Base::Slot;
 
   template <class... Args>
-  explicit Maintenance(Args&&... args)
-      : Base{std::forward<Args>(args)...},
-        next_sweep_{this->worker_count_ == 0 ? TimePoint::max()
-                                             : saturating_add(Platform::now(), this->options_.sweep_interval)} {}
+  explicit Maintenance(Args&&... args) : Base{std::forward<Args>(args)...} {
+    if (this->worker_count_ == 0) return;
+    const Guard lock = this->guard();
+    monitor_.work.sweep_at(saturating_add(Platform::now(), options_.sweep_interval));
+  }
 
   // One pass over the connections: retires the worn and the surplus, keeps idle ones alive, reports leaks, opens what
   // is missing.
@@ -74,86 +75,61 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     // Without workers nobody would check them meanwhile: they are closed, and opened anew on demand.
     if (monitor_.capacity.inline_work()) return monitor_.capacity.distrust_idle();
     monitor_.capacity.slots().each([&](Slot& slot) {
-      if (claim_for_check(slot)) suspects_.push(slot);
+      if (claim_for_check(slot)) monitor_.work.check_suspect(slot);
     });
-    monitor_.capacity.wake_worker(lock);
+    monitor_.work.wake_worker(lock);
   }
 
   // Needs the lock. Has a caller's connection checked by a worker. False for `take_back`: one is at it, or it was.
   void ask(Waiter<Slot>& caller, bool has_timeout, Guard& lock) noexcept {
-    asked_.push(caller);
+    monitor_.work.check_for(caller, lock);
     if (has_timeout) monitor_.waiters.watch(caller, lock);
-    monitor_.capacity.wake_worker(lock);
   }
   bool take_back(Waiter<Slot>& caller) noexcept {
-    if (!asked_.remove(caller)) return false;
+    if (!monitor_.work.take_back(caller)) return false;
     monitor_.waiters.unwatch(caller);
     return true;
   }
 
   // The life of a worker.
   void work(Sleeper<Platform>& self) noexcept {
-    for (Task task = Task::rest;;) {
-      Slot* slot = nullptr;
-      Waiter<Slot>* caller = nullptr;
+    for (typename WorkQueue<Slot, Platform>::Work next;;) {
       {
         Guard lock = this->guard();
         const TimePoint now = Platform::now();
         if (monitor_.capacity.retry_at() <= now) monitor_.dispatcher.grow(lock);
-        task = next_task(pending(now), task);
-        switch (task) {
-          case Task::check_for_caller:
-            caller = asked_.pop();
-            monitor_.waiters.unwatch(*caller);
-            break;
-          case Task::put_in_order:
-            slot = returned_.pop();
-            break;
-          case Task::check_suspect:
-            slot = suspects_.pop();
-            break;
-          case Task::open:
-            slot = monitor_.capacity.opens().pop();
-            break;
-          case Task::close:
-            slot = monitor_.capacity.next_to_close();
-            break;
-          case Task::sweep:
-            next_sweep_ = TimePoint::max();  // one at a time, however long its checks take
-            break;
-          case Task::end:
-            return;
-          case Task::rest:
-            // While another sweeps, which may take long, somebody has to be there for the next one.
-            self.due =
-                std::min(next_sweep_ == TimePoint::max() ? saturating_add(now, options_.sweep_interval) : next_sweep_,
-                         monitor_.capacity.retry_at());
-            monitor_.capacity.workers().push(self);
-            break;
+        next = monitor_.work.next(now, next.task);
+        if (next.task == Task::end) return;
+        if (next.task == Task::check_for_caller) monitor_.waiters.unwatch(*next.caller);
+        if (next.task != Task::rest) {
+          monitor_.capacity.keep_watch(lock);
+        } else {
+          self.due = std::min(monitor_.work.next_sweep(saturating_add(now, options_.sweep_interval)),
+                              monitor_.capacity.retry_at());
+          monitor_.work.workers().push(self);
         }
-        if (task != Task::rest) monitor_.capacity.keep_watch(lock);
       }
-      switch (task) {
+      switch (next.task) {
         case Task::check_for_caller:
-          caller->notify(*caller);
+          next.caller->notify(*next.caller);
           break;
         case Task::put_in_order:
-          finish_release(*slot);
+          finish_release(*next.slot);
           break;
         case Task::check_suspect:
-          check(*slot);
+          check(*next.slot);
           break;
         case Task::open:
-          this->open(*slot, {});
+          this->open(*next.slot, {});
           break;
         case Task::close:
-          this->close(*slot, {});
+          this->close(*next.slot, {});
           break;
         case Task::sweep:
           sweep_in_turn();
           break;
         default:
-          this->rest(self, monitor_.capacity.workers(), self.due);
+          this->rest(self, monitor_.work.workers(), self.due);
       }
     }
   }
@@ -165,39 +141,19 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     std::optional<LeakReport> leak;
     {
       Guard lock = this->guard();
-      if (stopping_ || monitor_.capacity.inline_work()) return false;
+      if (monitor_.work.stopping() || monitor_.capacity.inline_work()) return false;
       leak = this->end_of_leak(slot);
-      returned_.push(slot);
-      monitor_.capacity.wake_worker(lock);
+      monitor_.work.put_in_order(slot, lock);
     }
     if (leak) this->report(*leak);
     return true;
   }
 
-  // Connections that came back, still counted as leased, and are to be recycled. Owned by the lock.
-  JobQueue<Slot> returned_;
-  // Callers that have a connection in hand which is to be checked by a worker, since the check may block. The worker
-  // notifies each once more. Owned by the lock.
-  JobQueue<Waiter<Slot>> asked_;
-  TimePoint next_sweep_;   // owned by the lock
-  bool stopping_ = false;  // owned by the lock
-
  private:
-  // Needs the lock.
-  [[nodiscard]] PendingWork pending(TimePoint now) noexcept {
-    return {.asked = !asked_.empty(),
-            .returned = !returned_.empty(),
-            .suspects = !suspects_.empty(),
-            .opens = !monitor_.capacity.opens().empty(),
-            .closes = !monitor_.capacity.closes().empty(),
-            .sweep = next_sweep_ <= now,
-            .stopping = stopping_};
-  }
-
   void sweep_in_turn() noexcept {
     sweep();
     const Guard lock = this->guard();
-    next_sweep_ = saturating_add(Platform::now(), options_.sweep_interval);
+    monitor_.work.sweep_at(saturating_add(Platform::now(), options_.sweep_interval));
   }
 
   // Its deadline begins now, all else is as it was when the holder let go.
@@ -226,7 +182,7 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     }
     conclude(suspect, CloseReason::dead);
     Guard lock = this->guard();
-    while (Slot* const other = suspects_.pop()) {
+    while (Slot* const other = monitor_.work.next_suspect()) {
       if (!other->retire) metrics_.count_removal(CloseReason::dead, lock);
       monitor_.capacity.retire(*other, other->retire ? other->close_reason : CloseReason::dead, lock);
     }
@@ -280,8 +236,6 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
     const Guard lock = this->guard();
     return monitor_.capacity.staying() > monitor_.capacity.plan().pool_size;
   }
-
-  JobQueue<Slot> suspects_;  // checking, and waiting for a worker; owned by the lock
 };
 
 }  // namespace lido::detail

@@ -1,4 +1,4 @@
-// What the pool's one mutex guards: who has what, who waits, and which waiter gets which slot.
+// What the pool's one mutex guards: who has what, who waits, what is to be done.
 #pragma once
 
 #include <utility>
@@ -6,6 +6,7 @@
 #include <lido/detail/capacity.hpp>
 #include <lido/detail/dispatcher.hpp>
 #include <lido/detail/wait_list.hpp>
+#include <lido/detail/work_queue.hpp>
 
 namespace lido::detail {
 
@@ -23,12 +24,15 @@ class Monitor {
   using Guard = detail::Guard<Slot, Platform>;
 
   Monitor(Growth growth, const CapacityRules& rules)
-      : capacity{std::move(growth), rules.connect}, waiters{rules.barging_limit} {}
+      : work{rules.connect.workers == 0},
+        capacity{std::move(growth), rules.connect, work},
+        waiters{rules.barging_limit} {}
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
 
   [[nodiscard]] Guard enter() noexcept { return Guard{mutex_}; }
 
+  WorkQueue<Slot, Platform> work;
   Capacity<Slot, Growth, Platform> capacity;
   WaitList<Slot, Platform> waiters;
   Dispatcher<Slot, Growth, Platform> dispatcher{capacity, waiters};

@@ -57,10 +57,9 @@ class WorkerGroup : public Maintenance<Connection, Growth, Health, Recycle, Plat
     bool from_worker = false;
     {
       Guard lock = this->guard();
-      this->stopping_ = true;
       from_worker = std::any_of(workers_.get(), workers_.get() + count,
                                 [](const Worker& each) { return each.id == Platform::this_thread(); });
-      while (Sleeper<Platform>* const worker = monitor_.capacity.workers().pop()) lock.wake_later(*worker);
+      monitor_.work.stop(lock);
       while (Sleeper<Platform>* const alarm = monitor_.waiters.alarm().pop()) lock.wake_later(*alarm);
     }
     if (options_.start_worker) return;
@@ -89,7 +88,7 @@ class WorkerGroup : public Maintenance<Connection, Growth, Health, Recycle, Plat
   void launch(Worker& worker, Work work) {
     {
       const Guard lock = this->guard();
-      if (this->stopping_) return;
+      if (monitor_.work.stopping()) return;
       working_ += 2;
     }
     this->add_reference();
@@ -121,7 +120,7 @@ class WorkerGroup : public Maintenance<Connection, Growth, Health, Recycle, Plat
       TimePoint due{};
       {
         const Guard lock = this->guard();
-        if (this->stopping_) return;
+        if (monitor_.work.stopping()) return;
         due = monitor_.waiters.set_alarm(self);
       }
       this->rest(self, monitor_.waiters.alarm(), due);

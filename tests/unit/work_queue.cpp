@@ -1,15 +1,16 @@
 // In which order a worker takes what there is to do.
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
-#include <lido/detail/work_order.hpp>
+#include <lido/detail/work_queue.hpp>
 #include <support/simulated_pool.hpp>
 
 using namespace lido;
 using namespace lido::test;
 
-BOOST_AUTO_TEST_SUITE(work_order)
+BOOST_AUTO_TEST_SUITE(work_queue)
 
 using detail::next_task;
 using detail::PendingWork;
@@ -91,6 +92,57 @@ BOOST_AUTO_TEST_CASE(an_acquire_waits_for_one_close_at_most) {
     BOOST_TEST(pool.statistics().now.closing > 100U);
     sim::sleep_for(10s);
     BOOST_TEST(pool.statistics().now.closing == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(each_job_is_handed_out_once_and_a_sweep_to_one_worker_at_a_time) {
+  using TestSlot = detail::Slot<int, sim::Platform>;
+  using Queue = detail::WorkQueue<TestSlot, sim::Platform>;
+  sim::Simulation{0}.run([] {
+    sim::Platform::Mutex mutex;
+    Queue queue{false};
+    TestSlot opening, closing, returned, suspect;
+    const TimePoint now = sim::Platform::now();
+    Queue::Guard guard{mutex};
+    queue.open(opening, guard);
+    queue.close(closing, guard);
+    queue.put_in_order(returned, guard);
+    queue.check_suspect(suspect);
+    queue.sweep_at(now);
+    const std::vector<std::pair<Task, TestSlot*>> rows{
+        {Task::put_in_order, &returned}, {Task::open, &opening}, {Task::check_suspect, &suspect},
+        {Task::close, &closing},         {Task::sweep, nullptr}, {Task::rest, nullptr},
+    };
+    Task last = Task::rest;
+    for (const auto& [task, slot] : rows) {
+      const Queue::Work work = queue.next(now, last);
+      BOOST_TEST((work.task == task));
+      BOOST_TEST(work.slot == slot);
+      last = work.task;
+    }
+    BOOST_TEST((queue.next_sweep(now + 5s) == now + 5s));  // one is under way
+    queue.sweep_at(now + 1s);
+    BOOST_TEST((queue.next_sweep(now + 5s) == now + 1s));
+    queue.stop(guard);
+    BOOST_TEST((queue.next(now, last).task == Task::end));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(without_workers_a_thread_closes_what_it_retired_and_nothing_else) {
+  using TestSlot = detail::Slot<int, sim::Platform>;
+  using Queue = detail::WorkQueue<TestSlot, sim::Platform>;
+  sim::Simulation{0}.run([] {
+    for (const bool by_callers : {true, false}) {
+      sim::Platform::Mutex mutex;
+      Queue queue{by_callers};
+      TestSlot mine, other;
+      Queue::Guard guard{mutex};
+      queue.close(other, guard);
+      other.closer = {};
+      queue.close(mine, guard);
+      BOOST_TEST(queue.next_to_close() == (by_callers ? &mine : &other));
+      BOOST_TEST(queue.next_to_close() == (by_callers ? nullptr : &mine));
+    }
   });
 }
 
