@@ -599,6 +599,33 @@ BOOST_AUTO_TEST_CASE(leaves_the_session_to_the_parent_when_destroyed_after_a_for
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(an_error_has_all_that_the_server_says_of_it) {
+  Connection connection = lido::test::connect();
+  connection.exec_script(
+      "create domain pg_temp.even as int check (value % 2 = 0); "
+      "create temp table parts (id int constraint parts_id primary key, "
+      "size int not null constraint parts_size check (size > 0), whole int constraint parts_whole references parts); "
+      "insert into parts values (1, 1)");
+  const auto said = [&](std::string_view sql) { return caught<QueryError>([&] { connection.exec(sql); }); };
+  const QueryError twice = said("insert into parts values (1, 1)");
+  BOOST_TEST((twice.is_unique_violation() && twice.is_constraint_violation() && !twice.is_deadlock()));
+  BOOST_TEST(twice.constraint() == "parts_id");
+  BOOST_TEST(twice.diagnostics().table == "parts");
+  BOOST_TEST(twice.diagnostics().schema.starts_with("pg_temp"));
+  BOOST_TEST(twice.detail().find("(id)=(1)") != std::string::npos);
+  BOOST_TEST(std::string_view{twice.what()}.find("(id)=(1)") == std::string_view::npos);
+  const QueryError null = said("insert into parts values (2, null)");
+  BOOST_TEST((null.is_not_null_violation() && null.diagnostics().column == "size"));
+  const QueryError small = said("insert into parts values (2, 0)");
+  BOOST_TEST((small.is_check_violation() && small.constraint() == "parts_size"));
+  const QueryError lost = said("insert into parts values (2, 2, 9)");
+  BOOST_TEST((lost.is_foreign_key_violation() && lost.constraint() == "parts_whole"));
+  BOOST_TEST(said("select 3::pg_temp.even").diagnostics().data_type == "even");
+  const QueryError nowhere = said("select * from nowhere");
+  BOOST_TEST((nowhere.is_undefined_table() && nowhere.diagnostics().position == 15U));
+  BOOST_TEST(said("do $$ begin perform 1 / 0; end $$").context().find("PL/pgSQL") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(an_error_names_the_statement_and_where_it_was_run) {
   Connection connection = lido::test::connect();
   const auto told = [](const Error& error, const std::uint_least32_t& line, std::string_view statement) {

@@ -25,6 +25,13 @@ struct Diagnostics {
   std::string message{};         ///< the primary message
   std::string detail{};          ///< may quote data of the row at fault, so that `what()` leaves it out
   std::string hint{};            ///< the server's advice
+  std::string context{};         ///< where in functions and statements within it, the innermost first
+  std::string schema{};          ///< of the table, the type or the constraint
+  std::string table{};           ///< the table
+  std::string column{};          ///< the column
+  std::string data_type{};       ///< the type, for instance a domain
+  std::string constraint{};      ///< the constraint that was violated, or the unique index
+  std::size_t position = 0;      ///< where in the statement, in characters counted from 1; 0 where that is not known
   std::string statement{};       ///< the statement, without its parameters
   std::source_location where{};  ///< where it was run; line 0 where that is not known
 };
@@ -63,11 +70,30 @@ class [[gnu::visibility("default")]] Error : public std::runtime_error {
   [[nodiscard]] const std::string& message() const noexcept { return diagnostics_->message; }
   [[nodiscard]] const std::string& detail() const noexcept { return diagnostics_->detail; }
   [[nodiscard]] const std::string& hint() const noexcept { return diagnostics_->hint; }
+  [[nodiscard]] const std::string& context() const noexcept { return diagnostics_->context; }
+  [[nodiscard]] const std::string& constraint() const noexcept { return diagnostics_->constraint; }
   [[nodiscard]] const std::string& statement() const noexcept { return diagnostics_->statement; }
   /// Where the statement was run; line 0 where that is not known.
   [[nodiscard]] const std::source_location& where() const noexcept { return diagnostics_->where; }
-  /// All of the above.
+  /// All of the above, and the names of the schema, the table, the column and the type.
   [[nodiscard]] const Diagnostics& diagnostics() const noexcept { return *diagnostics_; }
+
+  /// The usual questions, by SQLSTATE.
+  [[nodiscard]] bool is_unique_violation() const noexcept { return sqlstate() == "23505"; }
+  [[nodiscard]] bool is_foreign_key_violation() const noexcept { return sqlstate() == "23503"; }
+  [[nodiscard]] bool is_not_null_violation() const noexcept { return sqlstate() == "23502"; }
+  [[nodiscard]] bool is_check_violation() const noexcept { return sqlstate() == "23514"; }
+  [[nodiscard]] bool is_exclusion_violation() const noexcept { return sqlstate() == "23P01"; }
+  /// One of the five above, or another of their class.
+  [[nodiscard]] bool is_constraint_violation() const noexcept { return sqlstate().starts_with("23"); }
+  [[nodiscard]] bool is_serialization_failure() const noexcept { return sqlstate() == "40001"; }
+  [[nodiscard]] bool is_deadlock() const noexcept { return sqlstate() == "40P01"; }
+  /// A lock was not to be had: NOWAIT, or `lock_timeout`.
+  [[nodiscard]] bool is_lock_not_available() const noexcept { return sqlstate() == "55P03"; }
+  /// The server ended the statement: its own `statement_timeout`, or a cancel.
+  [[nodiscard]] bool is_query_canceled() const noexcept { return sqlstate() == "57014"; }
+  [[nodiscard]] bool is_undefined_table() const noexcept { return sqlstate() == "42P01"; }
+  [[nodiscard]] bool is_insufficient_privilege() const noexcept { return sqlstate() == "42501"; }
 
  private:
   std::shared_ptr<const Diagnostics> diagnostics_;

@@ -1,6 +1,7 @@
 // Turns what libpq says into the errors of error.hpp.
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -31,6 +32,14 @@ namespace lido::postgres::detail {
   return line;
 }
 
+/// A number of the server's; 0 where it says none.
+[[nodiscard]] inline std::size_t number_field(const PGresult* result, int code) {
+  const std::string text = field(result, code);
+  std::size_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
 /// What the server (or, without a SQLSTATE, libpq) says in `result`.
 [[nodiscard]] inline Diagnostics diagnostics_of(const PGresult* result, std::string_view sql) {
   Diagnostics diagnostics{.sqlstate = field(result, PG_DIAG_SQLSTATE),
@@ -38,6 +47,13 @@ namespace lido::postgres::detail {
                           .message = without_passwords(field(result, PG_DIAG_MESSAGE_PRIMARY)),
                           .detail = without_passwords(field(result, PG_DIAG_MESSAGE_DETAIL)),
                           .hint = without_passwords(field(result, PG_DIAG_MESSAGE_HINT)),
+                          .context = without_passwords(field(result, PG_DIAG_CONTEXT)),
+                          .schema = field(result, PG_DIAG_SCHEMA_NAME),
+                          .table = field(result, PG_DIAG_TABLE_NAME),
+                          .column = field(result, PG_DIAG_COLUMN_NAME),
+                          .data_type = field(result, PG_DIAG_DATATYPE_NAME),
+                          .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
+                          .position = number_field(result, PG_DIAG_STATEMENT_POSITION),
                           .statement = without_passwords(sql)};
   if (diagnostics.statement != sql)
     for (std::string* const text : {&diagnostics.message, &diagnostics.detail})
