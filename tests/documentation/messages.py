@@ -17,6 +17,7 @@ LISTS = ("/detail/sql/", "/name_scope.hpp")
 
 def literals(text):
     """The string literals of a header, those side by side as one."""
+    text = text.replace("'\"'", "' '")  # a character, which begins no literal
     text = re.sub(r'R"(\w*)\(.*?\)\1"', '""', text, flags=re.DOTALL)
     text = re.sub(rf"({LITERAL})|//[^\n]*", lambda match: match[1] or "", text)
     text = re.sub(r"#include[^\n]*", "", text)
