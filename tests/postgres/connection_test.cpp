@@ -528,6 +528,19 @@ BOOST_AUTO_TEST_CASE(discard_all_is_not_waited_for_and_comes_before_whatever_is_
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_holder_who_sends_nothing_does_not_discard_again) {
+  Connection connection = lido::test::connect({.reset = ResetLevel::discard_all});
+  connection.exec("select 1");
+  BOOST_REQUIRE(connection.reset(soon()));
+  for (int i = 0; i < 3; ++i) {
+    BOOST_CHECK_THROW(connection.exec_script("select 1", Clock::now() - 1s), QueryTimeout);
+    BOOST_CHECK_THROW(connection.begin(Clock::now() - 1s), QueryTimeout);
+    BOOST_CHECK_THROW(connection.exec_script(std::string_view{"\0", 1}), QueryError);
+    BOOST_REQUIRE(connection.reset(soon()));
+  }
+  for (int i = 0; i < 3; ++i) BOOST_TEST(connection.exec("select $1::int", i).one<int>() == i);
+}
+
 BOOST_AUTO_TEST_CASE(a_discard_all_that_nobody_waits_for_and_that_fails_costs_the_connection) {
   Connection connection = lido::test::connect({.reset = ResetLevel::discard_all});
   connection.exec("select 1");

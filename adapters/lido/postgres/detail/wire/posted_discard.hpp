@@ -14,9 +14,10 @@ class PostedDiscard {
   /// The answer is still to come: the next results are its.
   [[nodiscard]] bool outstanding() const noexcept { return outstanding_; }
 
-  /// Sends it, without blocking, on a connection where nothing is under way. False: the connection is of no use any
-  /// more.
+  /// Sends it, without blocking, on a connection where nothing is under way. Not where one is outstanding: whatever is
+  /// sent takes its answer, so that nothing has been since. False: the connection is of no use any more.
   [[nodiscard]] bool post(PGconn* connection) noexcept {
+    if (outstanding_) return true;
     outstanding_ = PQenterPipelineMode(connection) != 0 &&
                    PQsendQueryParams(connection, "DISCARD ALL", 0, nullptr, nullptr, nullptr, nullptr, 0) != 0 &&
                    PQpipelineSync(connection) != 0 && PQflush(connection) >= 0;
