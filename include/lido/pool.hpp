@@ -275,8 +275,8 @@ class Pool {
     Core* const core = core_.load(std::memory_order_acquire);
     return core->is_ours() ? *core : replace(core);
   }
-  // In the child of a fork.
-  [[nodiscard]] Core& replace(Core* inherited) const {
+  // In the child of a fork. Cold: inlined into every call, it would keep what they do often from being inlined.
+  [[nodiscard, gnu::cold, gnu::noinline]] Core& replace(Core* inherited) const {
     std::unique_ptr<Core, Abandon> own{inherited->in_child()};
     own->start();
     Core* current = inherited;
