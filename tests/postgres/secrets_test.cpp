@@ -228,6 +228,7 @@ void statements(Transcript& all) {
       "alter role no_such_role encrypted password E'" + with_doubled(in_sql, "\\", '\\') + "'",
       "alter role no_such_role password $$" + secret + "$$",
       "alter role no_such_role password \"" + secret + "\"",
+      "select '{\"password\": hunter2}'::json",
       "select 1 from pg_authid where rolpassword = \"" + secret + "\"",
       "alter role no_such_role password $tag$" + secret + "$tag$",
       "alter role no_such_role password U&'" + with_doubled(in_sql, "\\", '\\') + "'",

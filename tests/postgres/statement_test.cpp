@@ -353,6 +353,8 @@ BOOST_AUTO_TEST_CASE(blots_out_what_is_written_as_no_literal) {
                            "select f('{\"a\": {\"password\" :hunter2}}')",
                            "select f('\"{\\\"password\\\":\\\"hunter2\\\"}\"')",
                            "no json: {\"password\": \"hunter2\"}",
+                           "JSON data, line 1: {\"password\": hunter2...",
+                           "COPY u, line 1, column password: \"hunter2\"",
                            "select $${\"password\": \"hunter2\"}$$"}) {
     const std::string shown = without_passwords(text);
     BOOST_TEST(shown.find("hunter2") == std::string::npos, shown);
@@ -362,6 +364,7 @@ BOOST_AUTO_TEST_CASE(blots_out_what_is_written_as_no_literal) {
   BOOST_TEST(without_passwords("select password, \"a\" from t") == "select password, \"a\" from t");
   BOOST_TEST(without_passwords("x where password = $1 and y = ($2::text)") ==
              "x where password = $1 and y = ($2::text)");
+  BOOST_TEST(without_passwords("x where \"password\"::text = $1") == "x where \"password\"::text = $1");
   BOOST_TEST(without_passwords("x where password = $1::text") == "x where password = $1::text");
 }
 

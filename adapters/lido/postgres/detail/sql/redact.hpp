@@ -43,7 +43,7 @@ class WithoutPasswords {
           break;
         case Token::quoted:
           text_of_another(piece.text);
-          if (find_word(piece.text) != std::string_view::npos) value(lexer);
+          if (find_word(piece.text) != std::string_view::npos) value(lexer, true);
           break;
         case Token::word:
           shown_ += piece.text;
@@ -130,10 +130,12 @@ class WithoutPasswords {
   }
 
   // Behind the word in a statement: takes out a value that is no literal, which the next token is.
-  void value(Lexer& lexer) {
+  void value(Lexer& lexer, bool quoted = false) {
     std::string_view rest = lexer.rest();
     bool assigned = assignment(rest);
-    lexer.skip(lexer.rest().size() - rest.size());
+    const std::string_view between = lexer.rest().substr(0, lexer.rest().size() - rest.size());
+    assigned = assigned || (quoted && std::ranges::count(between, ':') == 1);  // JSON, and no cast
+    lexer.skip(between.size());
     Lexer next = lexer;
     const Piece first = next.next();
     if (first.kind == Token::quoted && !assigned) {  // a mistake for a literal, or an alias

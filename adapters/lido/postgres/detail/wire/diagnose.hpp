@@ -56,7 +56,7 @@ namespace lido::postgres::detail {
                           .position = number_field(result, PG_DIAG_STATEMENT_POSITION),
                           .statement = without_passwords(sql)};
   if (diagnostics.statement != sql)
-    for (std::string* const text : {&diagnostics.message, &diagnostics.detail})
+    for (std::string* const text : {&diagnostics.message, &diagnostics.detail, &diagnostics.context})
       *text = without_quoted(std::move(*text), sql, diagnostics.statement);
   if (diagnostics.message.empty()) diagnostics.message = without_passwords(one_line(PQresultErrorMessage(result)));
   return diagnostics;
