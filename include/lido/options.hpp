@@ -33,9 +33,9 @@ struct PoolOptions {
   Duration reset_timeout = std::chrono::seconds{5};
 
   /// How long the oldest waiter may be overtaken by newcomers. While it has waited less, a released connection goes to
-  /// whoever is quickest, which keeps connections busy; past it the connection is handed to that waiter. One that has
-  /// been woken before that may still be overtaken until its thread runs. Among those who wait nobody overtakes
-  /// another. Zero: strictly first come, first served. Range: 0 and more.
+  /// whoever is quickest, which keeps connections busy; past it the connection is that waiter's, also if its thread was
+  /// woken before and has yet to run: an acquire that begins later is not served first. Among those who wait nobody
+  /// overtakes another. Zero: strictly first come, first served. Range: 0 and more.
   Duration barging_limit = std::chrono::milliseconds{1};
 
   /// How many callers may wait at once; one more gets `QueueFull` at once. Range: 0 (never wait) and more; 1 and more

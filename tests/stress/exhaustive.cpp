@@ -32,6 +32,11 @@ struct Stage {
   sim::StopSource stop;
   std::vector<Resource> detached;
   std::size_t detaching = 0;  // those, and those that are about to be
+  Invariants<P>* invariants = nullptr;
+
+  auto acquire_in_order() {
+    return invariants->in_order([this] { return pool.acquire(Duration::max()); });
+  }
 };
 
 template <class Growth, class Health = AssumeHealthy>
@@ -51,9 +56,9 @@ struct Program {
 
 // --- Operations: what may not happen in one escapes from it, and ends the test. --------------------------------------
 
-const auto lease_one = [](auto& stage) { stage.pool.acquire(Duration::max())->use(); };
+const auto lease_one = [](auto& stage) { stage.acquire_in_order()->use(); };
 // Holds it until nobody else can run, so that others have to wait.
-const auto work = [](auto& stage) { stage.pool.acquire(Duration::max())->use(1ms); };
+const auto work = [](auto& stage) { stage.acquire_in_order()->use(1ms); };
 const auto keep_for_an_hour = [](auto& stage) { stage.pool.acquire(Duration::max())->use(1h); };
 const auto lease_one_within_a_minute = [](auto& stage) { stage.pool.acquire(1min)->use(); };
 const auto discard = [](auto& stage) { stage.pool.acquire(Duration::max()).discard(); };
@@ -133,7 +138,8 @@ std::string play(const Program<Growth, Health>& program, ScheduleSearch& search)
     Ledger ledger;
     SimulatedPool<Growth, Health> pool{connector(ledger), program.growth, {}, {}, program.options};
     Stage<Growth, Health> stage{.ledger = ledger, .pool = pool, .stop = {}, .detached = {}};
-    const Invariants<SimulatedPool<Growth, Health>> invariants{world, pool, ledger, stage.detaching};
+    Invariants<SimulatedPool<Growth, Health>> invariants{world, pool, ledger, stage.detaching};
+    stage.invariants = &invariants;
     {
       std::vector<typename SimulatedPool<Growth, Health>::Lease> first;
       while (first.size() < program.warm) first.push_back(pool.acquire());

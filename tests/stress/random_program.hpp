@@ -86,6 +86,7 @@ template <class Kind>
 struct Stage {
   typename Kind::Pool& pool;
   Dice& dice;
+  Invariants<typename Kind::Pool>* invariants = nullptr;
   Loop loop{};
   std::size_t running = 0;  // coroutines that nobody waits for
   std::vector<Resource> detached{};
@@ -164,7 +165,7 @@ void end_loan(Lease& lease, Stage<Kind>& stage) {
       stage.pool.maintain();
       break;
     case 4:
-      (void)stage.pool.try_acquire();
+      (void)stage.invariants->in_order([&] { return stage.pool.try_acquire(); });
       break;
     case 5:
       (void)stage.pool.holders();
@@ -210,7 +211,8 @@ void act(Stage<Kind>& stage) {
       const Duration patience = dice(3) == 0 ? Duration::max() : Duration{1ms} * static_cast<int>(dice(30));
       if (dice(8) == 0) canceller.start([stop]() mutable { stop.request_stop(); });
       if (dice(3) == 0) act_aside(stage, patience, stop.get_token());
-      auto lease = acquire(static_cast<Form>(dice(3)), stage.pool, patience, stop.get_token());
+      const auto form = static_cast<Form>(dice(3));
+      auto lease = stage.invariants->in_order([&] { return acquire(form, stage.pool, patience, stop.get_token()); });
       dice(2) == 0 ? lease->use() : lease->use(1ms * static_cast<int>(1 + dice(5)));
       end_loan(lease, stage);
     } catch (const PoolError&) {
@@ -278,7 +280,8 @@ std::size_t run(std::uint64_t seed) {
                                 .leak_after = 4ms}};
       pool.events().on_leak([&](const LeakReport& leak) { ++(leak.returned ? leaks_ended : leaks_begun); });
       Stage<Kind> stage{pool, dice};
-      const Invariants<typename Kind::Pool> invariants{world, pool, ledger, stage.detaching};
+      Invariants<typename Kind::Pool> invariants{world, pool, ledger, stage.detaching};
+      stage.invariants = &invariants;
       Threads threads;
       for (std::size_t t = 0; t < 2 + dice(3); ++t) threads.start([&] { act(stage); });
       bool joined = false;

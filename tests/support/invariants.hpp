@@ -60,7 +60,50 @@ class Invariants {
 
   [[nodiscard]] std::size_t checks() const noexcept { return checks_; }
 
+  // Acquires, and looks whether it overtook somebody who had waited beyond the limit before it began.
+  template <class Acquire>
+  auto in_order(Acquire acquire) {
+    const std::vector<std::uint64_t> overdue = find_overdue();
+    auto got = acquire();
+    if (!got) return got;
+    // Who has left by now may have been served first, also if that stay under the lock goes on.
+    for (const Waiter* waiter = monitor_.waiters.queue().front(); waiter != nullptr; waiter = waiter->next) {
+      const auto place = std::ranges::find(places_, waiter, &Place::waiter);
+      demand(waiter->busy || place == places_.end() || std::ranges::find(overdue, place->stay) == overdue.end(),
+             "one who had waited beyond the limit was overtaken by one who came after it");
+    }
+    return got;
+  }
+
  private:
+  // A waiter in the queue, and a number for as long as it stays there and could take what comes back.
+  struct Place {
+    const Waiter* waiter;
+    TimePoint since;
+    bool busy;
+    std::uint64_t stay;
+  };
+
+  // Whom nobody may overtake any more: the head if it is past its limit, and those behind it that are as well.
+  [[nodiscard]] std::vector<std::uint64_t> find_overdue() const {
+    std::vector<std::uint64_t> overdue;
+    for (const Place& place : places_) {
+      if (world_.now() - place.since < monitor_.waiters.barging_limit()) break;
+      if (!place.busy) overdue.push_back(place.stay);
+    }
+    return overdue;
+  }
+  void note_places() {
+    places_before_.swap(places_);
+    places_.clear();
+    for (const Waiter* waiter = monitor_.waiters.queue().front(); waiter != nullptr; waiter = waiter->next) {
+      const auto known = std::ranges::find(places_before_, waiter, &Place::waiter);
+      const bool stays = known != places_before_.end() && !waiter->busy && !monitor_.capacity.suspended();
+      places_.push_back(
+          {.waiter = waiter, .since = waiter->since, .busy = waiter->busy, .stay = stays ? known->stay : ++last_stay_});
+    }
+  }
+
   void check() {
     if (Inspection::is_locked(monitor_)) return;
     ++checks_;
@@ -70,6 +113,7 @@ class Invariants {
     check_figures(counts);
     check_queue();
     check_order();
+    note_places();
   }
 
   void check_counts(const PoolCounts& counts) {
@@ -82,7 +126,7 @@ class Invariants {
     std::size_t staying = 0;
     monitor_.capacity.slots().each([&](auto& slot) {
       const SlotState state = slot.state.load();
-      const bool leased = state == SlotState::leased || state == SlotState::recalled;
+      const bool leased = monitor_.capacity.slots().is_leased(state);
       demand(leased || !slot.has_holder(), "somebody holds a connection that is not leased");
       if (state != SlotState::vacant && state != SlotState::closing && !slot.retire) ++staying;
     });
@@ -117,10 +161,14 @@ class Invariants {
     demand(waiting == monitor_.waiters.queue().size(), "the waiters are miscounted");
     demand(woken == (monitor_.waiters.wake_in_flight() ? 1U : 0U), "the wake in flight is not that of one waiter");
     demand(!monitor_.capacity.closed() || waiting == 0, "somebody waits for a closed pool");
-    if (asleep == 0 || monitor_.capacity.suspended() || woken > 0) return;
+    if (monitor_.capacity.suspended()) return;
     monitor_.capacity.slots().each([&](auto& slot) {
       const SlotState state = slot.state.load();
-      demand(!monitor_.capacity.slots().is_free(state), "somebody sleeps beside an idle connection");
+      const bool for_woken = state == SlotState::offered || state == SlotState::barging;
+      demand(woken > 0 || !for_woken, "a slot is offered to nobody");
+      if (asleep == 0) return;
+      demand(woken > 0 || !monitor_.capacity.slots().is_free(state), "somebody sleeps beside an idle connection");
+      demand(state != SlotState::idle && state != SlotState::resting, "somebody waits who may be overtaken for ever");
       demand(state != SlotState::leased, "somebody sleeps beside a lease that will not come by");
     });
   }
@@ -162,6 +210,8 @@ class Invariants {
   std::size_t largest_ = 0;
   std::size_t checks_ = 0;
   std::vector<Waiter*> queue_, queue_before_;
+  std::vector<Place> places_, places_before_;
+  std::uint64_t last_stay_ = 0;
 };
 
 }  // namespace lido::test

@@ -18,6 +18,7 @@ namespace {
 using TestSlot = Slot<int, sim::Platform>;
 using TestMonitor = Monitor<TestSlot, FixedSize, sim::Platform>;
 using TestGuard = TestMonitor::Guard;
+using TestTable = SlotTable<TestSlot, sim::Platform>;
 
 // A waiter that notes when it is told, as a callback or as a thread would stand in the queue.
 struct Noting : Waiter<TestSlot> {
@@ -37,8 +38,7 @@ struct Fixture {
   TestSlot& lease() { return *pool.capacity.slots().claim_idle(); }
   // What `release` does.
   void give_back(TestSlot& slot) {
-    auto leased = SlotState::leased;
-    if (slot.state.compare_exchange_strong(leased, SlotState::idle)) return;
+    if (TestTable::give_back(slot)) return;
     TestGuard guard = pool.enter();
     pool.dispatcher.supply(slot, guard);
   }
@@ -149,8 +149,10 @@ BOOST_AUTO_TEST_CASE(a_young_thread_is_woken_to_compete_and_a_callback_is_handed
     f.line_up(thread);
     f.give_back(slot);
     BOOST_TEST((thread.state.load() == WaitState::woken));
-    BOOST_TEST((slot.state.load() == SlotState::idle));
+    BOOST_TEST((slot.state.load() == SlotState::offered));
     BOOST_TEST(&f.lease() == &slot);  // a newcomer is quicker
+    BOOST_TEST((slot.state.load() == SlotState::barging));
+    BOOST_TEST(f.pool.dispatcher.counts().leased == 1U);
     TestGuard guard = f.pool.enter();
     BOOST_TEST(!f.pool.dispatcher.compete(thread, guard));
     BOOST_TEST((slot.state.load() == SlotState::recalled));
@@ -178,6 +180,90 @@ BOOST_AUTO_TEST_CASE(a_thread_past_the_barging_limit_is_handed_its_slot) {
     f.give_back(slot);
     BOOST_TEST((thread.state.load() == WaitState::granted));
     BOOST_TEST(f.pool.capacity.slots().claim_idle() == nullptr);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(nobody_overtakes_a_woken_thread_past_the_limit_though_it_has_yet_to_run) {
+  in_simulation([] {
+    Fixture f{2, 1ms};
+    TestSlot& one = f.lease();
+    TestSlot& other = f.lease();
+    Noting thread{true};
+    f.line_up(thread);
+    f.give_back(one);
+    BOOST_TEST((thread.state.load() == WaitState::woken));
+    for (int i = 0; i < 10; ++i) {  // newcomers, without the lock
+      BOOST_TEST(&f.lease() == &one);
+      BOOST_TEST((one.state.load() == SlotState::barging));
+      BOOST_TEST(TestTable::give_back(one));
+      BOOST_TEST((one.state.load() == SlotState::offered));
+      sim::sleep_for(99us);
+    }
+    BOOST_TEST(f.pool.dispatcher.counts().idle == 1U);
+    sim::sleep_for(10us);  // the limit
+    BOOST_TEST(f.pool.capacity.slots().claim_idle() == nullptr);
+    f.give_back(other);
+    BOOST_TEST((thread.state.load() == WaitState::granted));
+    BOOST_TEST(thread.slot == &other);
+    BOOST_TEST(thread.told == 1);
+    BOOST_TEST((one.state.load() == SlotState::idle));  // nobody waits any more
+    BOOST_TEST(&f.lease() == &one);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_newcomer_past_the_limit_has_what_is_offered_handed_to_those_who_waited) {
+  in_simulation([] {
+    Fixture f{3, 1ms};
+    TestSlot& one = f.lease();
+    TestSlot& other = f.lease();
+    TestSlot& third = f.lease();
+    Noting first{true};
+    Noting second{true};
+    f.line_up(first);
+    f.line_up(second);
+    f.give_back(one);
+    f.give_back(other);
+    BOOST_TEST(&f.lease() == &one);
+    sim::sleep_for(1ms);
+    BOOST_TEST(TestTable::give_back(one));
+    BOOST_TEST(f.pool.capacity.slots().claim_idle() == nullptr);
+    Noting newcomer{true};
+    f.line_up(newcomer);
+    BOOST_TEST((first.state.load() == WaitState::granted));
+    BOOST_TEST((second.state.load() == WaitState::granted));
+    BOOST_TEST((newcomer.state.load() == WaitState::waiting));
+    for (TestSlot* slot : {&one, &other, &third}) BOOST_TEST((slot->state.load() == SlotState::recalled));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(what_is_idle_or_leased_when_a_thread_is_woken_is_offered_or_barging_until_it_has_looked) {
+  in_simulation([] {
+    Fixture f{3, 1ms};
+    const std::array free{&f.lease(), &f.lease()};
+    TestSlot& leased = f.lease();  // behind those
+    for (TestSlot* slot : free) f.give_back(*slot);
+    f.pool.dispatcher.suspend();
+    Noting thread{true};
+    f.line_up(thread);
+    BOOST_TEST(TestTable::claim(*free.back(), SlotState::idle, SlotState::resting));
+    {
+      TestGuard guard = f.pool.enter();
+      f.pool.dispatcher.resume(guard);
+    }
+    BOOST_TEST((thread.state.load() == WaitState::woken));
+    for (TestSlot* slot : free) BOOST_TEST((slot->state.load() == SlotState::offered));
+    BOOST_TEST((leased.state.load() == SlotState::barging));
+    BOOST_TEST(f.pool.capacity.recall(leased));
+    BOOST_TEST((leased.state.load() == SlotState::recalled));
+    {
+      TestGuard guard = f.pool.enter();
+      BOOST_TEST(f.pool.dispatcher.compete(thread, guard));
+    }
+    BOOST_TEST(thread.slot == free.front());
+    BOOST_TEST((free.front()->state.load() == SlotState::leased));
+    BOOST_TEST((free.back()->state.load() == SlotState::idle));
+    f.give_back(leased);
+    BOOST_TEST((leased.state.load() == SlotState::idle));
   });
 }
 
@@ -228,6 +314,31 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_leaves_the_slot_to_an_older_one_that_came_ba
     Fixture f{2, 1ms};
     TestSlot& one = f.lease();
     TestSlot& other = f.lease();
+    Noting old{true};  // has had one that was idle
+    sim::sleep_for(1us);
+    Noting young{true};
+    f.line_up(young);
+    f.give_back(other);
+    BOOST_TEST((young.state.load() == WaitState::woken));
+    {  // what the old one has is not fit
+      TestGuard guard = f.pool.enter();
+      f.pool.capacity.retire(one, CloseReason::discarded, guard);
+      f.pool.dispatcher.line_up(old, true, guard);
+      BOOST_TEST((old.state.load() == WaitState::waiting));  // the young one has yet to look
+      BOOST_TEST(!f.pool.dispatcher.compete(young, guard));
+    }
+    BOOST_TEST((old.state.load() == WaitState::granted));
+    BOOST_TEST(old.slot == &other);
+    BOOST_TEST(old.told == 1);
+    BOOST_TEST((young.state.load() == WaitState::waiting));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(an_older_one_that_comes_back_past_its_limit_is_handed_what_a_woken_one_was_offered) {
+  in_simulation([] {
+    Fixture f{2, 1ms};
+    TestSlot& one = f.lease();
+    TestSlot& other = f.lease();
     Noting old{true};
     f.line_up(old);
     sim::sleep_for(1ms);
@@ -242,13 +353,38 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_leaves_the_slot_to_an_older_one_that_came_ba
       f.pool.capacity.retire(one, CloseReason::discarded, guard);
       old.state.store(WaitState::waiting);
       f.pool.dispatcher.line_up(old, true, guard);
-      BOOST_TEST((old.state.load() == WaitState::waiting));  // the young one has yet to look
-      BOOST_TEST(!f.pool.dispatcher.compete(young, guard));
     }
     BOOST_TEST((old.state.load() == WaitState::granted));
     BOOST_TEST(old.slot == &other);
     BOOST_TEST(old.told == 2);
+    TestGuard guard = f.pool.enter();
+    BOOST_TEST(!f.pool.dispatcher.compete(young, guard));
     BOOST_TEST((young.state.load() == WaitState::waiting));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(an_older_one_that_comes_back_brings_the_limit_nearer) {
+  in_simulation([] {
+    Fixture f{2, 1ms};
+    TestSlot& one = f.lease();
+    TestSlot& other = f.lease();
+    Noting old{true};
+    sim::sleep_for(900us);
+    Noting young{true};
+    f.line_up(young);
+    f.give_back(other);
+    {
+      TestGuard guard = f.pool.enter();
+      f.pool.capacity.retire(one, CloseReason::discarded, guard);
+      f.pool.dispatcher.line_up(old, true, guard);
+    }
+    BOOST_TEST(&f.lease() == &other);
+    BOOST_TEST(TestTable::give_back(other));
+    sim::sleep_for(100us);
+    BOOST_TEST(f.pool.capacity.slots().claim_idle() == nullptr);
+    TestGuard guard = f.pool.enter();
+    BOOST_TEST(!f.pool.dispatcher.compete(young, guard));
+    BOOST_TEST(old.slot == &other);
   });
 }
 
@@ -335,8 +471,7 @@ BOOST_AUTO_TEST_CASE(the_race_of_a_release_with_a_waiter_is_won_by_one_of_them_i
       TestSlot& slot = f.lease();
       Noting waiter{true};
       sim::Thread releaser{[&] {
-        auto leased = SlotState::leased;
-        if (slot.state.compare_exchange_strong(leased, SlotState::idle)) {
+        if (TestTable::give_back(slot)) {
           ++released_first;
           return;
         }

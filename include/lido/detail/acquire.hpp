@@ -77,7 +77,8 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
     if (suspended) throw PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)};
     if (seen == nullptr) seen = look_around();
     const PoolCounts& counts = seen->counts;
-    const std::size_t taken = counts.leased + counts.closing;
+    // What is idle while others wait is theirs already.
+    const std::size_t taken = counts.leased + counts.closing + (counts.waiting > 0 ? counts.idle : 0);
     const Phase phase = unfit || (taken < max_size && taken + counts.checking >= max_size) ? Phase::checking
                         : taken < max_size                                                 ? Phase::opening
                                                                                            : Phase::waiting;

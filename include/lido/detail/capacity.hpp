@@ -86,8 +86,12 @@ class Capacity {
 
   // Makes a leased slot come back by the lock; false when it is not leased.
   static bool recall(Slot& slot) noexcept {
-    return SlotTable<Slot, Platform>::claim(slot, SlotState::leased, SlotState::recalled) ||
-           slot.state.load(std::memory_order_relaxed) == SlotState::recalled;
+    using Table = SlotTable<Slot, Platform>;
+    for (;;) {
+      const SlotState seen = slot.state.load(std::memory_order_relaxed);
+      if (!Table::is_swift(seen)) return seen == SlotState::recalled;
+      if (Table::claim(slot, seen, SlotState::recalled)) return true;
+    }
   }
 
   // Whether the connection that the caller checks could go: the growth policy keeps fewer, and would not open another.
@@ -232,7 +236,7 @@ class Capacity {
     for (;;) {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
       const bool free = slots_.is_free(seen);
-      const bool leased = seen == SlotState::leased || seen == SlotState::recalled;
+      const bool leased = slots_.is_leased(seen);
       // What was idle when others were looked at may be leased by the last pass, and the other way round,
       // or claimed by a sweep.
       const bool moved = free || leased || seen == SlotState::checking;
@@ -245,7 +249,7 @@ class Capacity {
         return true;
       }
       // The mark is read under the lock, where a recalled slot comes back.
-      if (seen == SlotState::leased && !slots_.claim(slot, SlotState::leased, SlotState::recalled)) continue;
+      if (slots_.is_swift(seen) && !slots_.claim(slot, seen, SlotState::recalled)) continue;
       slot.retire = true;
       slot.close_reason = reason;
       return true;

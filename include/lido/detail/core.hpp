@@ -52,11 +52,7 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
     if (!signals_.release.empty()) this->tell(signals_.release, slot, Moment::release, now);
     if (!keep) return this->give_back(slot, CloseReason::recycled);
     slot.since.store(now, std::memory_order_release);  // see `Slot::begin_lease`
-    auto held = SlotState::leased;
-    // Release: whoever claims the slot sees what was done to the connection. Relaxed on failure: the slot is still
-    // ours.
-    if (slot.state.compare_exchange_strong(held, SlotState::idle, std::memory_order_release, std::memory_order_relaxed))
-      return;
+    if (SlotTable<Slot, Platform>::give_back(slot)) return;
     this->give_back(slot, CloseReason::none);
   }
 
@@ -238,9 +234,7 @@ class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, P
   void disown() noexcept {
     monitor_.capacity.slots().each([this](Slot& slot) {
       using Table = std::remove_reference_t<decltype(monitor_.capacity.slots())>;
-      if (Table::claim(slot, SlotState::idle, SlotState::leased) ||
-          Table::claim(slot, SlotState::resting, SlotState::leased))
-        disown(slot);
+      if (Table::claim_free(slot, SlotState::leased)) disown(slot);
     });
   }
 

@@ -16,6 +16,10 @@ namespace lido::detail {
 // pool is suspended or closed, or one waiter has been woken and has yet to look, or else no slot is idle and
 // every leased slot is recalled. So no waiter sleeps beside an idle connection, and whoever gives one back comes by
 // here.
+//
+// While the woken one has yet to look no slot is idle, resting or leased either: what is free is offered, and who takes
+// it before the head of the queue has waited its limit is barging. Nobody takes it after that
+// (`SlotTable::claim_idle`), so nobody who comes then overtakes, however long the thread that was woken takes to run.
 template <class Slot, GrowthPolicy Growth, class Platform>
 class Dispatcher {
  public:
@@ -53,7 +57,9 @@ class Dispatcher {
   void line_up(Waiter& waiter, bool unfit, Guard& guard) noexcept {
     waiters_.add(waiter, unfit, guard);
     // Behind others that are not at work the invariant holds already, and no pass over the slots is due.
-    waiters_.next_in_line() == &waiter ? match(guard) : grow(guard);
+    // But one who was woken and has waited its limit need not come for what is offered to it.
+    const Waiter* const head = waiters_.next_in_line();
+    head == &waiter || (waiters_.wake_in_flight() && waiters_.overdue(*head)) ? match(guard) : grow(guard);
     if (waiter.for_look) end_of_look(guard);
   }
 
@@ -178,12 +184,13 @@ class Dispatcher {
   // Pairs waiters with idle slots while there are both, and opens where there are too few. Everything that raises
   // demand or supply ends here, in `hand_off` or in `grow`.
   void match(Guard& guard) noexcept {
-    while (!capacity_.closed() && !capacity_.suspended() && !waiters_.wake_in_flight() &&
-           waiters_.next_in_line() != nullptr) {
+    while (!capacity_.closed() && !capacity_.suspended() && waiters_.next_in_line() != nullptr) {
+      if (waiters_.wake_in_flight() && !waiters_.overdue(*waiters_.next_in_line())) break;  // whoever was woken looks
       Slot* const slot = capacity_.slots().claim_idle_or_recall();
       if (slot == nullptr) break;
       hand_off(*slot, guard);
     }
+    mark_idle();
     grow(guard);
   }
 
@@ -246,7 +253,8 @@ class Dispatcher {
       if (before != WaitState::waiting || kept_time) match(guard);
       return;
     }
-    publish(slot);
+    capacity_.slots().limit_barging(waiters_.limit_of(head));
+    publish(slot, SlotState::offered);
     if (waiters_.wake_in_flight()) return;  // whoever was woken looks at the slots after this
     waiters_.wake(head, guard);
   }
@@ -265,7 +273,19 @@ class Dispatcher {
   }
 
   // Release: whoever claims it by compare-exchange sees what was done to the connection.
-  static void publish(Slot& slot) noexcept { slot.state.store(SlotState::idle, std::memory_order_release); }
+  static void publish(Slot& slot, SlotState free = SlotState::idle) noexcept {
+    slot.state.store(free, std::memory_order_release);
+  }
+
+  // Makes the second half of the invariant true: after `match` has paired what it could, since a wake may have begun or
+  // ended. Where somebody waits and none is in flight all that are leased are recalled already.
+  void mark_idle() noexcept {
+    if (capacity_.closed() || capacity_.suspended()) return;  // nobody acquires
+    if (waiters_.wake_in_flight())
+      capacity_.slots().offer(waiters_.limit_of(*waiters_.next_in_line()));
+    else if (waiters_.next_in_line() == nullptr)
+      capacity_.slots().end_offer();
+  }
 
   void dequeue(Waiter& waiter, Guard& guard) noexcept {
     waiters_.remove(waiter);

@@ -166,9 +166,7 @@ class Maintenance : public Leases<Connection, Growth, Health, Recycle, Platform>
   }
 
   static bool claim_for_check(Slot& slot) noexcept {
-    using Table = SlotTable<Slot, Platform>;
-    return Table::claim(slot, SlotState::idle, SlotState::checking) ||
-           Table::claim(slot, SlotState::resting, SlotState::checking);
+    return SlotTable<Slot, Platform>::claim_free(slot, SlotState::checking);
   }
 
   // Lets a suspect back if it answers. If it does not, that is evidence enough against the others.

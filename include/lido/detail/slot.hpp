@@ -22,20 +22,27 @@ namespace lido::detail {
 //                          ^  |      ^ |  ^       ^
 //                          |  v      | v  |       |
 //                    checking resting  recalled --+
+//                                        ^
+//                       offered <--> barging
 //
 // Without the lock happen idle -> leased and resting -> leased (acquire), leased -> idle (release), idle -> resting,
-// idle
-// -> checking and resting -> checking (the sweep), each one compare-exchange. A slot that is `recalled` is leased like
-// a leased one, but its exchange fails, so that it comes back under the lock: that is how a waiter, an invalidation or
-// a close asks for it. A slot that is `resting` is idle like an idle one, but leased only where no other is: so the
-// sweep learns how few would do, also when many threads use many connections in turns (the second chance of Corbató's
-// CLOCK, 1968).
+// and idle, resting or offered -> checking (the sweep), each one compare-exchange. A slot that is `recalled` is leased
+// like a leased one, but its exchange fails, so that it comes back under the lock: that is how a waiter, an
+// invalidation or a close asks for it. A slot that is `resting` is idle like an idle one, but leased only where no
+// other is: so the sweep learns how few would do, also when many threads use many connections in turns (the second
+// chance of Corbató's CLOCK, 1968).
+//
+// `offered` and `barging` are what idle and leased are called while a waiter has been woken and has yet to look. They
+// too change into each other without the lock, but offered -> barging until an instant only: see
+// `SlotTable::claim_idle`.
 enum class SlotState : std::uint8_t {
   vacant,    // no connection; the lock owns it
   opening,   // whoever opens it owns it
   idle,      // nobody owns it: claim it by compare-exchange
   resting,   // the same, and not leased since the last sweep
+  offered,   // the same, for a waiter on its way; for others until it has waited its limit
   leased,    // the holder owns it
+  barging,   // the same, ahead of a waiter on its way; then it is offered again
   recalled,  // the holder owns it and gives it back under the lock
   checking,  // the background owns it
   closing,   // whoever closes it owns it
@@ -173,7 +180,7 @@ struct alignas(64) Slot {
   }
 
   union {
-    Connection connection;  // alive in idle, leased, recalled and checking
+    Connection connection;  // alive in each state from idle to checking
   };
 
  private:

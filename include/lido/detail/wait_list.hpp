@@ -25,6 +25,11 @@ class WaitList {
     while (waiter != nullptr && waiter->busy) waiter = waiter->next;
     return waiter;
   }
+  [[nodiscard]] Duration barging_limit() const noexcept { return barging_limit_; }
+  // From when on nobody may overtake the head.
+  [[nodiscard]] TimePoint limit_of(const Waiter& head) const noexcept {
+    return saturating_add(head.since, barging_limit_);
+  }
   [[nodiscard]] bool overdue(const Waiter& head) const noexcept {
     return barging_limit_ == Duration::zero() || Platform::now() - head.since >= barging_limit_;
   }
