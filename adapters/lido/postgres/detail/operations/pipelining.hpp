@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
 #include <source_location>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
