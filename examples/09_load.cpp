@@ -30,8 +30,10 @@ lido::postgres::Environment settings() {
 support::Ideal ideal(std::size_t threads, std::size_t connections) {
   double total = 0;
   double last = 0;
-  for (std::size_t thread = 0; thread < threads; ++thread)
-    total += last = 0.1 * static_cast<double>(1 + thread / connections);
+  for (std::size_t thread = 0; thread < threads; ++thread) {
+    const std::size_t rounds = 1 + thread / connections;
+    total += last = 0.1 * static_cast<double>(rounds);
+  }
   return {.average = total / static_cast<double>(threads), .maximum = last};
 }
 

@@ -79,7 +79,8 @@ BOOST_AUTO_TEST_CASE(a_loop_ends_whose_executor_counts_what_refers_to_it) {
   postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
   net::io_context loop;
   {
-    const net::any_io_executor counting = net::require(loop.get_executor(), net::execution::outstanding_work.tracked);
+    const net::any_io_executor counting =
+        net::require(loop.get_executor(), net::execution::outstanding_work_t::tracked);
     int answer = 0;
     net::co_spawn(counting, ask(connection, 41), [&](const std::exception_ptr&, int number) { answer += number; });
     net::co_spawn(

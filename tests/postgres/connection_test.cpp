@@ -664,8 +664,7 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_statement_and_where_it_was_run) {
   // clang-format on
   // Of a long one the begin, on one line, and no password.
   const std::string secret = "alter role nobody password 'hunter2-secret'";
-  const QueryError error =
-      caught<QueryError>([&] { connection.exec(secret + " /*\n" + std::string(1000, 'x') + "*/"); });
+  const auto error = caught<QueryError>([&] { connection.exec(secret + " /*\n" + std::string(1000, 'x') + "*/"); });
   BOOST_TEST(std::string_view{error.what()}.size() < 500U);
   BOOST_TEST(std::string_view{error.what()}.find("hunter2") == std::string_view::npos);
   BOOST_TEST(std::string_view{error.what()}.find('\n') == std::string_view::npos);

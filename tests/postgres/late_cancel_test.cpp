@@ -91,7 +91,9 @@ BOOST_AUTO_TEST_CASE(one_that_the_cancel_has_ended_keeps_it) {
   Connection connection = Connection::connect(proxy.conninfo("postgres"), soon());
   const int pid = connection.backend_pid();
   {
-    static_cast<void>(connection.stream("select generate_series(1, 1000000000)").begin());
+    // Slow, so that there is little to read after the cancel, however slow this is.
+    static_cast<void>(
+        connection.stream("select repeat('x', 9000), pg_sleep(0.01) from generate_series(1, 1000000)").begin());
   }
   BOOST_TEST(connection.exec("select pg_backend_pid()").one<int>() == pid);
 }

@@ -309,8 +309,8 @@ BOOST_AUTO_TEST_CASE(an_error_of_reading_names_the_statement_and_where_it_was_ru
   BOOST_CHECK_EXCEPTION(static_cast<void>(result.rows_as<int, int>()), ResultError, ends);
   // A copy of it, when the connection does something else by then.
   static_cast<void>(connection.exec("select 2"));
-  const Result copy = result;
-  BOOST_CHECK_EXCEPTION(static_cast<void>(copy[0][0].as<int>()), ResultError, ends);
+  const std::vector<Result> copies{result};
+  BOOST_CHECK_EXCEPTION(static_cast<void>(copies[0][0][0].as<int>()), ResultError, ends);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

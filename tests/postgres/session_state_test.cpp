@@ -54,7 +54,7 @@ struct Playground {
     const GeneratedStatements generated{0};
     const auto add = [&](const std::string& name) {
       for (const char* parameters : {"()", "(v text)", "(v text, w text)"})
-        script += "create or replace function " + name + parameters + body;
+        script.append("create or replace function ").append(name).append(parameters).append(body);
     };
     for (const std::string& name : generated.functions()) add("public.\"" + name + '"');
     for (const std::string& name : generated.reserved()) add("s.\"" + name + '"');

@@ -84,6 +84,8 @@ std::string refusal(const std::string& connection_string) {
   return "accepted";
 }
 
+}  // namespace
+
 // Initialises any member.
 struct Anything {
   template <class T>
@@ -96,8 +98,6 @@ constexpr std::size_t members_of() {
   else
     return sizeof...(Members);
 }
-
-}  // namespace
 
 BOOST_AUTO_TEST_CASE(the_same_options_each_way_are_the_same) {
   const Options code = unusual();

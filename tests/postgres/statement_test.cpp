@@ -54,7 +54,7 @@ std::array<std::string, 23> hostile_texts(std::size_t size) {
 
 // How long `action` kept the processor busy; what others do meanwhile does not count.
 template <class Action>
-std::chrono::nanoseconds busy(Action action) {
+std::chrono::nanoseconds busy(const Action& action) {
   const auto now = [] {
     timespec time{};
     ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -172,12 +172,11 @@ BOOST_AUTO_TEST_CASE(reading_and_writing_with_the_servers_own_functions_leaves_n
         "select count(*) filter (where a > 1) over (partition by (b) order by (c)) from t",
         "select percentile_cont(0.5) within group (order by (a)) filter (where b) from t",
         "insert into t as x (a) values (1) on conflict (a) do update set (a) = row (excluded.a)",
-        "update t set (a, b) = (select 1, 2) where (a) = (1)",
-        "with x as (select 1) update t set (a) = row (1)",
+        "update t set (a, b) = (select 1, 2) where (a) = (1)", "with x as (select 1) update t set (a) = row (1)",
+        // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one statement
         "merge into t using (select 1) s(a) on (t.a = s.a) when matched then update set (a) = row (s.a) "
         "when not matched then insert (a) values (s.a)",
-        "explain (analyze, format json) select lower('a')",
-        "select set_config('app.user', $1, true)",
+        "explain (analyze, format json) select lower('a')", "select set_config('app.user', $1, true)",
         "copy users (id) from stdin with (format csv, force_null (id)) where (id > 1)",
         "select array(select (a)), (a) between (1) and (2), a at time zone ('UTC'), coalesce(a, b), exists (select 1)",
         "select e'a\\'b', 'a'\n'b', 'C:\\temp', prepared, prepare from t"})

@@ -756,7 +756,10 @@ BOOST_AUTO_TEST_CASE(a_connection_that_is_looked_at_is_idle_to_a_caller_without_
       ledger.on_ping = [&](TimePoint) {
         looks = true;
         sim::sleep_for(20ms);
-        ledger.on_open = [](const OpenInfo&) { sim::sleep_for(1h); };
+        ledger.on_open = [](const OpenInfo& info) {
+          until([&] { return info.stop.stop_requested(); });
+          throw std::runtime_error{"stopped"};
+        };
         return answers;
       };
       while (!looks) sim::sleep_for(1ms);

@@ -314,7 +314,7 @@ inline void validate(const Options& options) {
     if (const auto* number = std::get_if<std::size_t Options::*>(&setting.member); number != nullptr)
       check(options.**number);
     if (const auto* number = std::get_if<std::optional<std::size_t> Options::*>(&setting.member); number != nullptr)
-      if (options.**number) check(*(options.**number));
+      if (const std::optional<std::size_t>& count = options.**number; count) check(*count);
     if (const auto* span = std::get_if<Duration Options::*>(&setting.member); span != nullptr)
       if (const Duration value = options.**span; value < Duration{setting.zero ? 0 : 1})
         throw InvalidOption{field, setting.zero ? "a duration of zero or more" : "a duration above zero"};

@@ -90,7 +90,7 @@ class Registration final : public postgres::Registration {
   // One that counts as work would keep its loop running for as long as the connection is there. What waits counts by
   // itself.
   static boost::asio::any_io_executor not_counting(const boost::asio::any_io_executor& executor) {
-    return boost::asio::prefer(executor, boost::asio::execution::outstanding_work.untracked);
+    return boost::asio::prefer(executor, boost::asio::execution::outstanding_work_t::untracked);
   }
 
   std::shared_ptr<Registered> registered_;

@@ -181,12 +181,13 @@ class Execution {
 
   // In a transaction the first that fails keeps those behind it from being done.
   void put_back() {
-    const std::size_t failed = reply_.error() ? reply_.failed_statement() : last_statement_;
+    const std::optional<Diagnostics>& error = reply_.error();
+    const std::size_t failed = error ? reply_.failed_statement() : last_statement_;
     if (failed >= first_ && failed < first_ + dropped_.size()) {
       std::vector<std::string>& evicted = reply_.channel().statements().evicted();
       const auto behind = static_cast<std::ptrdiff_t>(failed - first_) + 1;
       evicted.insert(evicted.end(), dropped_.begin() + behind, dropped_.end());
-      reply_.channel().held().note_stale(reply_.error()->sqlstate);
+      if (error) reply_.channel().held().note_stale(error->sqlstate);
     }
     dropped_.clear();
   }
@@ -195,8 +196,9 @@ class Execution {
   // transaction, of resources, of a lock or an administrator, and of what functions raise. With any other it may: with
   // a type that was made anew even an internal one (XX000).
   [[nodiscard]] bool may_be_stale() noexcept {
-    if (!reply_.error() || reply_.raised_by() == "exec_stmt_raise") return false;
-    const std::string_view state = reply_.error()->sqlstate;
+    const std::optional<Diagnostics>& error = reply_.error();
+    if (!error || reply_.raised_by() == "exec_stmt_raise") return false;
+    const std::string_view state = error->sqlstate;
     constexpr std::array<std::string_view, 12> others{"08", "23", "25", "28", "2D", "3B",
                                                       "40", "53", "55", "57", "58", "P0"};
     return std::ranges::none_of(others, [&](std::string_view other) { return state.starts_with(other); });
@@ -204,9 +206,11 @@ class Execution {
 
   // What was prepared is not used any more. True: it may be run again.
   [[nodiscard]] bool retire() {
+    const std::optional<Diagnostics>& error = reply_.error();
+    if (!error) return false;
     Channel& channel = reply_.channel();
-    const std::string& state = reply_.error()->sqlstate;
-    const bool missing = state == "26000" && names_ours(reply_.error()->message);
+    const std::string& state = error->sqlstate;
+    const bool missing = state == "26000" && names_ours(error->message);
     channel.statements().retire(*entry_);
     if (channel.transaction() != PQTRANS_IDLE) return channel.held().note_stale(state), false;
     if (missing) return true;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <iterator>
 #include <string_view>
 
 #include <lido/postgres/detail/sql/keywords.hpp>
@@ -18,7 +19,7 @@ class Context {
 
   /// Moves to the next token; false at the end.
   constexpr bool next() noexcept {
-    std::shift_right(before_.begin(), before_.end(), 1);
+    std::ranges::move_backward(before_.begin(), std::prev(before_.end()), before_.end());
     before_.front() = piece_;
     piece_ = ahead_;
     ahead_ = lexer_.next_solid();
