@@ -7,7 +7,8 @@
 
 #include <lido/postgres/pool.hpp>
 
-int backend(lido::postgres::Pool& pool) { return pool.acquire()->backend_pid(); }  // the code under test
+// The code under test.
+int backend(lido::postgres::Pool& pool) { return pool.acquire()->exec("select pg_backend_pid()").one<int>(); }
 
 int main() try {
   // [test_pool]
