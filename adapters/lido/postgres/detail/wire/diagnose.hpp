@@ -72,7 +72,9 @@ namespace lido::postgres::detail {
 /// `...: FATAL:  28P01: password authentication failed` in every locale; of several attempts the last one counts.
 [[nodiscard]] inline Diagnostics connect_diagnostics(std::string_view message) {
   constexpr std::string_view gap = ":  ";
-  for (std::size_t at = message.rfind(gap); at != std::string_view::npos && at > 0; at = message.rfind(gap, at - 1)) {
+  // Character by character: libc++ looks for the last of several from the first on, each time anew.
+  for (std::size_t at = message.size(); at > 0; --at) {
+    if (message.substr(at, gap.size()) != gap) continue;
     const std::string_view rest = message.substr(at + gap.size());
     const std::string_view state = rest.substr(0, 5);
     if (rest.size() < 7 || rest.substr(5, 2) != ": ") continue;
