@@ -241,19 +241,22 @@ BOOST_AUTO_TEST_CASE(much_goes_through_in_constant_memory) {
 BOOST_AUTO_TEST_CASE(gives_up_at_the_deadline_and_when_stopped) {
   const auto endless = std::views::iota(0) | std::views::transform([](int i) { return std::tuple{i}; });
   Connection connection = with_table();
-  caught<QueryTimeout>([&] { connection.copy_in("copy t(id) from stdin", endless, Clock::now() + 50ms); });
+  caught<QueryTimeout>([&] { connection.copy_in("copy t(id) from stdin", endless, Clock::now() + 300ms); });
   BOOST_TEST(!connection.is_usable());
   connection = with_table();
   caught<QueryTimeout>([&] {
     for (const auto line :
-         connection.copy_out("copy (select generate_series(1, 1000000000)) to stdout", Clock::now() + 50ms))
+         connection.copy_out("copy (select generate_series(1, 1000000000)) to stdout", Clock::now() + 300ms))
       static_cast<void>(line);
   });
   BOOST_TEST(!connection.is_usable());
   connection = with_table();
-  std::stop_source stop;
-  std::jthread stopper{[&] { stop.request_stop(); }};
-  caught<QueryCancelled>([&] { connection.copy_in("copy t(id) from stdin", endless, Until{stop.get_token()}); });
+  std::stop_source stop;  // requested on the way: before it, nothing would be sent
+  const auto stopping = std::views::iota(0) | std::views::transform([&](int i) {
+                          if (i == 100'000) stop.request_stop();
+                          return std::tuple{i};
+                        });
+  caught<QueryCancelled>([&] { connection.copy_in("copy t(id) from stdin", stopping, Until{stop.get_token()}); });
   BOOST_TEST(!connection.reset(soon()));
 }
 

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <syncstream>
 #include <utility>
 
 #include <boost/test/unit_test.hpp>
@@ -62,10 +63,10 @@ class Transcript {
   void drive(const std::string& name, Action action) {
     try {
       static_cast<void>(action());
-      said_ << name << ": nothing thrown\n";
+      say() << name << ": nothing thrown\n";
     } catch (const std::exception& error) {
       ++thrown_;
-      said_ << name << ": ";
+      say() << name << ": ";
       tell(error);
     }
   }
@@ -75,19 +76,22 @@ class Transcript {
   [[nodiscard]] int thrown() const noexcept { return thrown_; }
 
  private:
+  // Together with workers that log into the same stream.
+  std::osyncstream say() { return std::osyncstream{said_}; }
+
   void tell(const std::exception& error) {
-    said_ << error.what() << '\n';
+    say() << error.what() << '\n';
     if (const auto* known = dynamic_cast<const postgres::Error*>(&error)) {
       const Diagnostics& all = known->diagnostics();
-      said_ << "  " << all.message << " | " << all.detail << " | " << all.hint << " | " << all.statement << '\n';
+      say() << "  " << all.message << " | " << all.detail << " | " << all.hint << " | " << all.statement << '\n';
     }
-    if (const auto* setting = dynamic_cast<const SettingError*>(&error)) said_ << "  " << setting->variable() << '\n';
+    if (const auto* setting = dynamic_cast<const SettingError*>(&error)) say() << "  " << setting->variable() << '\n';
     const auto* const nesting = dynamic_cast<const std::nested_exception*>(&error);
     if (nesting == nullptr || nesting->nested_ptr() == nullptr) return;
     try {
       nesting->rethrow_nested();
     } catch (const std::exception& cause) {
-      said_ << "  because ";
+      say() << "  because ";
       tell(cause);
     }
   }
