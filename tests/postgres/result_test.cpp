@@ -37,6 +37,13 @@ struct Sixteen {
   std::optional<bool> p;
 };
 
+struct SixtyFour {
+  int a0, a1, a2, a3, a4, a5, a6, a7, b0, b1, b2, b3, b4, b5, b6, b7, c0, c1, c2, c3, c4, c5, c6, c7, d0, d1, d2, d3,
+      d4, d5, d6, d7, e0, e1, e2, e3, e4, e5, e6, e7, f0, f1, f2, f3, f4, f5, f6, f7, g0, g1, g2, g3, g4, g5, g6, g7,
+      h0, h1, h2, h3, h4, h5, h6;
+  std::optional<bool> h7;
+};
+
 struct Single {
   std::string_view only;
 };
@@ -208,6 +215,17 @@ BOOST_AUTO_TEST_CASE(fills_an_aggregate_of_sixteen_members_in_their_order) {
   BOOST_TEST(all.h == 8);
   BOOST_TEST(all.o == 15);
   BOOST_TEST(all.p.value());
+}
+
+BOOST_AUTO_TEST_CASE(fills_an_aggregate_of_sixty_four_members) {
+  Connection connection = connect();
+  std::string sql = "select ";
+  for (int i = 0; i < 63; ++i) sql += std::to_string(i) + " as " + "abcdefgh"[i / 8] + "01234567"[i % 8] + ", ";
+  const SixtyFour all = connection.exec(sql + "true as h7").one<SixtyFour>();
+  BOOST_TEST(all.a0 == 0);
+  BOOST_TEST(all.c1 == 17);
+  BOOST_TEST(all.h6 == 62);
+  BOOST_TEST(all.h7.value());
 }
 
 BOOST_AUTO_TEST_CASE(has_an_optional_row_but_never_the_first_of_several) {

@@ -86,7 +86,7 @@ class Row {
   }
 
   /// All columns at once, in their order. One type is that of the only column; several give a tuple, as in
-  /// `auto [id, name] = row.as<int, std::string>();`; an aggregate (a struct without constructors, of at most 16
+  /// `auto [id, name] = row.as<int, std::string>();`; an aggregate (a struct without constructors, of at most 64
   /// members that can be read) has its members filled. Throws as `Field::as` does, also when the number of columns is
   /// another.
   template <class... T>

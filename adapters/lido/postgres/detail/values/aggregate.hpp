@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <utility>
 
+#include <lido/postgres/detail/values/members.hpp>
+
 namespace lido::postgres::detail {
 
 template <class... T>
@@ -24,75 +26,28 @@ template <class T, std::size_t... I>
   return requires { T{((void)I, Anything{})...}; };
 }
 
-inline constexpr std::size_t most_members = 16;
-
-/// At most 16, else 17.
-template <class T, std::size_t N = most_members + 1>
+/// At most `most_members`, else one more; 0 where there is none, or braces do not make a `T`. Counts up: fewer values
+/// than members do where what is left has a default, and once they are too many, more are too.
+template <class T, std::size_t N = 0, bool Any = false>
 [[nodiscard]] consteval std::size_t count_members() {
-  if constexpr (N == 0) {
-    return 0;
-  } else if constexpr (takes<T>(std::make_index_sequence<N>{})) {
+  constexpr bool more = takes<T>(std::make_index_sequence<N + 1>{});
+  if constexpr (N == most_members) {
+    return more ? N + 1 : Any ? N : 0;
+  } else if constexpr (Any && !more) {
     return N;
   } else {
-    return count_members<T, N - 1>();
+    return count_members<T, N + 1, more>();
   }
 }
 
-/// Their types, as a `TypeList`; none where they are more than 16.
+/// Their types, as a `TypeList`; none where they are too many.
 template <class T>
 [[nodiscard]] constexpr auto members_of(T& object) {
   constexpr std::size_t count = count_members<T>();
-  const auto list = []<class... M>(M&...) { return TypeList<M...>{}; };
-  if constexpr (count == 1) {
-    auto& [a] = object;
-    return list(a);
-  } else if constexpr (count == 2) {
-    auto& [a, b] = object;
-    return list(a, b);
-  } else if constexpr (count == 3) {
-    auto& [a, b, c] = object;
-    return list(a, b, c);
-  } else if constexpr (count == 4) {
-    auto& [a, b, c, d] = object;
-    return list(a, b, c, d);
-  } else if constexpr (count == 5) {
-    auto& [a, b, c, d, e] = object;
-    return list(a, b, c, d, e);
-  } else if constexpr (count == 6) {
-    auto& [a, b, c, d, e, f] = object;
-    return list(a, b, c, d, e, f);
-  } else if constexpr (count == 7) {
-    auto& [a, b, c, d, e, f, g] = object;
-    return list(a, b, c, d, e, f, g);
-  } else if constexpr (count == 8) {
-    auto& [a, b, c, d, e, f, g, h] = object;
-    return list(a, b, c, d, e, f, g, h);
-  } else if constexpr (count == 9) {
-    auto& [a, b, c, d, e, f, g, h, i] = object;
-    return list(a, b, c, d, e, f, g, h, i);
-  } else if constexpr (count == 10) {
-    auto& [a, b, c, d, e, f, g, h, i, j] = object;
-    return list(a, b, c, d, e, f, g, h, i, j);
-  } else if constexpr (count == 11) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k] = object;
-    return list(a, b, c, d, e, f, g, h, i, j, k);
-  } else if constexpr (count == 12) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k, l] = object;
-    return list(a, b, c, d, e, f, g, h, i, j, k, l);
-  } else if constexpr (count == 13) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = object;
-    return list(a, b, c, d, e, f, g, h, i, j, k, l, m);
-  } else if constexpr (count == 14) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = object;
-    return list(a, b, c, d, e, f, g, h, i, j, k, l, m, n);
-  } else if constexpr (count == 15) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o] = object;
-    return list(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o);
-  } else if constexpr (count == 16) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = object;
-    return list(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
-  } else {
+  if constexpr (count == 0 || count > most_members) {
     return TypeList<>{};
+  } else {
+    return with_members<count>(object, []<class... M>(M&...) { return TypeList<M...>{}; });
   }
 }
 

@@ -129,7 +129,7 @@ struct RowShape<T> {  // a struct of the user's
   using Value = T;
   using Columns = decltype(members_of(std::declval<T&>()));
   static_assert(Columns::size > 0,
-                "lido: a row is read as an aggregate that has at least one member and at most 16, or else a "
+                "lido: a row is read as an aggregate that has at least one member and at most 64, or else a "
                 "lido::postgres::Converter has to be specialised for the type");
 };
 
