@@ -142,6 +142,37 @@ BOOST_AUTO_TEST_CASE(a_connection_is_opened_and_put_in_order_without_blocking) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_connection_is_opened_where_its_target_source_says) {
+  in_loop([]() -> net::awaitable<void> {
+    postgres::ConnectionSettings settings;
+    settings.target = [](const postgres::TargetRequest& request) {
+      BOOST_TEST(request.host == "/nowhere");
+      return postgres::Target{.host = "/elsewhere," + server().host(), .user = "postgres"};
+    };
+    auto moved = co_await lido::asio::async_connect("host=/nowhere dbname=postgres", soon(), settings);
+    BOOST_TEST((co_await async(*moved).exec("select 1")).template one<int>() == 1);
+    settings.target = [](const postgres::TargetRequest&) { return postgres::Target{.host = ""}; };
+    BOOST_CHECK_THROW(lido::asio::async_connect(server().conninfo(), soon(), settings), postgres::ConnectError);
+    settings.target = [](const postgres::TargetRequest& request) {
+      postgres::detail::pause_until(request.deadline);
+      return postgres::Target{};
+    };
+    BOOST_CHECK_THROW(lido::asio::async_connect(server().conninfo(), Clock::now() + 20ms, settings),
+                      postgres::ConnectError);
+  });
+  PollReactor reactor;
+  postgres::ConnectionSettings settings;
+  settings.target = [](const postgres::TargetRequest&) { return postgres::Target{.host = server().host()}; };
+  const auto open = [&]() -> Awaitable<bool> {
+    const auto moved = co_await postgres::async_connect(
+        "host=/nowhere user=postgres dbname=postgres", postgres::Until{soon()}, postgres::OnReactor{reactor}, settings);
+    co_return moved->is_usable();
+  };
+  const Awaitable<bool> task = open();
+  reactor.run_until([&] { return task.done(); });
+  BOOST_TEST(task.get());
+}
+
 BOOST_AUTO_TEST_CASE(commit_of_a_failed_transaction_is_an_error) {
   postgres::Connection connection = lido::test::connect();
   in_loop([&]() -> net::awaitable<void> {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <iostream>
 #include <sstream>
 #include <stdexcept>
@@ -190,6 +191,20 @@ void connecting(Transcript& all) {
       std::throw_with_nested(PermanentConnectError{secret});
     }
   });
+  const auto moved = [&](const std::string& name, const std::function<Target()>& source) {
+    all.drive(name, [&] {
+      return Connection::connect(good, Clock::now() + 150ms, {},
+                                 {.target = [&](const TargetRequest&) { return source(); }});
+    });
+  };
+  moved("a target with a wrong password", [] { return Target{.user = "with_password", .password = secret}; });
+  moved("a target of a string", [] { return Target{.connection_string = "host=/nowhere password=" + in_uri}; });
+  moved("a target of a malformed string", [] { return Target{.connection_string = "password=" + secret}; });
+  moved("a target of a string with an unknown key",
+        [] { return Target{.connection_string = "hots=a password=" + in_uri}; });
+  moved("a target with it in its host", [] { return Target{.host = "app:" + in_uri + "@db.example"}; });
+  moved("a target with it as port", [] { return Target{.port = secret}; });
+  moved("a target that throws", []() -> Target { throw std::runtime_error{secret}; });
   // The pool may throw as soon as it is made.
   const auto refused = [&](const std::string& name, const std::string& target) {
     all.drive(name, [&] {
@@ -289,7 +304,7 @@ BOOST_AUTO_TEST_CASE(no_failing_path_shows_one) {
     all.stream() << Options{.password = [](const PasswordRequest&) { return secret; }} << '\n';
   }
   const std::string said = all.text();
-  BOOST_TEST(all.thrown() >= 90);
+  BOOST_TEST(all.thrown() >= 97);
   for (const std::string& form : {secret, in_uri, in_pairs, in_sql, std::string{"hunter2"}, std::string{"sec/ret"},
                                   std::string{"ret@%"}, std::string{"ret%40"}}) {
     const auto at = said.find(form);

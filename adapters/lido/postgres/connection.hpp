@@ -16,9 +16,9 @@
 #include <lido/postgres/bulk/copy.hpp>
 #include <lido/postgres/bulk/pipeline.hpp>
 #include <lido/postgres/bulk/stream.hpp>
+#include <lido/postgres/detail/connect/asking.hpp>
 #include <lido/postgres/detail/connect/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
-#include <lido/postgres/detail/connect/password.hpp>
 #include <lido/postgres/detail/operations/exchange.hpp>
 #include <lido/postgres/detail/operations/execution.hpp>
 #include <lido/postgres/detail/operations/learning.hpp>
@@ -188,7 +188,7 @@ class Connection : public Statements {
                                           const std::stop_token& stop,
                                           std::shared_ptr<const ConnectionSettings> settings) {
     const Until until{deadline, stop};
-    const detail::ConnectionString full = detail::with_password(target, settings->password, until);
+    const detail::ConnectionString full = detail::asked_for(target, *settings, until);
     Connection made{detail::open_connection(full, until, settings->load_balance_hosts), std::move(settings)};
     if (!made.keeps_up(deadline))
       throw ConnectError{full.redacted(detail::whereabouts(made.channel_->raw())) +

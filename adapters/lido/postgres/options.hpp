@@ -11,13 +11,13 @@
 #include <mutex>
 #include <optional>
 #include <ostream>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <variant>
 
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
+#include <lido/postgres/target.hpp>
 #include <lido/worker.hpp>
 
 namespace lido::postgres {
@@ -74,21 +74,6 @@ using Echo = std::function<void(std::string_view sql, Duration took)>;
   };
 }
 
-/// What a password is asked for: where the connection goes as far as settings say, empty where libpq decides.
-struct PasswordRequest {
-  std::string host{};      ///< as it is written: a name, an address, a directory, or several with commas between
-  std::string port{};      ///< likewise
-  std::string user{};      ///< the role
-  std::string database{};  ///< its name
-  TimePoint deadline = TimePoint::max();  ///< the open is given up by then
-  std::stop_token stop{};                 ///< requested when the pool closes
-};
-
-/// Returns the password of one connection. Called once for each that is opened, by the thread that opens it and with no
-/// lock held; several may be opened at a time. May block until the deadline. What it throws makes a failed open, and is
-/// not shown, as it may hold a secret: trying again cannot help where it is a `PermanentFailure`.
-using PasswordSource = std::function<std::string(const PasswordRequest&)>;
-
 /// What one connection remembers; a pool fills it from its `Options`.
 struct ConnectionSettings {
   std::string application_name{};                ///< what pg_stat_activity shows; empty: the connection string's
@@ -99,6 +84,7 @@ struct ConnectionSettings {
   bool load_balance_hosts = false;               ///< see `Options::load_balance_hosts`
   Duration max_lag = Duration::max();            ///< see `Options::max_lag`
   PasswordSource password{};                     ///< see `Options::password`
+  TargetSource target{};                         ///< see `Options::target`
 };
 
 /// Settings of `Pool`, for designated initialisers; whatever is left out has the default given here.
@@ -224,6 +210,11 @@ struct Options {
   /// Asked for the password of every connection that is opened, for instance for a token that is valid for a short
   /// while only; wins over a password in the connection string. Empty: the password is libpq's business.
   PasswordSource password{};
+
+  /// Asked where each connection goes to that is opened: host, port, user, password, database, or all of the connection
+  /// string, for service discovery, blue/green and tokens; wins over the connection string. Connections that are open
+  /// stay where they are; `Pool::invalidate` has them leave. Empty: the connection string says it.
+  TargetSource target{};
 
   /// How the pool's workers begin, for instance as fibres of an event loop; as `PoolOptions::start_worker`. Empty: as
   /// threads.

@@ -77,7 +77,8 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
             .echo = options.echo,
             .load_balance_hosts = options.load_balance_hosts,
             .max_lag = options.max_lag,
-            .password = options.password};
+            .password = options.password,
+            .target = options.target};
   }
   [[nodiscard]] static PoolOptions pool_options_of(const Options& options) {
     PoolOptions pool;

@@ -21,6 +21,7 @@
 #include <lido/postgres/detail/async/copying.hpp>
 #include <lido/postgres/detail/async/drive.hpp>
 #include <lido/postgres/detail/async/operations.hpp>
+#include <lido/postgres/detail/connect/asking.hpp>
 #include <lido/postgres/detail/connect/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
 #include <lido/postgres/detail/operations/copying_rows.hpp>
@@ -224,8 +225,8 @@ template <Reactor R>
 template <class Runner>
 auto async_connect(const std::string& connection_string, Until until, const Runner& runner,
                    ConnectionSettings settings) {
-  auto target = detail::with_password(detail::session_target(connection_string, settings.application_name),
-                                      settings.password, until);
+  auto target =
+      detail::asked_for(detail::session_target(connection_string, settings.application_name), settings, until);
   const TimePoint deadline = until.deadline;
   return runner.run(std::move(until), [target = std::move(target), deadline,
                                        shared = std::make_shared<const ConnectionSettings>(std::move(settings))] {

@@ -56,7 +56,7 @@ class ConnectionString {
     for (const std::string_view key : {"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
                                        "keepalives_count", "tcp_user_timeout"})
       check_number(key);
-    check_ports();
+    if (!has_good_ports()) throw malformed("a port from 1 to 65535");
     if (is_uri(text)) check_at_signs(text);
   }
 
@@ -69,13 +69,26 @@ class ConnectionString {
         throw malformed("a name as " + std::string{options->keyword} + ", and no other connection string");
   }
 
+  /// It may hold a password.
+  [[nodiscard]] static bool looks_like_a_string(const char* value) {
+    const std::string_view text{value};
+    if (text.find("://") != std::string_view::npos) return true;
+    if (text.find('=') == std::string_view::npos) return false;
+    static constexpr std::string_view secret = "password";
+    return ConninfoHandle{PQconninfoParse(value, nullptr)} || !std::ranges::search(text, secret, {}, lower).empty();
+  }
+
   /// Sets `key` unless the connection string did.
   void set_default(std::string_view key, std::string_view value) {
     if (!has(key)) options_.emplace_back(key, value);
   }
   void set(std::string_view key, std::string_view value) {
-    std::erase_if(options_, [&](const auto& option) { return option.first == key; });
+    erase(key);
     options_.emplace_back(key, value);
+  }
+
+  void erase(std::string_view key) {
+    std::erase_if(options_, [&](const auto& option) { return option.first == key; });
   }
 
   [[nodiscard]] bool has(std::string_view key) const noexcept { return find(key) != nullptr; }
@@ -83,6 +96,20 @@ class ConnectionString {
   [[nodiscard]] std::string_view value(std::string_view key) const noexcept {
     const std::string* found = find(key);
     return found == nullptr ? std::string_view{} : std::string_view{*found};
+  }
+
+  /// Each is from 1 to 65535, or the default.
+  [[nodiscard]] bool has_good_ports() const noexcept {
+    std::string_view list = value("port");
+    while (!list.empty()) {
+      const std::string_view one = list.substr(0, list.find(','));
+      list.remove_prefix(std::min(list.size(), one.size() + 1));
+      unsigned port = 1;  // an empty one is the default
+      const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), port);
+      if (!one.empty() && (error != std::errc{} || end != one.data() + one.size() || port < 1 || port > 65'535))
+        return false;
+    }
+    return true;
   }
 
   /// `connect_timeout`, if it is set and limits anything.
@@ -124,14 +151,6 @@ class ConnectionString {
                                  std::string{expected}};
   }
 
-  [[nodiscard]] static bool looks_like_a_string(const char* value) {
-    const std::string_view text{value};
-    if (text.find("://") != std::string_view::npos) return true;
-    if (text.find('=') == std::string_view::npos) return false;
-    static constexpr std::string_view secret = "password";
-    return ConninfoHandle{PQconninfoParse(value, nullptr)} || !std::ranges::search(text, secret, {}, lower).empty();
-  }
-
   // A key is no secret, but what stands in its place may be one that was pasted there: only what looks like a key is
   // named.
   static void refuse_unknown(const std::vector<std::string>& keys) {
@@ -168,18 +187,6 @@ class ConnectionString {
     const auto allowed = [](char c) { return (c >= '0' && c <= '9') || c == ' ' || c == '-'; };
     const std::string_view text = value(key);
     if (!std::ranges::all_of(text, allowed)) throw malformed("a number as " + std::string{key});
-  }
-
-  void check_ports() const {
-    std::string_view list = value("port");
-    while (!list.empty()) {
-      const std::string_view one = list.substr(0, list.find(','));
-      list.remove_prefix(std::min(list.size(), one.size() + 1));
-      unsigned port = 1;  // an empty one is the default
-      const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), port);
-      if (!one.empty() && (error != std::errc{} || end != one.data() + one.size() || port < 1 || port > 65'535))
-        throw malformed("a port from 1 to 65535");
-    }
   }
 
   [[nodiscard]] const std::string* find(std::string_view key) const noexcept {
