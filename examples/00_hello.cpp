@@ -1,5 +1,6 @@
 // The program on the front page: all that a first one needs.
 // [hello]
+#include <chrono>
 #include <iostream>
 #include <string>
 
@@ -9,7 +10,8 @@
 namespace pg = lido::postgres;
 
 int main() try {
-  pg::Pool pool{pg::options_from_environment()};  // DATABASE_URL, or libpq's PGHOST, PGUSER and so on
+  pg::Pool pool{pg::options_from_environment()};   // DATABASE_URL, or PGHOST, PGDATABASE and so on
+  pool.wait_until_ready(std::chrono::seconds{5});  // else throws, and says why
 
   pool.acquire()->exec("create table if not exists greetings(name text)");  // leases, runs, releases
 

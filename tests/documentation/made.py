@@ -138,7 +138,7 @@ def names_of(text):
     """The types, functions and variables that a header offers, in the order in which they stand there."""
     text = re.sub(r"namespace detail \{.*?^\}  // namespace detail$", "", text, flags=re.MULTILINE | re.DOTALL)
     found = []
-    patterns = r"^(?:class|struct|enum class)(?: \[\[[^\]]*\]\])? (\w+)(?= (?:\{|:|final))|^concept (\w+) =|^using (\w+) =" \
+    patterns = r"^inline constexpr bool (\w+) =|^(?:class|struct|enum class)(?: \[\[[^\]]*\]\])? (\w+)(?= (?:\{|:|final))|^concept (\w+) =|^using (\w+) =" \
                r"|^(?:\[\[nodiscard\]\] )?(?:inline |constexpr |template <> )*(?:inline )?(?:\w[\w:<>, ]* |auto )(\w+)\("
     for match in re.finditer(patterns, text, re.MULTILINE):
         name = next(part for part in match.groups() if part)
@@ -162,7 +162,7 @@ def header_map(root, room):
         if not path.startswith(room + "/"):
             continue
         text = (root / path).read_text()
-        names = ", ".join(f"`{name}`" for name in names_of(text)[:6])
+        names = ", ".join(f"`{name}`" for name in names_of(text))
         include = re.sub(r"^(include|adapters)/", "", path)
         rows.append((opening_words(text), f"`<{include}>`", names))
     return table(("what is in it", "include", "names"), rows)

@@ -240,6 +240,8 @@ BOOST_AUTO_TEST_CASE(names_an_unknown_key_of_libpq_but_no_piece_of_a_password) {
   BOOST_TEST(refused("postgres://u:p@h/db?poolsize=3") == meant);
   BOOST_TEST(refused("dbname=app sslmod=require") ==
              "connection string: no key is called sslmod; did you mean sslmode?");
+  BOOST_TEST(refused("dbname=app max_overflow=1") ==
+             "connection string: no key is called max_overflow; did you mean pool_max_overflow?");
   BOOST_TEST(refused("dbname=app frobnicate=1") == "connection string: no key is called frobnicate");
   // A password that should have been quoted or escaped.
   for (const char* careless : {"password=correct horse=battery", "password=correct horse battery=1",

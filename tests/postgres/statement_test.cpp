@@ -429,7 +429,7 @@ BOOST_AUTO_TEST_CASE(finds_the_state_of_a_failed_connect_in_any_language) {
   BOOST_TEST(german.sqlstate == "53300");
   const auto none = connect_diagnostics("failed: Connection refused\n\tIs the server running?\n");
   BOOST_TEST(none.sqlstate == "");
-  BOOST_TEST(none.message == "failed: Connection refused Is the server running?");
+  BOOST_TEST(none.message == "failed: Connection refused. Is the server running?");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

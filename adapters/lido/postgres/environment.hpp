@@ -122,7 +122,8 @@ inline void read_variable(Options& options, const OptionSetting& setting, const 
   };
   const std::string url = text("DATABASE_URL");
   if (url.empty() && text("PGHOST").empty() && text("PGHOSTADDR").empty() && text("PGSERVICE").empty())
-    throw SettingError{"DATABASE_URL", "", "a connection string, and it is not set"};
+    throw SettingError{"DATABASE_URL", "",
+                       "a connection string, or else the server in PGHOST, PGHOSTADDR or PGSERVICE; none is set"};
   if (text("ENVIRONMENT") == "test") options.pooling = false;
   for (const detail::OptionSetting& setting : detail::settings) {
     detail::read_variable(options, setting, std::string{setting.other_variable}, get);
@@ -130,8 +131,10 @@ inline void read_variable(Options& options, const OptionSetting& setting, const 
   }
   try {
     return options_from_string(url, std::move(options));
+  } catch (const SettingError& error) {
+    throw SettingError{"DATABASE_URL", error};
   } catch (const PermanentConnectError& error) {
-    throw SettingError{"DATABASE_URL", "", std::string{"another value; "} + error.what()};
+    throw SettingError{"DATABASE_URL", error};
   }
 }
 

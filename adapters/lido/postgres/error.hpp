@@ -194,6 +194,12 @@ class [[gnu::visibility("default")]] SettingError : public Error {
   SettingError(const std::string& variable, const std::string& value, std::string_view expected)
       : Error{variable + (value.empty() ? "" : "=" + value) + ": expected " + std::string{expected}},
         variable_{variable} {}
+  /// The same, found in what the variable `source` holds.
+  SettingError(const std::string& source, const SettingError& found)
+      : Error{source + ": " + found.what()}, variable_{found.variable_} {}
+  /// The variable `source` holds what is no connection string, as `refusal` says.
+  SettingError(const std::string& source, const PermanentConnectError& refusal)
+      : Error{source + ": " + refusal.what()}, variable_{source} {}
 
   [[nodiscard]] const std::string& variable() const noexcept { return variable_; }
 

@@ -163,8 +163,9 @@ class ConnectionString {
     for (const std::string& key : keys) {
       if (std::ranges::find(known, key) != known.end()) continue;
       if (key.empty() || key.size() > longest_name || !std::ranges::all_of(key, is_key_letter)) return;
-      // libpq's own names are too many to list.
-      const std::string meant = nearest(key, known);
+      // libpq's own names are too many to list. The pool's are those of `Options`, which need not begin so.
+      const bool is_option = std::ranges::find(known, "pool_" + key) != known.end();
+      const std::string meant = is_option ? "pool_" + key : nearest(key, known);
       throw PermanentConnectError{"connection string: no key is called " + key +
                                   (meant.empty() ? "" : "; did you mean " + meant + "?")};
     }

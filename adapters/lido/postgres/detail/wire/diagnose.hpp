@@ -18,15 +18,23 @@ namespace lido::postgres::detail {
   return text == nullptr ? std::string{} : std::string{text};
 }
 
-/// One line without the line ends that libpq's messages are full of.
+/// One line without the line ends that libpq's messages are full of; each of its lines is a sentence of its own.
 [[nodiscard]] inline std::string one_line(std::string_view text) {
+  constexpr std::string_view ends = ".,:;?! ";
   std::string line;
+  bool between = false;  // two lines
   for (const char c : text) {
-    if (c == '\n' || c == '\t') {
-      if (!line.empty() && line.back() != ' ') line += ' ';
-    } else {
-      line += c;
+    const bool new_line = c == '\n' || c == '\t';
+    if (new_line || (between && c == ' ')) {
+      between = between || (new_line && !line.empty());
+      continue;
     }
+    if (between) {
+      if (ends.find(line.back()) == std::string_view::npos) line += '.';
+      if (line.back() != ' ') line += ' ';
+      between = false;
+    }
+    line += c;
   }
   while (!line.empty() && line.back() == ' ') line.pop_back();
   return line;
