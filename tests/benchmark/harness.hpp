@@ -144,10 +144,17 @@ Outcome measure(const Scenario& scenario) {
           .p999_us = quantile_us(waits, 0.999)};
 }
 
+// Who waited beyond its limit, and was served after somebody who came then.
+struct Overtakings {
+  std::uint64_t waiters = 0;
+  std::uint64_t newcomers = 0;  // before one of them, at most
+};
+
 struct Contender {
   std::string name;
   bool waits = true;  // can be asked for more than it has, and lets the caller sleep until there is some
   Outcome (*run)(const Scenario&) = nullptr;
+  Overtakings (*watch)(const Scenario&) = nullptr;  // of those that promise an order: in a round that is not timed
 };
 
 // All that are linked. A peer that is not installed is not among the files, and so not among these.
@@ -157,8 +164,9 @@ inline std::vector<Contender>& contenders() {
 }
 
 struct Registration {
-  Registration(std::string name, bool waits, Outcome (*run)(const Scenario&)) {
-    contenders().push_back({std::move(name), waits, run});
+  Registration(std::string name, bool waits, Outcome (*run)(const Scenario&),
+               Overtakings (*watch)(const Scenario&) = nullptr) {
+    contenders().push_back({std::move(name), waits, run, watch});
   }
 };
 

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -56,6 +57,7 @@ struct Line {
   double to_floor = 0;  // cycle time by the floor's
   double to_lido = 0;   // cycle time by lido's: above one, lido is faster
   double p50_us = 0, p99_us = 0, p999_us = 0;
+  std::optional<Overtakings> overtakings;  // in all rounds that were watched
 };
 
 struct Table {
@@ -65,6 +67,18 @@ struct Table {
 
 bool takes_part(const Contender& contender, const Scenario& scenario) {
   return contender.waits || (scenario.threads <= scenario.slots && scenario.hold == Hold::nothing);
+}
+
+// Of one that promises an order, where anybody has to wait.
+std::optional<Overtakings> watch(const Contender& contender, const Scenario& scenario, std::size_t rounds) {
+  if (contender.watch == nullptr || scenario.threads <= scenario.slots) return std::nullopt;
+  Overtakings all;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    const Overtakings seen = contender.watch(scenario);
+    all.waiters += seen.waiters;
+    all.newcomers = std::max(all.newcomers, seen.newcomers);
+  }
+  return all;
 }
 
 Table run(const Scenario& scenario, std::size_t rounds) {
@@ -81,7 +95,9 @@ Table run(const Scenario& scenario, std::size_t rounds) {
   Table table{.scenario = scenario, .lines = {}};
   const Rounds floor = results.contains(floor_name) ? results.at(floor_name) : Rounds{};
   const Rounds& lido = results.at(own);
-  for (const auto& [name, outcomes] : results) {
+  for (const Contender& contender : entries) {
+    const std::string& name = contender.name;
+    const Rounds& outcomes = results.at(name);
     const std::vector<double> cycles = figures(outcomes, &Outcome::cycle_ns);
     table.lines.push_back({.contender = name,
                            .cycle_ns = median(cycles),
@@ -92,7 +108,8 @@ Table run(const Scenario& scenario, std::size_t rounds) {
                            .to_lido = ratio(outcomes, lido),
                            .p50_us = median(figures(outcomes, &Outcome::p50_us)),
                            .p99_us = median(figures(outcomes, &Outcome::p99_us)),
-                           .p999_us = median(figures(outcomes, &Outcome::p999_us))});
+                           .p999_us = median(figures(outcomes, &Outcome::p999_us)),
+                           .overtakings = watch(contender, scenario, (rounds + 2) / 3)});
   }
   std::ranges::sort(table.lines, {}, &Line::cycle_ns);
   return table;
@@ -112,6 +129,11 @@ void print(const Table& table) {
     if (holds) std::printf(" %11.1f %11.1f %11.1f", line.p50_us, line.p99_us, line.p999_us);
     std::printf("\n");
   }
+  for (const Line& line : table.lines)
+    if (line.overtakings)
+      std::printf("%s: %llu waiters overtaken past the limit, by %llu newcomers at most\n", line.contender.c_str(),
+                  static_cast<unsigned long long>(line.overtakings->waiters),
+                  static_cast<unsigned long long>(line.overtakings->newcomers));
   std::fflush(stdout);
 }
 
@@ -165,6 +187,9 @@ void write_json(const std::string& path, const std::vector<Table>& tables, const
       if (scenario.hold != Hold::nothing)
         out << ", \"wait_p50_us\": " << line.p50_us << ", \"wait_p99_us\": " << line.p99_us
             << ", \"wait_p999_us\": " << line.p999_us;
+      if (line.overtakings)
+        out << ", \"overtaken\": " << line.overtakings->waiters
+            << ", \"overtaken_by\": " << line.overtakings->newcomers;
       out << '}';
     }
     out << "]}";

@@ -18,6 +18,7 @@ SLOT = "detail/slot.hpp"
 SLOT_TABLE = "detail/slot_table.hpp"
 DISPATCHER = "detail/dispatcher.hpp"
 WAIT_LIST = "detail/wait_list.hpp"
+BARGING_LIMIT = "detail/barging_limit.hpp"
 CAPACITY = "detail/capacity.hpp"
 CONNECT_LIMITER = "detail/connect_limiter.hpp"
 CORE = "detail/core.hpp"
@@ -80,7 +81,7 @@ FAULTS = [
     # --- order
     Fault("head_is_overtaken_for_ever", WAIT_LIST,
           "Platform::now() - head.since >= barging_limit_;", "false;"),
-    Fault("offered_is_taken_for_idle", SLOT_TABLE, "if (offered && Platform::now() >=", "if (false && Platform::now() >=",
+    Fault("offered_is_taken_for_idle", SLOT_TABLE, "if (offered && barging_limit_", "if (false && barging_limit_",
           ("unit/dispatcher", "stress/schedules")),
     Fault("barging_slot_comes_back_idle", SLOT_TABLE, "slot.state.compare_exchange_strong(held, SlotState::offered,",
           "slot.state.compare_exchange_strong(held, SlotState::idle,", ("unit/dispatcher", "stress/schedules")),
@@ -89,8 +90,13 @@ FAULTS = [
     Fault("offer_never_ends", DISPATCHER, "capacity_.slots().end_offer();", ";", ("unit/dispatcher",)),
     Fault("woken_past_its_limit_waits_for_its_thread", DISPATCHER,
           " || (waiters_.wake_in_flight() && waiters_.overdue(*head))", "", ("unit/dispatcher",)),
-    Fault("limit_of_the_woken_is_never_set", SLOT_TABLE,
-          "barging_until_.store(until, std::memory_order_relaxed);", "static_cast<void>(until);", ("unit/dispatcher",)),
+    Fault("limit_of_the_woken_is_never_set", BARGING_LIMIT,
+          "until_.store(until, std::memory_order_relaxed);", "static_cast<void>(until);", ("unit/dispatcher",)),
+    Fault("look_for_the_limit_before_stands", BARGING_LIMIT,
+          "version_ = (version_ + 1) & versions;", "", ("unit/barging_limit",)),
+    Fault("ticks_are_taken_for_nanoseconds", BARGING_LIMIT, "slowest_tick{4}", "slowest_tick{1}", ("unit/barging_limit",)),
+    Fault("ticks_that_were_set_back_are_believed", BARGING_LIMIT,
+          "if ((sure & ~versions) - tick - 1 < most_ticks)", "if ((sure & ~versions) > tick)", ("unit/barging_limit",)),
     Fault("queue_is_last_come_first_served", "detail/waiter.hpp",
           "    entry.previous = last_;\n    entry.next = nullptr;\n    (last_ != nullptr ? last_->next : first_) = &entry;\n    last_ = &entry;\n",
           "    entry.next = first_;\n    entry.previous = nullptr;\n    (first_ != nullptr ? first_->previous : last_) = &entry;\n    first_ = &entry;\n"),

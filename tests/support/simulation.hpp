@@ -425,6 +425,9 @@ struct Platform {
   using StopCallback = sim::StopCallback<Function>;
 
   static TimePoint now() noexcept { return self != nullptr ? self->world->now() : TimePoint{}; }
+  // The slowest that there may be.
+  static std::uint64_t ticks() noexcept { return static_cast<std::uint64_t>(now().time_since_epoch().count()) / 4; }
+  static bool has_ticks() noexcept { return true; }
   static std::thread::id this_thread() noexcept { return std::this_thread::get_id(); }
   static std::uint64_t entropy() noexcept { return self != nullptr ? self->world->seed() : 1; }
 };

@@ -219,7 +219,7 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
     const TimePoint deadline = reads_clock ? saturating_add(now, allowed) : TimePoint::max();
     // Relaxed: an acquire that overlaps a suspension may come before it.
     while (!suspended_.load(std::memory_order_relaxed)) {
-      Slot* slot = monitor_.capacity.slots().claim_idle();
+      Slot* slot = monitor_.capacity.slots().claim_idle(now);
       if (slot == nullptr && last) {
         slot = claim_after_look(reads_clock ? deadline : saturating_add(Platform::now(), options_.check_timeout));
         if (reads_clock) now = Platform::now();

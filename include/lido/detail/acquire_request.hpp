@@ -58,7 +58,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       this->at = saturating_add(this->since, timeout_);
       // Relaxed: an acquire that overlaps a suspension may come before it.
       for (TimePoint now = this->since; !pool_.suspended_.load(std::memory_order_relaxed); now = Platform::now()) {
-        this->slot = pool_.monitor_.capacity.slots().claim_idle();
+        this->slot = pool_.monitor_.capacity.slots().claim_idle(now);
         if (this->slot == nullptr || needs_worker(now)) return false;
         if (lease_if_fit(now)) return complete_at_once(WaitState::granted);
         if (Platform::now() >= this->at) return false;

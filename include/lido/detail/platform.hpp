@@ -11,6 +11,7 @@
 #include <stop_token>
 #include <thread>
 
+#include <lido/detail/ticks.hpp>
 #include <lido/facts.hpp>
 
 #ifdef __linux__
@@ -164,6 +165,10 @@ struct StandardPlatform {
   using StopCallback = std::stop_callback<Function>;
 
   static TimePoint now() noexcept { return Clock::now(); }
+  /// Counts on at one rate, alike in all threads, at least once in 4 ns; cheaper to read than the clock. Without
+  /// `has_ticks`, which never changes, it tells nothing.
+  static std::uint64_t ticks() noexcept { return detail::ticks(); }
+  static bool has_ticks() noexcept { return detail::has_ticks(); }
   static std::thread::id this_thread() noexcept { return std::this_thread::get_id(); }
   /// A number that differs from pool to pool: what jitter grows from.
   static std::uint64_t entropy() noexcept {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include <lido/detail/barging_limit.hpp>
 #include <lido/detail/slot.hpp>
 
 namespace lido::detail {
@@ -29,20 +30,23 @@ class SlotTable {
   // holder did to the connection.
   //
   // What is offered to a waiter on its way goes to others as well, but only while that one has waited less than its
-  // limit: whoever takes it looks at the clock first. Who took it gives it back without the lock, and it is offered
-  // again; so who begins to acquire after the limit finds nothing, and stands in the queue behind the waiter.
-  Slot* claim_idle() noexcept {
-    Found found;
-    if (claim_idle_or_find(found)) return found.slot;
-    return found.slot == nullptr ? nullptr : claim_other(found);
+  // limit: whoever takes it asks `BargingLimit` first. Who took it gives it back without the lock, and it is offered
+  // again; so who begins to acquire after the limit finds nothing, and stands in the queue behind the waiter. `came`:
+  // when the caller began, where that is known.
+  Slot* claim_idle(TimePoint came = {}) noexcept {
+    const std::size_t hint = last_used();
+    if (hint < first_.size && claim(first_.slots[hint], SlotState::idle, SlotState::leased)) return &first_.slots[hint];
+    return claim_other(came);
   }
 
   // The fast path of a release: the caller's slot is idle, or offered, and not the caller's any more. False: somebody
   // wants it to come back by the lock, and it still is.
   static bool give_back(Slot& slot) noexcept {
-    auto held = SlotState::leased;
-    // Release: whoever claims the slot sees what was done to the connection.
-    if (slot.state.compare_exchange_strong(held, SlotState::idle, std::memory_order_release, std::memory_order_relaxed))
+    // The load first: an exchange that fails costs as much as one that does not. Release: whoever claims the slot sees
+    // what was done to the connection.
+    auto held = slot.state.load(std::memory_order_relaxed);
+    if (held == SlotState::leased &&
+        slot.state.compare_exchange_strong(held, SlotState::idle, std::memory_order_release, std::memory_order_relaxed))
       return true;
     return held == SlotState::barging &&
            slot.state.compare_exchange_strong(held, SlotState::offered, std::memory_order_release,
@@ -82,7 +86,7 @@ class SlotTable {
     rename(SlotState::offered, SlotState::barging);
   }
   // The same where none is idle and all that are leased are recalled: for the one that is published next.
-  void limit_barging(TimePoint until) noexcept { barging_until_.store(until, std::memory_order_relaxed); }
+  void limit_barging(TimePoint until) noexcept { barging_limit_.set(until); }
   // Call with the lock held: nobody waits any more.
   void end_offer() noexcept { rename(SlotState::idle, SlotState::leased); }
 
@@ -135,14 +139,30 @@ class SlotTable {
   }
 
  private:
+  // What no thread has to itself: any idle slot, or one that rests or is offered. Not inline: an acquire that finds its
+  // own slot idle need not make room for a search and a look at the clock.
+  [[gnu::noinline]] Slot* claim_other(TimePoint came) noexcept {
+    for (;;) {
+      Found found;
+      if (claim_idle_or_find(found)) return found.slot;
+      if (found.slot == nullptr) return nullptr;
+      // Acquire: the limit is the one that the slot was offered with, or a later one.
+      const SlotState seen = found.slot->state.load(std::memory_order_acquire);
+      const bool offered = seen == SlotState::offered;
+      if (offered && barging_limit_.passed(came)) return nullptr;
+      if (is_free(seen) && claim(*found.slot, seen, offered ? SlotState::barging : SlotState::leased)) {
+        last_used() = found.index;
+        return found.slot;
+      }
+    }
+  }
+
   // Of a pass: the slot that was claimed, or else the first that rests or is offered.
   struct Found {
     Slot* slot = nullptr;
     std::size_t index = 0;
   };
-
-  // One pass of `claim_idle`. Inline in both that call it.
-  [[gnu::always_inline]] bool claim_idle_or_find(Found& found) noexcept {
+  bool claim_idle_or_find(Found& found) noexcept {
     std::size_t& hint = last_used();
     for (Segment* segment = &first_; segment != nullptr; segment = segment->next.load(std::memory_order_acquire)) {
       const std::size_t start = hint < segment->size ? hint : 0;
@@ -155,27 +175,12 @@ class SlotTable {
           return true;
         }
         if ((seen == SlotState::resting || seen == SlotState::offered) && found.slot == nullptr) found = {&slot, index};
+        // While one is offered none is idle, so that the search may end here.
+        if (seen == SlotState::offered) return false;
         if (++index == segment->size) index = 0;
       }
     }
     return false;
-  }
-
-  // Not inline: an acquire that finds an idle slot need not make room for a look at the clock.
-  [[gnu::noinline]] Slot* claim_other(Found found) noexcept {
-    while (found.slot != nullptr) {
-      // Acquire: the limit is the one that the slot was offered with, or a later one.
-      const SlotState seen = found.slot->state.load(std::memory_order_acquire);
-      const bool offered = seen == SlotState::offered;
-      if (offered && Platform::now() >= barging_until_.load(std::memory_order_relaxed)) return nullptr;
-      if (is_free(seen) && claim(*found.slot, seen, offered ? SlotState::barging : SlotState::leased)) {
-        last_used() = found.index;
-        return found.slot;
-      }
-      found = {};
-      if (claim_idle_or_find(found)) return found.slot;
-    }
-    return nullptr;
   }
 
   // Gives all that change without the lock the states of a pool in which somebody waits, or nobody does.
@@ -209,8 +214,8 @@ class SlotTable {
   }
 
   Segment first_;
-  // Written under the lock. On a line of its own: the one above is read by every acquire.
-  alignas(64) typename Platform::template Atomic<TimePoint> barging_until_{TimePoint::max()};
+  // On a line of its own: the one above is read by every acquire.
+  alignas(64) BargingLimit<Platform> barging_limit_;
 };
 
 // Each slot is counted in one state, so that the sum is right also while others acquire and release.
