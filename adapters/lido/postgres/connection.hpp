@@ -111,7 +111,7 @@ class Connection : public Statements {
   [[nodiscard]] std::optional<Notification> wait_for_notification(const Until& until) {
     detail::Listening listening{*channel_};
     detail::complete(listening, until);
-    return listening.notification();
+    return listening.outcome();
   }
 
   /// Puts the session in order for the next holder, as its `ResetLevel` says; false means that it cannot be used

@@ -25,7 +25,10 @@
 #include <lido/postgres/detail/connect/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
 #include <lido/postgres/detail/operations/copying_rows.hpp>
+#include <lido/postgres/detail/operations/housekeeping.hpp>
 #include <lido/postgres/detail/operations/incoming.hpp>
+#include <lido/postgres/detail/operations/listening.hpp>
+#include <lido/postgres/detail/operations/scripting.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/detail/wire/check_time.hpp>
@@ -168,7 +171,7 @@ class AsyncConnection {
   }
   /// As `Connection::wait_for_notification`: whoever gives this up keeps the connection.
   auto wait_for_notification(Until until = {}) const {
-    return runner_.run(std::move(until), [channel = channel()] { return detail::Hearing{*channel}; });
+    return runner_.run(std::move(until), [channel = channel()] { return detail::Listening{*channel}; });
   }
   /// As `Connection::ping`: whether the server answers.
   auto ping(Until until) const {

@@ -16,11 +16,11 @@
 #include <lido/postgres/async/connection.hpp>
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/detail/async/coroutine_result.hpp>
-#include <lido/postgres/detail/async/ending.hpp>
-#include <lido/postgres/detail/async/operations.hpp>
+#include <lido/postgres/detail/operations/scripting.hpp>
 #include <lido/postgres/detail/sql/savepoint_script.hpp>
 #include <lido/postgres/detail/transaction/begin.hpp>
 #include <lido/postgres/detail/transaction/ending.hpp>
+#include <lido/postgres/detail/transaction/transacting.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/detail/wire/check_time.hpp>

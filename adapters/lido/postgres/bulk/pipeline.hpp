@@ -9,10 +9,13 @@
 #include <utility>
 #include <vector>
 
+#include <lido/postgres/detail/operations/learning.hpp>
 #include <lido/postgres/detail/operations/pipelining.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
+#include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/statement_cache.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
 #include <lido/postgres/sql.hpp>
@@ -85,6 +88,40 @@ namespace detail {
   error->statement = count < pipeline.size() ? without_passwords(pipeline.statements()[count].sql) : "COMMIT";
   throw PipelineError{count, std::move(results), pipeline.size(), *std::move(error)};
 }
+
+/// The statements of a pipeline.
+class Running {
+ public:
+  Running(Channel& channel, Pipeline pipeline) : channel_{channel}, pipeline_{std::move(pipeline)} {
+    if (!pipeline_.empty()) pipelining_.emplace(channel, pipeline_.statements());
+  }
+
+  [[nodiscard]] Socket socket() const noexcept { return learning_ ? learning_->socket() : socket_of(pipelining_); }
+  [[nodiscard]] Need step() {
+    if (!pipelining_) return Need::nothing;
+    if (!learning_) {
+      if (const Need need = pipelining_->step(); need != Need::nothing) return need;
+      learning_.emplace(channel_);
+      for (const ResultHandle& result : pipelining_->results()) learning_->look_at(result.get());
+    }
+    return learning_->step();
+  }
+  void give_up(Wake why) {
+    if (learning_)
+      learning_->give_up(why);
+    else if (pipelining_)
+      pipelining_->give_up(why);
+  }
+  [[nodiscard]] std::vector<Result> outcome() {
+    return pipelining_ ? results_of(*pipelining_, pipeline_, channel_.array_types()) : std::vector<Result>{};
+  }
+
+ private:
+  Channel& channel_;
+  Pipeline pipeline_;
+  std::optional<Pipelining> pipelining_;
+  std::optional<Learning> learning_;
+};
 
 }  // namespace detail
 

@@ -49,7 +49,7 @@ class Listening {
   void give_up(Wake) noexcept { given_up_ = true; }
 
   /// Nothing when it was given up.
-  [[nodiscard]] std::optional<Notification> notification() noexcept { return std::move(notification_); }
+  [[nodiscard]] std::optional<Notification> outcome() noexcept { return std::move(notification_); }
 
  private:
   static constexpr const char* what = "(waiting for a notification)";

@@ -1,10 +1,10 @@
-// How an asynchronous session ends, as operations.
+// How a session begins and ends, as operations.
 #pragma once
 
 #include <optional>
 #include <utility>
 
-#include <lido/postgres/detail/async/operations.hpp>
+#include <lido/postgres/detail/operations/scripting.hpp>
 #include <lido/postgres/detail/transaction/ending.hpp>
 #include <lido/postgres/detail/wire/check_time.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
