@@ -92,7 +92,8 @@ BOOST_AUTO_TEST_CASE(abandoned_with_all_rows_at_hand_it_cancels_nothing) {
 BOOST_AUTO_TEST_CASE(abandoned_with_a_server_that_hangs_it_gives_the_connection_up_within_a_bound) {
   Connection connection = lido::test::connect();
   std::optional<Stream<long>> rows;
-  rows.emplace(connection.channel(), Until{}, "select generate_series(1, 1000000000)", postgres::detail::Bound{});
+  rows.emplace(postgres::detail::Call{&connection.channel(), Until{}, {}}, "select generate_series(1, 1000000000)",
+               postgres::detail::Bound{});
   BOOST_TEST(*rows->begin() == 1);
   server().sigstop();
   const auto start = Clock::now();

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -19,19 +20,17 @@
 #include <lido/postgres/detail/connect/asking.hpp>
 #include <lido/postgres/detail/connect/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
-#include <lido/postgres/detail/operations/exchange.hpp>
-#include <lido/postgres/detail/operations/execution.hpp>
-#include <lido/postgres/detail/operations/learning.hpp>
+#include <lido/postgres/detail/operations/call.hpp>
+#include <lido/postgres/detail/operations/housekeeping.hpp>
 #include <lido/postgres/detail/operations/listening.hpp>
-#include <lido/postgres/detail/operations/pipelining.hpp>
 #include <lido/postgres/detail/operations/resetting.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
-#include <lido/postgres/detail/transaction/begin.hpp>
+#include <lido/postgres/detail/transaction/beginning.hpp>
 #include <lido/postgres/detail/transaction/replication.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
+#include <lido/postgres/detail/wire/blocking.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
-#include <lido/postgres/detail/wire/check_time.hpp>
 #include <lido/postgres/detail/wire/failover.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/notification.hpp>
@@ -62,14 +61,10 @@ class Connection : public Statements {
 
   /// Begins a transaction as `options` say, in one round trip; the limits are `until` alone. The result is that of the
   /// last statement which that takes. Throws `InvalidOption` for a malformed setting, and as above.
-  Result begin(const Until& until, const TransactionOptions& options = {}) {
-    const detail::Begin script = detail::begin_script(channel_->raw(), options);
-    channel_->leaves(detail::Leaves::nothing);
-    channel_->names().look(channel_->transaction());
-    const bool within = in_transaction();  // which the server only warns of
-    Result answer{perform(until, script.shown, script.sql)};
-    within ? channel_->names().runs(detail::Renames::session) : channel_->names().begins(script.names);
-    return answer;
+  Result begin(const Until& until, const TransactionOptions& options = {},
+               std::source_location where = std::source_location::current()) {
+    const detail::Call call = call_of(where, until);
+    return detail::Blocking::run(until, [&] { return detail::Beginning{call.begin(), options}; });
   }
 
   /// Runs one statement and takes its rows as they come, in constant memory: `for (const Row& row : stream(...))`, or
@@ -81,10 +76,8 @@ class Connection : public Statements {
   }
   template <class... Columns, detail::Parameter... T>
   [[nodiscard]] Stream<Columns...> stream_until(const Until& until, const Sql& sql, const T&... parameters) {
-    channel_->called_from(sql.where);
-    detail::check_time(until);
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return Stream<Columns...>{*channel_, until, sql.text, detail::bound_of(values)};
+    return Stream<Columns...>{call_of(sql.where, until), sql.text, detail::bound_of(values)};
   }
 
   /// Runs a `COPY ... TO STDOUT` and takes its rows as they come, in constant memory: `copy_out(...)` as the lines that
@@ -92,33 +85,31 @@ class Connection : public Statements {
   /// that of the whole. Blocks and throws as above.
   template <class... Columns>
   [[nodiscard]] CopyOut<Columns...> copy_out(const Sql& sql, const std::optional<Until>& until = {}) {
-    channel_->called_from(sql.where);
-    return CopyOut<Columns...>{*channel_, in_time(until), sql.text};
+    return CopyOut<Columns...>{call_of(sql.where, until), sql.text};
   }
 
   /// Has the server send the notifications of `channel`, whatever characters its name has; of more than 63 bytes, of
   /// which the server would cut the rest, it is a `QueryError`. Blocks and throws as above.
-  void listen(std::string_view channel, const std::optional<Until>& until = {}) {
-    exec_script("LISTEN " + detail::channel_name(channel), until);
+  void listen(std::string_view channel, const std::optional<Until>& until = {},
+              std::source_location where = std::source_location::current()) {
+    exec_script({"LISTEN " + detail::channel_name(channel), where}, until);
   }
   /// No more of them.
-  void unlisten(std::string_view channel, const std::optional<Until>& until = {}) {
-    exec_script("UNLISTEN " + detail::channel_name(channel), until);
+  void unlisten(std::string_view channel, const std::optional<Until>& until = {},
+                std::source_location where = std::source_location::current()) {
+    exec_script({"UNLISTEN " + detail::channel_name(channel), where}, until);
   }
   /// The next notification, also one that came with the answer of a statement; nothing at the deadline and when a stop
   /// was requested, and then the connection stays usable. None comes while a transaction is open. Blocks until `until`.
   /// Throws `ConnectionLost`, as soon as the server ends the session.
   [[nodiscard]] std::optional<Notification> wait_for_notification(const Until& until) {
-    detail::Listening listening{*channel_};
-    detail::complete(listening, until);
-    return listening.outcome();
+    return detail::Blocking::run(until, [&] { return detail::Listening{*channel_}; });
   }
 
   /// Puts the session in order for the next holder, as its `ResetLevel` says; false means that it cannot be used
   /// again. Free where nothing is to be done. Blocks until then.
   [[nodiscard]] bool reset(const Until& until) {
-    detail::Resetting resetting{*channel_};
-    return succeeds([&] { detail::complete(resetting, until); }) && resetting.fit();
+    return detail::Blocking::run(until, [&] { return detail::resetting(*channel_); });
   }
   /// Whether `reset` has something to ask the server for; false where it is free.
   [[nodiscard]] bool reset_may_block() const noexcept { return detail::Resetting{*channel_}.asks_server(); }
@@ -128,7 +119,7 @@ class Connection : public Statements {
   [[nodiscard]] bool roll_back(const Until& until) {
     if (!channel_->quiet()) return false;
     if (!in_transaction()) return true;
-    return succeeds([&] { perform(until, "ROLLBACK", "ROLLBACK"); }) && channel_->transaction() == PQTRANS_IDLE;
+    return ask(until, "ROLLBACK").has_value() && channel_->transaction() == PQTRANS_IDLE;
   }
 
   /// Whether what this session met speaks against its server and so against all sessions there: it was shut down, has
@@ -174,7 +165,7 @@ class Connection : public Statements {
   /// libpq's handle, in non-blocking mode, for what this class does not offer; still owned by this. What is done with
   /// it is unknown, so that the session is cleared on return even if it only reads, and statements are prepared anew.
   [[nodiscard]] PGconn* native() {
-    if (channel_->discard().outstanding()) static_cast<void>(succeeds([&] { perform(usual(), "", ""); }));
+    if (channel_->discard().outstanding()) static_cast<void>(ask(usual(), ""));
     channel_->leaves(detail::Leaves::statements);
     channel_->names().runs(detail::Renames::session);
     channel_->statements().distrust();

@@ -1,12 +1,9 @@
 // A part of a transaction that can be undone alone.
 #pragma once
 
-#include <chrono>
-#include <string>
+#include <source_location>
 
-#include <lido/facts.hpp>
 #include <lido/postgres/detail/sql/savepoint_script.hpp>
-#include <lido/postgres/detail/transaction/ending.hpp>
 #include <lido/postgres/session.hpp>
 #include <lido/postgres/until.hpp>
 
@@ -19,9 +16,9 @@ template <class Session>
 class Savepoint {
  public:
   /// Blocks for one round trip; throws what `exec` throws, and `Error` when the session has ended.
-  explicit Savepoint(Session& session) : session_{session}, id_{session.savepoints_.next()} {
-    run(limit(), detail::open_savepoint(id_));
-    session_.savepoints_.opened(id_);
+  explicit Savepoint(Session& session, std::source_location where = std::source_location::current())
+      : session_{session}, id_{session.savepoints().next()} {
+    session_.open_savepoint(id_, where);
   }
   Savepoint(const Savepoint&) = delete;
   Savepoint& operator=(const Savepoint&) = delete;
@@ -30,45 +27,30 @@ class Savepoint {
   ~Savepoint() {
     if (!is_open()) return;
     try {
-      undo(saturating_add(Clock::now(), std::chrono::seconds{5}));
+      session_.undo_savepoint(id_, session_.soon(), {});
     } catch (...) {  // it stays open
     }
   }
 
   /// Neither released nor rolled back, nor one around it or the session.
-  [[nodiscard]] bool is_open() const noexcept { return session_.is_open() && session_.savepoints_.is_open(id_); }
+  [[nodiscard]] bool is_open() const noexcept { return session_.is_open() && session_.savepoints().is_open(id_); }
 
   /// Keeps what happened since, as a part of what is around it. Blocks for one round trip. Throws what `exec` throws
   /// (25P02 when a statement has failed; then it is still open), and `Error` when it has ended or one within it has
   /// not.
-  void release() {
-    const Until until = limit();
-    session_.savepoints_.check_innermost(id_);
-    run(until, detail::release_savepoint(id_));
-    session_.savepoints_.closed(id_);
-  }
+  void release(std::source_location where = std::source_location::current()) { session_.release_savepoint(id_, where); }
 
   /// Undoes what happened since, and ends it; the transaction goes on. Blocks and throws as `release`, save that one
   /// which has failed is what it is for.
-  void rollback() {
-    const Until until = limit();
-    session_.savepoints_.check_innermost(id_);
-    undo(until);
+  void rollback(std::source_location where = std::source_location::current()) {
+    const Until until = session_.limit();
+    session_.savepoints().check_innermost(id_);
+    session_.undo_savepoint(id_, until, where);
   }
 
  private:
-  [[nodiscard]] Until limit() const {
-    static_cast<void>(session_.connection());  // throws when it has ended
-    return session_.limit();
-  }
-  void run(const Until& until, const std::string& script) { session_.connection().exec_script(script, until); }
-  void undo(const Until& until) {
-    run(until, detail::undo_savepoint(id_));
-    session_.savepoints_.closed(id_);  // not when that failed: an open one keeps the session from being committed
-  }
-
   Session& session_;
-  detail::Savepoints::Id id_;
+  detail::SavepointId id_;
 };
 
 }  // namespace lido::postgres

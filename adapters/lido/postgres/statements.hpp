@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -13,16 +14,16 @@
 #include <lido/facts.hpp>
 #include <lido/postgres/bulk/copy.hpp>
 #include <lido/postgres/bulk/pipeline.hpp>
-#include <lido/postgres/detail/operations/exchange.hpp>
+#include <lido/postgres/detail/operations/call.hpp>
+#include <lido/postgres/detail/operations/copying_rows.hpp>
 #include <lido/postgres/detail/operations/execution.hpp>
+#include <lido/postgres/detail/operations/housekeeping.hpp>
 #include <lido/postgres/detail/operations/learning.hpp>
-#include <lido/postgres/detail/operations/pipelining.hpp>
-#include <lido/postgres/detail/sql/session_state.hpp>
+#include <lido/postgres/detail/operations/scripting.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
+#include <lido/postgres/detail/wire/blocking.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
-#include <lido/postgres/detail/wire/check_time.hpp>
-#include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
 #include <lido/postgres/sql.hpp>
@@ -49,22 +50,16 @@ class Statements {
   }
   template <detail::Parameter... T>
   Result exec_until(const Until& until, const Sql& sql, const T&... parameters) {
-    channel_->called_from(sql.where);
-    detail::check_time(until);
+    const detail::Call call{channel_.get(), until, sql.where};
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    detail::Learned<detail::Execution> execution{*channel_, sql.text, detail::bound_of(values)};
-    detail::complete(execution, until);
-    return execution.outcome();
+    return execute(call, sql.text, detail::bound_of(values));
   }
 
   /// Runs several statements separated by semicolons, without parameters, as one transaction unless they say
   /// otherwise; the result is the last one's. Blocks and throws as above.
   Result exec_script(const Sql& script, const std::optional<Until>& until = {}) {
-    channel_->called_from(script.where);
-    std::string_view sql = script.text;
-    channel_->runs(sql);
-    if (channel_->ends_failed(sql)) sql = detail::first_statement(sql);
-    return learned(perform(until ? *until : usual(), sql, std::string{sql}), sql, until);
+    const detail::Call call = call_of(script.where, until);
+    return detail::Blocking::run(call.until, [&] { return detail::Scripting{call.begin(), std::string{script.text}}; });
   }
 
   /// Runs a `COPY ... FROM STDIN` with what `rows` has, and returns how many rows the server has stored: tuples of
@@ -74,23 +69,16 @@ class Statements {
   /// has come to its end. Blocks and throws as above.
   template <CopySource Rows>
   std::size_t copy_in(const Sql& sql, Rows&& rows, const std::optional<Until>& until = {}) {
-    channel_->called_from(sql.where);
-    const Until limit = in_time(until);
-    return detail::copy_in(*channel_, limit, sql.text, rows);
+    const detail::Call call = call_of(sql.where, until);
+    return detail::Blocking::run(
+        call.until, [&] { return detail::CopyingRows{call.begin(), sql.text, std::ranges::ref_view{rows}}; });
   }
   /// Runs the statements of `pipeline` in one go and returns a result each. Without `BEGIN` they are one transaction.
   /// Throws `PipelineError`, which names the statement that the server refused. Blocks and throws as above.
   std::vector<Result> run(Pipeline& pipeline, const std::optional<Until>& until = {},
                           std::source_location where = std::source_location::current()) {
-    if (pipeline.empty()) return {};
-    channel_->called_from(where);
-    const Until limit = in_time(until);
-    detail::Pipelining pipelining{*channel_, pipeline.statements()};
-    detail::complete(pipelining, limit);
-    detail::Learning learning{*channel_};
-    for (const detail::ResultHandle& result : pipelining.results()) learning.look_at(result.get());
-    detail::complete(learning, limit);
-    return detail::results_of(pipelining, pipeline, channel_->array_types());
+    const detail::Call call = call_of(where, until);
+    return detail::Blocking::run(call.until, [&] { return detail::Running<Pipeline&>{call.begin(), pipeline}; });
   }
 
   /// Whether the session lives as far as the socket tells; free. False for one that the server ended, but a hung
@@ -100,8 +88,7 @@ class Statements {
   /// Whether the server answers: the cheapest round trip there is. Blocks until then; one that did not answer is
   /// unusable.
   [[nodiscard]] bool ping(const Until& until) {
-    if (!channel_->peek() || !channel_->quiet()) return false;
-    return succeeds([&] { perform(until, "", ""); });
+    return detail::Blocking::run(until, [&] { return detail::pinging(*channel_, until); });
   }
 
   /// A transaction is open, failed ones included.
@@ -149,50 +136,22 @@ class Statements {
   Statements& operator=(Statements&&) noexcept = default;
   ~Statements() = default;
 
-  // When to give up; throws when that is now.
-  [[nodiscard]] Until in_time(const std::optional<Until>& until) const {
-    Until limit = until ? *until : usual();
-    detail::check_time(limit);
-    return limit;
+  [[nodiscard]] detail::Call call_of(const std::source_location& where, const std::optional<Until>& until) const {
+    return {channel_.get(), until ? *until : usual(), where};
   }
-
-  // `sql` is what may be shown of `text`, which is sent.
-  detail::ResultHandle perform(const Until& until, std::string_view sql, const std::string& text) {
-    detail::check_time(until);
-    detail::StatementCache::check_text(text);
-    detail::Exchange exchange{*channel_, sql, [&](PGconn* raw) { return PQsendQuery(raw, text.c_str()); }};
-    detail::complete(exchange, until);
-    return exchange.result();
-  }
-
-  // With what its arrays are.
-  [[nodiscard]] Result learned(detail::ResultHandle result, std::string_view sql, const std::optional<Until>& until) {
-    const detail::Origin origin = detail::origin_of(result.get(), sql, channel_->where());
-    detail::Learning learning{*channel_};
-    learning.look_at(result.get());
-    detail::complete(learning, until ? *until : usual());
-    return Result{std::move(result), channel_->array_types(), origin};
-  }
-
-  // For the pool's own housekeeping: false where a statement would throw.
-  template <class Action>
-  [[nodiscard]] static bool succeeds(Action action) {
-    try {
-      action();
-      return true;
-    } catch (const Error&) {
-      return false;
-    }
-  }
-  [[nodiscard]] std::optional<Result> ask(TimePoint deadline, const char* sql) {
-    std::optional<Result> answer;
-    static_cast<void>(succeeds([&] { answer.emplace(perform(deadline, sql, sql)); }));
-    return answer;
+  // The answer to a statement of the pool's own; nothing where it would throw.
+  [[nodiscard]] std::optional<Result> ask(const Until& until, const char* sql) {
+    return detail::Blocking::run(until, [&] { return detail::Question{*channel_, until, sql}; });
   }
 
   std::unique_ptr<detail::Channel> channel_;
 
  private:
+  Result execute(const detail::Call& call, std::string_view sql, const detail::Bound& bound) {
+    return detail::Blocking::run(call.until,
+                                 [&] { return detail::Learned<detail::Execution>{call.begin(), sql, bound}; });
+  }
+
   template <class...>
   static constexpr bool refuse = false;
 };

@@ -24,6 +24,7 @@
 #include <lido/postgres/detail/connect/asking.hpp>
 #include <lido/postgres/detail/connect/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
+#include <lido/postgres/detail/operations/call.hpp>
 #include <lido/postgres/detail/operations/copying_rows.hpp>
 #include <lido/postgres/detail/operations/housekeeping.hpp>
 #include <lido/postgres/detail/operations/incoming.hpp>
@@ -31,7 +32,6 @@
 #include <lido/postgres/detail/operations/scripting.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
-#include <lido/postgres/detail/wire/check_time.hpp>
 #include <lido/postgres/notification.hpp>
 #include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
@@ -71,6 +71,9 @@ template <class Runner>
 class AsyncConnection {
  public:
   AsyncConnection(Connection& connection, Runner runner) : connection_{&connection}, runner_{std::move(runner)} {}
+  /// For this library: as a session with that limit sees it.
+  AsyncConnection(Connection& connection, Runner runner, Until session)
+      : connection_{&connection}, runner_{std::move(runner)}, session_{std::move(session)} {}
 
   /// As `Connection::exec`. A parameter that cannot be sent throws within this call.
   template <detail::Parameter... T>
@@ -81,28 +84,24 @@ class AsyncConnection {
   template <detail::Parameter... T>
   auto exec_until(const Until& until, const Sql& sql, const T&... parameters) const {
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return runner_.run(until, [until, channel = channel(), text = std::string{sql.text}, where = sql.where,
+    return runner_.run(until, [call = call(until, sql.where), text = std::string{sql.text},
                                stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
-      channel->called_from(where);
-      detail::check_time(until);
-      return detail::Executing{*channel, std::move(text), std::move(stored)};
+      return detail::Executing{call.begin(), std::move(text), std::move(stored)};
     });
   }
   /// As `Connection::exec_script`.
   auto exec_script(const Sql& sql, const std::optional<Until>& until = {}) const {
     const Until limit = until.value_or(connection_->usual());
-    return runner_.run(limit, [limit, channel = channel(), text = std::string{sql.text}, where = sql.where]() mutable {
-      channel->called_from(where);
-      detail::check_time(limit);
-      return detail::Scripting{*channel, std::move(text)};
+    return runner_.run(limit, [call = call(limit, sql.where), text = std::string{sql.text}]() mutable {
+      return detail::Scripting{call.begin(), std::move(text)};
     });
   }
   /// As `Connection::run`.
-  auto run(Pipeline pipeline, const std::optional<Until>& until = {}) const {
+  auto run(Pipeline pipeline, const std::optional<Until>& until = {},
+           std::source_location where = std::source_location::current()) const {
     const Until limit = until.value_or(connection_->usual());
-    return runner_.run(limit, [limit, channel = channel(), statements = std::move(pipeline)]() mutable {
-      detail::check_time(limit);
-      return detail::Running{*channel, std::move(statements)};
+    return runner_.run(limit, [call = call(limit, where), statements = std::move(pipeline)]() mutable {
+      return detail::Running<Pipeline>{call.begin(), std::move(statements)};
     });
   }
   /// As `Connection::stream`, once its first row has come; to be awaited, for an `AsyncStream`:
@@ -115,38 +114,28 @@ class AsyncConnection {
   template <class... Columns, detail::Parameter... T>
   auto stream_until(const Until& until, const Sql& sql, const T&... parameters) const {
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return runner_.run(until,
-                       [channel = channel(), runner = runner_, until, text = std::string{sql.text}, where = sql.where,
-                        stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
-                         channel->called_from(where);
-                         detail::check_time(until);
-                         return detail::fetching_first<Runner, detail::IncomingRows<Columns...>>(
-                             runner, *channel, until, text, stored.bound());
-                       });
+    return runner_.run(until, [call = call(until, sql.where), runner = runner_, text = std::string{sql.text},
+                               stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
+      return detail::fetching_first<Runner, detail::IncomingRows<Columns...>>(runner, call, text, stored.bound());
+    });
   }
   /// As `Connection::copy_out`, once its first row has come; to be awaited, for an `AsyncCopyOut`.
   template <class... Columns>
   auto copy_out(const Sql& sql, const std::optional<Until>& limit = {}) const {
     const Until until = limit.value_or(connection_->usual());
-    return runner_.run(
-        until, [channel = channel(), runner = runner_, until, text = std::string{sql.text}, where = sql.where] {
-          channel->called_from(where);
-          detail::check_time(until);
-          return detail::fetching_first<Runner, detail::IncomingLines<Columns...>>(runner, *channel, until, text);
-        });
+    return runner_.run(until, [call = call(until, sql.where), runner = runner_, text = std::string{sql.text}] {
+      return detail::fetching_first<Runner, detail::IncomingLines<Columns...>>(runner, call, text);
+    });
   }
   /// Begins a `COPY ... FROM STDIN`; to be awaited, for an `AsyncCopyIn`, to which the rows are written. The limit is
   /// that of the whole.
   auto copy_in(const Sql& sql, const std::optional<Until>& limit = {}) const {
     using Shared = detail::SharedCopy<Runner>;
     const Until until = limit.value_or(connection_->usual());
-    return runner_.run(until,
-                       [channel = channel(), runner = runner_, until, text = std::string{sql.text}, where = sql.where] {
-                         channel->called_from(where);
-                         detail::check_time(until);
-                         return detail::CopyBeginning<Shared, AsyncCopyIn<Runner>>{
-                             std::make_shared<Shared>(runner, *channel, until, text)};
-                       });
+    return runner_.run(until, [call = call(until, sql.where), runner = runner_, text = std::string{sql.text}] {
+      return detail::CopyBeginning<Shared, AsyncCopyIn<Runner>>{
+          std::make_shared<Shared>(runner, call.begin(), call.until, text)};
+    });
   }
   /// As `Connection::copy_in`, whose rows are made in the loop's thread, a batch at a time. A range that is no
   /// temporary has to outlive it.
@@ -154,11 +143,9 @@ class AsyncConnection {
     requires std::ranges::viewable_range<Rows>
   auto copy_in(const Sql& sql, Rows&& rows, const std::optional<Until>& until = {}) const {
     const Until limit = until.value_or(connection_->usual());
-    return runner_.run(limit, [limit, channel = channel(), text = std::string{sql.text}, where = sql.where,
+    return runner_.run(limit, [call = call(limit, sql.where), text = std::string{sql.text},
                                view = std::views::all(std::forward<Rows>(rows))]() mutable {
-      channel->called_from(where);
-      detail::check_time(limit);
-      return detail::CopyingRows{*channel, text, std::move(view)};
+      return detail::CopyingRows{call.begin(), text, std::move(view)};
     });
   }
   /// As `Connection::listen`.
@@ -175,7 +162,7 @@ class AsyncConnection {
   }
   /// As `Connection::ping`: whether the server answers.
   auto ping(Until until) const {
-    return runner_.run(std::move(until), [channel = channel()] { return detail::pinging(*channel); });
+    return runner_.run(until, [channel = channel(), until] { return detail::pinging(*channel, until); });
   }
   /// As `Connection::reset`: whether the session is in order for the next holder.
   auto reset(Until until) const {
@@ -187,9 +174,13 @@ class AsyncConnection {
 
  private:
   [[nodiscard]] detail::Channel* channel() const noexcept { return &connection_->channel(); }
+  [[nodiscard]] detail::Call call(const Until& until, const std::source_location& where) const {
+    return {channel(), until, where, session_};
+  }
 
   Connection* connection_;
   Runner runner_;
+  std::optional<Until> session_{};
 };
 
 namespace detail {

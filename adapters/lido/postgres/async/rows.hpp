@@ -8,6 +8,7 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/async/rows.hpp>
+#include <lido/postgres/detail/operations/call.hpp>
 #include <lido/postgres/detail/operations/incoming.hpp>
 #include <lido/postgres/until.hpp>
 
@@ -64,11 +65,10 @@ namespace detail {
 
 /// Makes the operation that begins an `AsyncRows`.
 template <class Runner, class Rows, class... Rest>
-[[nodiscard]] auto fetching_first(Runner runner, Channel& channel, const Until& until, std::string_view sql,
-                                  const Rest&... rest) {
+[[nodiscard]] auto fetching_first(Runner runner, const Call& call, std::string_view sql, const Rest&... rest) {
   using Shared = SharedRows<Runner, Rows>;
   return FetchingFirst<Shared, AsyncRows<Runner, Rows>>{
-      std::make_shared<Shared>(std::move(runner), channel, until, sql, rest...)};
+      std::make_shared<Shared>(std::move(runner), call.begin(), call.until, sql, rest...)};
 }
 
 }  // namespace detail

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include <lido/postgres/detail/operations/call.hpp>
 #include <lido/postgres/detail/operations/copying_rows.hpp>
 #include <lido/postgres/detail/operations/incoming.hpp>
 #include <lido/postgres/detail/wire/abandoning.hpp>
@@ -21,18 +22,6 @@ namespace lido::postgres {
 template <class Rows>
 concept CopySource = std::ranges::input_range<Rows> && detail::CopyRow<std::ranges::range_reference_t<Rows>>;
 
-namespace detail {
-
-/// Copies `rows` and returns how many the server has stored. What the range throws ends the COPY with an error.
-template <CopySource Rows>
-std::size_t copy_in(Channel& channel, const Until& until, std::string_view sql, Rows&& rows) {
-  CopyingRows copying{channel, sql, std::ranges::ref_view{rows}};
-  complete(copying, until);
-  return copying.outcome();
-}
-
-}  // namespace detail
-
 /// The rows of a COPY ... TO STDOUT while it runs, an input range to be walked over once. `CopyOut<>` is a range of
 /// `std::string_view`, each a row as the server sent it, its line end included; `CopyOut<T>` one of `T`, of the only
 /// column, and with more types one of tuples, both of which need the text format as it is by default as it is by
@@ -43,8 +32,8 @@ std::size_t copy_in(Channel& channel, const Until& until, std::string_view sql, 
 template <class... T>
 class CopyOut {
  public:
-  CopyOut(detail::Channel& channel, Until until, std::string_view sql)
-      : until_{std::move(until)}, channel_{channel}, lines_{channel, sql} {}
+  CopyOut(const detail::Call& call, std::string_view sql)
+      : until_{call.until}, channel_{call.begin()}, lines_{channel_, sql} {}
   CopyOut(const CopyOut&) = delete;
   CopyOut& operator=(const CopyOut&) = delete;
   ~CopyOut() { detail::abandon_within_bound(channel_, lines_.operation()); }

@@ -89,10 +89,11 @@ namespace detail {
   throw PipelineError{count, std::move(results), pipeline.size(), *std::move(error)};
 }
 
-/// The statements of a pipeline.
+/// Runs the statements of a pipeline, which is `Kept` for as long: a `Pipeline`, or a reference to one.
+template <class Kept>
 class Running {
  public:
-  Running(Channel& channel, Pipeline pipeline) : channel_{channel}, pipeline_{std::move(pipeline)} {
+  Running(Channel& channel, Kept pipeline) : channel_{channel}, pipeline_{std::forward<Kept>(pipeline)} {
     if (!pipeline_.empty()) pipelining_.emplace(channel, pipeline_.statements());
   }
 
@@ -118,7 +119,7 @@ class Running {
 
  private:
   Channel& channel_;
-  Pipeline pipeline_;
+  Kept pipeline_;
   std::optional<Pipelining> pipelining_;
   std::optional<Learning> learning_;
 };

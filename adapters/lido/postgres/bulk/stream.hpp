@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include <lido/postgres/detail/operations/call.hpp>
 #include <lido/postgres/detail/operations/incoming.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/wire/abandoning.hpp>
@@ -25,8 +26,8 @@ namespace lido::postgres {
 template <class... T>
 class Stream {
  public:
-  Stream(detail::Channel& channel, Until until, std::string_view sql, const detail::Bound& bound)
-      : until_{std::move(until)}, channel_{channel}, rows_{channel, sql, bound} {}
+  Stream(const detail::Call& call, std::string_view sql, const detail::Bound& bound)
+      : until_{call.until}, channel_{call.begin()}, rows_{channel_, sql, bound} {}
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
   ~Stream() { detail::abandon_within_bound(channel_, rows_.operation()); }

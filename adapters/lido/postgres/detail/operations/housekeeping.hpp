@@ -7,8 +7,11 @@
 #include <lido/postgres/detail/operations/exchange.hpp>
 #include <lido/postgres/detail/operations/resetting.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/check_time.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/result.hpp>
+#include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
 
@@ -39,6 +42,9 @@ class Trying {
       return operation_.has_value();
   }
 
+ protected:
+  [[nodiscard]] std::optional<Operation>& operation() noexcept { return operation_; }
+
  private:
   template <class Action>
   Need within(Action action) {
@@ -53,9 +59,23 @@ class Trying {
   std::optional<Operation> operation_;
 };
 
+/// A statement without parameters, and what it returned; nothing where it would throw.
+class Question : public Trying<Exchange> {
+ public:
+  Question(Channel& channel, const Until& until, const char* sql)
+      : Trying{[&](std::optional<Exchange>& exchange) {
+          check_time(until);
+          exchange.emplace(channel, sql, [sql](PGconn* raw) { return PQsendQuery(raw, sql); });
+        }} {}
+  [[nodiscard]] std::optional<Result> outcome() {
+    return operation() ? std::optional<Result>{operation()->result()} : std::nullopt;
+  }
+};
+
 using Pinging = Trying<Exchange>;
-[[nodiscard]] inline Pinging pinging(Channel& channel) {
+[[nodiscard]] inline Pinging pinging(Channel& channel, const Until& until) {
   return Pinging{[&](std::optional<Exchange>& exchange) {
+    check_time(until);
     if (channel.peek() && channel.quiet())
       exchange.emplace(channel, "", [](PGconn* raw) { return PQsendQuery(raw, ""); });
   }};

@@ -14,18 +14,15 @@
 
 namespace lido::postgres::detail {
 
-/// Statements without parameters; `shown` is what may be told of them.
+/// Runs the statements of a script; the outcome is the result of the last one.
 class Scripting {
  public:
-  Scripting(Channel& channel, const std::string& sql) : Scripting{channel, sql, sql} {}
-  Scripting(Channel& channel, std::string sql, std::string shown)
-      : sql_{std::move(sql)}, shown_{std::move(shown)}, exchange_{channel, shown_, [&](PGconn* raw) {
-                                                                    StatementCache::check_text(sql_);
-                                                                    channel.runs(sql_);
-                                                                    if (channel.ends_failed(sql_))
-                                                                      sql_.resize(first_statement(sql_).size());
-                                                                    return PQsendQuery(raw, sql_.c_str());
-                                                                  }} {}
+  /// Throws `QueryError` or `ConnectionLost`.
+  Scripting(Channel& channel, std::string sql)
+      : sql_{checked(channel, std::move(sql))}, exchange_{channel, sql_, [this, &channel](PGconn* raw) {
+                                                            channel.runs(sql_);
+                                                            return PQsendQuery(raw, sql_.c_str());
+                                                          }} {}
 
   [[nodiscard]] Socket socket() const noexcept { return exchange_.socket(); }
   [[nodiscard]] Need step() { return exchange_.step(); }
@@ -33,8 +30,14 @@ class Scripting {
   [[nodiscard]] Result outcome() { return exchange_.outcome(); }
 
  private:
+  // What is sent of it.
+  [[nodiscard]] static std::string checked(const Channel& channel, std::string sql) {
+    StatementCache::check_text(sql);
+    if (channel.ends_failed(sql)) sql.resize(first_statement(sql).size());
+    return sql;
+  }
+
   std::string sql_;
-  std::string shown_;
   Learned<Exchange> exchange_;
 };
 

@@ -1,25 +1,31 @@
-// How a session begins and ends, as operations.
+// How a transaction and its savepoints begin and end, as operations.
 #pragma once
 
 #include <optional>
+#include <string>
 #include <utility>
 
 #include <lido/postgres/detail/operations/scripting.hpp>
+#include <lido/postgres/detail/transaction/begin.hpp>
+#include <lido/postgres/detail/transaction/beginning.hpp>
 #include <lido/postgres/detail/transaction/ending.hpp>
+#include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/check_time.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/transaction.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
 
-/// What is left of a session while it ends. The lease goes back as soon as nothing refers to the connection any more.
+/// What a session has. The lease goes back as soon as nothing refers to the connection any more.
 template <class Lease>
 struct Transaction {
   Lease lease;
-  std::optional<TransactionId> id;
+  bool rolls_back = false;  // its session does so by itself, as it can wait for it
   bool committed = false;
+  std::optional<TransactionId> id{};
   Savepoints savepoints{};
 
   ~Transaction() { let_go(); }
@@ -37,6 +43,37 @@ struct Transaction {
   }
 };
 
+/// The begin of a session.
+template <class Lease>
+class BeginningSession : public Beginning {
+ public:
+  BeginningSession(Transaction<Lease>& transaction, const TransactionOptions& options)
+      : Beginning{transaction.lease->channel(), options}, transaction_{transaction}, tracks_{options.track_commit} {}
+  void outcome() {
+    const Result answer = Beginning::outcome();
+    if (tracks_) transaction_.id = transaction_id_of(answer);
+    transaction_.lease->channel().held().hold();
+  }
+
+ private:
+  Transaction<Lease>& transaction_;
+  bool tracks_;
+};
+
+/// One of the scripts of a savepoint, and what comes of it where it works.
+class ChangingSavepoint : public Scripting {
+ public:
+  using Change = void (Savepoints::*)(SavepointId);
+  ChangingSavepoint(Channel& channel, Savepoints& savepoints, SavepointId id, std::string script, Change change)
+      : Scripting{channel, std::move(script)}, savepoints_{savepoints}, id_{id}, change_{change} {}
+  void outcome() { (savepoints_.*change_)(id_); }
+
+ private:
+  Savepoints& savepoints_;
+  SavepointId id_;
+  Change change_;
+};
+
 /// COMMIT. Whatever comes of it, the session has ended, unless a savepoint is open.
 template <class Lease>
 class Committing {
@@ -48,12 +85,15 @@ class Committing {
       transaction_.discard();
       throw lost_before_commit();
     }
-    if (connection.in_transaction()) transaction_.savepoints.check_none_open();
+    if (!connection.in_transaction()) {
+      transaction_.release();
+      throw no_transaction();
+    }
+    transaction_.savepoints.check_none_open();
     try {
-      if (!connection.in_transaction()) throw no_transaction();
       check_time(until);
     } catch (const Error&) {
-      transaction_.release();  // the pool rolls back
+      if (!transaction_.rolls_back) transaction_.release();  // the pool does
       throw;
     }
     within([&] { script_.emplace(connection.channel(), "COMMIT"); });

@@ -1,0 +1,34 @@
+// How a call on a connection begins.
+#pragma once
+
+#include <optional>
+#include <source_location>
+
+#include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/check_time.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/until.hpp>
+
+namespace lido::postgres::detail {
+
+/// What is known of a call before its operation is made: by the thread that calls at once, in an event loop when it is
+/// awaited.
+struct Call {
+  Channel* channel;
+  Until until;
+  std::source_location where;
+  std::optional<Until> session{};  // the limit of the session that it is a part of
+
+  /// Throws where it is too late to send anything, or too early for a statement of a session.
+  [[nodiscard]] Channel& begin() const {
+    channel->called_from(where);
+    if (session) {
+      check_time(*session);
+      if (!channel->held().is_held()) throw Error{"the session has not begun"};
+    }
+    check_time(until);
+    return *channel;
+  }
+};
+
+}  // namespace lido::postgres::detail

@@ -1,0 +1,163 @@
+// What every session does, whether its caller waits or awaits.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <concepts>
+#include <optional>
+#include <source_location>
+#include <stop_token>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <lido/facts.hpp>
+#include <lido/postgres/bulk/copy.hpp>
+#include <lido/postgres/bulk/pipeline.hpp>
+#include <lido/postgres/connection.hpp>
+#include <lido/postgres/detail/sql/savepoint_script.hpp>
+#include <lido/postgres/detail/transaction/ending.hpp>
+#include <lido/postgres/detail/transaction/transacting.hpp>
+#include <lido/postgres/detail/values/parameters.hpp>
+#include <lido/postgres/detail/wire/blocking.hpp>
+#include <lido/postgres/detail/wire/check_time.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/sql.hpp>
+#include <lido/postgres/transaction.hpp>
+#include <lido/postgres/until.hpp>
+
+namespace lido::postgres {
+
+template <class Runner>
+class AsyncConnection;
+
+/// The statements of a session. Those of a `BasicSession` block and return what those of `Connection` do; those of an
+/// `AsyncSession` return, at once, what is to be awaited for it, as those of `AsyncConnection` do.
+///
+/// Each gives up when that of `Connection` would, and no later than `TransactionOptions::until`: once that is over,
+/// `QueryTimeout` and `QueryCancelled` are thrown without sending anything, and the connection stays good. Of two stop
+/// tokens, it is that of the call which counts while it runs. Throws what that of `Connection` does, `Error` when the
+/// session has ended, and `QueryError` (25P01) when a statement has ended its transaction.
+template <class Lease, class Runner>
+class SessionStatements {
+  static constexpr bool blocks = std::is_same_v<Runner, detail::Blocking>;
+
+ public:
+  SessionStatements(const SessionStatements&) = delete;
+  SessionStatements& operator=(const SessionStatements&) = delete;
+
+  /// As `Connection::exec`.
+  template <detail::Parameter... T>
+  auto exec(const Sql& sql, const T&... parameters) {
+    return calls().exec_until(limit(), sql, parameters...);
+  }
+  /// As `Connection::exec_until`.
+  template <detail::Parameter... T>
+  auto exec_until(const Until& until, const Sql& sql, const T&... parameters) {
+    return calls().exec_until(limit(until), sql, parameters...);
+  }
+
+  /// The connection, for what a session does not offer; knows nothing of `TransactionOptions::until`. Throws `Error`
+  /// when the session has ended.
+  [[nodiscard]] Connection& connection() & {
+    if (!transaction_.lease) throw Error{"the session has ended: it was committed or rolled back"};
+    return *transaction_.lease;
+  }
+  /// Would dangle: the connection goes back with the temporary.
+  Connection& connection() && = delete;
+  /// Neither committed nor rolled back.
+  [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(transaction_.lease); }
+  /// `commit` has returned.
+  [[nodiscard]] bool is_committed() const noexcept { return transaction_.committed; }
+  /// Set if it began with `TransactionOptions::track_commit`; also when the session has ended.
+  [[nodiscard]] const std::optional<TransactionId>& transaction_id() const noexcept { return transaction_.id; }
+
+  /// Commits, ends the session and gives the connection back, within the `statement_timeout`. When this throws, the
+  /// session has ended too: `QueryError` (rolled back: a statement had failed, SQLSTATE 25P02, or the server refused,
+  /// for instance 40001), `ConnectionLost` (rolled back), `QueryTimeout` or `QueryCancelled` (rolled back: the time was
+  /// over before COMMIT was sent), or `CommitUnknown`, also where it is given up while it waits for the answer. Only
+  /// while a savepoint is open it throws `Error` and changes nothing.
+  auto commit(std::source_location where = std::source_location::current()) {
+    static_cast<void>(connection());
+    const Until until = limit();
+    return runner_.run(until, [this, until, where] {
+      connection().channel().called_from(where);
+      return detail::Committing<Lease>{transaction_, until};
+    });
+  }
+  /// Rolls back, ends the session and gives the connection back; harmless when it has ended. A connection that does not
+  /// answer within five seconds is discarded: the server rolls back by itself.
+  auto rollback() {
+    return runner_.run(soon(), [this] { return detail::RollingBack<Lease>{transaction_}; });
+  }
+
+ protected:
+  SessionStatements(Lease lease, Runner runner, Until until)
+      : runner_{std::move(runner)}, until_{std::move(until)}, transaction_{std::move(lease), blocks} {}
+  ~SessionStatements() = default;
+
+  [[nodiscard]] detail::Transaction<Lease>& transaction() noexcept { return transaction_; }
+  [[nodiscard]] const Until& until() const noexcept { return until_; }
+  [[nodiscard]] const Runner& runner() const noexcept { return runner_; }
+
+  // What `options` hold has to live until it has begun.
+  auto begin(const TransactionOptions& options, const std::source_location& where) {
+    return runner_.run(limit(), [this, &options, where] {
+      connection().channel().called_from(where);
+      detail::check_time(until_);
+      return detail::BeginningSession<Lease>{transaction_, options};
+    });
+  }
+
+  // Savepoints, whose forms differ: an object ends one in its destructor, which may wait; a coroutine by its end.
+  [[nodiscard]] detail::Savepoints& savepoints() noexcept { return transaction_.savepoints; }
+  auto open_savepoint(detail::SavepointId id, const std::source_location& where) {
+    return change(limit(), id, detail::open_savepoint(id), &detail::Savepoints::opened, where);
+  }
+  auto release_savepoint(detail::SavepointId id, const std::source_location& where) {
+    const Until until = limit();
+    savepoints().check_innermost(id);
+    return change(until, id, detail::release_savepoint(id), &detail::Savepoints::closed, where);
+  }
+  // What fails to be undone stays open, and keeps the session from being committed.
+  auto undo_savepoint(detail::SavepointId id, const Until& until, const std::source_location& where) {
+    return change(until, id, detail::undo_savepoint(id), &detail::Savepoints::closed, where);
+  }
+
+  [[nodiscard]] static Until soon() noexcept { return saturating_add(Clock::now(), std::chrono::seconds{5}); }
+  // Of the next statement.
+  [[nodiscard]] Until limit() { return until_.within(connection().settings().statement_timeout); }
+  [[nodiscard]] Until limit(const Until& until) const {
+    return {std::min(until.deadline, until_.deadline), until.stop.stop_possible() ? until.stop : until_.stop};
+  }
+
+ private:
+  // The connection as this session's caller sees it. Whether there is time is asked when it is about to be sent: in a
+  // coroutine it is the statement that fails then, and not the call.
+  decltype(auto) calls() {
+    if constexpr (blocks) {
+      auto& own = connection();
+      detail::check_time(until_);
+      return (own);
+    } else {
+      return AsyncConnection<Runner>{connection(), runner_, until_};
+    }
+  }
+
+  auto change(const Until& until, detail::SavepointId id, std::string script, detail::ChangingSavepoint::Change how,
+              const std::source_location& where) {
+    static_cast<void>(connection());
+    return runner_.run(until, [this, until, id, script = std::move(script), how, where]() mutable {
+      detail::Channel& channel = connection().channel();
+      channel.called_from(where);
+      detail::check_time(until);
+      return detail::ChangingSavepoint{channel, savepoints(), id, std::move(script), how};
+    });
+  }
+
+  Runner runner_;
+  Until until_;
+  detail::Transaction<Lease> transaction_;
+};
+
+}  // namespace lido::postgres
