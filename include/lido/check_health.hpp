@@ -19,12 +19,13 @@ namespace lido {
 
 /// The outcome of `check_health`.
 enum class HealthStatus : std::uint8_t {
-  unhealthy,  ///< no connection came in time, or the one that came did not answer; `HealthReport::error` says why
+  unhealthy,  ///< none could be opened in time, or the one that came did not answer; `HealthReport::error` says why
+  exhausted,  ///< all are leased, and callers wait for them: the service may be there, and the pool is too small for it
   healthy,    ///< a connection answered
 };
 
 [[nodiscard]] constexpr std::string_view to_string(HealthStatus status) noexcept {
-  return status == HealthStatus::healthy ? "healthy" : "unhealthy";
+  return status == HealthStatus::healthy ? "healthy" : status == HealthStatus::exhausted ? "exhausted" : "unhealthy";
 }
 
 /// What `check_health` found. The figures are those of the pool after the check, which does not count itself among
@@ -44,10 +45,11 @@ struct HealthReport {
 };
 
 /// Acquires a connection and pings it, once, all within `timeout`: the checks of the pool's own policies at acquire
-/// count towards it. Blocks for at most that long (as far as the connector's and the connection's hooks keep to their
-/// deadlines), and then for what the recycle policy does on release (`PoolOptions::reset_timeout` at most). A
-/// connection that does not answer is discarded. An unhealthy pool is a report, not an exception: throws
-/// `InvalidOption` for a `timeout` that is not above zero, and `std::bad_alloc`. Thread-safe.
+/// count towards it. It queues as any caller, and what comes while others wait it leaves to them. Blocks for at most
+/// that long (as far as the connector's and the connection's hooks keep to their deadlines), and then for what the
+/// recycle policy does on release (`PoolOptions::reset_timeout` at most). A connection that does not answer is
+/// discarded. An unhealthy pool is a report, not an exception: throws `InvalidOption` for a `timeout` that is not above
+/// zero, and `std::bad_alloc`. Thread-safe.
 template <Pingable Connection, class Growth, class Health, class Recycle, class Platform>
 [[nodiscard]] HealthReport check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout,
                                         std::source_location where = std::source_location::current()) {
@@ -58,7 +60,10 @@ template <Pingable Connection, class Growth, class Health, class Recycle, class 
   try {
     auto lease = pool.acquire(timeout, where);
     const TimePoint begun = Platform::now();
-    if (begun >= deadline) {
+    if (pool.statistics().now.waiting > 0) {
+      report.status = HealthStatus::exhausted;
+      report.error = "callers wait for a connection; the one that came was left to them";
+    } else if (begun >= deadline) {
       // Nothing was learnt about the connection: it goes back as it came.
       report.error = "no time was left for a round trip";
     } else {
@@ -78,6 +83,12 @@ template <Pingable Connection, class Growth, class Health, class Recycle, class 
       else
         lease.discard();
     }
+  } catch (const AcquireTimeout& timeout) {
+    if (timeout.phase() == Phase::waiting) report.status = HealthStatus::exhausted;
+    report.error = detail::describe(std::current_exception());
+  } catch (const QueueFull&) {
+    report.status = HealthStatus::exhausted;
+    report.error = detail::describe(std::current_exception());
   } catch (...) {
     report.error = detail::describe(std::current_exception());
   }

@@ -1,106 +1,184 @@
-// What a pool does, as lines of text.
+// What a pool does, as lines of text or as records for a logger of yours.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <syncstream>
 #include <utility>
+#include <vector>
 
 #include <lido/detail/describe.hpp>
+
+#include <lido/detail/repeat_filter.hpp>
+#include <lido/log_record.hpp>
 #include <lido/pool.hpp>
 
 namespace lido {
 
-/// What `log_events` writes beside the rare events.
+/// What `log_events` writes, and how.
 struct LogOptions {
-  bool leases = false;  ///< each acquire and each release too
+  LogLevel level = LogLevel::info;  ///< the least; `debug` has each acquire and each release too
+  LogFormat format = LogFormat::key_value;
+  /// A failure that repeats is written once in this time, with the number of those that were left out. Zero: each one.
+  Duration repeat_after = std::chrono::seconds{1};
 };
+
+/// Takes a record; may be called by several threads at once. What it throws is dropped.
+using LogSink = std::function<void(const LogRecord&)>;
 
 namespace detail {
 
-// Formats and writes lines. A log must not cost a connection, so that nothing here throws: a line that cannot be
-// written is lost.
-class LineWriter {
+// Makes records of events and passes them on. A log must not cost a connection, so that nothing here throws: a record
+// that cannot be made or written is lost.
+template <class Platform>
+class Recorder {
  public:
-  LineWriter(std::ostream& stream, std::string pool) : stream_{&stream}, prefix_{"lido: " + std::move(pool) + ": "} {}
+  Recorder(LogSink sink, std::string pool, Duration repeat_after)
+      : sink_{std::move(sink)}, pool_{std::move(pool)}, repeats_{repeat_after} {}
 
-  template <class Compose>
-  void write(Compose compose) const noexcept {
+  template <class Fields>
+  void record(LogLevel level, std::string_view event, Fields fields) noexcept {
     try {
-      std::string line = flat(prefix_ + compose());
-      line += '\n';
-      // Unformatted: the width and the fill that the user set on the stream are for the user's own output.
-      std::osyncstream{*stream_}.write(line.data(), static_cast<std::streamsize>(line.size()));
+      pass({.level = level, .event = event, .fields = fields()});
     } catch (...) {
       return;
     }
   }
 
- private:
-  // One line an event, whatever a message or a name holds: a message from a server must not forge a line.
-  static std::string flat(const std::string& text) {
-    std::string line;
-    for (const char character : text) {
-      if (character == '\n')
-        line += "; ";
-      else if (static_cast<unsigned char>(character) < 0x20 || character == 0x7F)
-        line += ' ';
-      else
-        line += character;
+  // `words` tells failures of the same event apart.
+  template <class Words, class Fields>
+  void failure(LogLevel level, std::string_view event, Words words, Fields fields) noexcept {
+    try {
+      const std::string said{words()};
+      const std::optional<std::uint64_t> left_out = repeats_.pass(std::string{event} + ' ' + said, Platform::now());
+      if (!left_out) return;
+      LogRecord record{.level = level, .event = event, .fields = fields(said)};
+      if (*left_out != 0) record.fields.push_back(number("left_out", *left_out));
+      pass(std::move(record));
+    } catch (...) {
+      return;
     }
-    return line;
   }
 
-  std::ostream* stream_;
-  std::string prefix_;
-};
+  static LogField number(std::string_view key, std::uint64_t value) { return {key, std::to_string(value), true}; }
+  static LogField milliseconds(std::string_view key, Duration span) {
+    return {key, std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(span).count()), true};
+  }
+  static LogField text(std::string_view key, std::string value) { return {key, std::move(value)}; }
 
-[[nodiscard]] inline std::string whole_milliseconds(Duration span) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(span).count()) + " ms";
-}
+ private:
+  void pass(LogRecord record) {
+    record.fields.insert(record.fields.begin(), text("pool", pool_));
+    sink_(record);
+  }
+
+  LogSink sink_;
+  std::string pool_;
+  RepeatFilter repeats_;
+};
 
 }  // namespace detail
 
-/// From now on writes a line to `stream` whenever `pool` opens or closes a connection, fails to, lets an acquire run
-/// out of time, or finds a lease held for too long: `lido::log_events(pool, std::clog);`. A line is written whole, by
-/// the thread in which the event happens, and never in parts of two; it has no time stamp. The connection is not asked
-/// about itself, so that what a failed open says is the only thing that a connector could put a secret into. `stream`
-/// must outlive the pool; others write to it through a `std::osyncstream` too, unless it is a standard one. Blocks
-/// while the stream does. Throws `std::bad_alloc`; the lines themselves never throw.
+/// From now on tells `sink` of what happens in `pool`, in the thread in which it happens:
+///
+/// | event                          | level   | fields, behind `pool`                                       |
+/// |--------------------------------|---------|-------------------------------------------------------------|
+/// | `database_connection_created`  | info    | `connection`                                                |
+/// | `database_connection_closed`   | info    | `connection`, `reason`, `age_ms`, `uses`                    |
+/// | `database_connection_checkout` | debug   | `connection`, `uses`                                        |
+/// | `database_connection_checkin`  | debug   | `connection`, `uses`, `held_ms` where the pool reads a clock |
+/// | `database_health_check_failed` | warning | `connection`, `age_ms`                                      |
+/// | `database_acquire_timeout`     | warning | `phase`, `waited_ms`, `leased`, `waiting`, `error`          |
+/// | `database_connection_leaked`   | warning | `connection`, `held_ms`, `where`, `returned`                |
+/// | `database_unreachable`         | error   | `error`                                                     |
+///
+/// Time-outs of one phase, and failed opens of the same words, are told once in `repeat_after`, with `left_out`. A
+/// record has no time: a logger has one. The connection is not asked about itself, so that what a failed open says is
+/// the only thing that a connector could put a secret into. What `sink` refers to must outlive the pool. Blocks while
+/// `sink` does. Throws `std::bad_alloc`, `InvalidOption` for a negative `repeat_after`; the listeners never throw.
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, LogSink sink, LogOptions options = {}) {
+  using Recorder = detail::Recorder<Platform>;
+  if (options.repeat_after < Duration::zero())
+    throw InvalidOption{"LogOptions::repeat_after", "a duration of zero or more"};
+  const auto recorder = std::make_shared<Recorder>(std::move(sink), pool.options().name, options.repeat_after);
+  const auto at = [&](LogLevel level) { return level >= options.level; };
+  auto events = pool.events();
+  if (at(LogLevel::info))
+    events.on_connect([recorder](const Connection&, const ConnectionInfo& info) {
+      recorder->record(LogLevel::info, "database_connection_created",
+                       [&] { return std::vector{Recorder::number("connection", info.id)}; });
+    });
+  if (at(LogLevel::warning))
+    events.on_close([recorder, closes = at(LogLevel::info)](const Connection&, const ConnectionInfo& info) {
+      if (info.close_reason == CloseReason::dead)
+        recorder->record(LogLevel::warning, "database_health_check_failed", [&] {
+          return std::vector{Recorder::number("connection", info.id), Recorder::milliseconds("age_ms", info.age)};
+        });
+      if (!closes) return;
+      recorder->record(LogLevel::info, "database_connection_closed", [&] {
+        return std::vector{Recorder::number("connection", info.id),
+                           Recorder::text("reason", std::string{to_string(info.close_reason)}),
+                           Recorder::milliseconds("age_ms", info.age), Recorder::number("uses", info.uses)};
+      });
+    });
+  events.on_open_failed([recorder](const std::exception_ptr& error) {
+    recorder->failure(
+        LogLevel::error, "database_unreachable", [&] { return detail::describe(error); },
+        [](const std::string& words) { return std::vector{Recorder::text("error", words)}; });
+  });
+  if (at(LogLevel::warning)) {
+    events.on_timeout([recorder](const AcquireTimeout& error) {
+      const auto phase = [&] { return to_string(error.phase()); };
+      recorder->failure(LogLevel::warning, "database_acquire_timeout", phase, [&](const std::string& said) {
+        return std::vector{Recorder::text("phase", said), Recorder::milliseconds("waited_ms", error.waited()),
+                           Recorder::number("leased", error.counts().leased),
+                           Recorder::number("waiting", error.counts().waiting), Recorder::text("error", error.what())};
+      });
+    });
+    events.on_leak([recorder](const LeakReport& leak) {
+      recorder->record(LogLevel::warning, "database_connection_leaked", [&] {
+        const std::source_location& where = leak.holder.where;
+        return std::vector{Recorder::number("connection", leak.holder.connection_id),
+                           Recorder::milliseconds("held_ms", leak.holder.held),
+                           Recorder::text("where", std::string{where.file_name()} + ':' + std::to_string(where.line())),
+                           Recorder::text("returned", leak.returned ? "true" : "false")};
+      });
+    });
+  }
+  if (!at(LogLevel::debug)) return;
+  const auto lease = [recorder](const char* event) {
+    return [recorder, event](const Connection&, const ConnectionInfo& info) {
+      recorder->record(LogLevel::debug, event, [&] {
+        std::vector fields{Recorder::number("connection", info.id), Recorder::number("uses", info.uses)};
+        if (info.held != Duration::zero()) fields.push_back(Recorder::milliseconds("held_ms", info.held));
+        return fields;
+      });
+    };
+  };
+  events.on_acquire(lease("database_connection_checkout"));
+  events.on_release(lease("database_connection_checkin"));
+}
+
+/// The same as lines on `stream`: `lido::log_events(pool, std::clog);`. A line is written whole, and never in parts of
+/// two. `stream` must outlive the pool; others write to it through a `std::osyncstream` too, unless it is a standard
+/// one.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, std::ostream& stream,
                 LogOptions options = {}) {
-  const auto writer = std::make_shared<const detail::LineWriter>(stream, pool.options().name);
-  const auto say = [writer](const char* what, auto facts) {
-    return [writer, what, facts](const Connection&, const ConnectionInfo& info) {
-      writer->write([&] { return what + (": connection " + std::to_string(info.id)) + facts(info); });
-    };
+  const auto write = [to = &stream, format = options.format](const LogRecord& record) {
+    const std::string line = to_string(record, format) + '\n';
+    // Unformatted: the width and the fill that the user set on the stream are for the user's own output.
+    std::osyncstream{*to}.write(line.data(), static_cast<std::streamsize>(line.size()));
   };
-  const auto uses = [](const ConnectionInfo& info) { return ", use " + std::to_string(info.uses); };
-  auto events = pool.events();
-  events.on_connect(say("connect", [](const ConnectionInfo&) { return std::string{}; }));
-  events.on_close(say("close", [](const ConnectionInfo& info) {
-    return ", " + std::string{to_string(info.close_reason)} + ", open for " + detail::whole_milliseconds(info.age) +
-           ", used " + std::to_string(info.uses) + " times";
-  }));
-  events.on_open_failed([writer](const std::exception_ptr& error) {
-    writer->write([&] { return "open failed: " + detail::describe(error); });
-  });
-  events.on_timeout([writer](const AcquireTimeout& error) {
-    writer->write([&] { return std::string{"timeout: "} + error.what(); });
-  });
-  events.on_leak([writer](const LeakReport& leak) {
-    writer->write([&] { return (leak.returned ? "back after all: " : "leak? ") + detail::describe(leak.holder); });
-  });
-  if (!options.leases) return;
-  events.on_acquire(say("acquire", uses));
-  events.on_release(say("release", [uses](const ConnectionInfo& info) {
-    // Zero where the pool reads no clock.
-    if (info.held == Duration::zero()) return uses(info);
-    return ", held for " + detail::whole_milliseconds(info.held) + uses(info);
-  }));
+  log_events(pool, LogSink{write}, options);
 }
 
 }  // namespace lido

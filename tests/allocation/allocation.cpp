@@ -13,7 +13,7 @@ namespace {
 template <class Platform>
 void use_alone(Stage<Platform>& stage) {
   auto& pool = *stage.pool;
-  try_to([&] { log_events(pool, stage.log, {.leases = true}); });
+  try_to([&] { log_events(pool, stage.log, {.level = LogLevel::debug}); });
   try_to([&] { pool.events().on_timeout([text = std::string(64, 'x')](const AcquireTimeout&) { (void)text; }); });
   try_to([&] { pool.wait_until_ready(1ms); });
   stage.lease_one();
@@ -78,7 +78,7 @@ void use_together(Stage<FaultyPlatform>& stage) {
 // A lease that is taken for a leak, in virtual time, and comes back after all.
 void use_for_too_long(Stage<FaultyPlatform>& stage) {
   auto& pool = *stage.pool;
-  try_to([&] { log_events(pool, stage.log, {.leases = true}); });
+  try_to([&] { log_events(pool, stage.log, {.level = LogLevel::debug}); });
   try_to([&] { pool.events().on_leak([text = std::string(64, 'x')](const LeakReport&) { (void)std::string{text}; }); });
   stage.lease_one();
   stage.lease_one();

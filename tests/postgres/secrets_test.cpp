@@ -167,7 +167,7 @@ void connecting(Transcript& all) {
   const std::string good = server().conninfo("with_password");
   const auto attempt = [&](const std::string& name, const std::string& target, PasswordSource source = {}) {
     postgres::Pool pool{target, {.pool_timeout = 150ms, .connect_timeout = 100ms, .password = std::move(source)}};
-    log_events(pool, all.stream(), {.leases = true});
+    log_events(pool, all.stream(), {.level = LogLevel::debug});
     all.drive(name, [&] { return pool.acquire(); });
     const HealthReport report = check_health(pool, 150ms);
     all.stream() << report << '\n' << to_json(report) << '\n' << pool.close(1s).complete << '\n';
@@ -239,7 +239,7 @@ void connecting(Transcript& all) {
 void statements(Transcript& all) {
   postgres::Pool pool{server().conninfo(),
                       {.pool_size = 1, .max_overflow = 0, .pool_timeout = 50ms, .echo = echo_to(all.stream())}};
-  log_events(pool, all.stream(), {.leases = true});
+  log_events(pool, all.stream(), {.level = LogLevel::debug});
   const std::string literal = "'" + in_sql + "'";
   const std::string statements[] = {
       "create role nobody_new password " + literal + " nonsense",

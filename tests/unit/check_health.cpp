@@ -163,11 +163,47 @@ BOOST_AUTO_TEST_CASE(names_the_holders_of_an_exhausted_pool) {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), {.max_size = 1}};
     const auto held = pool.acquire();
+    const TimePoint begun = sim::Platform::now();
     const HealthReport report = check_health(pool, 50ms);
+    BOOST_TEST((sim::Platform::now() - begun == 50ms));
+    BOOST_TEST(to_string(report.status) == "exhausted");
     BOOST_TEST(contains(report.error, "exhausted"));
     BOOST_TEST(contains(report.error, "check_health.cpp"));
     BOOST_TEST(report.checked_out_connections == 1U);
     BOOST_TEST(report.available == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(leaves_what_comes_to_those_who_wait_behind_it) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.max_size = 1}};
+    auto held = pool.acquire();
+    HealthReport report;
+    Threads threads;
+    threads.start([&] { report = check_health(pool, 100ms); });
+    sim::sleep_for(1ms);
+    threads.start([&] { pool.acquire(100ms).release(); });
+    sim::sleep_for(9ms);
+    held.release();
+    threads.join();
+    BOOST_TEST(to_string(report.status) == "exhausted");
+    BOOST_TEST(contains(report.error, "left to them"));
+    BOOST_TEST(ledger.pings == 0U);
+    BOOST_TEST(pool.statistics().timeouts == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(says_exhausted_where_the_queue_is_full) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.max_size = 1}, {}, {}, {.max_waiting = 1}};
+    auto held = pool.acquire();
+    Threads threads;
+    threads.start([&] { pool.acquire(1s).release(); });
+    sim::sleep_for(1ms);
+    BOOST_TEST(to_string(check_health(pool, 50ms).status) == "exhausted");
+    held.release();
   });
 }
 
