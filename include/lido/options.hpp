@@ -76,6 +76,12 @@ struct PoolOptions {
 
   /// Refuse at once (`SelfDeadlock`) to wait in a thread that holds a connection of the same pool.
   bool refuse_nested_wait = false;
+
+  /// While no connection is open, and opening has failed for so long, callers get what the last attempt threw at once,
+  /// instead of waiting for their time-out; who waits already gets it when the next attempt fails. Attempts go on, and
+  /// the first that succeeds ends it. It counts from the first failure, which a server that swallows packets lets come
+  /// after `open_timeout` only. `Duration::max()`: never. Range: 0 and more.
+  Duration fail_fast_after = Duration::max();
 };
 
 /// Throws `InvalidOption`, naming the field, unless every field is in its range.
@@ -88,6 +94,7 @@ inline void validate(const PoolOptions& options) {
   };
   not_negative(options.acquire_timeout, "PoolOptions::acquire_timeout");
   not_negative(options.barging_limit, "PoolOptions::barging_limit");
+  not_negative(options.fail_fast_after, "PoolOptions::fail_fast_after");
   positive(options.open_timeout, "PoolOptions::open_timeout");
   positive(options.check_timeout, "PoolOptions::check_timeout");
   positive(options.reset_timeout, "PoolOptions::reset_timeout");

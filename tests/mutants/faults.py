@@ -19,6 +19,7 @@ SLOT_TABLE = "detail/slot_table.hpp"
 DISPATCHER = "detail/dispatcher.hpp"
 WAIT_LIST = "detail/wait_list.hpp"
 BARGING_LIMIT = "detail/barging_limit.hpp"
+FAIL_FAST = "detail/fail_fast.hpp"
 CAPACITY = "detail/capacity.hpp"
 CONNECT_LIMITER = "detail/connect_limiter.hpp"
 CORE = "detail/core.hpp"
@@ -97,6 +98,17 @@ FAULTS = [
     Fault("ticks_are_taken_for_nanoseconds", BARGING_LIMIT, "slowest_tick{4}", "slowest_tick{1}", ("unit/barging_limit",)),
     Fault("ticks_that_were_set_back_are_believed", BARGING_LIMIT,
           "if ((sure & ~versions) - tick - 1 < most_ticks)", "if ((sure & ~versions) > tick)", ("unit/barging_limit",)),
+    # --- what callers are told while the server is away
+    Fault("each_failure_begins_an_outage", FAIL_FAST, "since_ = std::min(since_, now);", "since_ = now;", ("unit/fail_fast",)),
+    Fault("told_of_an_outage_beside_a_connection", DISPATCHER, ".any_live = due && capacity_.any_live(),", ".any_live = false,",
+          ("unit/fail_fast",)),
+    Fault("nobody_looks_whether_the_server_is_back", ACQUIRE,
+          "metrics_.count(&Statistics::failed_fast, lock);\n        grow_for_the_next(lock);",
+          "metrics_.count(&Statistics::failed_fast, lock);", ("unit/fail_fast",)),
+    Fault("an_outage_never_ends", DISPATCHER, "    fail_fast_.succeeded();\n", "", ("unit/fail_fast",)),
+    Fault("who_waits_is_not_told_of_an_outage", DISPATCHER, "const std::size_t told = away ?", "const std::size_t told = false ?",
+          ("unit/fail_fast",)),
+    # --- order
     Fault("queue_is_last_come_first_served", "detail/waiter.hpp",
           "    entry.previous = last_;\n    entry.next = nullptr;\n    (last_ != nullptr ? last_->next : first_) = &entry;\n    last_ = &entry;\n",
           "    entry.next = first_;\n    entry.previous = nullptr;\n    (first_ != nullptr ? first_->previous : last_) = &entry;\n    first_ = &entry;\n"),
@@ -170,7 +182,7 @@ FAULTS = [
     Fault("close_leaves_connections", DISPATCHER, "    capacity_.drop_queued_opens(guard);\n    capacity_.invalidate(CloseReason::shut_down, guard);", "    capacity_.drop_queued_opens(guard);"),
     Fault("suspended_pool_lends_what_is_idle", CORE,
           "    this->suspended_.store(true, std::memory_order_relaxed);\n", ""),
-    Fault("permanent_failure_is_waited_for", DISPATCHER, "if (permanent && !capacity_.any_live()) {", "if (false) {"),
+    Fault("permanent_failure_is_waited_for", DISPATCHER, "if (permanent && !capacity_.any_live()) refuse_all(error, guard);", ""),
     Fault("cancelled_before_is_not_noticed", ACQUIRE, "    if (stop.stop_requested()) throw_cancelled();\n", ""),
     # --- figures
     Fault("time_out_is_not_counted", ACQUIRE, "      metrics_.count(&Statistics::timeouts, lock);\n", ""),
@@ -255,7 +267,7 @@ FAULTS = [
     Fault("hung_server_is_asked_without_rest", CONNECT_LIMITER, "(stalled_ > 0 && !answers_)", "false", HANGING),
     Fault("hung_attempts_hold_up_recovery", CONNECT_LIMITER, "(stalled_ > 0 && !answers_)", "stalled_ > 0", HANGING),
     Fault("old_success_ends_the_suspicion", CONNECT_LIMITER, "if (begun >= suspected_at_) outage_suspected_", "outage_suspected_", HANGING),
-    Fault("old_news_count", DISPATCHER, "if (!permanent && capacity_.limiter().outdated(slot.stalled)) return vacate(slot, guard);", "",
+    Fault("old_news_count", DISPATCHER, "if (!permanent && capacity_.limiter().outdated(slot.stalled)) return vacate(slot, guard), 0;", "",
           HANGING),
     Fault("brief_failure_counts", CONNECTION_OPS, "const bool given_up = !permanent && (cut_short || caller.gave_up());",
           "const bool given_up = !permanent && caller.gave_up();", HANGING),

@@ -36,6 +36,7 @@ Options unusual() {
           .max_uses = 92,
           .max_waiting = 93,
           .refuse_nested_wait = true,
+          .fail_fast_after = 94s,
           .barging_limit = 0s,
           .connect_timeout = 1500us,
           .check_timeout = 24h,

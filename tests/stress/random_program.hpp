@@ -28,7 +28,8 @@ struct Fatal : std::runtime_error, PermanentFailure {
   Fatal() : std::runtime_error{"for good"} {}
 };
 
-inline constexpr std::size_t most = 3;  // connections of the pool at once
+inline constexpr std::size_t most = 3;   // connections of the pool at once
+inline constexpr std::size_t kinds = 4;  // of programs
 
 // The policies of a kind of program.
 struct ElasticProgram {
@@ -277,7 +278,8 @@ std::size_t run(std::uint64_t seed) {
                                 .workers = dice(4),
                                 .sweep_interval = 5ms,
                                 .keep_alive = 7ms,
-                                .leak_after = 4ms}};
+                                .leak_after = 4ms,
+                                .fail_fast_after = seed / kinds % 3 == 0 ? Duration{5ms} : Duration::max()}};
       pool.events().on_leak([&](const LeakReport& leak) { ++(leak.returned ? leaks_ended : leaks_begun); });
       Stage<Kind> stage{pool, dice};
       Invariants<typename Kind::Pool> invariants{world, pool, ledger, stage.detaching};
@@ -327,8 +329,9 @@ std::size_t run(std::uint64_t seed) {
 
 // Plays the program of a seed, of whichever kind. How often the invariants were checked.
 inline std::size_t play(std::uint64_t seed) {
-  constexpr std::array kinds{run<ElasticProgram>, run<OverflowProgram>, run<FixedProgram>, run<NullProgram>};
-  return kinds[seed % kinds.size()](seed);
+  constexpr std::array<std::size_t (*)(std::uint64_t), kinds> run_kind{run<ElasticProgram>, run<OverflowProgram>,
+                                                                       run<FixedProgram>, run<NullProgram>};
+  return run_kind[seed % kinds](seed);
 }
 
 }  // namespace lido::test::random_program

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -123,6 +124,9 @@ class Invariants {
     demand(figures.opened - figures.closed == counts.total() - counts.opening, "the figures do not add up");
     demand(figures.wait.count() <= figures.waited, "more have waited than were counted");
     demand(figures.open.count() == figures.opened, "an open has no span");
+    const bool away = counts.idle + counts.leased + counts.checking == 0 && monitor_.capacity.backoff().failing();
+    demand(figures.failed_fast == failed_fast_ || away, "somebody was told that the server is away, which it is not");
+    failed_fast_ = figures.failed_fast;
   }
 
   void check_queue() {
@@ -186,6 +190,7 @@ class Invariants {
   const std::size_t& detached_;
   std::size_t largest_ = 0;
   std::size_t checks_ = 0;
+  std::uint64_t failed_fast_ = 0;
   std::vector<Waiter*> queue_, queue_before_;
   std::vector<Place> places_, places_before_;
   std::uint64_t last_stay_ = 0;

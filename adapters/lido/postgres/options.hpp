@@ -133,6 +133,10 @@ struct Options {
   /// Refuse at once (`SelfDeadlock`) to wait in a thread that holds a connection of the same pool.
   bool refuse_nested_wait = false;
 
+  /// While no connection is open, and connecting has failed for so long, callers get its failure at once, instead of
+  /// waiting for their time-out; as `PoolOptions::fail_fast_after`. `Duration::max()`: never. Range: 0 and more.
+  Duration fail_fast_after = Duration::max();
+
   /// How long the oldest waiter may be overtaken by newcomers; as `PoolOptions::barging_limit`. Zero: strictly first
   /// come, first served. Range: 0 and more.
   Duration barging_limit = std::chrono::milliseconds{1};
@@ -274,6 +278,7 @@ inline constexpr std::array settings{
     OptionSetting{.option = "max_uses", .member = &Options::max_uses, .least = 1, .most = any_number},
     OptionSetting{.option = "max_waiting", .member = &Options::max_waiting, .most = any_number},
     OptionSetting{.option = "refuse_nested_wait", .member = &Options::refuse_nested_wait},
+    OptionSetting{.option = "fail_fast_after", .member = &Options::fail_fast_after, .zero = true},
     OptionSetting{.option = "barging_limit", .member = &Options::barging_limit, .zero = true},
     OptionSetting{.option = "connect_timeout", .member = &Options::connect_timeout},
     OptionSetting{.option = "check_timeout", .member = &Options::check_timeout},

@@ -92,6 +92,7 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
     pool.barging_limit = options.barging_limit;
     pool.max_waiting = options.max_waiting;
     pool.refuse_nested_wait = options.refuse_nested_wait;
+    pool.fail_fast_after = options.fail_fast_after;
     pool.workers = options.workers;
     pool.sweep_interval = options.sweep_interval;
     pool.backoff_min = options.backoff_min;

@@ -160,6 +160,10 @@ class Acquire : public WorkerGroup<Connection, Growth, Health, Recycle, Platform
       Guard lock = this->guard();
       closed = monitor_.capacity.closed();
       refused = monitor_.dispatcher.refusal(now);
+      if (refused == nullptr && !closed && (refused = monitor_.dispatcher.outage(now)) != nullptr) {
+        metrics_.count(&Statistics::failed_fast, lock);
+        grow_for_the_next(lock);
+      }
       full = !again && monitor_.waiters.queue().size() >= options_.max_waiting;
       if (closed || refused != nullptr) {
         // Told below, without the lock.

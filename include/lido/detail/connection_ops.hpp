@@ -65,7 +65,8 @@ class ConnectionOps : public Shared {
                   .connect = {.workers = worker_count_,
                               .backoff_min = options_.backoff_min,
                               .backoff_max = options_.backoff_max,
-                              .open_timeout = options_.open_timeout}}},
+                              .open_timeout = options_.open_timeout},
+                  .fail_fast_after = options_.fail_fast_after}},
         signals_{signals},
         random_{static_cast<std::minstd_rand::result_type>(Platform::entropy())} {}
 
@@ -118,8 +119,9 @@ class ConnectionOps : public Shared {
       caller.done();
       metrics_.count(&Statistics::open_failures, lock);
       if (!heard) metrics_.count(&Statistics::listener_errors, lock);
-      given_up ? monitor_.dispatcher.open_given_up(slot, failure, lock)
-               : monitor_.dispatcher.open_failed(slot, failure, permanent, begun, lock);
+      const std::size_t told = given_up ? monitor_.dispatcher.open_given_up(slot, failure, lock)
+                                        : monitor_.dispatcher.open_failed(slot, failure, permanent, begun, lock);
+      metrics_.count(&Statistics::failed_fast, lock, told);
       return;
     }
     Guard lock = guard();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <lido/detail/capacity.hpp>
+#include <lido/detail/fail_fast.hpp>
 #include <lido/detail/wait_list.hpp>
 
 namespace lido::detail {
@@ -28,7 +29,8 @@ class Dispatcher {
   using Guard = detail::Guard<Slot, Platform>;
   using Waiter = detail::Waiter<Slot>;
 
-  Dispatcher(Capacity& capacity, WaitList& waiters) noexcept : capacity_{capacity}, waiters_{waiters} {}
+  Dispatcher(Capacity& capacity, WaitList& waiters, Duration fail_fast_after) noexcept
+      : capacity_{capacity}, waiters_{waiters}, fail_fast_{fail_fast_after} {}
 
   [[nodiscard]] PoolCounts counts() noexcept {
     PoolCounts counts = count_slots(capacity_.slots());
@@ -137,6 +139,7 @@ class Dispatcher {
   // `begun`: when the attempt began.
   void opened(Slot& slot, TimePoint begun, Guard& guard) noexcept {
     guard.drop_later(capacity_.limiter().succeeded(std::exchange(slot.stalled, false), begun));
+    fail_fast_.succeeded();
     // While the pool is suspended it may lie idle for as long as a server takes to restart.
     slot.trust.store(!waiters_.queue().empty() && !capacity_.suspended() ? Trust::fresh : Trust::usual,
                      std::memory_order_relaxed);
@@ -145,29 +148,25 @@ class Dispatcher {
     capacity_.wake_watchers(guard);
   }
 
-  // `permanent`: trying again cannot help, so that callers who have nothing else to
-  // wait for are told at once.
-  void open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, TimePoint begun,
-                   Guard& guard) noexcept {
-    if (!permanent && capacity_.limiter().outdated(slot.stalled)) return vacate(slot, guard);
+  // `permanent`: trying again cannot help, so that callers who have nothing else to wait for are told at once. Returns
+  // how many are told so because opening has failed for long (`FailFast`).
+  std::size_t open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, TimePoint begun,
+                          Guard& guard) noexcept {
+    if (!permanent && capacity_.limiter().outdated(slot.stalled)) return vacate(slot, guard), 0;
     guard.drop_later(capacity_.limiter().backoff().failed(error, permanent, begun));
+    fail_fast_.failed(Platform::now());
     capacity_.empty(slot, guard);
-    if (permanent && !capacity_.any_live()) {
-      while (Waiter* const waiter = waiters_.queue().front()) {
-        dequeue(*waiter, guard);
-        waiter->error = error;
-        waiters_.complete(*waiter, WaitState::refused, guard);
-      }
-    }
-    match(guard);
+    if (permanent && !capacity_.any_live()) refuse_all(error, guard);
+    return end_attempt(guard);
   }
 
   // Whoever opened it for itself gave up, which tells little about the server.
-  void open_given_up(Slot& slot, const std::exception_ptr& error, Guard& guard) noexcept {
+  std::size_t open_given_up(Slot& slot, const std::exception_ptr& error, Guard& guard) noexcept {
     // Nor does it make what fails for good look as if it might pass.
     Backoff& backoff = capacity_.limiter().backoff();
     if (!backoff.permanent()) guard.drop_later(backoff.note(error));
-    vacate(slot, guard);
+    capacity_.empty(slot, guard);
+    return end_attempt(guard);
   }
 
   // Why a newcomer need not line up: the last attempt to open failed for good just now, and there is nothing else to
@@ -177,6 +176,17 @@ class Dispatcher {
     const bool hopeless =
         backoff.permanent() && now < backoff.until() && !capacity_.suspended() && !capacity_.any_live();
     return hopeless ? backoff.cause() : nullptr;
+  }
+  // The same where the server has been away for long; somebody has to see to it that another attempt begins.
+  [[nodiscard]] std::exception_ptr outage(TimePoint now) noexcept {
+    const bool due = fail_fast_.due(now);
+    const OutageFacts facts{.due = due,
+                            .any_live = due && capacity_.any_live(),
+                            .suspended = capacity_.suspended(),
+                            .by_callers = capacity_.inline_work() || !capacity_.plan().reuse,
+                            .under_way = capacity_.limiter().under_way() > 0,
+                            .backing_off = now < capacity_.backoff().until()};
+    return fails_fast(facts) ? capacity_.backoff().cause() : nullptr;
   }
 
   // --- the match --------------------------------------------------------------------------------------------------
@@ -287,6 +297,23 @@ class Dispatcher {
       capacity_.slots().end_offer();
   }
 
+  // After an attempt to open that came to nothing. How many were told that the server is away.
+  std::size_t end_attempt(Guard& guard) noexcept {
+    const bool away = fail_fast_.due(Platform::now()) && !capacity_.suspended() && !capacity_.any_live();
+    const std::size_t told = away ? refuse_all(capacity_.backoff().cause(), guard) : 0;
+    match(guard);
+    return told;
+  }
+  std::size_t refuse_all(const std::exception_ptr& error, Guard& guard) noexcept {
+    std::size_t told = 0;
+    for (; Waiter* const waiter = waiters_.queue().front(); ++told) {
+      dequeue(*waiter, guard);
+      waiter->error = error;
+      waiters_.complete(*waiter, WaitState::refused, guard);
+    }
+    return told;
+  }
+
   void dequeue(Waiter& waiter, Guard& guard) noexcept {
     waiters_.remove(waiter);
     if (nobody_opens()) capacity_.drop_queued_opens(guard);
@@ -296,6 +323,7 @@ class Dispatcher {
 
   Capacity& capacity_;
   WaitList& waiters_;
+  FailFast fail_fast_;
 };
 
 }  // namespace lido::detail

@@ -14,6 +14,7 @@ namespace lido::detail {
 struct CapacityRules {
   Duration barging_limit{};
   ConnectRules connect{};
+  Duration fail_fast_after = Duration::max();
 };
 
 // Owns the mutex and the parts that need it. Whoever holds the guard may use them, and calls nobody's code; but for
@@ -26,7 +27,8 @@ class Monitor {
   Monitor(Growth growth, const CapacityRules& rules)
       : work{rules.connect.workers == 0},
         capacity{std::move(growth), rules.connect, work},
-        waiters{rules.barging_limit} {}
+        waiters{rules.barging_limit},
+        dispatcher{capacity, waiters, rules.fail_fast_after} {}
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
 
@@ -35,7 +37,7 @@ class Monitor {
   WorkQueue<Slot, Platform> work;
   Capacity<Slot, Growth, Platform> capacity;
   WaitList<Slot, Platform> waiters;
-  Dispatcher<Slot, Growth, Platform> dispatcher{capacity, waiters};
+  Dispatcher<Slot, Growth, Platform> dispatcher;
 
  private:
   friend struct Inspection;

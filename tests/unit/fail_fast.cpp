@@ -1,0 +1,251 @@
+// What callers are told while the server is known to be away.
+#include <boost/test/unit_test.hpp>
+#include <lido/detail/fail_fast.hpp>
+#include <support/forms.hpp>
+
+using namespace lido;
+using namespace lido::test;
+
+BOOST_AUTO_TEST_SUITE(fail_fast)
+
+namespace {
+
+struct Away : std::runtime_error {
+  Away() : std::runtime_error{"connection refused"} {}
+};
+
+// A server that comes and goes.
+struct Server {
+  explicit Server(Ledger& ledger) {
+    ledger.on_open = [this](const OpenInfo& info) {
+      if (swallows) sim::self->world->block(info.deadline);
+      if (away) throw Away{};
+    };
+  }
+  bool away = true;
+  bool swallows = false;
+};
+
+constexpr Elastic two{.min_idle = 0, .max_size = 2};
+
+Duration time_to_be_told(Form form, SimulatedPool<>& pool, Duration timeout = 30s) {
+  const TimePoint start = sim::Platform::now();
+  BOOST_CHECK_THROW((void)acquire(form, pool, timeout), Away);
+  return sim::Platform::now() - start;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(it_is_due_when_opening_has_failed_for_so_long_in_a_row) {
+  const TimePoint begun{1h};
+  detail::FailFast facts{2s};
+  BOOST_TEST(!facts.due(begun));
+  facts.failed(begun);
+  facts.failed(begun + 1s);  // the first one counts
+  BOOST_TEST(!facts.due(begun + 2s - 1ns));
+  BOOST_TEST(facts.due(begun + 2s));
+  facts.succeeded();
+  BOOST_TEST(!facts.due(begun + 1h));
+  facts.failed(begun + 2h);
+  BOOST_TEST(!facts.due(begun + 2h + 1s));
+  BOOST_TEST(facts.due(begun + 2h + 2s));
+  detail::FailFast never{Duration::max()};
+  never.failed(begun);
+  BOOST_TEST(!never.due(TimePoint::max()));
+  detail::FailFast at_once{Duration::zero()};
+  BOOST_TEST(!at_once.due(begun));
+  at_once.failed(begun);
+  BOOST_TEST(at_once.due(begun));
+}
+
+BOOST_AUTO_TEST_CASE(a_newcomer_is_told_where_nothing_may_come_and_somebody_else_tries) {
+  struct Row {
+    detail::OutageFacts facts;
+    bool told;
+  };
+  for (const Row& row : {
+           Row{{.due = false}, false},
+           Row{{.due = true}, true},
+           Row{{.due = true, .any_live = true}, false},
+           Row{{.due = true, .suspended = true}, false},
+           Row{{.due = true, .under_way = true}, true},
+           Row{{.due = true, .by_callers = true}, false},  // it tries itself
+           Row{{.due = true, .by_callers = true, .under_way = true}, true},
+           Row{{.due = true, .by_callers = true, .backing_off = true}, true},
+           Row{{.due = true, .any_live = true, .by_callers = true, .backing_off = true}, false},
+           Row{{.due = false, .by_callers = true, .under_way = true, .backing_off = true}, false},
+       })
+    BOOST_TEST(detail::fails_fast(row.facts) == row.told);
+}
+
+BOOST_AUTO_TEST_CASE(callers_are_told_the_cause_at_once_until_an_attempt_succeeds) {
+  calmly([](Form form) {
+    Ledger ledger;
+    Server server{ledger};
+    SimulatedPool<> pool{connector(ledger), two, {}, {}, {.fail_fast_after = 2s}};
+    const Duration first = time_to_be_told(form, pool);  // by the first attempt that fails 2 s later
+    BOOST_TEST((first >= 2s && first <= 2s + pool.options().backoff_max));
+    for (int i = 0; i < 50; ++i) {
+      BOOST_TEST((time_to_be_told(form, pool) == 0s));
+      sim::sleep_for(100ms);
+    }
+    BOOST_TEST(pool.statistics().failed_fast == 51U);
+    BOOST_TEST(pool.statistics().timeouts == 0U);
+    // Nobody waits, and yet somebody looks whether the server is back.
+    BOOST_TEST(pool.statistics().open_failures >= 15U);
+    server.away = false;
+    sim::sleep_for(250ms);
+    (void)time_to_be_told(form, pool);  // this one makes the pool look
+    sim::sleep_for(1ms);
+    BOOST_CHECK_NO_THROW(acquire(form, pool)->use());
+    server.away = true;
+    pool.invalidate();
+    BOOST_CHECK_THROW((void)acquire(form, pool, 1s), AcquireTimeout);  // and it counts anew
+  });
+}
+
+BOOST_AUTO_TEST_CASE(it_is_off_unless_it_is_asked_for) {
+  calmly([](Form form) {
+    Ledger ledger;
+    const Server server{ledger};
+    SimulatedPool<> pool{connector(ledger), two};
+    BOOST_CHECK_THROW((void)acquire(form, pool, 10s), AcquireTimeout);
+    BOOST_CHECK_THROW((void)acquire(form, pool, 10s), AcquireTimeout);
+    BOOST_TEST(pool.statistics().failed_fast == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(all_who_wait_are_told_when_the_time_has_come) {
+  calmly([](Form form) {
+    Ledger ledger;
+    const Server server{ledger};
+    SimulatedPool<> pool{connector(ledger), two, {}, {}, {.fail_fast_after = 1s}};
+    Threads threads;
+    for (int i = 0; i < 5; ++i)
+      threads.start([&pool, form, i] {
+        sim::sleep_for(100ms * i);
+        const Duration waited = time_to_be_told(form, pool) + 100ms * i;
+        BOOST_TEST((waited >= 1s && waited <= 1s + pool.options().backoff_max));
+      });
+    threads.join();
+    BOOST_TEST(pool.statistics().failed_fast == 5U);
+    BOOST_TEST(pool.statistics().now.waiting == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(who_can_wait_for_a_connection_that_is_leased_waits) {
+  calmly([](Form form) {
+    Ledger ledger;
+    Server server{ledger};
+    server.away = false;
+    SimulatedPool<> pool{connector(ledger), two, {}, {}, {.fail_fast_after = 1s}};
+    auto held = acquire(Form::blocking, pool);
+    server.away = true;
+    Threads threads;
+    threads.start([&] { acquire(form, pool, 30s)->use(); });
+    sim::sleep_for(10s);
+    held.release();
+    threads.join();
+    BOOST_TEST(pool.statistics().failed_fast == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(in_a_suspended_pool_callers_wait_for_the_operator) {
+  calmly([](Form form) {
+    Ledger ledger;
+    Server server{ledger};
+    SimulatedPool<> pool{connector(ledger), two, {}, {}, {.fail_fast_after = 1s}};
+    (void)time_to_be_told(form, pool);
+    pool.suspend();
+    Threads threads;
+    threads.start([&] { acquire(form, pool, 30s)->use(); });
+    sim::sleep_for(10s);
+    server.away = false;
+    pool.resume();
+    threads.join();
+    BOOST_TEST(pool.statistics().failed_fast == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(without_workers_one_caller_tries_and_the_others_are_told) {
+  calmly([] {
+    Ledger ledger;
+    Server server{ledger};
+    SimulatedPool<> pool{connector(ledger), two, {}, {}, {.workers = 0, .fail_fast_after = 1s}};
+    BOOST_TEST((time_to_be_told(Form::blocking, pool) >= 1s));
+    BOOST_TEST((time_to_be_told(Form::blocking, pool) == 0s));  // too soon for another attempt
+    const std::size_t attempts = ledger.attempts;
+    sim::sleep_for(1s);
+    BOOST_TEST(ledger.attempts == attempts);
+    server.swallows = true;
+    Threads threads;
+    threads.start([&] { BOOST_TEST((time_to_be_told(Form::blocking, pool) == 10s)); });  // that of an attempt
+    sim::sleep_for(1s);
+    BOOST_TEST(ledger.attempts == attempts + 1);
+    BOOST_TEST((time_to_be_told(Form::blocking, pool) == 0s));
+    BOOST_TEST((time_to_be_told(Form::callback, pool) == 0s));
+    threads.join();
+    server.swallows = server.away = false;
+    sim::sleep_for(1s);
+    BOOST_CHECK_NO_THROW(pool.acquire(1s)->use());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(without_pooling_too) {
+  calmly([] {
+    Ledger ledger;
+    Server server{ledger};
+    using P = SimulatedPool<NullPool>;
+    P pool{connector(ledger), NullPool{.max_size = 2}, {}, {}, {.workers = 2, .fail_fast_after = 1s}};
+    BOOST_CHECK_THROW((void)pool.acquire(30s), Away);
+    BOOST_CHECK_THROW((void)pool.acquire(30s), Away);
+    server.away = false;
+    sim::sleep_for(1s);
+    BOOST_CHECK_NO_THROW(pool.acquire(1s)->use());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_swallows_packets_is_away_once_an_attempt_has_had_its_time) {
+  calmly([](Form form) {
+    Ledger ledger;
+    Server server{ledger};
+    server.swallows = true;
+    SimulatedPool<> pool{connector(ledger), two, {}, {}, {.open_timeout = 4s, .fail_fast_after = 1s}};
+    const Duration first = time_to_be_told(form, pool);
+    BOOST_TEST((first >= 5s && first <= 6s), first.count());
+    BOOST_TEST((time_to_be_told(form, pool) == 0s));
+    server.swallows = server.away = false;
+    sim::sleep_for(5s);  // an attempt was under way
+    BOOST_CHECK_NO_THROW(acquire(form, pool)->use());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(on_every_schedule_each_caller_is_served_or_told) {
+  on_many_schedules([](Form form) {
+    Ledger ledger;
+    Server server{ledger};
+    SimulatedPool<> pool{connector(ledger), two, {}, {}, {.workers = 2, .fail_fast_after = 20ms}};
+    std::size_t told = 0;
+    Threads threads;
+    for (int i = 1; i <= 4; ++i)
+      threads.start([&, i] {
+        for (int served = 0; served < 3;) {
+          try {
+            acquire(form, pool, Duration::max())->use(1ms);
+            ++served;
+          } catch (const Away&) {
+            ++told;
+            sim::sleep_for(7ms * i);
+          }
+        }
+      });
+    sim::sleep_for(400ms);  // longer than a pause between attempts
+    server.away = false;
+    threads.join();
+    BOOST_TEST(told > 0U);
+    BOOST_TEST(pool.statistics().failed_fast == told);
+    BOOST_TEST(pool.statistics().now.waiting == 0U);
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
