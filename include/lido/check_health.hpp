@@ -83,8 +83,8 @@ template <Pingable Connection, class Growth, class Health, class Recycle, class 
       else
         lease.discard();
     }
-  } catch (const AcquireTimeout& timeout) {
-    if (timeout.phase() == Phase::waiting) report.status = HealthStatus::exhausted;
+  } catch (const AcquireTimeout& late) {
+    if (late.phase() == Phase::waiting) report.status = HealthStatus::exhausted;
     report.error = detail::describe(std::current_exception());
   } catch (const QueueFull&) {
     report.status = HealthStatus::exhausted;
