@@ -46,7 +46,7 @@ class AcquireOperation : private Core::Request, private detail::Resumption {
   /// For the pool.
   AcquireOperation(Core& core, Duration timeout, typename Core::StopToken stop, std::source_location where,
                    Callback callback)
-      : Request{core, timeout, std::move(stop), where, &AcquireOperation::done},
+      : Request{core.requests(), timeout, std::move(stop), where, &AcquireOperation::done},
         Resumption{&AcquireOperation::finish},
         core_{core},
         callback_{std::move(callback)} {}
@@ -108,7 +108,7 @@ class [[nodiscard]] AsyncAcquire {
   class Awaiter : private Request, private detail::Resumption {
    public:
     explicit Awaiter(AsyncAcquire&& asked)
-        : Request{asked.core_, asked.timeout_, std::move(asked.stop_), asked.where_, &Awaiter::done},
+        : Request{asked.core_.requests(), asked.timeout_, std::move(asked.stop_), asked.where_, &Awaiter::done},
           Resumption{&Awaiter::resume},
           core_{asked.core_},
           executor_{std::move(asked.executor_)} {}

@@ -210,34 +210,34 @@ class Pool {
   [[nodiscard]] const PoolOptions& options() const noexcept { return core_.load()->options(); }
 
   /// Begins a new generation: what is open now is closed, idle connections at once, leased ones when they come back.
-  void invalidate() { core().invalidate(); }
+  void invalidate() { core().administration().invalidate(); }
   /// Replaces the growth policy. Fewer: the excess is closed, idle at once and leased when it comes back. More: waiters
   /// are served. Throws `InvalidOption` or `std::bad_alloc` and changes nothing.
   void resize(Growth growth) {
     validate_growth(growth);
-    core().resize(std::move(growth));
+    core().administration().resize(std::move(growth));
   }
   /// Leases nothing until `resume`: callers wait, each for its own time-out, which then throws `PoolSuspended`.
-  void suspend() { core().suspend(); }
+  void suspend() { core().administration().suspend(); }
   /// Serves those who wait, in their order, and leases again.
-  void resume() { core().resume(); }
+  void resume() { core().administration().resume(); }
   /// One sweep in this thread: retires idle connections that are worn or too many, opens what the growth policy misses,
   /// closes what waits to be closed. Blocks while it does. For pools with `workers = 0`; harmless in others.
-  void maintain() { core().maintain(); }
+  void maintain() { core().administration().maintain(); }
   /// Blocks until at least one connection is open and the growth policy wants no more, or there is room for none;
   /// returns at once where nothing is kept (`NullPool`). What has failed for good is tried once more. Throws
   /// `AcquireTimeout` with the last failure nested, or `PoolSuspended`; the connector's own exception at once if it is
   /// permanent, `PoolClosed`, or `InvalidOption` for a negative `timeout`.
   void wait_until_ready(Duration timeout) {
     if (timeout < Duration::zero()) throw InvalidOption{"wait_until_ready(timeout)", "a duration of zero or more"};
-    core().wait_until_ready(timeout);
+    core().administration().wait_until_ready(timeout);
   }
   /// Fails waiters, refuses newcomers with `PoolClosed`, closes idle connections, and blocks until the leased ones have
   /// come back and are closed, at most for `grace`. Reports who still has one. Harmless twice. Throws `InvalidOption`
   /// for a negative `grace`.
   CloseReport close(Duration grace = Duration::zero()) {
     if (grace < Duration::zero()) throw InvalidOption{"close(grace)", "a duration of zero or more"};
-    CloseReport report{.complete = core().close(grace), .stragglers = {}};
+    CloseReport report{.complete = core().administration().close(grace), .stragglers = {}};
     if (!report.complete) report.stragglers = core().holders();
     return report;
   }

@@ -25,11 +25,7 @@ class Invariants {
 
  public:
   Invariants(sim::Simulation& world, const AnyPool& pool, const Ledger& ledger, const std::size_t& detached)
-      : world_{world},
-        monitor_{Inspection::monitor(pool)},
-        metrics_{Inspection::metrics(pool)},
-        ledger_{ledger},
-        detached_{detached} {
+      : world_{world}, monitor_{Inspection::monitor(pool)}, ledger_{ledger}, detached_{detached} {
     world_.after_each_step = [this] { check(); };
   }
   Invariants(const Invariants&) = delete;
@@ -83,7 +79,7 @@ class Invariants {
   }
 
   void check() {
-    if (Inspection::is_locked(monitor_)) return;
+    if (monitor_.mutex().is_locked()) return;
     ++checks_;
     const PoolCounts counts = detail::count_slots(monitor_.capacity.slots());
     check_counts(counts);
@@ -120,7 +116,7 @@ class Invariants {
   }
 
   void check_figures(const PoolCounts& counts) {
-    const Statistics figures = metrics_.totals(*this);  // nobody has the lock
+    const Statistics figures = monitor_.metrics.totals(*this);  // nobody has the lock
     demand(figures.opened - figures.closed == counts.total() - counts.opening, "the figures do not add up");
     demand(figures.wait.count() <= figures.waited, "more have waited than were counted");
     demand(figures.open.count() == figures.opened, "an open has no span");
@@ -185,7 +181,6 @@ class Invariants {
 
   sim::Simulation& world_;
   Monitor& monitor_;
-  const detail::Metrics& metrics_;
   const Ledger& ledger_;
   const std::size_t& detached_;
   std::size_t largest_ = 0;

@@ -10,33 +10,45 @@
 #include <utility>
 
 #include <lido/detail/acquire.hpp>
+#include <lido/detail/worker_group.hpp>
 
 namespace lido::detail {
 
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Platform> {
-  using Base = Acquire<Connection, Growth, Health, Recycle, Platform>;
+template <class Types>
+class AcquireRequests {
+  using Platform = typename Types::Platform;
+  using Slot = typename Types::Slot;
+  using Guard = typename Types::Guard;
+  using Waiter = typename Types::Waiter;
+  using Ops = typename Types::Ops;
+  using StopToken = typename Types::StopToken;
+  using ProcessMark = typename Platform::ProcessMark;
+  static constexpr bool reads_clock = Ops::reads_clock;
 
  public:
-  using Base::Base;
-  using Base::reads_clock;
-  using typename Base::Guard;
-  using typename Base::Slot;
-  using typename Base::StopToken;
-
-  // False in the child of a fork, where this core is the parent's: its threads do not exist, its locks may be held for
-  // ever, and its connections are in use elsewhere. It is never freed there.
-  [[nodiscard]] bool is_ours() const noexcept { return mark_.is_ours(); }
+  AcquireRequests(Lifetime& lifetime, const ProcessMark& mark, typename Types::Monitor& monitor, Ops& ops,
+                  Workforce<Types>& workforce, Leases<Types>& leases, WorkerGroup<Types>& workers,
+                  Admission<Types>& admission, Acquire<Types>& acquire, const PoolOptions& options) noexcept
+      : lifetime_{lifetime},
+        mark_{mark},
+        monitor_{monitor},
+        ops_{ops},
+        workforce_{workforce},
+        leases_{leases},
+        workers_{workers},
+        admission_{admission},
+        acquire_{acquire},
+        options_{options} {}
 
   // One acquire, living in its caller's memory: `try_now`, then `wait` where that says so, then `result`. Destroyed at
   // any time before `done` is called, it leaves the queue, or gives back what it was granted.
-  class Request : private Waiter<Slot> {
+  class Request : private Waiter {
    public:
     // Called once after `wait`, by whoever completes the request; its last access to it.
     using Done = void (*)(Request&) noexcept;
 
     Request(AcquireRequests& pool, Duration timeout, StopToken stop, std::source_location where, Done done) noexcept
-        : Waiter<Slot>{&Request::heard, false},
+        : Waiter{&Request::heard, false},
           pool_{pool},
           timeout_{timeout},
           stop_{std::move(stop)},
@@ -44,20 +56,19 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
           caller_{Platform::this_thread()},
           done_{done} {}
     ~Request() {
-      if (taken_ || !keep_ || !pool_.is_ours()) return;
+      if (taken_ || !keep_ || !pool_.mark_.is_ours()) return;
       if (waits_) withdraw();
-      if (this->slot != nullptr) pool_.give_back(*this->slot, CloseReason::none);
+      if (this->slot != nullptr) pool_.leases_.give_back(*this->slot, CloseReason::none);
     }
 
     // Takes what is idle. True: there is a result. False: `wait` for it. Throws what an acquire throws.
     bool try_now() {
-      if (!pool_.is_ours()) throw PoolClosed{inherited_message(pool_.options_.name)};
+      if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();
       if (timeout_ < Duration::zero()) throw InvalidOption{"async_acquire(timeout)", "a duration of zero or more"};
-      if (stop_.stop_requested()) pool_.throw_cancelled();
+      if (stop_.stop_requested()) pool_.admission_.throw_cancelled();
       this->since = Platform::now();
       this->at = saturating_add(this->since, timeout_);
-      // Relaxed: an acquire that overlaps a suspension may come before it.
-      for (TimePoint now = this->since; !pool_.suspended_.load(std::memory_order_relaxed); now = Platform::now()) {
+      for (TimePoint now = this->since; !pool_.acquire_.suspended(); now = Platform::now()) {
         this->slot = pool_.monitor_.capacity.slots().claim_idle(now);
         if (this->slot == nullptr || needs_worker(now)) return false;
         if (lease_if_fit(now)) return complete_at_once(WaitState::granted);
@@ -70,9 +81,9 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
     // thread that keeps time cannot be started: then `done` is not called.
     void wait() {
       const Resumption::Hold hold;  // nobody destroys this request before it is done here
-      keep_.emplace(pool_);
+      keep_.emplace(pool_.lifetime_);
       const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.monitor_.dispatcher.looks();
-      if (timed) pool_.start_alarm();
+      if (timed) pool_.workers_.start_alarm();
       // Whoever completes it may do so before the call that makes it known returns.
       lined_up_ = this->slot == nullptr;
       waits_ = true;
@@ -81,7 +92,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       else if (!ask_worker())
         return done_(*this);
       if (stop_.stop_possible()) on_stop_.emplace(stop_, Cancel{*this});
-      work_inline();
+      pool_.workforce_.open_for({.deadline = this->at, .waiter = this, .stop = &stop_});
       // From here on the request may be gone, unless it has been told already.
       auto begun = Phase::starting;
       if (!phase_.compare_exchange_strong(begun, Phase::waiting, std::memory_order_acq_rel, std::memory_order_acquire))
@@ -90,7 +101,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
 
     // The slot, now the caller's; or throws. Once.
     Slot& result() {
-      if (!pool_.is_ours()) throw PoolClosed{inherited_message(pool_.options_.name)};
+      if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();
       on_stop_.reset();
       taken_ = true;
       switch (this->state.load(std::memory_order_relaxed)) {
@@ -100,27 +111,27 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
         case WaitState::refused:
           std::rethrow_exception(this->error);
         case WaitState::closed:
-          throw PoolClosed{closed_message(pool_.options_.name)};
+          pool_.admission_.throw_closed();
         case WaitState::cancelled:
-          pool_.throw_cancelled();
+          pool_.admission_.throw_cancelled();
         default:
-          pool_.throw_timeout(this->since, this->at, unfit_, {});
+          pool_.admission_.throw_timeout(this->since, this->at, unfit_, {});
       }
     }
 
     // Once `wait` has returned, while it lives. Harmless when it is over.
     void cancel() noexcept {
-      if (!waits_ || !pool_.is_ours()) return;
+      if (!waits_ || !pool_.mark_.is_ours()) return;
       const Resumption::Hold hold;  // as in `wait`
       {
-        Guard lock = pool_.guard();
+        Guard lock = pool_.monitor_.enter();
         cancelled_ = true;
-        if (!pool_.take_back(*this)) {
+        if (!pool_.monitor_.take_back(*this, lock)) {
           pool_.monitor_.dispatcher.leave(*this, WaitState::cancelled, false, lock);
           return;
         }
       }
-      pool_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
+      pool_.leases_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
       complete_at_once(WaitState::cancelled);
       heard(*this);
     }
@@ -135,7 +146,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       Request& request;
     };
 
-    static void heard(Waiter<Slot>& waiter) noexcept {
+    static void heard(Waiter& waiter) noexcept {
       auto& self = static_cast<Request&>(waiter);
       const Resumption::Hold hold;  // as in `wait`
       if (self.state.load(std::memory_order_relaxed) == WaitState::granted && !self.accept()) return;
@@ -156,21 +167,21 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       if (reads_clock && now >= this->at && timeout_ > Duration::zero()) {
         // Too late to be checked: it is passed on, and not condemned for the lack of time.
         this->slot->end_freshness();
-        pool_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
+        pool_.leases_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
         return complete_at_once(WaitState::abandoned);
       }
       if (!asked_worker && needs_worker(now)) return !ask_worker();
       if (!lease_if_fit(now)) return !line_up_again();
       if (lined_up_) {
-        const Guard lock = pool_.guard();
-        pool_.metrics_.record(&Statistics::wait, now - this->since, lock);
+        const Guard lock = pool_.monitor_.enter();
+        pool_.monitor_.metrics.record(&Statistics::wait, now - this->since, lock);
       }
       return true;
     }
 
     void line_up() {
       try {
-        pool_.line_up(*this, this->at, false, unfit_);
+        pool_.admission_.line_up(*this, this->at, false, unfit_);
       } catch (...) {
         waits_ = false;
         throw;
@@ -180,11 +191,11 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
     // At its place in the queue, after a connection that was not fit. False: it is complete instead.
     bool line_up_again() noexcept {
       const TimePoint now = Platform::now();
-      Guard lock = pool_.guard();
+      Guard lock = pool_.monitor_.enter();
       if (pool_.monitor_.capacity.closed()) return !complete_at_once(WaitState::closed);
       if (is_unwanted()) return !complete_at_once(WaitState::cancelled);
       if (now >= this->at) return !complete_at_once(WaitState::abandoned);
-      if (!std::exchange(lined_up_, true)) pool_.metrics_.count(&Statistics::waited, lock);
+      if (!std::exchange(lined_up_, true)) pool_.monitor_.metrics.count(&Statistics::waited, lock);
       this->state.store(WaitState::waiting, std::memory_order_relaxed);
       pool_.monitor_.dispatcher.line_up(*this, true, lock);
       return true;
@@ -201,9 +212,10 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       if (phase_.exchange(Phase::withdrawn, std::memory_order_acq_rel) == Phase::told) return;
       on_stop_.reset();
       {
-        Guard lock = pool_.guard();
-        if (pool_.take_back(*this) || pool_.monitor_.dispatcher.leave(*this, WaitState::cancelled, true, lock)) {
-          pool_.metrics_.count(&Statistics::cancelled, lock);
+        Guard lock = pool_.monitor_.enter();
+        if (pool_.monitor_.take_back(*this, lock) ||
+            pool_.monitor_.dispatcher.leave(*this, WaitState::cancelled, true, lock)) {
+          pool_.monitor_.metrics.count(&Statistics::cancelled, lock);
           return;
         }
       }
@@ -214,33 +226,23 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
     bool ask_worker() noexcept {
       bool unwanted = false;
       {
-        Guard lock = pool_.guard();
+        Guard lock = pool_.monitor_.enter();
         unwanted = is_unwanted();
-        if (!unwanted && !pool_.monitor_.work.stopping()) {
+        if (!unwanted && pool_.workforce_.will_come(lock)) {
           this->state.store(WaitState::granted, std::memory_order_relaxed);
           with_worker_ = true;
-          pool_.ask(*this, timeout_ > Duration::zero(), lock);
+          pool_.monitor_.ask_worker(*this, timeout_ > Duration::zero(), lock);
           return true;
         }
       }
-      pool_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
+      pool_.leases_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
       return !complete_at_once(unwanted ? WaitState::cancelled : WaitState::closed);
     }
 
-    // Without workers the caller's thread opens for itself.
-    void work_inline() noexcept {
-      if (!pool_.monitor_.capacity.inline_work()) return;
-      while (Platform::now() < this->at && pool_.do_one(true, {.deadline = this->at, .waiter = this, .stop = &stop_})) {
-      }
-      pool_.run_closes();  // an invalidation during the open retires what it opened
-    }
-
     [[nodiscard]] bool needs_worker(TimePoint now) const noexcept {
-      if (!reads_clock || pool_.monitor_.capacity.inline_work()) return false;
-      const ConnectionInfo facts = pool_.info(*this->slot, Moment::acquire, now, pool_.options_.check_timeout);
-      const Connection& connection = this->slot->connection;
-      return may_block(pool_.recycle_, connection, facts) ||
-             (!this->slot->is_fresh(now) && may_block(pool_.health_, connection, facts));
+      if (!reads_clock || !pool_.workforce_.checks_for_callers()) return false;
+      const ConnectionInfo facts = Ops::info(*this->slot, Moment::acquire, now, pool_.options_.check_timeout);
+      return pool_.ops_.check_may_block(*this->slot, facts, this->slot->is_fresh(now));
     }
 
     // False: the connection was unfit, and is gone.
@@ -248,7 +250,7 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
       // A caller that does not wait still gives the check its time.
       const bool has_timeout = timeout_ > Duration::zero();
       const TimePoint deadline = has_timeout ? this->at : saturating_add(now, pool_.options_.check_timeout);
-      if (pool_.lease_if_fit(*this->slot, now, deadline, where_, caller_)) return this->slot->hurried = true;
+      if (pool_.acquire_.lease_if_fit(*this->slot, now, deadline, where_, caller_)) return this->slot->hurried = true;
       this->slot = nullptr;
       unfit_ = true;
       return false;
@@ -277,13 +279,17 @@ class AcquireRequests : public Acquire<Connection, Growth, Health, Recycle, Plat
     bool taken_ = false;        // the result was taken
   };
 
- protected:
-  using Base::metrics_;
-  using Base::monitor_;
-  using Base::options_;
-
  private:
-  typename Platform::ProcessMark mark_;
+  Lifetime& lifetime_;
+  const ProcessMark& mark_;
+  typename Types::Monitor& monitor_;
+  Ops& ops_;
+  Workforce<Types>& workforce_;
+  Leases<Types>& leases_;
+  WorkerGroup<Types>& workers_;
+  Admission<Types>& admission_;
+  Acquire<Types>& acquire_;
+  const PoolOptions& options_;
 };
 
 }  // namespace lido::detail

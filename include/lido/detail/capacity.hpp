@@ -33,8 +33,6 @@ class Capacity {
   [[nodiscard]] const GrowthPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] bool closed() const noexcept { return closed_; }
   [[nodiscard]] bool suspended() const noexcept { return suspended_; }
-  // Whether callers do the work.
-  [[nodiscard]] bool inline_work() const noexcept { return limiter_.by_callers(); }
   [[nodiscard]] std::size_t total() const noexcept { return total_; }
   // Connections that are not on their way out.
   [[nodiscard]] std::size_t staying() const noexcept { return total_ - closing_; }
@@ -101,8 +99,7 @@ class Capacity {
   // Not where there is no room for both.
   [[nodiscard]] bool can_replace_first(const Slot& slot) noexcept {
     const std::size_t missed = std::max<std::size_t>(missed_without_one(), staying() <= plan_.pool_size ? 1 : 0);
-    return !inline_work() && !slot.expiring && missed > 0 &&
-           missed <= plan_.max_size - std::min(total_, plan_.max_size);
+    return !slot.expiring && missed > 0 && missed <= plan_.max_size - std::min(total_, plan_.max_size);
   }
 
   // For a caller that has no time to close what is idle now: nobody gets it any more, and whoever comes by it closes
@@ -128,7 +125,7 @@ class Capacity {
   // Has a worker that rests know when `retry_at` is. For whoever changes that, and for a worker that goes to work: it
   // may have been the one who knew.
   void keep_watch(Guard& guard) noexcept {
-    if (retry_ && !inline_work() && !work_.workers().any_rests_until(retry_at())) work_.wake_worker(guard);
+    if (retry_ && !work_.workers().any_rests_until(retry_at())) work_.wake_worker(guard);
   }
   void wake_watchers(Guard& guard) noexcept {
     while (Sleeper<Platform>* const watcher = watchers_.pop()) guard.wake_later(*watcher);
@@ -157,7 +154,7 @@ class Capacity {
       slot->probe = limiter_.begin(time, total_ < plan_.max_size);
       work_.open(*slot, guard);
     }
-    retry_ = too_soon || (!inline_work() && limiter_.in_time() > 0);
+    retry_ = too_soon || limiter_.any_may_stall();
     keep_watch(guard);
   }
 

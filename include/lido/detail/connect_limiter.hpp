@@ -30,14 +30,16 @@ class ConnectLimiter {
   static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
   ConnectLimiter(const ConnectRules& rules, std::uint64_t seed) noexcept
-      : rules_{rules}, backoff_{rules.backoff_min, rules.backoff_max, seed} {}
+      : rules_{rules},
+        openers_{rules.workers == 0 ? unlimited : std::max<std::size_t>(rules.workers - 1, 1)},
+        backoff_{rules.backoff_min, rules.backoff_max, seed} {}
 
   [[nodiscard]] const Backoff& backoff() const noexcept { return backoff_; }
   [[nodiscard]] Backoff& backoff() noexcept { return backoff_; }
-  [[nodiscard]] bool by_callers() const noexcept { return rules_.workers == 0; }
   [[nodiscard]] std::size_t under_way() const noexcept { return under_way_; }
   // Those that are not stalled.
   [[nodiscard]] std::size_t in_time() const noexcept { return under_way_ - stalled_; }
+  [[nodiscard]] bool any_may_stall() const noexcept { return may_stall() && in_time() > 0; }
   // Behind one prober while the server is away, or may be.
   [[nodiscard]] bool one_by_one() const noexcept { return backoff_.failing() || (stalled_ > 0 && !answers_); }
 
@@ -53,9 +55,8 @@ class ConnectLimiter {
   // How many may begin now, the back-off aside. One of the workers is there for other things than to open; it opens
   // probes where all others are stalled.
   [[nodiscard]] std::size_t places() const noexcept {
-    if (by_callers()) return unlimited;
-    const std::size_t spare = rules_.workers - openers();
-    const std::size_t mine = openers() > stalled_ ? openers() - stalled_ : spare;
+    const std::size_t spare = rules_.workers > 1 ? 1 : 0;
+    const std::size_t mine = openers_ > stalled_ ? openers_ - stalled_ : spare;
     return mine - std::min(mine, in_time());
   }
   // When the next one may begin where they do so one by one, and otherwise when the youngest will be stalled.
@@ -64,7 +65,7 @@ class ConnectLimiter {
   }
   // Whether all that are under way are stalled from now on. None of them may be waiting for a worker.
   [[nodiscard]] bool stall_from(TimePoint now) noexcept {
-    if (by_callers() || in_time() == 0 || now < saturating_add(youngest_, stall_after())) return false;
+    if (!any_may_stall() || now < saturating_add(youngest_, stall_after())) return false;
     stalled_ = under_way_;
     answers_ = false;
     return true;
@@ -77,7 +78,7 @@ class ConnectLimiter {
     const bool in_trouble = outage_suspected_ || backoff_.failing();
     const bool too_soon = in_trouble && stalled_ > 0 && now < saturating_add(last_whole_, share());
     const bool in_the_way = in_trouble && !room;  // it would keep the pool's last place
-    const bool probe = !by_callers() && beside && (too_soon || in_the_way || stalled_ >= openers());
+    const bool probe = may_stall() && beside && (too_soon || in_the_way || stalled_ >= openers_);
     if (!probe) last_whole_ = now;
     return probe;
   }
@@ -98,19 +99,19 @@ class ConnectLimiter {
   }
 
  private:
-  [[nodiscard]] std::size_t openers() const noexcept {
-    return rules_.workers > 1 ? rules_.workers - 1 : rules_.workers;
-  }
+  // Whoever opens for itself holds up nobody else.
+  [[nodiscard]] bool may_stall() const noexcept { return openers_ != unlimited; }
   [[nodiscard]] Duration share() const noexcept {
-    return rules_.open_timeout / static_cast<Duration::rep>(std::max<std::size_t>(openers(), 1));
+    return may_stall() ? rules_.open_timeout / static_cast<Duration::rep>(openers_) : rules_.open_timeout;
   }
   // How long the youngest may take until it is stalled.
   [[nodiscard]] Duration stall_after() const noexcept {
     const bool in_trouble = outage_suspected_ || backoff_.failing();
-    return in_trouble && !by_callers() ? rules_.backoff_max : share();
+    return in_trouble && may_stall() ? rules_.backoff_max : share();
   }
 
-  ConnectRules rules_;
+  const ConnectRules rules_;
+  const std::size_t openers_;  // how many may be at it at a time
   Backoff backoff_;
   std::size_t under_way_ = 0;
   std::size_t stalled_ = 0;

@@ -1,18 +1,46 @@
-// A pool without its handle: the end of a lease, the figures, and the administration.
+// A pool without its handle: owns the parts, and wires them.
+//
+// The floors, the ground first. A header includes those of lower floors, and of its own those that stand before it.
+//
+// | floor     | headers |
+// |-----------|-----------------------------------------------------------------------------------------------------------|
+// | ground    | language ticks json describe lifetime platform resumption | | cells     | deadlines waiter job_queue
+// backoff barging_limit slot listening metrics fail_fast complaint repeat_filter | | tables    | guard slot_table
+// connect_limiter wait_list work_queue                                                     | | decisions | capacity
+// openers dispatcher                                                                               | | sides     |
+// monitor connection_ops pool_types                                                                         | | work |
+// jobs workforce leaks leases                                                                               | | calls
+// | maintenance worker_group admission acquire acquire_request administration                                 | | core
+// | core                                                                                                      |
+//
+// The parts of the two sides and above. `Monitor` decides under the lock and calls nobody's code; `Ops` calls the
+// user's code and never holds the lock. All others may take it to ask the first, and give it back before they ask the
+// second.
+//
+// | part            | owns                     | calls                                                               |
+// |-----------------|--------------------------|---------------------------------------------------------------------|
+// | Monitor         | the lock, what needs it  | nobody but its parts                                                |
+// | Ops             | the user's code          | that, without the lock                                              |
+// | Jobs            |                          | Monitor Ops                                                         |
+// | Workforce       | the number of workers    | Monitor Jobs                                                        |
+// | Leaks           |                          | Monitor Ops                                                         |
+// | Leases          | whether the pool is gone | Monitor Ops Jobs Workforce Leaks Lifetime                           |
+// | Maintenance     |                          | Monitor Ops Jobs Workforce Leaks Leases                             |
+// | WorkerGroup     | threads                  | Monitor Workforce Maintenance Lifetime                              |
+// | Admission       | what time-outs tell      | Monitor Ops Workforce Leaks                                         |
+// | Acquire         | whether it is suspended  | Monitor Ops Jobs Workforce Leases Admission Lifetime                |
+// | AcquireRequests |                          | Monitor Ops Workforce Leases WorkerGroup Admission Acquire Lifetime |
+// | Administration  |                          | Monitor Ops Jobs Workforce Maintenance Admission Acquire            |
+//
+// tests/documentation/arrows holds both tables against the headers.
 #pragma once
 
-#include <algorithm>
-#include <atomic>
-#include <cstddef>
-#include <memory>
-#include <mutex>
-#include <optional>
-#include <string>
-#include <type_traits>
+#include <source_location>
 #include <utility>
 #include <vector>
 
 #include <lido/detail/acquire_request.hpp>
+#include <lido/detail/administration.hpp>
 #include <lido/fork.hpp>
 
 namespace lido::detail {
@@ -22,250 +50,133 @@ namespace lido::detail {
 // time in the exchange that gives the slot back. A pool that is destroyed meanwhile either finds the slot idle, or has
 // recalled it, and then it comes back by the lock and drops the reference that the pool took for it.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Core final : public AcquireRequests<Connection, Growth, Health, Recycle, Platform> {
-  using Base = AcquireRequests<Connection, Growth, Health, Recycle, Platform>;
-
+class Core {
  public:
-  using Base::Base;
-  using Base::is_ours;
-  using Base::reads_clock;
-  using typename Base::Guard;
-  using typename Base::Slot;
+  using Types = PoolTypes<Connection, Growth, Health, Recycle, Platform>;
+  using Slot = typename Types::Slot;
+  using StopToken = typename Types::StopToken;
+  using Request = typename AcquireRequests<Types>::Request;
 
-  // --- the end of a lease -----------------------------------------------------------------------------------------
+  Core(typename Types::Ops::Connector connector, Growth growth, Health health, Recycle recycle, PoolOptions options)
+      : options_{std::move(options)},
+        ops_{std::move(connector), std::move(health), std::move(recycle)},
+        worker_count_{worker_count(options_, growth)},
+        monitor_{std::move(growth), rules()} {}
 
-  void release(Slot& slot) noexcept {
-    if (!is_ours()) return disown(slot);
-    TimePoint now{};
-    bool keep = true;
-    if constexpr (reads_clock) {
-      now = Platform::now();
-      const ConnectionInfo facts = this->info(slot, Moment::release, now, options_.reset_timeout);
-      slot.end_lease(now);  // what follows is not the holder's time
-      if (slot.hurried && may_block(this->recycle_, std::as_const(slot.connection), facts) &&
-          this->leave_to_worker(slot))
-        return;
-      keep = this->recycles(slot, facts);
-    } else {
-      slot.end_lease(now);
-    }
-    if (!signals_.release.empty()) this->tell(signals_.release, slot, Moment::release, now);
-    if (!keep) return this->give_back(slot, CloseReason::recycled);
-    slot.since.store(now, std::memory_order_release);  // see `Slot::begin_lease`
-    if (SlotTable<Slot, Platform>::give_back(slot)) return;
-    this->give_back(slot, CloseReason::none);
+  // --- acquire and release ------------------------------------------------------------------------------------------
+
+  Slot& acquire(Duration timeout, const StopToken& stop, std::source_location where) {
+    return acquire_.acquire(timeout, stop, where);
   }
+  Slot* try_acquire(Duration limit, std::source_location where) { return acquire_.try_acquire(limit, where); }
+  [[nodiscard]] Duration acquire_timeout() const noexcept { return options_.acquire_timeout; }
+  [[nodiscard]] AcquireRequests<Types>& requests() noexcept { return requests_; }
 
-  void discard(Slot& slot) noexcept {
-    if (!is_ours()) return disown(slot);
-    const TimePoint now = reads_clock ? Platform::now() : TimePoint{};
-    slot.end_lease(now);
-    if constexpr (!always_keeps<Recycle>) {  // what it is closed for may be true of others, too
-      const ConnectionInfo facts = this->info(slot, Moment::discard, now, options_.reset_timeout);
-      if (!slot.hurried || !may_block(this->recycle_, std::as_const(slot.connection), facts))
-        static_cast<void>(this->recycles(slot, facts));
-    }
-    this->give_back(slot, CloseReason::discarded);
-  }
+  void release(Slot& slot) noexcept { is_ours() ? leases_.release(slot) : disown(slot); }
+  void discard(Slot& slot) noexcept { is_ours() ? leases_.discard(slot) : disown(slot); }
+  Connection detach(Slot& slot) { return is_ours() ? leases_.detach(slot) : std::move(slot.connection); }
 
-  // Moves the connection out; its slot is free at once.
-  Connection detach(Slot& slot) {
-    if (!is_ours()) return std::move(slot.connection);
-    slot.end_lease(reads_clock ? Platform::now() : TimePoint{});
-    const Reference keep{*this};
-    Connection connection = std::move(slot.connection);
-    std::optional<LeakReport> leak;
-    bool orphan = false;
-    const bool destroyed = Base::destroy(slot);
-    {
-      Guard lock = this->guard();
-      metrics_.count(&Statistics::closed, lock);
-      if (!destroyed) metrics_.count(&Statistics::listener_errors, lock);
-      leak = this->end_of_leak(slot);
-      monitor_.dispatcher.vacate(slot, lock);
-      orphan = this->orphans_;
-    }
-    if (leak) this->report(*leak);
-    if (orphan) this->drop_reference();
-    return connection;
-  }
+  // --- what it does and did -----------------------------------------------------------------------------------------
 
   [[nodiscard]] ConnectionInfo info_of(const Slot& slot) const noexcept {
-    const TimePoint now = Platform::now();
-    ConnectionInfo facts = slot.info(Moment::release, now, TimePoint::max());
+    ConnectionInfo facts = slot.info(Moment::release, Platform::now(), TimePoint::max());
     facts.moment = Moment::acquire;
     return facts;
   }
-
-  // --- figures ----------------------------------------------------------------------------------------------------
-
   [[nodiscard]] Statistics statistics() {
-    Statistics figures;
-    {
-      const Guard lock = this->guard();
-      figures = metrics_.totals(lock);
-      figures.now = monitor_.dispatcher.counts();
-      figures.pool_size = monitor_.capacity.plan().pool_size;
-      figures.max_size = monitor_.capacity.plan().max_size;
-    }
+    Statistics figures = monitor_.figures();
     figures.name = options_.name;
     monitor_.capacity.slots().each([&](const Slot& slot) { Metrics::add_leases(slot, figures); });
     return figures;
   }
-
-  [[nodiscard]] Signals<Connection>& signals() noexcept { return signals_; }
+  [[nodiscard]] std::vector<Holder> holders() { return leaks_.holders(); }
+  [[nodiscard]] Signals<Connection>& signals() noexcept { return ops_.signals(); }
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
+  [[nodiscard]] Administration<Types>& administration() noexcept { return administration_; }
+  [[nodiscard]] typename Types::Monitor& monitor() noexcept { return monitor_; }
 
-  // --- administration ---------------------------------------------------------------------------------------------
+  // --- its life -----------------------------------------------------------------------------------------------------
 
+  // Starts the workers. Throws `std::system_error`.
+  void start() {
+    maintenance_.plan_sweep();
+    workers_.start();
+  }
   // The first opens.
   void begin() noexcept {
-    Guard lock = this->guard();
-    if (!monitor_.capacity.inline_work()) monitor_.dispatcher.grow(lock);
-  }
-
-  void invalidate() noexcept {
-    {
-      Guard lock = this->guard();
-      metrics_.count(&Statistics::invalidated, lock, monitor_.capacity.invalidate(CloseReason::invalidated, lock));
-      monitor_.capacity.suspect_outage();
-      monitor_.dispatcher.match(lock);
-    }
-    finish_inline_work();
-  }
-
-  void resize(Growth growth) {
-    const std::size_t size = growth.plan({}).max_size;
-    auto other = std::make_unique<const Growth>(std::move(growth));
-    {
-      // Not the queue's lock: slots are allocated.
-      const std::scoped_lock one_at_a_time{resizing_};
-      monitor_.capacity.slots().grow_to(size);
-      Guard lock = this->guard();
-      monitor_.dispatcher.resize(other, lock);
-    }
-    finish_inline_work();
-  }
-
-  void suspend() noexcept {
-    const Guard lock = this->guard();
-    monitor_.dispatcher.suspend();
-    this->suspended_.store(true, std::memory_order_relaxed);
-  }
-
-  void resume() noexcept {
-    Guard lock = this->guard();
-    monitor_.dispatcher.resume(lock);
-    this->suspended_.store(false, std::memory_order_relaxed);
-  }
-
-  void maintain() noexcept {
-    const typename Base::Help help{*this};
-    this->sweep();
-    while (this->do_one(true)) {
-    }
-  }
-
-  // Waits until the growth policy wants no more connections and at least one is open. Throws as `acquire` does.
-  void wait_until_ready(Duration timeout) {
-    const TimePoint begun = Platform::now();
-    const TimePoint deadline = saturating_add(begun, timeout);
-    std::exception_ptr before;  // what is known to have failed: it is tried once more
-    {
-      const Guard lock = this->guard();
-      before = monitor_.capacity.backoff().cause();
-    }
-    this->await(deadline, [&](Guard& lock) { return ready(lock, before); });
-    std::exception_ptr refused;
-    bool closed = false;
-    {
-      Guard lock = this->guard();
-      closed = monitor_.capacity.closed();
-      if (!closed && ready(lock, before) && !failed(before)) return;
-      if (failed(before)) refused = monitor_.capacity.backoff().cause();
-    }
-    if (closed) throw PoolClosed{closed_message(options_.name)};
-    if (refused) std::rethrow_exception(refused);
-    this->throw_timeout(begun, deadline, false);
-  }
-
-  // Refuses newcomers, fails waiters, closes what is idle, and waits for what is leased. True when all is closed.
-  bool close(Duration grace) noexcept {
-    const TimePoint deadline = saturating_add(Platform::now(), grace);
-    {
-      Guard lock = this->guard();
-      monitor_.dispatcher.close(lock);
-    }
-    this->closing_.request_stop();
-    finish_inline_work();
-    return this->await(deadline, [this](Guard&) { return monitor_.capacity.total() == 0; });
+    typename Types::Guard lock = monitor_.enter();
+    monitor_.dispatcher.grow(lock);
   }
 
   // The pool's last call: close, stop the workers, and leave what is still leased to its holders.
   void abandon() noexcept {
     if (!is_ours()) return disown();
-    const TimePoint deadline = saturating_add(Platform::now(), this->longest_call());
-    close(Duration::zero());
-    this->stop_workers();
-    {
-      const Guard lock = this->guard();
-      this->orphans_ = true;
-      monitor_.capacity.slots().each([&](const Slot& slot) {
-        if (slot.state.load(std::memory_order_relaxed) == SlotState::recalled) this->add_reference();
-      });
-    }
-    this->run_closes();
-    this->listening_.silence(deadline);
-    this->drop_reference();
+    const TimePoint deadline = saturating_add(Platform::now(), workers_.longest_call());
+    administration_.close(Duration::zero());
+    workers_.stop();
+    leases_.leave_to_holders();
+    ops_.silence(deadline);
+    lifetime_.drop_reference();
   }
 
-  // --- after a fork -----------------------------------------------------------------------------------------------
-
+  // False in the child of a fork, where this core is the parent's: its threads do not exist, its locks may be held for
+  // ever, and its connections are in use elsewhere. It is never freed there.
+  [[nodiscard]] bool is_ours() const noexcept { return mark_.is_ours(); }
   // A core like this one, for the child. Takes no lock: only a change that the fork cut in two could be seen half done.
   [[nodiscard]] Core* in_child() const {
-    auto* const own =
-        new Core{this->connector_, monitor_.capacity.growth(), this->health_, this->recycle_, options_, signals_};
-    if (monitor_.capacity.suspended()) own->suspend();
-    if (monitor_.capacity.closed()) own->close(Duration::zero());
+    auto* const own = new Core{*this};
+    if (monitor_.capacity.suspended()) own->administration_.suspend();
+    if (monitor_.capacity.closed()) own->administration_.close(Duration::zero());
     return own;
   }
-
   // Lets go of what the child inherited and nobody has.
   void disown() noexcept {
-    monitor_.capacity.slots().each([this](Slot& slot) {
-      using Table = std::remove_reference_t<decltype(monitor_.capacity.slots())>;
-      if (Table::claim_free(slot, SlotState::leased)) disown(slot);
+    monitor_.capacity.slots().each([](Slot& slot) {
+      if (Types::Table::claim_free(slot, SlotState::leased)) disown(slot);
     });
   }
 
  private:
+  // For the child of a fork: with the parent's settings, and nothing of what goes on.
+  Core(const Core& parent)
+      : options_{parent.options_},
+        ops_{parent.ops_},
+        worker_count_{parent.worker_count_},
+        monitor_{parent.monitor_.capacity.growth(), rules()} {}
+  ~Core() = default;
+
   // The caller's connection is the parent's.
-  void disown(Slot& slot) noexcept {
-    if constexpr (safe_to_destroy_after_fork<Connection>) Base::destroy(slot);
+  static void disown(Slot& slot) noexcept {
+    if constexpr (safe_to_destroy_after_fork<Connection>) Types::Ops::destroy(slot);
+  }
+  static void end(void* core) noexcept { delete static_cast<Core*>(core); }
+
+  [[nodiscard]] CapacityRules rules() const noexcept {
+    return {.barging_limit = options_.barging_limit,
+            .connect = {.workers = worker_count_,
+                        .backoff_min = options_.backoff_min,
+                        .backoff_max = options_.backoff_max,
+                        .open_timeout = options_.open_timeout},
+            .fail_fast_after = options_.fail_fast_after};
   }
 
-  using Base::metrics_;
-  using Base::monitor_;
-  using Base::options_;
-  using Base::signals_;
-
-  // What a pool without workers owes after a call that may have retired connections.
-  void finish_inline_work() noexcept {
-    if (this->worker_count_ == 0) this->run_closes();
-  }
-
-  [[nodiscard]] bool failed(const std::exception_ptr& before) noexcept {
-    return monitor_.capacity.backoff().permanent() && monitor_.capacity.backoff().cause() != before;
-  }
-  [[nodiscard]] bool ready(Guard& lock, const std::exception_ptr& before) noexcept {
-    if (monitor_.capacity.closed() || failed(before) || !monitor_.capacity.plan().reuse) return true;
-    if (monitor_.capacity.satisfied()) return true;
-    monitor_.dispatcher.grow(lock,
-                             monitor_.capacity.total() == 0 ? 1 : 0);  // one at least, also where the policy is lazy
-    return false;
-  }
-
-  typename Platform::Mutex resizing_;
+  const PoolOptions options_;
+  typename Types::Ops ops_;
+  const std::size_t worker_count_;
+  typename Types::Monitor monitor_;
+  Lifetime lifetime_{this, &Core::end};
+  typename Platform::ProcessMark mark_;
+  Jobs<Types> jobs_{monitor_, ops_, options_.open_timeout};
+  Workforce<Types> workforce_{monitor_, jobs_, options_, worker_count_};
+  Leaks<Types> leaks_{monitor_, ops_, options_.leak_after};
+  Leases<Types> leases_{lifetime_, monitor_, ops_, jobs_, workforce_, leaks_, options_.reset_timeout};
+  Maintenance<Types> maintenance_{monitor_, ops_, jobs_, workforce_, leaks_, leases_, options_};
+  WorkerGroup<Types> workers_{lifetime_, monitor_, workforce_, maintenance_, options_};
+  Admission<Types> admission_{monitor_, ops_, workforce_, leaks_, options_};
+  Acquire<Types> acquire_{lifetime_, monitor_, ops_, jobs_, workforce_, leases_, admission_, options_};
+  AcquireRequests<Types> requests_{lifetime_, mark_,    monitor_,   ops_,     workforce_,
+                                   leases_,   workers_, admission_, acquire_, options_};
+  Administration<Types> administration_{monitor_, ops_, jobs_, workforce_, maintenance_, admission_, acquire_};
 };
 
 }  // namespace lido::detail

@@ -9,7 +9,7 @@
 
 #include <lido/detail/capacity.hpp>
 #include <lido/detail/fail_fast.hpp>
-#include <lido/detail/wait_list.hpp>
+#include <lido/detail/openers.hpp>
 
 namespace lido::detail {
 
@@ -29,8 +29,9 @@ class Dispatcher {
   using Guard = detail::Guard<Slot, Platform>;
   using Waiter = detail::Waiter<Slot>;
 
-  Dispatcher(Capacity& capacity, WaitList& waiters, Duration fail_fast_after) noexcept
-      : capacity_{capacity}, waiters_{waiters}, fail_fast_{fail_fast_after} {}
+  // `by_callers`: there are no workers.
+  Dispatcher(Capacity& capacity, WaitList& waiters, Duration fail_fast_after, bool by_callers) noexcept
+      : capacity_{capacity}, waiters_{waiters}, fail_fast_{fail_fast_after}, openers_{waiters, by_callers} {}
 
   [[nodiscard]] PoolCounts counts() noexcept {
     PoolCounts counts = count_slots(capacity_.slots());
@@ -50,7 +51,7 @@ class Dispatcher {
   void begin_help() noexcept { waiters_.begin_help(); }
   void end_help(Guard& guard) noexcept {
     waiters_.end_help();
-    if (nobody_opens()) capacity_.drop_queued_opens(guard);
+    if (openers_.nobody()) capacity_.drop_queued_opens(guard);
   }
 
   // --- waiters ----------------------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ class Dispatcher {
     const OutageFacts facts{.due = due,
                             .any_live = due && capacity_.any_live(),
                             .suspended = capacity_.suspended(),
-                            .by_callers = capacity_.inline_work() || !capacity_.plan().reuse,
+                            .by_callers = openers_.are_those_who_wait() || !capacity_.plan().reuse,
                             .under_way = capacity_.limiter().under_way() > 0,
                             .backing_off = now < capacity_.backoff().until()};
     return fails_fast(facts) ? capacity_.backoff().cause() : nullptr;
@@ -206,11 +207,9 @@ class Dispatcher {
 
   // Asks the growth policy. `extra`: callers that want a connection and do not wait for it.
   void grow(Guard& guard, std::size_t extra = 0) noexcept {
-    if (nobody_opens()) return capacity_.end_retries();
+    if (openers_.nobody()) return capacity_.end_retries();
     capacity_.begin_opens(waiters_.queue().size() + extra, guard);
-    if (!capacity_.inline_work()) return;
-    waiters_.call_openers(capacity_.queued_opens(), guard);
-    capacity_.retries() ? waiters_.call_timekeeper(guard) : waiters_.dismiss_timekeeper();
+    openers_.call(capacity_.queued_opens(), capacity_.retries(), guard);
   }
 
   // --- administration ---------------------------------------------------------------------------------------------
@@ -252,7 +251,7 @@ class Dispatcher {
                  ? publish(slot)
                  : capacity_.retire(slot, CloseReason::not_pooled, guard);  // they look when they are done
     Waiter& head = *first;
-    const bool at_once = !capacity_.plan().reuse || !head.thread || capacity_.inline_work() || waiters_.overdue(head);
+    const bool at_once = !capacity_.plan().reuse || !openers_.competes(head) || waiters_.overdue(head);
     if (at_once) {
       const WaitState before = head.state.load(std::memory_order_relaxed);
       const bool kept_time = waiters_.keeps_time(head);
@@ -316,14 +315,13 @@ class Dispatcher {
 
   void dequeue(Waiter& waiter, Guard& guard) noexcept {
     waiters_.remove(waiter);
-    if (nobody_opens()) capacity_.drop_queued_opens(guard);
+    if (openers_.nobody()) capacity_.drop_queued_opens(guard);
   }
-  // Without workers an open that is queued while nobody waits or helps would stay queued, and count.
-  [[nodiscard]] bool nobody_opens() const noexcept { return capacity_.inline_work() && waiters_.nobody_works(); }
 
   Capacity& capacity_;
   WaitList& waiters_;
   FailFast fail_fast_;
+  Openers<Slot, Platform> openers_;
 };
 
 }  // namespace lido::detail

@@ -1,133 +1,184 @@
-// What is leased: how a lease ends, who has one, and who has had one for too long.
+// How a lease ends, and what the recycle policy says of its connection.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
-#include <cstddef>
-#include <cstdint>
-#include <limits>
 #include <optional>
-#include <source_location>
-#include <thread>
 #include <utility>
-#include <vector>
 
-#include <lido/detail/connection_ops.hpp>
+#include <lido/detail/leaks.hpp>
+#include <lido/detail/lifetime.hpp>
+#include <lido/detail/workforce.hpp>
 
 namespace lido::detail {
 
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Leases : public ConnectionOps<Connection, Growth, Health, Recycle, Platform> {
-  using Base = ConnectionOps<Connection, Growth, Health, Recycle, Platform>;
+template <class Types>
+class Leases {
+  using Platform = typename Types::Platform;
+  using Slot = typename Types::Slot;
+  using Guard = typename Types::Guard;
+  using Ops = typename Types::Ops;
+  static constexpr bool reads_clock = Ops::reads_clock;
 
  public:
-  using Base::Base;
-  using typename Base::Guard;
-  using typename Base::Slot;
+  Leases(Lifetime& lifetime, typename Types::Monitor& monitor, Ops& ops, Jobs<Types>& jobs, Workforce<Types>& workforce,
+         Leaks<Types>& leaks, Duration reset_timeout) noexcept
+      : lifetime_{lifetime},
+        monitor_{monitor},
+        ops_{ops},
+        jobs_{jobs},
+        workforce_{workforce},
+        leaks_{leaks},
+        reset_timeout_{reset_timeout} {}
 
-  // Who has a connection now. Takes no lock: what it tells may be over when it is read.
-  [[nodiscard]] std::vector<Holder> holders(std::size_t most = std::numeric_limits<std::size_t>::max()) {
-    std::vector<Holder> found;
-    const TimePoint now = Platform::now();
-    monitor_.capacity.slots().each([&](const Slot& slot) {
-      if (found.size() >= most) return;
-      if (const std::optional<Holder> holder = slot.holder_if_any(now)) found.push_back(*holder);
-    });
-    return found;
+  // --- by its holder ------------------------------------------------------------------------------------------------
+
+  void release(Slot& slot) noexcept {
+    TimePoint now{};
+    bool keep = true;
+    if constexpr (reads_clock) {
+      now = Platform::now();
+      const ConnectionInfo facts = Ops::info(slot, Moment::release, now, reset_timeout_);
+      slot.end_lease(now);  // what follows is not the holder's time
+      if (slot.hurried && ops_.recycle_may_block(slot, facts) && leave_to_worker(slot)) return;
+      keep = recycles(slot, facts);
+    } else {
+      slot.end_lease(now);
+    }
+    if (!ops_.signals().release.empty()) tell(ops_.signals().release, slot, Moment::release, now);
+    if (!keep) return give_back(slot, CloseReason::recycled);
+    slot.since.store(now, std::memory_order_release);  // see `Slot::begin_lease`
+    if (Types::Table::give_back(slot)) return;
+    give_back(slot, CloseReason::none);
   }
 
- protected:
-  using Base::metrics_;
-  using Base::monitor_;
-  using Base::options_;
-  using Base::signals_;
+  void discard(Slot& slot) noexcept {
+    const TimePoint now = reads_clock ? Platform::now() : TimePoint{};
+    slot.end_lease(now);
+    if constexpr (!always_keeps<typename Types::Recycle>) {  // what it is closed for may be true of others, too
+      const ConnectionInfo facts = Ops::info(slot, Moment::discard, now, reset_timeout_);
+      if (!slot.hurried || !ops_.recycle_may_block(slot, facts)) static_cast<void>(recycles(slot, facts));
+    }
+    give_back(slot, CloseReason::discarded);
+  }
 
-  // Ends the caller's hold on a slot under the lock: it is supplied, or closed and counted where there is a reason to.
-  void give_back(Slot& slot, CloseReason why) noexcept {
-    const Reference keep{*this};
-    // Of a request whose result nobody took.
-    if (slot.has_holder()) slot.end_lease(Base::reads_clock ? Platform::now() : TimePoint{});
+  // Moves the connection out; its slot is free at once.
+  typename Types::Connection detach(Slot& slot) {
+    slot.end_lease(reads_clock ? Platform::now() : TimePoint{});
+    const Reference keep{lifetime_};
+    typename Types::Connection connection = std::move(slot.connection);
     std::optional<LeakReport> leak;
     bool orphan = false;
-    bool do_closes = false;
+    const bool destroyed = Ops::destroy(slot);
     {
-      Guard lock = this->guard();
+      Guard lock = monitor_.enter();
+      monitor_.metrics.count(&Statistics::closed, lock);
+      if (!destroyed) monitor_.metrics.count(&Statistics::listener_errors, lock);
+      leak = leaks_.end_of_lease(slot, lock);
+      monitor_.dispatcher.vacate(slot, lock);
+      orphan = orphans_;
+    }
+    if (leak) leaks_.report(*leak);
+    if (orphan) lifetime_.drop_reference();
+    return connection;
+  }
+
+  // --- by the pool --------------------------------------------------------------------------------------------------
+
+  // Ends the caller's hold on a slot under the lock: it is supplied, or closed and counted where there is a reason to.
+  // `suspect_others`: what is wrong with it may be wrong with them.
+  void give_back(Slot& slot, CloseReason why, bool suspect_others = false) noexcept {
+    const Reference keep{lifetime_};
+    // Of a request whose result nobody took.
+    if (slot.has_holder()) slot.end_lease(reads_clock ? Platform::now() : TimePoint{});
+    std::optional<LeakReport> leak;
+    bool orphan = false;
+    {
+      Guard lock = monitor_.enter();
       const bool counted = slot.retire && why == CloseReason::invalidated;
-      if (why != CloseReason::none && !counted) metrics_.count_removal(why, lock);
-      leak = end_of_leak(slot);
+      if (why != CloseReason::none && !counted) monitor_.metrics.count_removal(why, lock);
+      leak = leaks_.end_of_lease(slot, lock);
       if (why != CloseReason::none) monitor_.capacity.suspect_outage();
       why != CloseReason::none ? monitor_.capacity.retire(slot, why, lock) : monitor_.dispatcher.supply(slot, lock);
+      if (suspect_others) workforce_.suspect_others(lock);
       orphan = orphans_;
-      do_closes = orphan || monitor_.capacity.inline_work();
     }
-    if (leak) report(*leak);
-    if (do_closes) run_closes();
-    if (orphan) this->drop_reference();
+    if (leak) leaks_.report(*leak);
+    orphan ? jobs_.run_closes() : workforce_.close_retired();
+    if (orphan) lifetime_.drop_reference();
   }
 
-  // Needs the lock. What to report of a lease that ends: that it was taken for a leak, if it was.
-  [[nodiscard]] std::optional<LeakReport> end_of_leak(Slot& slot) noexcept {
-    const TimePoint since = std::exchange(slot.leaked_since, TimePoint{});
-    if (since == TimePoint{}) return std::nullopt;
-    const TimePoint until = slot.returned_at != TimePoint{} ? slot.returned_at : Platform::now();
-    return LeakReport{.holder = slot.holder(since, until), .returned = true};
+  // A connection that came back is put in order by a worker. The policy's time begins now, all else is as it was when
+  // the holder let go.
+  void put_in_order(Slot& slot) noexcept {
+    const TimePoint deadline = saturating_add(Platform::now(), reset_timeout_);
+    const bool keep = recycles(slot, slot.info(Moment::release, slot.returned_at, deadline));
+    tell(ops_.signals().release, slot, Moment::release, slot.returned_at);
+    slot.since.store(slot.returned_at, std::memory_order_release);  // see `Slot::begin_lease`
+    give_back(slot, keep ? CloseReason::none : CloseReason::recycled);
   }
 
-  // Reports each lease that has gone on for too long, once.
-  void report_leaks(TimePoint now) noexcept {
-    monitor_.capacity.slots().each([&](Slot& slot) {
-      if (!is_overdue(slot, now)) return;
-      LeakReport leak;
-      {
-        const Guard lock = this->guard();
-        // Once it is recalled the lease can only end by the lock. Asked again: it may have just ended.
-        if (!monitor_.capacity.recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now)) return;
-        slot.leaked_since = slot.since.load(std::memory_order_relaxed);
-        leak = {.holder = slot.holder(slot.leaked_since, now), .returned = false};
-        metrics_.count(&Statistics::leaks, lock);
-      }
-      report(leak);
-    });
-  }
-
-  void report(const LeakReport& leak) noexcept {
-    if (this->emit(signals_.leak, leak) == nullptr) return;
-    const Guard lock = this->guard();
-    metrics_.count(&Statistics::listener_errors, lock);
+  // Whether the recycle policy keeps a connection that the caller has. Ends its generation if the policy says so.
+  [[nodiscard]] bool recycles(Slot& slot, const ConnectionInfo& facts) noexcept {
+    const Verdict verdict = ops_.recycle(slot, facts);
+    if (verdict == Verdict::invalidate) end_generation(slot, facts.moment);
+    return verdict == Verdict::keep;
   }
 
   // Tells listeners of a connection that the caller has, as it was at `at`; now where nobody read the clock.
-  void tell(const Signal<Connection&, const ConnectionInfo&>& signal, Slot& slot, Moment moment,
-            TimePoint at = {}) noexcept {
-    const TimePoint now = at != TimePoint{} ? at : Platform::now();
-    if (this->emit(signal, slot.connection, slot.info(moment, now, now)) == nullptr) return;
-    const Guard lock = this->guard();
-    metrics_.count(&Statistics::listener_errors, lock);
+  void tell(const typename Ops::OnConnection& signal, Slot& slot, Moment moment, TimePoint at = {}) noexcept {
+    if (signal.empty()) return;
+    if (!ops_.tell_of(signal, slot, moment, at != TimePoint{} ? at : Platform::now()))
+      monitor_.count(&Statistics::listener_errors);
   }
 
-  void run_closes() noexcept {
-    while (this->do_one(false)) {
+  // The pool is gone: whoever still has a connection keeps what it needs to close it.
+  void leave_to_holders() noexcept {
+    {
+      const Guard lock = monitor_.enter();
+      orphans_ = true;
+      monitor_.capacity.slots().each([&](const Slot& slot) {
+        if (slot.state.load(std::memory_order_relaxed) == SlotState::recalled) lifetime_.add_reference();
+      });
     }
+    jobs_.run_closes();
   }
-
-  // How many connections a thread holds; of none, none.
-  [[nodiscard]] std::size_t held_by(std::thread::id thread) noexcept {
-    std::size_t count = 0;
-    if (thread == std::thread::id{}) return count;
-    monitor_.capacity.slots().each([&](const Slot& slot) {
-      if (slot.has_holder() && slot.thread.load(std::memory_order_relaxed) == thread) ++count;
-    });
-    return count;
-  }
-
-  bool orphans_ = false;  // the pool is gone, and each lease that is out has a reference; owned by the lock
 
  private:
-  [[nodiscard]] bool is_overdue(const Slot& slot, TimePoint now) const noexcept {
-    if (!slot.has_holder() || slot.is_expected_long()) return false;
-    const TimePoint since = slot.since.load(std::memory_order_relaxed);
-    return since != TimePoint{} && now - since >= options_.leak_after;
+  // Leaves a connection that comes back to a worker, since the recycle policy may block; the lease is over. False where
+  // no worker will come.
+  [[nodiscard]] bool leave_to_worker(Slot& slot) noexcept {
+    const Reference keep{lifetime_};
+    std::optional<LeakReport> leak;
+    {
+      Guard lock = monitor_.enter();
+      if (!workforce_.will_come(lock)) return false;
+      leak = leaks_.end_of_lease(slot, lock);
+      monitor_.work.put_in_order(slot, lock);
+    }
+    if (leak) leaks_.report(*leak);
+    return true;
   }
+
+  // Of the connection that the caller has and is about to close.
+  [[gnu::cold]] void end_generation(Slot& slot, Moment moment) noexcept {
+    Guard lock = monitor_.enter();
+    if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
+    const std::size_t retired = monitor_.capacity.invalidate(CloseReason::invalidated, lock, ConnectLimiter::unlimited,
+                                                             workforce_.spares(moment));
+    monitor_.metrics.count(&Statistics::invalidated, lock, retired - 1);
+    slot.retire = false;  // the caller closes this one, and counts it
+    monitor_.capacity.suspect_outage();
+    monitor_.dispatcher.match(lock);
+  }
+
+  Lifetime& lifetime_;
+  typename Types::Monitor& monitor_;
+  Ops& ops_;
+  Jobs<Types>& jobs_;
+  Workforce<Types>& workforce_;
+  Leaks<Types>& leaks_;
+  const Duration reset_timeout_;
+  bool orphans_ = false;  // the pool is gone, and each lease that is out has a reference; owned by the lock
 };
 
 }  // namespace lido::detail

@@ -1,10 +1,13 @@
 // What the pool's one mutex guards: who has what, who waits, what is to be done.
 #pragma once
 
+#include <cstdint>
+#include <random>
 #include <utility>
 
 #include <lido/detail/capacity.hpp>
 #include <lido/detail/dispatcher.hpp>
+#include <lido/detail/metrics.hpp>
 #include <lido/detail/wait_list.hpp>
 #include <lido/detail/work_queue.hpp>
 
@@ -18,31 +21,101 @@ struct CapacityRules {
 };
 
 // Owns the mutex and the parts that need it. Whoever holds the guard may use them, and calls nobody's code; but for
-// `capacity.slots()`, which the fast path claims from without it.
+// `capacity.slots()`, which the fast path claims from without it. Functions that take no guard take the lock.
 template <class Slot, GrowthPolicy Growth, class Platform>
 class Monitor {
  public:
   using Guard = detail::Guard<Slot, Platform>;
+  using Waiter = detail::Waiter<Slot>;
 
   Monitor(Growth growth, const CapacityRules& rules)
       : work{rules.connect.workers == 0},
         capacity{std::move(growth), rules.connect, work},
         waiters{rules.barging_limit},
-        dispatcher{capacity, waiters, rules.fail_fast_after} {}
+        dispatcher{capacity, waiters, rules.fail_fast_after, rules.connect.workers == 0} {}
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
 
   [[nodiscard]] Guard enter() noexcept { return Guard{mutex_}; }
+  // For those who look from outside.
+  [[nodiscard]] const typename Platform::Mutex& mutex() const noexcept { return mutex_; }
+
+  void count(Metrics::Counter counter) noexcept {
+    const Guard lock = enter();
+    metrics.count(counter, lock);
+  }
+
+  // What was counted, and what is now.
+  [[nodiscard]] Statistics figures() noexcept {
+    const Guard lock = enter();
+    Statistics figures = metrics.totals(lock);
+    figures.now = dispatcher.counts();
+    figures.pool_size = capacity.plan().pool_size;
+    figures.max_size = capacity.plan().max_size;
+    return figures;
+  }
+
+  // An attempt begins. Gives the slot what its connection will be known by; returns how long it may take.
+  [[nodiscard]] Duration begin_open(Slot& slot) noexcept {
+    const Guard lock = enter();
+    slot.id.store(++last_id_, std::memory_order_release);  // see `Slot::begin_lease`
+    slot.spread.store(std::uniform_real_distribution<double>{}(random_), std::memory_order_relaxed);
+    return capacity.time_to_open(slot);
+  }
+
+  // --- callers that have a connection checked by a worker -----------------------------------------------------------
+
+  void ask_worker(Waiter& caller, bool has_timeout, Guard& lock) noexcept {
+    work.check_for(caller, lock);
+    if (has_timeout) waiters.watch(caller, lock);
+  }
+  // False: one is at it, or it was.
+  bool take_back(Waiter& caller, const Guard&) noexcept {
+    if (!work.take_back(caller)) return false;
+    waiters.unwatch(caller);
+    return true;
+  }
+
+  // --- sleep --------------------------------------------------------------------------------------------------------
+
+  // Sleeps until somebody takes this sleeper off its list, on which it was put under the lock, or until `due`. Whoever
+  // takes it off unparks it once, later; that token is always waited for, so that it cannot meet a dead or a later
+  // sleep.
+  void rest(Sleeper<Platform>& self, Sleepers<Platform>& list, TimePoint due) noexcept {
+    if (self.wait_until(due)) return;
+    bool owed = false;
+    {
+      const Guard lock = enter();
+      owed = !self.asleep;
+      list.remove(self);
+    }
+    if (owed) static_cast<void>(self.wait_until(TimePoint::max()));
+  }
+
+  // Waits until `done`, asked under the lock, or the deadline.
+  template <class Done>
+  void watch(TimePoint deadline, Done done) noexcept {
+    Sleeper<Platform> self;
+    for (;;) {
+      {
+        const Guard lock = enter();
+        if (done() || Platform::now() >= deadline) return;
+        capacity.watchers().push(self);
+      }
+      rest(self, capacity.watchers(), deadline);
+    }
+  }
 
   WorkQueue<Slot, Platform> work;
   Capacity<Slot, Growth, Platform> capacity;
   WaitList<Slot, Platform> waiters;
   Dispatcher<Slot, Growth, Platform> dispatcher;
+  Metrics metrics;
 
  private:
-  friend struct Inspection;
-
   typename Platform::Mutex mutex_;
+  std::minstd_rand random_{static_cast<std::minstd_rand::result_type>(Platform::entropy())};
+  std::uint64_t last_id_ = 0;
 };
 
 }  // namespace lido::detail

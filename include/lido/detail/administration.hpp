@@ -1,0 +1,132 @@
+// What those who run a pool ask of it: invalidate, resize, suspend, wait until it is ready, close.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include <lido/detail/acquire.hpp>
+#include <lido/detail/maintenance.hpp>
+
+namespace lido::detail {
+
+template <class Types>
+class Administration {
+  using Platform = typename Types::Platform;
+  using Guard = typename Types::Guard;
+  using Growth = typename Types::Growth;
+
+ public:
+  Administration(typename Types::Monitor& monitor, typename Types::Ops& ops, Jobs<Types>& jobs,
+                 Workforce<Types>& workforce, Maintenance<Types>& maintenance, Admission<Types>& admission,
+                 Acquire<Types>& acquire) noexcept
+      : monitor_{monitor},
+        ops_{ops},
+        jobs_{jobs},
+        workforce_{workforce},
+        maintenance_{maintenance},
+        admission_{admission},
+        acquire_{acquire} {}
+
+  void invalidate() noexcept {
+    {
+      Guard lock = monitor_.enter();
+      monitor_.metrics.count(&Statistics::invalidated, lock,
+                             monitor_.capacity.invalidate(CloseReason::invalidated, lock));
+      monitor_.capacity.suspect_outage();
+      monitor_.dispatcher.match(lock);
+    }
+    workforce_.close_retired();
+  }
+
+  void resize(Growth growth) {
+    const std::size_t size = growth.plan({}).max_size;
+    auto other = std::make_unique<const Growth>(std::move(growth));
+    {
+      // Not the queue's lock: slots are allocated.
+      const std::scoped_lock one_at_a_time{resizing_};
+      monitor_.capacity.slots().grow_to(size);
+      Guard lock = monitor_.enter();
+      monitor_.dispatcher.resize(other, lock);
+    }
+    workforce_.close_retired();
+  }
+
+  void suspend() noexcept {
+    const Guard lock = monitor_.enter();
+    monitor_.dispatcher.suspend();
+    acquire_.suspend(true);
+  }
+
+  void resume() noexcept {
+    Guard lock = monitor_.enter();
+    monitor_.dispatcher.resume(lock);
+    acquire_.suspend(false);
+  }
+
+  void maintain() noexcept {
+    const auto help = jobs_.help();
+    maintenance_.sweep();
+    while (jobs_.do_one(true)) {
+    }
+  }
+
+  // Waits until the growth policy wants no more connections and at least one is open. Throws as `acquire` does.
+  void wait_until_ready(Duration timeout) {
+    const TimePoint begun = Platform::now();
+    const TimePoint deadline = saturating_add(begun, timeout);
+    std::exception_ptr before;  // what is known to have failed: it is tried once more
+    {
+      const Guard lock = monitor_.enter();
+      before = monitor_.capacity.backoff().cause();
+    }
+    workforce_.await(deadline, [&](Guard& lock) { return ready(lock, before); });
+    std::exception_ptr refused;
+    bool closed = false;
+    {
+      Guard lock = monitor_.enter();
+      closed = monitor_.capacity.closed();
+      if (!closed && ready(lock, before) && !failed(before)) return;
+      if (failed(before)) refused = monitor_.capacity.backoff().cause();
+    }
+    if (closed) admission_.throw_closed();
+    if (refused) std::rethrow_exception(refused);
+    admission_.throw_timeout(begun, deadline, false);
+  }
+
+  // Refuses newcomers, fails waiters, closes what is idle, and waits for what is leased. True when all is closed.
+  bool close(Duration grace) noexcept {
+    const TimePoint deadline = saturating_add(Platform::now(), grace);
+    {
+      Guard lock = monitor_.enter();
+      monitor_.dispatcher.close(lock);
+    }
+    ops_.end_opens();
+    workforce_.close_retired();
+    return workforce_.await(deadline, [this](Guard&) { return monitor_.capacity.total() == 0; });
+  }
+
+ private:
+  [[nodiscard]] bool failed(const std::exception_ptr& before) noexcept {
+    return monitor_.capacity.backoff().permanent() && monitor_.capacity.backoff().cause() != before;
+  }
+  [[nodiscard]] bool ready(Guard& lock, const std::exception_ptr& before) noexcept {
+    if (monitor_.capacity.closed() || failed(before) || !monitor_.capacity.plan().reuse) return true;
+    if (monitor_.capacity.satisfied()) return true;
+    // One at least, also where the policy is lazy.
+    monitor_.dispatcher.grow(lock, monitor_.capacity.total() == 0 ? 1 : 0);
+    return false;
+  }
+
+  typename Types::Monitor& monitor_;
+  typename Types::Ops& ops_;
+  Jobs<Types>& jobs_;
+  Workforce<Types>& workforce_;
+  Maintenance<Types>& maintenance_;
+  Admission<Types>& admission_;
+  Acquire<Types>& acquire_;
+  typename Platform::Mutex resizing_;
+};
+
+}  // namespace lido::detail

@@ -1,0 +1,138 @@
+// Who may wait, and what those are told who get no connection.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <thread>
+
+#include <lido/detail/complaint.hpp>
+#include <lido/detail/leaks.hpp>
+#include <lido/detail/workforce.hpp>
+
+namespace lido::detail {
+
+template <class Types>
+class Admission {
+  using Platform = typename Types::Platform;
+  using Slot = typename Types::Slot;
+  using Guard = typename Types::Guard;
+  using Ops = typename Types::Ops;
+
+ public:
+  Admission(typename Types::Monitor& monitor, Ops& ops, Workforce<Types>& workforce, Leaks<Types>& leaks,
+            const PoolOptions& options) noexcept
+      : monitor_{monitor}, ops_{ops}, workforce_{workforce}, leaks_{leaks}, options_{options} {}
+
+  // Throws where there is nothing to wait for. `again`: it was in the queue before. `unfit`: it had a connection in
+  // hand that was not fit, which costs it no place.
+  void line_up(typename Types::Waiter& waiter, TimePoint deadline, bool again, bool unfit) {
+    const TimePoint now = Platform::now();
+    if constexpr (!Ops::reads_clock) monitor_.capacity.slots().each([&](Slot& slot) { Ops::stamp(slot, now); });
+    const bool nested = waiter.thread && options_.refuse_nested_wait && leaks_.held_by(Platform::this_thread()) > 0;
+    bool full = false;
+    bool closed = false;
+    std::exception_ptr refused;
+    {
+      Guard lock = monitor_.enter();
+      closed = monitor_.capacity.closed();
+      refused = monitor_.dispatcher.refusal(now);
+      if (refused == nullptr && !closed && (refused = monitor_.dispatcher.outage(now)) != nullptr) {
+        monitor_.metrics.count(&Statistics::failed_fast, lock);
+        workforce_.want_one_more(lock);
+      }
+      full = !again && monitor_.waiters.queue().size() >= options_.max_waiting;
+      if (closed || refused != nullptr) {
+        // Told below, without the lock.
+      } else if (nested || (full && now < deadline)) {
+        monitor_.metrics.count(&Statistics::rejected, lock);
+        if (full) workforce_.want_one_more(lock);
+      } else if (now < deadline) {
+        if (!again) monitor_.metrics.count(&Statistics::waited, lock);
+        return monitor_.dispatcher.line_up(waiter, unfit, lock);
+      } else if (!full && !waiter.thread && waiter.at == waiter.since && monitor_.dispatcher.looks()) {
+        // One that would not wait, and cannot block, waits for what is looked at, which may be idle after the look.
+        waiter.at = saturating_add(now, options_.check_timeout);
+        waiter.for_look = true;
+        monitor_.metrics.count(&Statistics::waited, lock);
+        return monitor_.dispatcher.line_up(waiter, unfit, lock);
+      }
+    }
+    if (closed) throw_closed();
+    if (refused != nullptr) std::rethrow_exception(refused);
+    if (nested) throw SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"};
+    if (now < deadline) throw QueueFull{options_.name + ": acquire: max_waiting callers wait already"};
+    throw_timeout(waiter.since, deadline, unfit);
+  }
+
+  // `deadline`: when the caller's time was over. `self`: the thread that waits, which should not hold one of the
+  // others.
+  [[noreturn]] void throw_timeout(TimePoint since, TimePoint deadline, bool unfit,
+                                  std::thread::id self = Platform::this_thread()) {
+    const Duration waited = Platform::now() - since;
+    std::shared_ptr<const Exhaustion> seen;
+    std::size_t max_size = 0;
+    bool suspended = false;
+    std::exception_ptr cause;
+    {
+      const Guard lock = monitor_.enter();
+      monitor_.metrics.count(&Statistics::timeouts, lock);
+      if (exhaustion_ != nullptr && exhaustion_->at > deadline) seen = exhaustion_;
+      max_size = monitor_.capacity.plan().max_size;
+      suspended = monitor_.capacity.suspended();
+      cause = monitor_.capacity.backoff().cause();
+    }
+    if (suspended) throw PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)};
+    if (seen == nullptr) seen = look_around();
+    const PoolCounts& counts = seen->counts;
+    // What is idle while others wait is theirs already.
+    const std::size_t taken = counts.leased + counts.closing + (counts.waiting > 0 ? counts.idle : 0);
+    const Phase phase = unfit || (taken < max_size && taken + counts.checking >= max_size) ? Phase::checking
+                        : taken < max_size                                                 ? Phase::opening
+                                                                                           : Phase::waiting;
+    const std::string message =
+        timeout_message(options_.name, phase, unfit, waited, *seen, max_size, self, leaks_.held_by(self), cause);
+    const AcquireTimeout error{message, phase, waited, counts, seen->holders, cause};
+    if (!ops_.tell(ops_.signals().timeout, error)) monitor_.count(&Statistics::listener_errors);
+    if (cause == nullptr) throw error;
+    try {
+      std::rethrow_exception(cause);
+    } catch (...) {
+      std::throw_with_nested(error);
+    }
+  }
+
+  [[noreturn]] void throw_cancelled() {
+    monitor_.count(&Statistics::cancelled);
+    throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};
+  }
+  [[noreturn]] void throw_closed() { throw PoolClosed{closed_message(options_.name)}; }
+  [[noreturn]] void throw_inherited() { throw PoolClosed{inherited_message(options_.name)}; }
+
+ private:
+  // For this time-out, and those that come while it is told.
+  [[nodiscard]] std::shared_ptr<const Exhaustion> look_around() {
+    PoolCounts counts;
+    {
+      const Guard lock = monitor_.enter();
+      counts = monitor_.dispatcher.counts();
+    }
+    auto seen =
+        std::make_shared<const Exhaustion>(Platform::now(), counts, leaks_.holders(AcquireTimeout::most_holders));
+    std::shared_ptr<const Exhaustion> before = seen;
+    const Guard lock = monitor_.enter();
+    exhaustion_.swap(before);
+    return seen;
+  }
+
+  typename Types::Monitor& monitor_;
+  Ops& ops_;
+  Workforce<Types>& workforce_;
+  Leaks<Types>& leaks_;
+  const PoolOptions& options_;
+  std::shared_ptr<const Exhaustion> exhaustion_;  // the last one; owned by the lock
+};
+
+}  // namespace lido::detail

@@ -1,0 +1,126 @@
+// What is queued is done: opens and closes, by a worker or by a caller.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <exception>
+
+#include <lido/detail/pool_types.hpp>
+#include <lido/options.hpp>
+
+namespace lido::detail {
+
+// Fetches from the monitor, has it done by the operations, and tells the monitor what came of it.
+template <class Types>
+class Jobs {
+ public:
+  using Platform = typename Types::Platform;
+  using Slot = typename Types::Slot;
+  using Guard = typename Types::Guard;
+
+  // For whom a job is done; nobody in particular where it is left out. Without workers callers do jobs for themselves.
+  struct Caller {
+    TimePoint deadline = TimePoint::max();
+    typename Types::Waiter* waiter = nullptr;
+    const typename Types::StopToken* stop = nullptr;
+
+    [[nodiscard]] bool gave_up() const noexcept {
+      return (stop != nullptr && stop->stop_requested()) || Platform::now() >= deadline;
+    }
+    // Needs the lock.
+    void done() const noexcept {
+      if (waiter != nullptr) waiter->busy = false;
+    }
+  };
+
+  Jobs(typename Types::Monitor& monitor, typename Types::Ops& ops, Duration open_timeout) noexcept
+      : monitor_{monitor}, ops_{ops}, open_timeout_{open_timeout} {}
+
+  // Opens the connection of a slot that is opening. Blocks until the connector returns, which is told to by the
+  // caller's deadline, and to stop when the caller stops.
+  void open(Slot& slot, const Caller& caller) noexcept {
+    const TimePoint begun = Platform::now();
+    const Duration allowed = monitor_.begin_open(slot);
+    const OpenOutcome outcome = ops_.open(slot, std::min(caller.deadline, saturating_add(begun, allowed)), caller.stop);
+    if (outcome.failure) return fail(slot, caller, outcome, begun, allowed);
+    Guard lock = monitor_.enter();
+    caller.done();
+    monitor_.metrics.count(&Statistics::opened, lock);
+    monitor_.metrics.record(&Statistics::open, Platform::now() - begun, lock);
+    monitor_.dispatcher.opened(slot, begun, lock);
+  }
+
+  // Closes the connection of a slot that is closing. Blocks for as long as the connection's destructor does.
+  void close(Slot& slot, const Caller& caller) noexcept {
+    const std::size_t errors = ops_.close(slot);
+    Guard lock = monitor_.enter();
+    caller.done();
+    monitor_.metrics.count(&Statistics::closed, lock);
+    monitor_.metrics.count(&Statistics::listener_errors, lock, errors);
+    monitor_.dispatcher.vacate(slot, lock);
+  }
+
+  // Does one queued job, if there is one that this thread may do. Whoever waits gets no connection meanwhile but the
+  // one that it opens, as it could not take it: a connector may hang.
+  bool do_one(bool may_open, const Caller& caller = {}) noexcept {
+    Slot* slot = nullptr;
+    Task task{};
+    {
+      const Guard lock = monitor_.enter();
+      if (caller.waiter != nullptr && !monitor_.waiters.begin_work(*caller.waiter)) return false;
+      task = next_task({.opens = may_open && monitor_.work.opens() > 0, .closes = true}, Task::rest);
+      slot = task == Task::open ? monitor_.work.next_to_open() : monitor_.work.next_to_close();
+      if (slot == nullptr) return caller.done(), false;
+    }
+    task == Task::open ? open(*slot, caller) : close(*slot, caller);
+    return true;
+  }
+
+  void run_closes() noexcept {
+    while (do_one(false)) {
+    }
+  }
+
+  // While it lives, what a pool without workers queues is done by this thread.
+  class Help {
+   public:
+    explicit Help(typename Types::Monitor& monitor) noexcept : monitor_{monitor} {
+      const Guard lock = monitor_.enter();
+      monitor_.dispatcher.begin_help();
+    }
+    ~Help() {
+      Guard lock = monitor_.enter();
+      monitor_.dispatcher.end_help(lock);
+    }
+    Help(const Help&) = delete;
+    Help& operator=(const Help&) = delete;
+
+   private:
+    typename Types::Monitor& monitor_;
+  };
+  [[nodiscard]] Help help() noexcept { return Help{monitor_}; }
+
+ private:
+  [[gnu::cold]] void fail(Slot& slot, const Caller& caller, const OpenOutcome& outcome, TimePoint begun,
+                          Duration allowed) noexcept {
+    // A probe tells nothing either: the server may be slow.
+    const bool cut_short = allowed < open_timeout_ && Platform::now() - begun >= allowed;
+    const bool given_up = !outcome.permanent && (cut_short || caller.gave_up());
+    const bool heard = ops_.tell(ops_.signals().open_failed, outcome.failure);
+    Guard lock = monitor_.enter();
+    caller.done();
+    monitor_.metrics.count(&Statistics::open_failures, lock);
+    if (!heard) monitor_.metrics.count(&Statistics::listener_errors, lock);
+    const std::size_t told =
+        given_up ? monitor_.dispatcher.open_given_up(slot, outcome.failure, lock)
+                 : monitor_.dispatcher.open_failed(slot, outcome.failure, outcome.permanent, begun, lock);
+    monitor_.metrics.count(&Statistics::failed_fast, lock, told);
+  }
+
+  typename Types::Monitor& monitor_;
+  typename Types::Ops& ops_;
+  const Duration open_timeout_;
+};
+
+}  // namespace lido::detail

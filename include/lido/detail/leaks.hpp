@@ -1,0 +1,86 @@
+// Who has a connection, and who has had one for too long.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <limits>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <lido/detail/pool_types.hpp>
+
+namespace lido::detail {
+
+template <class Types>
+class Leaks {
+  using Platform = typename Types::Platform;
+  using Slot = typename Types::Slot;
+  using Guard = typename Types::Guard;
+
+ public:
+  Leaks(typename Types::Monitor& monitor, typename Types::Ops& ops, Duration leak_after) noexcept
+      : monitor_{monitor}, ops_{ops}, leak_after_{leak_after} {}
+
+  // Who has a connection now. Takes no lock: what it tells may be over when it is read.
+  [[nodiscard]] std::vector<Holder> holders(std::size_t most = std::numeric_limits<std::size_t>::max()) {
+    std::vector<Holder> found;
+    const TimePoint now = Platform::now();
+    monitor_.capacity.slots().each([&](const Slot& slot) {
+      if (found.size() >= most) return;
+      if (const std::optional<Holder> holder = slot.holder_if_any(now)) found.push_back(*holder);
+    });
+    return found;
+  }
+  // How many a thread has; of none, none.
+  [[nodiscard]] std::size_t held_by(std::thread::id thread) noexcept {
+    std::size_t count = 0;
+    if (thread == std::thread::id{}) return count;
+    monitor_.capacity.slots().each([&](const Slot& slot) {
+      if (slot.has_holder() && slot.thread.load(std::memory_order_relaxed) == thread) ++count;
+    });
+    return count;
+  }
+
+  // Reports each lease that has gone on for too long, once.
+  void look(TimePoint now) noexcept {
+    monitor_.capacity.slots().each([&](Slot& slot) {
+      if (!is_overdue(slot, now)) return;
+      LeakReport leak;
+      {
+        const Guard lock = monitor_.enter();
+        // Once it is recalled the lease can only end by the lock. Asked again: it may have just ended.
+        if (!monitor_.capacity.recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now)) return;
+        slot.leaked_since = slot.since.load(std::memory_order_relaxed);
+        leak = {.holder = slot.holder(slot.leaked_since, now), .returned = false};
+        monitor_.metrics.count(&Statistics::leaks, lock);
+      }
+      report(leak);
+    });
+  }
+
+  // What to report of a lease that ends: that it was taken for a leak, if it was.
+  [[nodiscard]] std::optional<LeakReport> end_of_lease(Slot& slot, const Guard&) noexcept {
+    const TimePoint since = std::exchange(slot.leaked_since, TimePoint{});
+    if (since == TimePoint{}) return std::nullopt;
+    const TimePoint until = slot.returned_at != TimePoint{} ? slot.returned_at : Platform::now();
+    return LeakReport{.holder = slot.holder(since, until), .returned = true};
+  }
+  void report(const LeakReport& leak) noexcept {
+    if (!ops_.tell(ops_.signals().leak, leak)) monitor_.count(&Statistics::listener_errors);
+  }
+
+ private:
+  [[nodiscard]] bool is_overdue(const Slot& slot, TimePoint now) const noexcept {
+    if (!slot.has_holder() || slot.is_expected_long()) return false;
+    const TimePoint since = slot.since.load(std::memory_order_relaxed);
+    return since != TimePoint{} && now - since >= leak_after_;
+  }
+
+  typename Types::Monitor& monitor_;
+  typename Types::Ops& ops_;
+  const Duration leak_after_;
+};
+
+}  // namespace lido::detail
