@@ -57,6 +57,69 @@ class SessionStatements {
     return calls().exec_until(limit(until), sql, parameters...);
   }
 
+  /// As `Connection::exec_script`.
+  auto exec_script(const Sql& script, const std::optional<Until>& until = {}) {
+    return calls().exec_script(script, limit(until));
+  }
+  /// As `Connection::run`, to which the transaction belongs: where the pipeline fails, it has failed.
+  template <class AnyPipeline>
+    requires std::same_as<std::remove_cvref_t<AnyPipeline>, Pipeline>
+  auto run(AnyPipeline&& pipeline, const std::optional<Until>& until = {},
+           std::source_location where = std::source_location::current()) {
+    return calls().run(std::forward<AnyPipeline>(pipeline), limit(until), where);
+  }
+  /// As `Connection::copy_in`.
+  template <CopySource Rows>
+  auto copy_in(const Sql& sql, Rows&& rows, const std::optional<Until>& until = {}) {
+    return calls().copy_in(sql, std::forward<Rows>(rows), limit(until));
+  }
+
+  /// As `Connection::stream`. Rows that are still to come when the session ends do not: they are an `Error`. COMMIT
+  /// waits for no one, and is an `Error` that changes nothing while there are any.
+  template <class... Columns, detail::Parameter... T>
+  [[nodiscard]] auto stream(const Sql& sql, const T&... parameters) & {
+    return calls().template stream_until<Columns...>(limit(), sql, parameters...);
+  }
+  /// As `Connection::stream_until`, and as `stream`.
+  template <class... Columns, detail::Parameter... T>
+  [[nodiscard]] auto stream_until(const Until& until, const Sql& sql, const T&... parameters) & {
+    return calls().template stream_until<Columns...>(limit(until), sql, parameters...);
+  }
+  /// As `Connection::copy_out`, and as `stream`.
+  template <class... Columns>
+  [[nodiscard]] auto copy_out(const Sql& sql, const std::optional<Until>& until = {}) & {
+    return calls().template copy_out<Columns...>(sql, limit(until));
+  }
+  /// Does not compile: the session would be gone before the rows are there.
+  template <class... Columns, class... T>
+  void stream(const T&...) && {
+    static_assert(refuse<Columns..., T...>,
+                  "lido: the rows would outlive the session, which is a temporary: keep the session in a variable");
+  }
+  /// Nor does this, for the same reason.
+  template <class... Columns, class... T>
+  void stream_until(const T&...) && {
+    static_assert(refuse<Columns..., T...>,
+                  "lido: the rows would outlive the session, which is a temporary: keep the session in a variable");
+  }
+  /// Nor this.
+  template <class... Columns, class... T>
+  void copy_out(const T&...) && {
+    static_assert(refuse<Columns..., T...>,
+                  "lido: the rows would outlive the session, which is a temporary: keep the session in a variable");
+  }
+  /// Does not compile: LISTEN begins with COMMIT, when a session gives its connection back.
+  template <class... T>
+  void listen(const T&...) {
+    static_assert(refuse<T...>,
+                  "lido: LISTEN begins with COMMIT, when the session gives its connection back: listen on a lease");
+  }
+  /// Nor does this: no notification comes while a transaction is open.
+  template <class... T>
+  void wait_for_notification(const T&...) {
+    static_assert(refuse<T...>, "lido: no notification comes while a transaction is open: wait for it on a lease");
+  }
+
   /// The connection, for what a session does not offer; knows nothing of `TransactionOptions::until`. Throws `Error`
   /// when the session has ended.
   [[nodiscard]] Connection& connection() & {
@@ -76,7 +139,7 @@ class SessionStatements {
   /// session has ended too: `QueryError` (rolled back: a statement had failed, SQLSTATE 25P02, or the server refused,
   /// for instance 40001), `ConnectionLost` (rolled back), `QueryTimeout` or `QueryCancelled` (rolled back: the time was
   /// over before COMMIT was sent), or `CommitUnknown`, also where it is given up while it waits for the answer. Only
-  /// while a savepoint is open it throws `Error` and changes nothing.
+  /// while a savepoint, a stream or a COPY is open it throws `Error` and changes nothing.
   auto commit(std::source_location where = std::source_location::current()) {
     static_cast<void>(connection());
     const Until until = limit();
@@ -126,12 +189,11 @@ class SessionStatements {
 
   [[nodiscard]] static Until soon() noexcept { return saturating_add(Clock::now(), std::chrono::seconds{5}); }
   // Of the next statement.
-  [[nodiscard]] Until limit() { return until_.within(connection().settings().statement_timeout); }
-  [[nodiscard]] Until limit(const Until& until) const {
-    return {std::min(until.deadline, until_.deadline), until.stop.stop_possible() ? until.stop : until_.stop};
+  [[nodiscard]] Until limit(const std::optional<Until>& until = {}) {
+    if (!until) return until_.within(connection().settings().statement_timeout);
+    return {std::min(until->deadline, until_.deadline), until->stop.stop_possible() ? until->stop : until_.stop};
   }
 
- private:
   // The connection as this session's caller sees it. Whether there is time is asked when it is about to be sent: in a
   // coroutine it is the statement that fails then, and not the call.
   decltype(auto) calls() {
@@ -143,6 +205,10 @@ class SessionStatements {
       return AsyncConnection<Runner>{connection(), runner_, until_};
     }
   }
+
+ private:
+  template <class...>
+  static constexpr bool refuse = false;
 
   auto change(const Until& until, detail::SavepointId id, std::string script, detail::ChangingSavepoint::Change how,
               const std::source_location& where) {

@@ -133,8 +133,7 @@ class AsyncConnection {
     using Shared = detail::SharedCopy<Runner>;
     const Until until = limit.value_or(connection_->usual());
     return runner_.run(until, [call = call(until, sql.where), runner = runner_, text = std::string{sql.text}] {
-      return detail::CopyBeginning<Shared, AsyncCopyIn<Runner>>{
-          std::make_shared<Shared>(runner, call.begin(), call.until, text)};
+      return detail::CopyBeginning<Shared, AsyncCopyIn<Runner>>{std::make_shared<Shared>(runner, call, text)};
     });
   }
   /// As `Connection::copy_in`, whose rows are made in the loop's thread, a batch at a time. A range that is no

@@ -68,7 +68,7 @@ template <class Runner, class Rows, class... Rest>
 [[nodiscard]] auto fetching_first(Runner runner, const Call& call, std::string_view sql, const Rest&... rest) {
   using Shared = SharedRows<Runner, Rows>;
   return FetchingFirst<Shared, AsyncRows<Runner, Rows>>{
-      std::make_shared<Shared>(std::move(runner), call.begin(), call.until, sql, rest...)};
+      std::make_shared<Shared>(std::move(runner), call, sql, rest...)};
 }
 
 }  // namespace detail

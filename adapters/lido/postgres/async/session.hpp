@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <functional>
+#include <optional>
 #include <source_location>
 #include <type_traits>
 #include <utility>
@@ -11,7 +12,9 @@
 #include <lido/postgres/detail/async/coroutine_result.hpp>
 #include <lido/postgres/detail/sql/savepoint_script.hpp>
 #include <lido/postgres/session_statements.hpp>
+#include <lido/postgres/sql.hpp>
 #include <lido/postgres/transaction.hpp>
+#include <lido/postgres/until.hpp>
 
 namespace lido::postgres {
 
@@ -31,6 +34,12 @@ class AsyncSession : public SessionStatements<Lease, Runner> {
   /// Begins, in one round trip. Throws what `Connection::begin` throws.
   auto begin(std::source_location where = std::source_location::current()) {
     return Statements::begin(options_, where);
+  }
+
+  using Statements::copy_in;
+  /// As `AsyncConnection::copy_in`, for an `AsyncCopyIn`, to which the rows are written.
+  auto copy_in(const Sql& sql, const std::optional<Until>& until = {}) {
+    return this->calls().copy_in(sql, this->limit(until));
   }
 
   /// A part of the transaction that can be undone alone: `body(*this)` is a coroutine, and so is this, of the same

@@ -3,13 +3,16 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include <lido/postgres/detail/operations/call.hpp>
 #include <lido/postgres/detail/operations/copying.hpp>
 #include <lido/postgres/detail/operations/copying_rows.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/guests.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
@@ -20,34 +23,36 @@ namespace lido::postgres::detail {
 /// A COPY that is being written, with all that this takes. Shared by whoever writes and the operation that waits: the
 /// last one to go lets it fail.
 template <class Runner>
-class SharedCopy {
+class SharedCopy final : private Guest {
  public:
   /// Sends the statement. Throws `QueryError` or `ConnectionLost`.
-  SharedCopy(Runner how, Channel& channel, Until until, std::string_view sql)
-      : runner{std::move(how)}, channel_{channel}, until_{std::move(until)}, sql_{sql}, copying_{channel, sql_} {}
-  SharedCopy(const SharedCopy&) = delete;
-  SharedCopy& operator=(const SharedCopy&) = delete;
-  ~SharedCopy() {
-    if (!copying_.is_open() || !channel_.usable()) return;
-    try {
-      copying_.fail("the COPY was given up");  // the answer is not waited for, which gives the connection up
-    } catch (...) {                            // it is lost
-    }
-  }
+  SharedCopy(Runner how, const Call& call, std::string_view sql)
+      : Guest{call.begin().guests()},
+        runner{std::move(how)},
+        channel_{call.channel},
+        until_{call.until},
+        sql_{sql},
+        copying_{std::in_place, *channel_, sql_} {}
+  ~SharedCopy() { leave(); }
 
-  [[nodiscard]] CopyingIn& copying() noexcept { return copying_; }
+  [[nodiscard]] CopyingIn& copying() {
+    if (!copying_) throw Error{"the COPY has ended with its session, or with its connection"};
+    return *copying_;
+  }
+  [[nodiscard]] Socket socket() const noexcept { return socket_of(copying_); }
   [[nodiscard]] const Until& until() const noexcept { return until_; }
 
   /// Throws unless rows are taken: `Error` or `ConnectionLost`.
   void require_open() {
-    if (!channel_.usable()) throw channel_.gone(sql_, "the connection is not usable any more");
-    if (!copying_.is_open()) throw Error{"the COPY has ended: it was finished or aborted"};
+    const bool open = copying().is_open();
+    if (!channel_->usable()) throw channel_->gone(sql_, "the connection is not usable any more");
+    if (!open) throw Error{"the COPY has ended: it was finished or aborted"};
   }
   template <CopyRow Row>
   void append(Row&& row) {
     require_open();
     if constexpr (!CopyText<Row>) {
-      if (!is_text_) require_text_format(channel_, sql_);
+      if (!is_text_) require_text_format(*channel_, sql_);
       is_text_ = true;
     }
     buffer_.append(std::forward<Row>(row));
@@ -56,17 +61,26 @@ class SharedCopy {
   [[nodiscard]] bool is_due() const noexcept { return buffer_.is_full(); }
   void send() {
     require_open();
-    check_in_time(copying_, until_);
-    buffer_.send(copying_);
+    check_in_time(*copying_, until_);
+    buffer_.send(*copying_);
   }
 
   const Runner runner;
 
  private:
-  Channel& channel_;
+  // The answer is not waited for, which gives the connection up.
+  void leave() noexcept override {
+    try {
+      if (copying_ && copying_->is_open() && channel_->usable()) copying_->fail("the COPY was given up");
+    } catch (...) {  // it is lost
+    }
+    copying_.reset();
+  }
+
+  Channel* channel_;
   const Until until_;
   std::string sql_;
-  CopyingIn copying_;
+  std::optional<CopyingIn> copying_;
   CopyBuffer buffer_;
   bool is_text_ = false;  // the format of tuples
 };
@@ -77,7 +91,7 @@ class CopyStep {
  public:
   explicit CopyStep(std::shared_ptr<Shared> shared) noexcept : shared_{std::move(shared)} {}
 
-  [[nodiscard]] Socket socket() const noexcept { return shared_->copying().socket(); }
+  [[nodiscard]] Socket socket() const noexcept { return shared_->socket(); }
   [[nodiscard]] Need step() { return shared_->copying().step(); }
   void give_up(Wake why) { shared_->copying().give_up(why); }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,7 +28,8 @@ inline void require_text_format(Channel& channel, std::string_view sql) {
   const char* const conforms = PQparameterStatus(channel.raw(), "standard_conforming_strings");
   const bool escapes = conforms != nullptr && std::string_view{conforms} == "off";
   if (const std::string_view option = CopyFormat::other_than_text(sql, escapes); !option.empty())
-    throw QueryError{why_not_text(option), {.message = why_not_text(option), .statement = without_passwords(sql)}};
+    throw QueryError{why_not_text(option),
+                     {.message = why_not_text(option), .statement = without_passwords(sql), .where = channel.where()}};
 }
 
 /// COPY ... FROM STDIN. Complete it once, then again after each `put`, and after `end` or `fail`. Ended before that, it
@@ -103,56 +103,39 @@ class CopyingIn {
   bool waited_ = false;
 };
 
-/// COPY ... TO STDOUT. A step ends with a `chunk()`, which is one row, or with an empty one for the end. Ended before,
-/// it gives the connection up, unless `abandon()` was called and completed. `sql` has to outlive it.
-class CopyingOut {
+/// COPY ... TO STDOUT. A step ends with a `chunk()`, which is one row, or with an empty one for the end. `sql` has to
+/// outlive it.
+class CopyingOut : public Leavable {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
-  CopyingOut(Channel& channel, std::string_view sql) : reply_{channel, sql} { send_copy(reply_); }
+  CopyingOut(Channel& channel, std::string_view sql) : Leavable{channel, sql} { send_copy(reply()); }
 
-  [[nodiscard]] Socket socket() const noexcept { return abandoning_ ? abandoning_->socket() : reply_.socket(); }
   /// Throws `QueryError` or `ConnectionLost`.
   [[nodiscard]] Need step() {
-    if (abandoning_) return abandoning_->step();
+    if (abandoning()) return abandoning()->step();
     for (;;) {
-      if (const Need need = reply_.step(); need != Need::nothing) return need;
-      if (reply_.complete()) {
-        reply_.check();
-        if (!copied_) throw reply_.channel().failed(reply_.sql(), "the statement is no COPY ... TO STDOUT");
+      if (const Need need = reply().step(); need != Need::nothing) return need;
+      if (complete()) {
+        reply().check();
+        if (!copied_) throw reply().channel().failed(sql(), "the statement is no COPY ... TO STDOUT");
         return Need::nothing;
       }
-      if (const ResultHandle result = reply_.result()) {
+      if (const ResultHandle result = reply().result()) {
         if (!is_copy(result)) continue;
-        if (PQresultStatus(result.get()) != PGRES_COPY_OUT) refuse_copy(reply_);
+        if (PQresultStatus(result.get()) != PGRES_COPY_OUT) refuse_copy(reply());
         copied_ = true;
         binary_ = PQbinaryTuples(result.get()) != 0;
-      } else if (!reply_.chunk().empty()) {
+      } else if (!reply().chunk().empty()) {
         return Need::nothing;
       }
     }
   }
-  /// Throws `QueryTimeout` or `QueryCancelled`; not while it is being abandoned.
-  void give_up(Wake why) {
-    if (abandoning_) return abandoning_->give_up(why);
-    reply_.give_up(why);
-  }
 
   /// Valid until the next step.
-  [[nodiscard]] std::string_view chunk() const noexcept {
-    return reply_.complete() ? std::string_view{} : reply_.chunk();
-  }
+  [[nodiscard]] std::string_view chunk() const noexcept { return complete() ? std::string_view{} : reply().chunk(); }
   [[nodiscard]] bool is_binary() const noexcept { return binary_; }
-  [[nodiscard]] bool complete() const noexcept { return reply_.complete(); }
-  [[nodiscard]] std::string_view sql() const noexcept { return reply_.sql(); }
-  /// The next steps cancel the rest.
-  void abandon() noexcept {
-    if (!reply_.complete()) abandoning_.emplace(reply_);
-  }
-  void abandon_at_once() noexcept { detail::abandon_at_once(reply_); }
 
  private:
-  Reply reply_;
-  std::optional<Abandoning> abandoning_;
   bool copied_ = false;
   bool binary_ = false;
 };

@@ -1,12 +1,12 @@
 // The rows of a statement while it runs, one at a time: where one is in them, and how the present one is read.
 //   IncomingRows   of any statement
 //   IncomingLines  of COPY ... TO STDOUT
-// Both have the same members, so that a thread and an event loop walk over them in the same way: `advance()`, and where
-// that finds nothing at hand, `operation()` completes a step, and then `arrived()`.
+// Both have the same members, over which a `Walk` goes.
 #pragma once
 
 #include <cstddef>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -14,6 +14,7 @@
 
 #include <lido/postgres/detail/operations/copying.hpp>
 #include <lido/postgres/detail/operations/streaming.hpp>
+#include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/copy_text.hpp>
 #include <lido/postgres/detail/values/read.hpp>
@@ -25,15 +26,29 @@
 
 namespace lido::postgres::detail {
 
+/// The statement that rows are of, and its place, which errors name.
+struct Asked {
+  Asked(const Channel& channel, std::string_view text) : sql{text}, where{channel.where()} {}
+
+  [[nodiscard]] Origin origin() const noexcept { return {std::string_view{sql}.substr(0, 256), where}; }
+  [[nodiscard]] Diagnostics about(const char* message = "") const {
+    return {.message = message, .statement = without_passwords(origin().statement), .where = where};
+  }
+
+  std::string sql;
+  std::source_location where;
+};
+
 /// `Row`s without `T`, else what these read. Stays where it is.
 template <class... T>
 class IncomingRows {
  public:
   /// Sends. What is bound may go afterwards. Throws `QueryError` or `ConnectionLost`.
   IncomingRows(Channel& channel, std::string_view sql, const Bound& bound)
-      : channel_{channel}, sql_{sql}, streaming_{channel, sql_, bound} {}
+      : channel_{channel}, asked_{channel, sql}, streaming_{channel, asked_.sql, bound} {}
 
   [[nodiscard]] Streaming& operation() noexcept { return streaming_; }
+  [[nodiscard]] Socket socket() const noexcept { return streaming_.socket(); }
   /// Goes on to the next row. False: it has to come first.
   [[nodiscard]] bool advance() noexcept {
     if (rows_ && ++at_ < count()) return true;
@@ -42,7 +57,9 @@ class IncomingRows {
   }
   void arrived() noexcept {
     rows_.reset();
-    if (ResultHandle rows = streaming_.rows()) rows_.emplace(std::move(rows), channel_.array_types());
+    ResultHandle rows = streaming_.rows();
+    if (!rows) return;
+    rows_.emplace(std::move(rows), channel_.array_types(), asked_.origin());
   }
   /// There is a present row; else they have not begun, or have ended.
   [[nodiscard]] bool present() const noexcept { return rows_.has_value(); }
@@ -68,7 +85,7 @@ class IncomingRows {
           return row[0].template as<T...>();
         }
       } catch (const ResultError& error) {  // which counts from the beginning of what has just come
-        throw ResultError{before_ + at_, error.column(), error.wanted(), error.actual()};
+        throw ResultError{before_ + at_, error.column(), error.wanted(), error.actual(), rows_->about()};
       }
     }
   }
@@ -77,7 +94,7 @@ class IncomingRows {
   [[nodiscard]] std::size_t count() const noexcept { return rows_ ? rows_of(rows_->handle.get()) : 0; }
 
   Channel& channel_;
-  std::string sql_;
+  Asked asked_;
   Streaming streaming_;
   std::optional<SharedResult> rows_;  // what came last
   std::size_t at_ = 0;                // the present row of these
@@ -89,9 +106,11 @@ template <class... T>
 class IncomingLines {
  public:
   /// Sends. Throws `QueryError` or `ConnectionLost`.
-  IncomingLines(Channel& channel, std::string_view sql) : sql_{checked(channel, sql)}, copying_{channel, sql_} {}
+  IncomingLines(Channel& channel, std::string_view sql)
+      : asked_{channel, checked(channel, sql)}, copying_{channel, asked_.sql} {}
 
   [[nodiscard]] CopyingOut& operation() noexcept { return copying_; }
+  [[nodiscard]] Socket socket() const noexcept { return copying_.socket(); }
   [[nodiscard]] bool advance() const noexcept { return copying_.complete(); }
   void arrived() noexcept { ++number_; }
   [[nodiscard]] bool present() const noexcept { return !copying_.chunk().empty(); }
@@ -102,24 +121,30 @@ class IncomingLines {
     if constexpr (sizeof...(T) == 0) {
       return copying_.chunk();
     } else {
-      if (copying_.is_binary()) throw QueryError{"COPY in the binary format cannot be read as typed rows"};
-      std::tuple<T...> row = read_line<T...>(copying_.chunk(), number_ - 1);
-      if constexpr (sizeof...(T) == 1) {
-        return std::get<0>(std::move(row));
-      } else {
-        return row;
+      if (copying_.is_binary()) throw QueryError{binary, asked_.about(binary)};
+      try {
+        std::tuple<T...> row = read_line<T...>(copying_.chunk(), number_ - 1);
+        if constexpr (sizeof...(T) == 1) {
+          return std::get<0>(std::move(row));
+        } else {
+          return row;
+        }
+      } catch (const ResultError& error) {
+        throw ResultError{error.row(), error.column(), error.wanted(), error.actual(), asked_.about()};
       }
     }
   }
 
  private:
+  static constexpr const char* binary = "COPY in the binary format cannot be read as typed rows";
+
   // Before anything is sent.
   [[nodiscard]] static std::string_view checked([[maybe_unused]] Channel& channel, std::string_view sql) {
     if constexpr (sizeof...(T) > 0) require_text_format(channel, sql);
     return sql;
   }
 
-  std::string sql_;
+  Asked asked_;
   CopyingOut copying_;
   std::size_t number_ = 0;  // of rows that have come
 };

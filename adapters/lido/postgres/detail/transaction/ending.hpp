@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <lido/postgres/detail/sql/savepoint_script.hpp>
+#include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/held_transaction.hpp>
 #include <lido/postgres/error.hpp>
 
@@ -17,6 +18,12 @@ namespace lido::postgres::detail {
 }
 [[nodiscard]] inline QueryError no_transaction() {
   return no_transaction("COMMIT", "COMMIT without a transaction: a statement of the session has ended it");
+}
+
+/// Throws `Error` where rows are still to come, as from a stream.
+inline void check_none_under_way(const Channel& channel) {
+  if (channel.usable() && channel.transaction() == PQTRANS_ACTIVE)
+    throw Error{"a stream or a COPY is still open: let it end before COMMIT"};
 }
 
 /// What becomes of `error` when COMMIT ended with it and not with an answer.

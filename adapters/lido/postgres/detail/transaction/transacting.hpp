@@ -37,9 +37,11 @@ struct Transaction {
     let_go();
     lease.discard();
   }
-  // What puts the connection in order is no statement of the session's.
+  // What puts the connection in order is no statement of the session's, and rows that are still to come are nobody's.
   void let_go() noexcept {
-    if (lease) lease->channel().held().let_go();
+    if (!lease) return;
+    lease->channel().guests().dismiss();
+    lease->channel().held().let_go();
   }
 };
 
@@ -74,13 +76,14 @@ class ChangingSavepoint : public Scripting {
   Change change_;
 };
 
-/// COMMIT. Whatever comes of it, the session has ended, unless a savepoint is open.
+/// COMMIT. Whatever comes of it, the session has ended, unless a savepoint or a stream is open.
 template <class Lease>
 class Committing {
  public:
   /// Throws what `BasicSession::commit` throws before it has sent anything.
   Committing(Transaction<Lease>& transaction, const Until& until) : transaction_{transaction} {
     auto& connection = *transaction_.lease;
+    check_none_under_way(connection.channel());
     if (!connection.is_alive() || !connection.is_usable()) {
       transaction_.discard();
       throw lost_before_commit();
@@ -146,6 +149,7 @@ class RollingBack {
   explicit RollingBack(Transaction<Lease>& transaction) : transaction_{transaction} {
     if (!transaction_.lease) return;
     auto& connection = *transaction_.lease;
+    connection.channel().guests().dismiss();
     if (!connection.is_usable())
       transaction_.discard();
     else if (!connection.in_transaction())

@@ -1,11 +1,10 @@
 // What becomes of an answer that nobody wants to the end.
 #pragma once
 
-#include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 
-#include <lido/facts.hpp>
 #include <lido/postgres/detail/wire/cancelling.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/reply.hpp>
@@ -88,15 +87,36 @@ inline void abandon_at_once(Reply& reply) noexcept {
   }
 }
 
-/// Abandons `operation`, a `Streaming` or `CopyingOut`. Blocks for at most two seconds.
-template <class Operation>
-void abandon_within_bound(Channel& channel, Operation& operation) noexcept {
-  if (operation.complete() || !channel.usable()) return;
-  try {
-    operation.abandon();
-    complete(operation, saturating_add(Clock::now(), std::chrono::seconds{2}));
-  } catch (...) {  // not complete, and so given up
+/// An answer that may be left before its end. Destroyed before, it gives the connection up, unless `abandon()` was
+/// called and completed.
+class Leavable {
+ public:
+  [[nodiscard]] Socket socket() const noexcept { return abandoning_ ? abandoning_->socket() : reply_.socket(); }
+  /// Throws `QueryTimeout` or `QueryCancelled`; not while it is being abandoned.
+  void give_up(Wake why) {
+    if (abandoning_) return abandoning_->give_up(why);
+    reply_.give_up(why);
   }
-}
+  [[nodiscard]] bool complete() const noexcept { return reply_.complete(); }
+  [[nodiscard]] std::string_view sql() const noexcept { return reply_.sql(); }
+  /// The next steps cancel the rest.
+  void abandon() noexcept {
+    if (!reply_.complete()) abandoning_.emplace(reply_);
+  }
+  void abandon_at_once() noexcept { detail::abandon_at_once(reply_); }
+
+ protected:
+  Leavable(Channel& channel, std::string_view sql) : reply_{channel, sql} {}
+  ~Leavable() = default;
+
+  [[nodiscard]] Reply& reply() noexcept { return reply_; }
+  [[nodiscard]] const Reply& reply() const noexcept { return reply_; }
+  /// What to step in its place.
+  [[nodiscard]] std::optional<Abandoning>& abandoning() noexcept { return abandoning_; }
+
+ private:
+  Reply reply_;
+  std::optional<Abandoning> abandoning_;
+};
 
 }  // namespace lido::postgres::detail

@@ -25,6 +25,7 @@
 #include <lido/postgres/detail/wire/diagnose.hpp>
 #include <lido/postgres/detail/wire/failed_commit.hpp>
 #include <lido/postgres/detail/wire/failover.hpp>
+#include <lido/postgres/detail/wire/guests.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/held_back.hpp>
 #include <lido/postgres/detail/wire/held_transaction.hpp>
@@ -52,6 +53,7 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   ~Channel() {
+    guests_.dismiss();
     const int socket = PQsocket(raw());
     if (socket < 0) return;
     if (owner_ != ::getpid()) {
@@ -95,6 +97,7 @@ class Channel {
   [[nodiscard]] const ConnectionSettings& settings() const noexcept { return *settings_; }
   [[nodiscard]] StatementCache& statements() noexcept { return statements_; }
   [[nodiscard]] HeldTransaction& held() noexcept { return held_; }
+  [[nodiscard]] Guests& guests() noexcept { return guests_; }
   /// What is known of arrays that are not the server's own; null: nothing.
   [[nodiscard]] const std::shared_ptr<const ArrayTypes>& array_types() const noexcept { return array_types_; }
   void array_types(std::shared_ptr<const ArrayTypes> types) noexcept { array_types_ = std::move(types); }
@@ -267,6 +270,7 @@ class Channel {
   std::shared_ptr<const ArrayTypes> array_types_;
   std::source_location where_{};
   HeldTransaction held_;
+  Guests guests_;
   NameScope names_;
   HeldBack held_back_;
   PostedDiscard discard_;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,7 +27,10 @@ namespace lido::postgres::detail {
 class Reply {
  public:
   Reply(Channel& channel, std::string_view sql)
-      : channel_{channel}, sql_{sql}, start_{channel.settings().echo ? Clock::now() : TimePoint{}} {
+      : channel_{channel},
+        sql_{sql},
+        where_{channel.where()},
+        start_{channel.settings().echo ? Clock::now() : TimePoint{}} {
     check_length(sql.size(), [] { return std::string{"the statement"}; });  // before anybody reads all of it
     channel.require_quiet(sql);
     channel.held().require(sql, channel.transaction());
@@ -66,6 +70,7 @@ class Reply {
 
   /// `Need::nothing`: there is a `result()` or a `chunk()`, or the answer is complete. Throws `ConnectionLost`.
   [[nodiscard]] Need step() {
+    channel_.called_from(where_);  // another statement may have been refused meanwhile
     // Before the first wait nothing has come: looking would be a system call for nothing.
     if (std::exchange(waited_, false) && !channel_.consume()) ended_ = true;
     while (!complete_) {
@@ -91,7 +96,10 @@ class Reply {
   }
 
   /// Throws `QueryTimeout` or `QueryCancelled`.
-  [[noreturn]] void give_up(Wake why) { channel_.give_up(why, sql_); }
+  [[noreturn]] void give_up(Wake why) {
+    channel_.called_from(where_);
+    channel_.give_up(why, sql_);
+  }
 
   /// Nothing is on its way any more.
   [[nodiscard]] bool complete() const noexcept { return complete_; }
@@ -233,6 +241,7 @@ class Reply {
 
   Channel& channel_;
   std::string_view sql_;
+  std::source_location where_;
   std::function<int(PGconn*)> later_;
   ResultHandle result_;
   LibpqMemory<char> chunk_;

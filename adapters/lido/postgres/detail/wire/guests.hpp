@@ -1,0 +1,63 @@
+// Those that refer to a connection for longer than a call.
+#pragma once
+
+namespace lido::postgres::detail {
+
+class Guest;
+
+/// The guests of one connection. For the thread that has it.
+class Guests {
+ public:
+  Guests() = default;
+  Guests(const Guests&) = delete;
+  Guests& operator=(const Guests&) = delete;
+  ~Guests() { dismiss(); }
+
+  /// Has all of them leave: the connection is about to go to somebody else.
+  inline void dismiss() noexcept;
+
+ private:
+  friend Guest;
+  Guest* first_ = nullptr;
+};
+
+/// Rows that are walked over, or are being written. It is told to leave before its connection goes back to a pool, and
+/// refers to nothing of that afterwards.
+class Guest {
+ public:
+  Guest(const Guest&) = delete;
+  Guest& operator=(const Guest&) = delete;
+
+ protected:
+  explicit Guest(Guests& guests) noexcept : guests_{&guests}, next_{guests.first_} {
+    if (next_ != nullptr) next_->previous_ = this;
+    guests.first_ = this;
+  }
+  ~Guest() { unlink(); }
+
+ private:
+  friend Guests;
+
+  virtual void leave() noexcept = 0;
+
+  void unlink() noexcept {
+    if (guests_ == nullptr) return;
+    (previous_ != nullptr ? previous_->next_ : guests_->first_) = next_;
+    if (next_ != nullptr) next_->previous_ = previous_;
+    guests_ = nullptr;
+  }
+
+  Guests* guests_;  // null once it has left
+  Guest* previous_ = nullptr;
+  Guest* next_;
+};
+
+inline void Guests::dismiss() noexcept {
+  while (first_ != nullptr) {
+    Guest& guest = *first_;
+    guest.unlink();
+    guest.leave();
+  }
+}
+
+}  // namespace lido::postgres::detail
