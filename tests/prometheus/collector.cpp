@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
@@ -190,6 +191,40 @@ BOOST_AUTO_TEST_CASE(gives_each_figure_a_metric_of_its_own) {
   }
   BOOST_TEST(count(text, "# TYPE ") == expected.size() + 3);  // and three histograms
   BOOST_TEST(complaints_of_promtool(text) == "");
+}
+
+BOOST_AUTO_TEST_CASE(has_the_names_of_open_telemetry_where_they_are_asked_for) {
+  Statistics figures = named("orders");
+  figures.now.idle = 3;
+  figures.now.leased = 2;
+  figures.acquired = 7;
+  figures.timeouts = 1;
+  figures.wait.record(1s);
+  Statistics others = named("users");
+  const auto collect = [&](Names names) {
+    Collector collector{names};
+    const auto first = collector.add([&] { return figures; });
+    const auto second = collector.add([&] { return others; });
+    const std::string text = text_of(collector);
+    // What OpenTelemetry calls a count is none to Prometheus.
+    const std::string said = complaints_of_promtool(text);
+    BOOST_TEST((said.find("db_client_connection_count non-histogram") != std::string::npos));
+    BOOST_TEST(std::ranges::count(said, '\n') == 1, said);
+    return text;
+  };
+  const std::string text = collect(Names::open_telemetry);
+  const auto labels = [](const std::string& more = {}) {
+    return R"({db_client_connection_pool_name="orders")" + more + "}";
+  };
+  BOOST_TEST(value_of(text, "db_client_connection_count" + labels(R"(,db_client_connection_state="idle")")) == 3);
+  BOOST_TEST(value_of(text, "db_client_connection_count" + labels(R"(,db_client_connection_state="used")")) == 2);
+  BOOST_TEST(value_of(text, "db_client_connection_timeouts_total" + labels()) == 1);
+  BOOST_TEST(value_of(text, "db_client_connection_wait_time_seconds_count" + labels()) == 7);
+  BOOST_TEST(value_of(text, "db_client_connection_wait_time_seconds_sum" + labels()) == 1);
+  BOOST_TEST(count(text, "# TYPE db_client_connection_count gauge") == 1U);
+  BOOST_TEST(count(text, "db_pool_") == 0U);
+  BOOST_TEST(count(collect(Names::both), "# TYPE db_pool_size gauge") == 1U);
+  BOOST_TEST(count(collect(Names::both), "# TYPE db_client_connection_count gauge") == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(makes_histograms_cumulative_and_their_bounds_seconds) {

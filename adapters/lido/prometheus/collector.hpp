@@ -1,18 +1,13 @@
 // The figures of pools as Prometheus metrics.
 #pragma once
 
-#include <prometheus/client_metric.h>
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
-#include <prometheus/metric_type.h>
 
 #include <algorithm>
-#include <chrono>
 #include <concepts>
-#include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,6 +15,7 @@
 #include <vector>
 
 #include <lido/error.hpp>
+#include <lido/prometheus/detail/families.hpp>
 #include <lido/statistics.hpp>
 
 namespace lido::prometheus {
@@ -28,6 +24,13 @@ namespace lido::prometheus {
 template <class Pool>
 concept HasStatistics = requires(const Pool& pool) {
   { pool.statistics() } -> std::same_as<Statistics>;
+};
+
+/// Which names the metrics have.
+enum class Names : std::uint8_t {
+  database,        ///< `db_pool_size`, `db_pool_checkedout` and so on: all that a pool knows of itself
+  open_telemetry,  ///< `db_client_connection_count` and so on, as OpenTelemetry's exporters write its conventions
+  both,
 };
 
 namespace detail {
@@ -43,62 +46,6 @@ struct Sources {
   std::mutex mutex;
   std::vector<Source> list;  // owned by the mutex
   std::uint64_t last_id = 0;
-};
-
-// Builds the families: each once, with a sample a pool.
-class Families {
- public:
-  explicit Families(const std::vector<std::pair<std::string, Statistics>>& pools) : pools_{pools} {}
-
-  template <class Value>
-  void gauge(const char* name, const char* help, Value value) {
-    add(name, help, ::prometheus::MetricType::Gauge,
-        [&](const Statistics& figures, ::prometheus::ClientMetric& metric) {
-          metric.gauge.value = static_cast<double>(value(figures));
-        });
-  }
-  void counter(const char* name, const char* help, std::uint64_t Statistics::* member) {
-    add(name, help, ::prometheus::MetricType::Counter,
-        [&](const Statistics& figures, ::prometheus::ClientMetric& metric) {
-          metric.counter.value = static_cast<double>(figures.*member);
-        });
-  }
-  void histogram(const char* name, const char* help, Histogram Statistics::* member) {
-    add(name, help, ::prometheus::MetricType::Histogram,
-        [&](const Statistics& figures, ::prometheus::ClientMetric& metric) {
-          fill(metric.histogram, figures.*member);
-        });
-  }
-  [[nodiscard]] std::vector<::prometheus::MetricFamily> take() { return std::move(families_); }
-
- private:
-  template <class Fill>
-  void add(const char* name, const char* help, ::prometheus::MetricType type, Fill fill_in) {
-    ::prometheus::MetricFamily& family = families_.emplace_back();
-    family.name = name;
-    family.help = help;
-    family.type = type;
-    for (const auto& [pool, figures] : pools_) {
-      ::prometheus::ClientMetric& metric = family.metric.emplace_back();
-      metric.label = {{"pool", pool}};
-      fill_in(figures, metric);
-    }
-  }
-
-  static void fill(::prometheus::ClientMetric::Histogram& to, const Histogram& from) {
-    const auto seconds = [](std::chrono::duration<double> span) { return span.count(); };
-    for (std::size_t i = 0; i < from.counts.size(); ++i) {
-      to.sample_count += from.counts[i];
-      const bool last = i >= Histogram::finite_buckets;
-      to.bucket.push_back(
-          {.cumulative_count = to.sample_count,
-           .upper_bound = last ? std::numeric_limits<double>::infinity() : seconds(Histogram::bound(i))});
-    }
-    to.sample_sum = seconds(from.sum);
-  }
-
-  const std::vector<std::pair<std::string, Statistics>>& pools_;
-  std::vector<::prometheus::MetricFamily> families_;
 };
 
 }  // namespace detail
@@ -142,6 +89,8 @@ class [[nodiscard]] Registration {
 /// `pool="name"`. Costs the pools nothing between scrapes. Thread-safe.
 class Collector final : public ::prometheus::Collectable {
  public:
+  explicit Collector(Names names = Names::database) noexcept : names_{names} {}
+
   /// Adds `pool`, which must outlive the registration, under its `PoolOptions::name`. Throws `InvalidOption` when the
   /// collector has a pool of that name: Prometheus would refuse the two samples.
   template <HasStatistics Pool>
@@ -167,6 +116,13 @@ class Collector final : public ::prometheus::Collectable {
     const auto pools = snapshot();
     if (pools.empty()) return {};
     detail::Families families{pools};
+    if (names_ != Names::open_telemetry) add_database(families);
+    if (names_ != Names::database) families.open_telemetry();
+    return families.take();
+  }
+
+ private:
+  static void add_database(detail::Families& families) {
     families.gauge("db_pool_size", "Connections kept open though idle.", [](const auto& s) { return s.pool_size; });
     families.gauge("db_pool_max_size", "Never more connections than this.", [](const auto& s) { return s.max_size; });
     families.gauge("db_pool_checkedout", "Connections with a holder.", [](const auto& s) { return s.now.leased; });
@@ -206,10 +162,8 @@ class Collector final : public ::prometheus::Collectable {
     families.histogram("db_pool_use_seconds",
                        "Spans for which connections were held; none where no policy needs a clock.", &Statistics::use);
     families.histogram("db_pool_open_seconds", "Spans that opening a connection took.", &Statistics::open);
-    return families.take();
   }
 
- private:
   // Under the mutex, so that no pool goes away while it is read.
   [[nodiscard]] std::vector<std::pair<std::string, Statistics>> snapshot() const {
     std::vector<std::pair<std::string, Statistics>> pools;
@@ -224,6 +178,7 @@ class Collector final : public ::prometheus::Collectable {
     return pools;
   }
 
+  Names names_;
   std::shared_ptr<detail::Sources> sources_ = std::make_shared<detail::Sources>();
 };
 
