@@ -16,6 +16,10 @@ class Fault:
 
 SLOT = "detail/slot.hpp"
 SLOT_TABLE = "detail/slot_table.hpp"
+SLOT_MAP = "detail/slot_map.hpp"
+SLOT_SEARCH = "detail/slot_search.hpp"
+SLOT_TALLY = "detail/slot_tally.hpp"
+USE_COUNTS = "detail/use_counts.hpp"
 DISPATCHER = "detail/dispatcher.hpp"
 WAIT_LIST = "detail/wait_list.hpp"
 BARGING_LIMIT = "detail/barging_limit.hpp"
@@ -38,6 +42,7 @@ WORK_QUEUE = "detail/work_queue.hpp"
 RESUMPTION = "detail/resumption.hpp"
 HANGING = ("unit/hanging",)
 EVENTS = ("unit/events",)
+SLOTS = ("unit/slot_table",)
 
 FAULTS = [
     # --- weaker memory orders, which only a race detector sees on this machine
@@ -45,25 +50,41 @@ FAULTS = [
           "held, SlotState::idle, std::memory_order_release, std::memory_order_relaxed)",
           "held, SlotState::idle, std::memory_order_relaxed, std::memory_order_relaxed)",
           ("stress/random_actions",), "tsan"),
-    Fault("claim_sees_nothing", SLOT_TABLE,
+    Fault("claim_sees_nothing", SLOT,
           "compare_exchange_strong(from, to, std::memory_order_acquire, std::memory_order_relaxed)",
           "compare_exchange_strong(from, to, std::memory_order_relaxed, std::memory_order_relaxed)",
           ("stress/random_actions",), "tsan"),
-    Fault("publish_publishes_nothing", DISPATCHER,
-          "slot.state.store(free, std::memory_order_release);",
-          "slot.state.store(free, std::memory_order_relaxed);",
+    Fault("publish_publishes_nothing", SLOT_TABLE,
+          "slot.state.store(to, std::memory_order_release);",
+          "slot.state.store(to, std::memory_order_relaxed);",
           ("stress/random_actions",), "tsan"),
     # --- the meeting of a waiter and a releaser
     Fault("waiter_recalls_nothing", SLOT_TABLE,
-          "if (is_swift(seen) && claim(slot, seen, SlotState::recalled)) break;",
-          "if (is_swift(seen)) break;"),
-    Fault("resting_slots_are_lost", SLOT_TABLE, "(seen == SlotState::resting || seen == SlotState::offered)",
-          "(seen == SlotState::offered)"),
+          "if (!claim(slot, seen, SlotState::recalled)) continue;", ""),
+    Fault("resting_slots_are_lost", SLOT_SEARCH, "    segment.rested.set(index);\n", ""),
     Fault("waiter_overlooks_resting_slots", SLOT_TABLE,
-          "if (is_free(seen) && claim(slot, seen, SlotState::leased)) return &slot;",
-          "if (seen == SlotState::idle && claim(slot, seen, SlotState::leased)) return &slot;"),
-    Fault("recalled_slot_is_not_given_back", LEASES, "    if (Types::Table::give_back(slot)) return;\n    give_back(slot, CloseReason::none);\n",
-          "    if (Types::Table::give_back(slot)) return;\n"),
+          "if (!is_free(seen) || !claim(slot, seen, SlotState::leased)) continue;",
+          "if (seen == SlotState::resting) return true;\n        if (!is_free(seen) || !claim(slot, seen, SlotState::leased)) continue;"),
+    Fault("recalled_slot_is_not_given_back", LEASES, "    if (monitor_.capacity.slots().give_back(slot)) return;\n    give_back(slot, CloseReason::none);\n",
+          "    if (monitor_.capacity.slots().give_back(slot)) return;\n"),
+    # --- where a search looks
+    Fault("who_gives_back_an_unlisted_slot_does_not_list_it", SLOT_TABLE,
+          "        segment.listed.set(segment.index_of(slot));\n", "        static_cast<void>(segment);\n", SLOTS),
+    Fault("listed_again_is_taken_for_never_listed", SLOT_MAP, "(seen + one_version) | bit_of(index)", "seen | bit_of(index)", SLOTS),
+    Fault("slot_that_comes_back_is_taken_out", SLOT_SEARCH,
+          "        case SlotState::unlisted:  // its holder may be about to give it back, and have listed it\n", "", SLOTS),
+    Fault("what_is_published_is_not_listed", SLOT_TABLE, "      segment.listed.set(index);\n      return;", "      return;", SLOTS),
+    Fault("what_rested_is_not_listed", SLOT_SEARCH, "        segment.listed.set(index);\n", "", SLOTS),
+    Fault("word_is_not_found_from_above", SLOT_MAP, "if (!small_) above_.set(slot / bits_a_word);", "", SLOTS),
+    Fault("search_looks_at_every_lease", SLOT_SEARCH, "if (++passed <= left_alone) return Walk::on;", "return Walk::on;", SLOTS),
+    Fault("search_looks_at_every_word", SLOT_MAP, "if (Level::bits(word) == 0) above_.clear(index, above);", "", SLOTS),
+    Fault("published_slot_is_passed_over", SLOT_TABLE, "      segment.swift.add(index);\n", "", SLOTS),
+    Fault("all_are_renamed_at_each_match", SLOT_TABLE, "if (std::exchange(offering_, false)) rename", "rename", SLOTS),
+    Fault("vacant_slot_is_lost", SLOT_TABLE, "slot.next_job = std::exchange(vacant_, &slot);", "(void)vacant_;", SLOTS),
+    Fault("all_are_asked_at_each_count", SLOT_TALLY, "return ++asked_ * 64 >= swift_;", "return ++asked_ > 0;", SLOTS),
+    Fault("nobody_is_asked_at_a_count", SLOT_TALLY, "return ++asked_ * 64 >= swift_;", "return ++asked_ == 0;", SLOTS),
+    Fault("uses_beyond_a_byte_are_lost", USE_COUNTS, "if (before == most) spill(bucket);", "", ("unit/metrics",)),
+    Fault("figure_of_uses_falls", USE_COUNTS, "std::max(told_[i], histogram.counts[i])", "histogram.counts[i]", ("unit/metrics",)),
     Fault("granted_slot_is_not_recalled_for_the_next", DISPATCHER,
           "const bool last = waiters_.queue().empty() && !slot.retire;", "const bool last = true;"),
     Fault("wake_stays_in_flight", WAIT_LIST,
@@ -176,7 +197,7 @@ FAULTS = [
     Fault("discard_tells_no_policy", LEASES, "if constexpr (!always_keeps<typename Types::Recycle>) {  // what", "if constexpr (false) {  // what"),
     Fault("surplus_stays", MAINTENANCE, "monitor_.capacity.can_spare_one())", "false)"),
     Fault("turns_keep_all_connections", MAINTENANCE,
-          "Types::Table::claim(slot, SlotState::idle, SlotState::resting);", ""),
+          "      monitor_.capacity.slots().let_rest(slot);\n", ""),
     Fault("worn_go_before_their_replacement", MAINTENANCE, "worn && !workforce_.replaces_first(slot)", "worn"),
     Fault("keep_alive_never_asks", MAINTENANCE, "if (now - proof < options_.keep_alive) return CloseReason::none;",
           "return CloseReason::none;"),

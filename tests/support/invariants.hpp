@@ -92,6 +92,10 @@ class Invariants {
 
   void check_counts(const PoolCounts& counts) {
     demand(counts.total() == monitor_.capacity.total(), "the slots in use are miscounted");
+    const PoolCounts told = monitor_.capacity.slots().counts(true);
+    demand(told.idle == counts.idle && told.leased == counts.leased && told.opening == counts.opening &&
+               told.checking == counts.checking && told.closing == counts.closing,
+           "the slots are not counted as they are");
     demand(counts.opening == monitor_.capacity.limiter().under_way(), "the opens are miscounted");
     demand(counts.closing == monitor_.capacity.total() - monitor_.capacity.staying(), "the closes are miscounted");
     // What was too many after a resize is marked, and leaves when it comes back.
@@ -100,7 +104,7 @@ class Invariants {
     std::size_t staying = 0;
     monitor_.capacity.slots().each([&](auto& slot) {
       const SlotState state = slot.state.load();
-      const bool leased = monitor_.capacity.slots().is_leased(state);
+      const bool leased = detail::is_leased(state);
       demand(leased || !slot.has_holder(), "somebody holds a connection that is not leased");
       if (state != SlotState::vacant && state != SlotState::closing && !slot.retire) ++staying;
     });
@@ -144,9 +148,10 @@ class Invariants {
       const bool for_woken = state == SlotState::offered || state == SlotState::barging;
       demand(woken > 0 || !for_woken, "a slot is offered to nobody");
       if (asleep == 0) return;
-      demand(woken > 0 || !monitor_.capacity.slots().is_free(state), "somebody sleeps beside an idle connection");
+      demand(woken > 0 || !detail::is_free(state), "somebody sleeps beside an idle connection");
       demand(state != SlotState::idle && state != SlotState::resting, "somebody waits who may be overtaken for ever");
-      demand(state != SlotState::leased, "somebody sleeps beside a lease that will not come by");
+      demand(state != SlotState::leased && state != SlotState::unlisted,
+             "somebody sleeps beside a lease that will not come by");
     });
   }
 

@@ -38,7 +38,7 @@ struct Fixture {
   TestSlot& lease() { return *pool.capacity.slots().claim_idle(); }
   // What `release` does.
   void give_back(TestSlot& slot) {
-    if (TestTable::give_back(slot)) return;
+    if (pool.capacity.slots().give_back(slot)) return;
     TestGuard guard = pool.enter();
     pool.dispatcher.supply(slot, guard);
   }
@@ -80,18 +80,18 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     BOOST_TEST(pool.dispatcher.counts().idle == 1U);
     BOOST_TEST(pool.capacity.slots().claim_idle() == &slot);
     BOOST_TEST((state() == SlotState::leased));
-    BOOST_TEST(decltype(pool.capacity)::recall(slot));
+    BOOST_TEST(pool.capacity.slots().recall(slot));
     BOOST_TEST((state() == SlotState::recalled));
-    BOOST_TEST(decltype(pool.capacity)::recall(slot));  // it is already
+    BOOST_TEST(pool.capacity.slots().recall(slot));  // it is already
     pool.dispatcher.supply(slot, guard);
     BOOST_TEST((state() == SlotState::idle));
-    BOOST_TEST(!decltype(pool.capacity)::recall(slot));
+    BOOST_TEST(!pool.capacity.slots().recall(slot));
     BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));
     BOOST_TEST(pool.capacity.slots().claim_idle_or_recall() == &slot);
     BOOST_TEST((state() == SlotState::leased));
     pool.dispatcher.supply(slot, guard);
     BOOST_TEST(Table::claim(slot, SlotState::idle, SlotState::resting));
-    BOOST_TEST(Table::claim(slot, SlotState::resting, SlotState::checking));
+    BOOST_TEST(pool.capacity.slots().claim_free_for(SlotState::checking, slot));
     BOOST_TEST(pool.capacity.slots().claim_idle() == nullptr);
     pool.capacity.retire(slot, CloseReason::discarded, guard);
     BOOST_TEST((state() == SlotState::closing));
@@ -195,7 +195,7 @@ BOOST_AUTO_TEST_CASE(nobody_overtakes_a_woken_thread_past_the_limit_though_it_ha
     for (int i = 0; i < 10; ++i) {  // newcomers, without the lock
       BOOST_TEST(&f.lease() == &one);
       BOOST_TEST((one.state.load() == SlotState::barging));
-      BOOST_TEST(TestTable::give_back(one));
+      BOOST_TEST(f.pool.capacity.slots().give_back(one));
       BOOST_TEST((one.state.load() == SlotState::offered));
       sim::sleep_for(99us);
     }
@@ -225,7 +225,7 @@ BOOST_AUTO_TEST_CASE(a_newcomer_past_the_limit_has_what_is_offered_handed_to_tho
     f.give_back(other);
     BOOST_TEST(&f.lease() == &one);
     sim::sleep_for(1ms);
-    BOOST_TEST(TestTable::give_back(one));
+    BOOST_TEST(f.pool.capacity.slots().give_back(one));
     BOOST_TEST(f.pool.capacity.slots().claim_idle() == nullptr);
     Noting newcomer{true};
     f.line_up(newcomer);
@@ -253,7 +253,7 @@ BOOST_AUTO_TEST_CASE(what_is_idle_or_leased_when_a_thread_is_woken_is_offered_or
     BOOST_TEST((thread.state.load() == WaitState::woken));
     for (TestSlot* slot : free) BOOST_TEST((slot->state.load() == SlotState::offered));
     BOOST_TEST((leased.state.load() == SlotState::barging));
-    BOOST_TEST(f.pool.capacity.recall(leased));
+    BOOST_TEST(f.pool.capacity.slots().recall(leased));
     BOOST_TEST((leased.state.load() == SlotState::recalled));
     {
       TestGuard guard = f.pool.enter();
@@ -379,7 +379,7 @@ BOOST_AUTO_TEST_CASE(an_older_one_that_comes_back_brings_the_limit_nearer) {
       f.pool.dispatcher.line_up(old, true, guard);
     }
     BOOST_TEST(&f.lease() == &other);
-    BOOST_TEST(TestTable::give_back(other));
+    BOOST_TEST(f.pool.capacity.slots().give_back(other));
     sim::sleep_for(100us);
     BOOST_TEST(f.pool.capacity.slots().claim_idle() == nullptr);
     TestGuard guard = f.pool.enter();
@@ -471,7 +471,7 @@ BOOST_AUTO_TEST_CASE(the_race_of_a_release_with_a_waiter_is_won_by_one_of_them_i
       TestSlot& slot = f.lease();
       Noting waiter{true};
       sim::Thread releaser{[&] {
-        if (TestTable::give_back(slot)) {
+        if (f.pool.capacity.slots().give_back(slot)) {
           ++released_first;
           return;
         }

@@ -68,4 +68,70 @@ BOOST_AUTO_TEST_CASE(a_lease_that_goes_on_has_begun_and_not_ended) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_slot_has_no_more_than_three_lines_and_two_without_a_clock) {
+  using Small = detail::Slot<int, StandardPlatform, false>;
+  using Timed = detail::Slot<int, StandardPlatform, true>;
+  BOOST_TEST(sizeof(Small) == 2 * detail::cache_line);
+  BOOST_TEST(sizeof(Timed) == 3 * detail::cache_line);
+  BOOST_TEST(alignof(Small) == detail::cache_line);
+  Timed slot;
+  const auto offset = [&](const auto& member) {
+    return reinterpret_cast<const char*>(&member) - reinterpret_cast<const char*>(&slot);
+  };
+  // What each lease writes is on one line.
+  BOOST_TEST(offset(slot.state) == 0);
+  BOOST_TEST(offset(slot.returned_at) + std::ptrdiff_t{sizeof(slot.returned_at)} <= 64);
+  BOOST_TEST(offset(slot.expected_long) >= 64);
+  BOOST_TEST(offset(slot.connection) <= 192);
+}
+
+BOOST_AUTO_TEST_CASE(thousands_of_uses_are_counted_in_small_counters) {
+  using TestSlot = detail::Slot<int, sim::Platform>;
+  detail::UseTotals<sim::Platform> totals;
+  TestSlot slots[2];
+  for (TestSlot& slot : slots) slot.use.belong_to(totals);
+  const auto told = [&] {
+    Histogram use;
+    totals.read(use, [&] {
+      for (const TestSlot& slot : slots) slot.use.add_to(use);
+    });
+    return use;
+  };
+  calmly([&] {
+    std::uint64_t before = 0;
+    for (int i = 1; i <= 1000; ++i) {
+      slots[0].use.record(1us);
+      slots[1].use.record(1s);
+      const std::uint64_t now = told().count();
+      BOOST_TEST(now == before + 2);
+      before = now;
+    }
+    const Histogram use = told();
+    BOOST_TEST(use.counts[Histogram::bucket(1us)] == 1000U);
+    BOOST_TEST(use.counts[Histogram::bucket(1s)] == 1000U);
+    BOOST_TEST((use.mean() == Duration{1s + 1us} / 2));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_count_that_is_on_its_way_from_a_slot_does_not_make_a_figure_fall) {
+  using TestSlot = detail::Slot<int, sim::Platform>;
+  calmly([] {
+    detail::UseTotals<sim::Platform> totals;
+    TestSlot slot;
+    slot.use.belong_to(totals);
+    for (int i = 0; i < 255; ++i) slot.use.record(1us);
+    const auto told = [&](auto meanwhile) {
+      Histogram use;
+      totals.read(use, [&] {
+        meanwhile();
+        slot.use.add_to(use);
+      });
+      return use.count();
+    };
+    BOOST_TEST(told([] {}) == 255U);
+    BOOST_TEST(told([&] { slot.use.record(1us); }) == 255U);  // moved to where it was not seen any more
+    BOOST_TEST(told([] {}) == 256U);
+  });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -30,7 +30,6 @@ class Admission {
   // hand that was not fit, which costs it no place.
   void line_up(typename Types::Waiter& waiter, TimePoint deadline, bool again, bool unfit) {
     const TimePoint now = Platform::now();
-    if constexpr (!Ops::reads_clock) monitor_.capacity.slots().each([&](Slot& slot) { Ops::stamp(slot, now); });
     const bool nested = waiter.thread && options_.refuse_nested_wait && leaks_.held_by(Platform::this_thread()) > 0;
     bool full = false;
     bool closed = false;

@@ -64,32 +64,22 @@ class Capacity {
 
   // Whether there is a connection, and the growth policy misses none but for callers.
   [[nodiscard]] bool satisfied() noexcept {
-    PoolCounts open = count_slots(slots_);
+    PoolCounts open = slots_.counts();
     open.opening = 0;
     const bool full = total_ - limiter_.under_way() - closing_ >= plan_.max_size;
     return any_live() && (full || growth_->plan(open).open == 0);
   }
   [[nodiscard]] bool any_live() noexcept {
-    const PoolCounts now = count_slots(slots_);
+    const PoolCounts now = slots_.counts();
     return now.idle + now.leased + now.checking > 0;
   }
 
   // The connection in the caller's slot is to be closed.
   void retire(Slot& slot, CloseReason reason, Guard& guard) noexcept {
     slot.close_reason = reason;
-    slot.state.store(SlotState::closing, std::memory_order_relaxed);  // the lock orders it for whoever closes
+    slots_.put(slot, SlotState::closing);
     ++closing_;
     work_.close(slot, guard);
-  }
-
-  // Makes a leased slot come back by the lock; false when it is not leased.
-  static bool recall(Slot& slot) noexcept {
-    using Table = SlotTable<Slot, Platform>;
-    for (;;) {
-      const SlotState seen = slot.state.load(std::memory_order_relaxed);
-      if (!Table::is_swift(seen)) return seen == SlotState::recalled;
-      if (Table::claim(slot, seen, SlotState::recalled)) return true;
-    }
   }
 
   // Whether the connection that the caller checks could go: the growth policy keeps fewer, and would not open another.
@@ -106,7 +96,7 @@ class Capacity {
   // it.
   void distrust_idle() noexcept {
     slots_.each([&](Slot& slot) {
-      if (slots_.is_free(slot.state.load(std::memory_order_relaxed))) distrust(slot);
+      if (is_free(slot.state.load(std::memory_order_relaxed))) distrust(slot);
     });
   }
 
@@ -137,7 +127,7 @@ class Capacity {
     if (closed_ || suspended_ || total_ >= plan_.max_size) return;
     const TimePoint time = Platform::now();
     if (work_.opens() == 0 && limiter_.stall_from(time)) mark_stalled();
-    PoolCounts now = lasting();
+    PoolCounts now = slots_.lasting();
     // What the policy keeps is replaced before it is worn, also where it opens on demand alone.
     const std::size_t kept = now.total() - now.closing;
     const std::size_t owed = std::min(staying() - kept, plan_.pool_size - std::min(plan_.pool_size, kept));
@@ -149,7 +139,7 @@ class Capacity {
     for (; more > 0; --more) {
       Slot* const slot = slots_.vacant();
       if (slot == nullptr) break;
-      slot->state.store(SlotState::opening, std::memory_order_relaxed);
+      slots_.put(*slot, SlotState::opening);
       ++total_;
       slot->probe = limiter_.begin(time, total_ < plan_.max_size);
       work_.open(*slot, guard);
@@ -174,7 +164,7 @@ class Capacity {
     slot.close_reason = CloseReason::none;
     slot.expiring = false;
     slot.stalled = false;
-    slot.state.store(SlotState::vacant, std::memory_order_relaxed);
+    slots_.put(slot, SlotState::vacant);
     --total_;
     wake_watchers(guard);
   }
@@ -213,17 +203,9 @@ class Capacity {
     });
   }
 
-  // The connections by state, without those that are about to be replaced.
-  [[nodiscard]] PoolCounts lasting() noexcept {
-    PoolCounts counts = count_slots(slots_);
-    slots_.each([&](const Slot& slot) {
-      if (slot.expiring && slots_.is_free(slot.state.load(std::memory_order_relaxed)) && counts.idle > 0) --counts.idle;
-    });
-    return counts;
-  }
   // How many the growth policy would open if the one that the caller checks were gone.
   [[nodiscard]] std::size_t missed_without_one() noexcept {
-    PoolCounts rest = lasting();
+    PoolCounts rest = slots_.lasting();
     if (rest.checking > 0) --rest.checking;
     return growth_->plan(rest).open;
   }
@@ -232,8 +214,8 @@ class Capacity {
   bool mark_retired(Slot& slot, SlotState which, CloseReason reason, bool in_haste, Guard& guard) noexcept {
     for (;;) {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
-      const bool free = slots_.is_free(seen);
-      const bool leased = slots_.is_leased(seen);
+      const bool free = is_free(seen);
+      const bool leased = is_leased(seen);
       // What was idle when others were looked at may be leased by the last pass, and the other way round,
       // or claimed by a sweep.
       const bool moved = free || leased || seen == SlotState::checking;
@@ -241,12 +223,12 @@ class Capacity {
       if (!wanted) return false;
       if (free && in_haste) return distrust(slot), false;
       if (free) {
-        if (!slots_.claim(slot, seen, SlotState::leased)) continue;
+        if (!slots_.claim_free_for(SlotState::closing, slot)) continue;
         retire(slot, reason, guard);
         return true;
       }
       // The mark is read under the lock, where a recalled slot comes back.
-      if (slots_.is_swift(seen) && !slots_.claim(slot, seen, SlotState::recalled)) continue;
+      if (is_swift(seen) && !slots_.recall(slot)) continue;
       slot.retire = true;
       slot.close_reason = reason;
       return true;

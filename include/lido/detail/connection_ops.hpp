@@ -29,13 +29,13 @@ struct OpenOutcome {
 template <class Connection, class Health, class Recycle, class Platform>
 class ConnectionOps {
  public:
-  using Slot = detail::Slot<Connection, Platform>;
+  // False where no policy can tell one time from another: such a pool reads no clock on its fast path.
+  static constexpr bool reads_clock = !always_keeps<Health> || !always_keeps<Recycle>;
+
+  using Slot = detail::Slot<Connection, Platform, reads_clock>;
   using StopToken = typename Platform::StopToken;
   using Connector = std::function<void(Slot&, const OpenInfo&)>;  // makes the connection in its slot
   using OnConnection = Signal<Connection&, const ConnectionInfo&>;
-
-  // False where no policy can tell one time from another: such a pool reads no clock on its fast path.
-  static constexpr bool reads_clock = !always_keeps<Health> || !always_keeps<Recycle>;
 
   ConnectionOps(Connector connector, Health health, Recycle recycle)
       : connector_{std::move(connector)}, health_{std::move(health)}, recycle_{std::move(recycle)} {}
@@ -127,14 +127,6 @@ class ConnectionOps {
   // Whether what comes before a lease may. `fresh`: the health policy is not asked.
   [[nodiscard]] bool check_may_block(const Slot& slot, const ConnectionInfo& facts, bool fresh) const noexcept {
     return recycle_may_block(slot, facts) || (!fresh && may_block(health_, slot.connection, facts));
-  }
-
-  // Fills in when a slot was leased or given back where the fast path reads no clock: from then on "at least so long".
-  static void stamp(Slot& slot, TimePoint now) noexcept {
-    if constexpr (!reads_clock) {
-      TimePoint unknown{};
-      slot.since.compare_exchange_strong(unknown, now, std::memory_order_relaxed);
-    }
   }
 
   // --- the listeners ----------------------------------------------------------------------------------------------

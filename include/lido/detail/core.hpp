@@ -86,7 +86,8 @@ class Core {
   [[nodiscard]] Statistics statistics() {
     Statistics figures = monitor_.figures();
     figures.name = options_.name;
-    monitor_.capacity.slots().each([&](const Slot& slot) { Metrics::add_leases(slot, figures); });
+    auto& slots = monitor_.capacity.slots();
+    slots.uses().read(figures.use, [&] { slots.each([&](const Slot& slot) { Metrics::add_leases(slot, figures); }); });
     return figures;
   }
   [[nodiscard]] std::vector<Holder> holders() { return leaks_.holders(); }

@@ -34,7 +34,7 @@ class Dispatcher {
       : capacity_{capacity}, waiters_{waiters}, fail_fast_{fail_fast_after}, openers_{waiters, by_callers} {}
 
   [[nodiscard]] PoolCounts counts() noexcept {
-    PoolCounts counts = count_slots(capacity_.slots());
+    PoolCounts counts = capacity_.slots().counts(true);
     counts.waiting = waiters_.queue().size();
     return counts;
   }
@@ -67,7 +67,7 @@ class Dispatcher {
   }
 
   // Whether the background looks at a connection that was idle. Needs no lock.
-  [[nodiscard]] bool looks() noexcept { return count_slots(capacity_.slots()).checking > 0; }
+  [[nodiscard]] bool looks() noexcept { return capacity_.slots().any_checking(); }
   // A connection has been looked at: whoever waits for that alone goes when it was the last.
   void end_of_look(Guard& guard) noexcept {
     capacity_.wake_watchers(guard);
@@ -276,15 +276,12 @@ class Dispatcher {
     }
     dequeue(waiter, guard);
     waiter.slot = &slot;
-    // While others wait this slot has to come back by the lock. Relaxed: the notification orders it for the new owner.
+    // While others wait this slot has to come back by the lock.
     const bool last = waiters_.queue().empty() && !slot.retire;
-    slot.state.store(last ? SlotState::leased : SlotState::recalled, std::memory_order_relaxed);
+    capacity_.slots().put(slot, last ? SlotState::leased : SlotState::recalled);
   }
 
-  // Release: whoever claims it by compare-exchange sees what was done to the connection.
-  static void publish(Slot& slot, SlotState free = SlotState::idle) noexcept {
-    slot.state.store(free, std::memory_order_release);
-  }
+  void publish(Slot& slot, SlotState free = SlotState::idle) noexcept { capacity_.slots().put(slot, free); }
 
   // Makes the second half of the invariant true: after `match` has paired what it could, since a wake may have begun or
   // ended. Where somebody waits and none is in flight all that are leased are recalled already.

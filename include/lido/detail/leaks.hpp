@@ -51,7 +51,8 @@ class Leaks {
       {
         const Guard lock = monitor_.enter();
         // Once it is recalled the lease can only end by the lock. Asked again: it may have just ended.
-        if (!monitor_.capacity.recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now)) return;
+        if (!monitor_.capacity.slots().recall(slot) || slot.leaked_since != TimePoint{} || !is_overdue(slot, now))
+          return;
         slot.leaked_since = slot.since.load(std::memory_order_relaxed);
         leak = {.holder = slot.holder(slot.leaked_since, now), .returned = false};
         monitor_.metrics.count(&Statistics::leaks, lock);

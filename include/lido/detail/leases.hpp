@@ -47,7 +47,7 @@ class Leases {
     if (!ops_.signals().release.empty()) tell(ops_.signals().release, slot, Moment::release, now);
     if (!keep) return give_back(slot, CloseReason::recycled);
     slot.since.store(now, std::memory_order_release);  // see `Slot::begin_lease`
-    if (Types::Table::give_back(slot)) return;
+    if (monitor_.capacity.slots().give_back(slot)) return;
     give_back(slot, CloseReason::none);
   }
 

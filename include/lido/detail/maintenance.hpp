@@ -40,17 +40,15 @@ class Maintenance {
     const TimePoint now = Platform::now();
     const bool look_closer = Ops::reads_clock || surplus();
     monitor_.capacity.slots().each([&](Slot& slot) {
-      Ops::stamp(slot, now);
-      if (!look_closer || !Types::Table::claim_free(slot, SlotState::checking)) return;
+      slot.stamp(now);
+      if (!look_closer || !claim_for_check(slot)) return;
       const CloseReason finding = examine(slot, Platform::now());
       conclude(slot, finding);
       if (finding == CloseReason::dead) {
         Guard lock = monitor_.enter();
         workforce_.suspect_others(lock);
       }
-      // From here on it is leased only when the others do not suffice. Relaxed would do: the exchange passes on what
-      // the slot was published with.
-      Types::Table::claim(slot, SlotState::idle, SlotState::resting);
+      monitor_.capacity.slots().let_rest(slot);
     });
     leaks_.look(now);
     expire();
@@ -94,6 +92,11 @@ class Maintenance {
   }
 
  private:
+  [[nodiscard]] bool claim_for_check(Slot& slot) noexcept {
+    if (!is_free(slot.state.load(std::memory_order_relaxed))) return false;
+    const Guard lock = monitor_.enter();
+    return monitor_.capacity.slots().claim_free_for(SlotState::checking, slot);
+  }
   // Lets a suspect back if it answers. If it does not, that is evidence enough against the others.
   void check(Slot& suspect) noexcept {
     const TimePoint now = Platform::now();

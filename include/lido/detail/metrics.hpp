@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 
 #include <lido/facts.hpp>
@@ -44,9 +43,7 @@ class Metrics {
     const std::uint64_t changes = slot.holder_changes.load(std::memory_order_relaxed);
     figures.acquired += (changes + 1) / 2;
     figures.released += changes / 2;
-    figures.use.sum += slot.use_sum.load(std::memory_order_relaxed);
-    for (std::size_t i = 0; i < slot.use_counts.size(); ++i)
-      figures.use.counts[i] += slot.use_counts[i].load(std::memory_order_relaxed);
+    slot.use.add_to(figures.use);
   }
 
   [[nodiscard]] static constexpr Counter counter_of(CloseReason why) noexcept {

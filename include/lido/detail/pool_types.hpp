@@ -15,14 +15,14 @@ struct PoolTypes {
   using Recycle = RecyclePolicyType;
   using Platform = PlatformType;
 
-  using Slot = detail::Slot<Connection, Platform>;
+  using Ops = ConnectionOps<Connection, Health, Recycle, Platform>;
+  using Slot = typename Ops::Slot;
   using Table = SlotTable<Slot, Platform>;
   using Waiter = detail::Waiter<Slot>;
   using Sleeper = detail::Sleeper<Platform>;
   using Guard = detail::Guard<Slot, Platform>;
   using Work = typename WorkQueue<Slot, Platform>::Work;
   using Monitor = detail::Monitor<Slot, Growth, Platform>;
-  using Ops = ConnectionOps<Connection, Health, Recycle, Platform>;
   using StopToken = typename Platform::StopToken;
 };
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +10,8 @@
 #include <source_location>
 #include <thread>
 
+#include <lido/detail/use_counts.hpp>
 #include <lido/facts.hpp>
-#include <lido/statistics.hpp>
 
 namespace lido::detail {
 
@@ -25,8 +24,8 @@ namespace lido::detail {
 //                                        ^
 //                       offered <--> barging
 //
-// Without the lock happen idle -> leased and resting -> leased (acquire), leased -> idle (release), idle -> resting,
-// and idle, resting or offered -> checking (the sweep), each one compare-exchange. A slot that is `recalled` is leased
+// Without the lock happen idle -> leased and resting -> leased (acquire), leased -> idle (release), and idle -> resting
+// (the sweep), each one compare-exchange. A slot that is `recalled` is leased
 // like a leased one, but its exchange fails, so that it comes back under the lock: that is how a waiter, an
 // invalidation or a close asks for it. A slot that is `resting` is idle like an idle one, but leased only where no
 // other is: so the sweep learns how few would do, also when many threads use many connections in turns (the second
@@ -42,11 +41,23 @@ enum class SlotState : std::uint8_t {
   resting,   // the same, and not leased since the last sweep
   offered,   // the same, for a waiter on its way; for others until it has waited its limit
   leased,    // the holder owns it
+  unlisted,  // the same, and a search passes it by: see `SlotTable::search`
   barging,   // the same, ahead of a waiter on its way; then it is offered again
   recalled,  // the holder owns it and gives it back under the lock
   checking,  // the background owns it
   closing,   // whoever closes it owns it
 };
+
+[[nodiscard]] constexpr bool is_free(SlotState state) noexcept {
+  return state == SlotState::idle || state == SlotState::resting || state == SlotState::offered;
+}
+// Leased, and given back without the lock.
+[[nodiscard]] constexpr bool is_swift(SlotState state) noexcept {
+  return state == SlotState::leased || state == SlotState::unlisted || state == SlotState::barging;
+}
+[[nodiscard]] constexpr bool is_leased(SlotState state) noexcept {
+  return is_swift(state) || state == SlotState::recalled;
+}
 
 // What is known of an idle connection, beside what the policies may ask it.
 enum class Trust : std::uint8_t {
@@ -57,47 +68,57 @@ enum class Trust : std::uint8_t {
 // How long a connection that was opened for a caller is taken for healthy.
 inline constexpr Duration fresh_for = std::chrono::seconds{1};
 
-// 64 is the cache line of the machines that matter; two slots never share one.
-template <class Connection, class Platform>
-struct alignas(64) Slot {
+// The bytes that a processor takes at a time, on the machines that matter: what threads write lies apart by so much
+// from what others write or read.
+inline constexpr std::size_t cache_line = 64;
+
+// Two slots never share a line. What each lease writes lies in the first one; what few write follows. `timed`: a policy
+// needs a clock, so that it is known how long a use was.
+template <class Connection, class Platform, bool timed = true>
+struct alignas(cache_line) Slot {
+  static constexpr bool is_timed = timed;
+
   typename Platform::template Atomic<SlotState> state{SlotState::vacant};
 
   // Owned by the lock.
   bool retire = false;                           // close it when it comes back
-  TimePoint leaked_since{};                      // since when the present lease lasts, if it was reported as a leak
   bool probe = false;                            // its open has little time
   bool stalled = false;                          // its open takes too long to be counted on
   bool expiring = false;                         // worn, and kept while its replacement is opened
   CloseReason close_reason = CloseReason::none;  // of one that is closing, or is to be
-  std::thread::id closer{};                      // who retired it
-  Slot* next_job = nullptr;                      // links slots that wait for a worker
 
   // Owned by whoever owns the slot, and handed on with it.
-  bool hurried = false;     // the holder acquired asynchronously: giving back may not hold it up either
-  TimePoint returned_at{};  // when its last holder let go; the epoch where the pool reads no clock then
+  bool hurried = false;  // the holder acquired asynchronously: giving back may not hold it up either
 
   // The same. Atomic because statistics and time-outs look at slots that they do not own; relaxed
   // because nothing follows from what they see, but for what `holder_if_any` reads.
-  //
+  std::atomic<Trust> trust{Trust::usual};
   // Odd while the slot has a holder: one look says how many leases began here, how many ended, and whether one goes on.
   std::atomic<std::uint64_t> holder_changes{0};
-  std::atomic<std::uint64_t> expected_long{0};  // which lease its holder means to keep for long, by `holder_changes`
-  std::atomic<std::uint64_t> id{0};
-  std::atomic<std::uint64_t> uses{0};  // leases of this connection
-  std::atomic<TimePoint> opened_at{};
   // When it was leased or given back. The epoch where no policy needs a clock: then whoever looks first sets it.
   std::atomic<TimePoint> since{};
-  std::atomic<TimePoint> checked_at{};  // when it was last opened or found healthy
   std::atomic<std::source_location> where{};
   std::atomic<std::thread::id> thread{};  // of the holder, or the last one
-  std::atomic<double> spread{0};
-  std::atomic<Trust> trust{Trust::usual};
+  std::atomic<std::uint64_t> uses{0};     // leases of this connection
+  std::atomic<std::uint64_t> id{0};
+  TimePoint returned_at{};  // as `hurried`: when its last holder let go; the epoch where the pool reads no clock then
 
-  std::array<std::atomic<std::uint64_t>, Histogram::finite_buckets + 1> use_counts{};
-  std::atomic<Duration> use_sum{};
+  // The second line.
+  std::atomic<std::uint64_t> expected_long{0};  // which lease its holder means to keep for long, by `holder_changes`
+  std::atomic<TimePoint> opened_at{};
+  std::atomic<TimePoint> checked_at{};  // when it was last opened or found healthy
+  std::atomic<double> spread{0};
+  TimePoint leaked_since{};  // since when the present lease lasts, if it was reported as a leak; owned by the lock
+  std::thread::id closer{};  // who retired it; owned by the lock
+  Slot* next_job = nullptr;  // links slots that wait for a worker; owned by the lock
+  [[no_unique_address]] UseCounts<Platform, timed> use;
 
   Slot() noexcept {}  // NOLINT(modernize-use-equals-default): the union member is not made here
-  ~Slot() {}          // NOLINT(modernize-use-equals-default)
+  ~Slot() {           // NOLINT(modernize-use-equals-default)
+    // Here the size is known. Beside the connection it is three lines at most, and two without a clock.
+    static_assert(sizeof(Slot) <= (timed ? 3 : 2) * cache_line +
+                                      (sizeof(Connection) + alignof(Slot) - 1) / alignof(Slot) * alignof(Slot));
+  }
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
 
@@ -109,16 +130,25 @@ struct alignas(64) Slot {
   // Not noexcept: a destructor that throws is counted, not fatal.
   void destroy() noexcept(false) { connection.~Connection(); }
 
+  // Changes the state for the caller if it is `from`. Acquire: the caller sees what whoever published it did.
+  bool claim(SlotState from, SlotState to) noexcept {
+    // The load first: a failed exchange would take the line from whoever works on it.
+    return state.load(std::memory_order_relaxed) == from &&
+           state.compare_exchange_strong(from, to, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+  // Fills in when it was leased or given back where the fast path reads no clock: from then on "at least so long".
+  void stamp(TimePoint now) noexcept {
+    if constexpr (!timed) {
+      TimePoint unknown{};
+      since.compare_exchange_strong(unknown, now, std::memory_order_relaxed);
+    }
+  }
   [[nodiscard]] bool is_fresh(TimePoint now) const noexcept {
     return trust.load(std::memory_order_relaxed) == Trust::fresh &&
            now - opened_at.load(std::memory_order_relaxed) < fresh_for;
   }
   void end_freshness() noexcept {
     if (trust.load(std::memory_order_relaxed) == Trust::fresh) trust.store(Trust::usual, std::memory_order_relaxed);
-  }
-  void record_use(Duration held) noexcept {
-    bump(use_counts[Histogram::bucket(held)]);
-    use_sum.store(use_sum.load(std::memory_order_relaxed) + held, std::memory_order_relaxed);
   }
   void count_use() noexcept { bump(uses); }
   // What a holder is told by is written between two changes of `holder_changes`, and read between two looks at it.
@@ -136,7 +166,7 @@ struct alignas(64) Slot {
   // The holder lets go. Harmless where there is none: a connection may be given back before anybody has had it.
   void end_lease(TimePoint now) noexcept {
     if (!has_holder()) return;
-    if (now != TimePoint{}) record_use(std::max(now - since.load(std::memory_order_relaxed), Duration::zero()));
+    if (now != TimePoint{}) use.record(std::max(now - since.load(std::memory_order_relaxed), Duration::zero()));
     returned_at = now;
     bump(holder_changes);
   }

@@ -1,13 +1,15 @@
 // The table of slots. Its size is the bound of the pool: there is nowhere to put one connection more.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
-#include <memory>
 #include <utility>
 
 #include <lido/detail/barging_limit.hpp>
-#include <lido/detail/slot.hpp>
+#include <lido/detail/slot_search.hpp>
+#include <lido/detail/slot_segment.hpp>
+#include <lido/detail/slot_tally.hpp>
 
 namespace lido::detail {
 
@@ -16,18 +18,15 @@ namespace lido::detail {
 template <class Slot, class Platform>
 class SlotTable {
  public:
-  explicit SlotTable(std::size_t size) : first_{size} {}
-  ~SlotTable() {
-    // A loop, so that a table that grew often needs no deep stack.
-    for (Segment* segment = first_.next.load(std::memory_order_relaxed); segment != nullptr;)
-      delete std::exchange(segment, segment->next.load(std::memory_order_relaxed));
-  }
+  explicit SlotTable(std::size_t size) : segments_{size} {}
   SlotTable(const SlotTable&) = delete;
   SlotTable& operator=(const SlotTable&) = delete;
 
-  // The fast path: any idle slot, now the caller's, or else one that rests; null where there is none. Starts at the
-  // slot that this thread used last, so that threads keep to lines they own. Acquire: the caller sees what the last
-  // holder did to the connection.
+  // --- without the lock -------------------------------------------------------------------------------------------
+
+  // The fast path: the slot that this thread used last, so that threads keep to lines they own, or else any that is
+  // idle, or else one that rests; null where there is none. Acquire: the caller sees what the last holder did to the
+  // connection.
   //
   // What is offered to a waiter on its way goes to others as well, but only while that one has waited less than its
   // limit: whoever takes it asks `BargingLimit` first. Who took it gives it back without the lock, and it is offered
@@ -35,25 +34,39 @@ class SlotTable {
   // when the caller began, where that is known.
   Slot* claim_idle(TimePoint came = {}) noexcept {
     const std::size_t hint = last_used();
-    if (hint < first_.size && claim(first_.slots[hint], SlotState::idle, SlotState::leased)) return &first_.slots[hint];
+    Segment& first = segments_.first();
+    if (hint < first.size && claim(first.slots[hint], SlotState::idle, SlotState::leased)) return &first.slots[hint];
     return claim_other(came);
   }
 
   // The fast path of a release: the caller's slot is idle, or offered, and not the caller's any more. False: somebody
   // wants it to come back by the lock, and it still is.
-  static bool give_back(Slot& slot) noexcept {
+  bool give_back(Slot& slot) noexcept {
     // The load first: an exchange that fails costs as much as one that does not. Release: whoever claims the slot sees
     // what was done to the connection.
     auto held = slot.state.load(std::memory_order_relaxed);
     if (held == SlotState::leased &&
         slot.state.compare_exchange_strong(held, SlotState::idle, std::memory_order_release, std::memory_order_relaxed))
       return true;
-    return held == SlotState::barging &&
-           slot.state.compare_exchange_strong(held, SlotState::offered, std::memory_order_release,
-                                              std::memory_order_relaxed);
+    if (held == SlotState::barging &&
+        slot.state.compare_exchange_strong(held, SlotState::offered, std::memory_order_release,
+                                           std::memory_order_relaxed))
+      return true;
+    return is_swift(held) && give_back_otherwise(slot, held);
   }
 
-  // Call with the lock held. Claims an idle slot, or else leaves every leased one recalled.
+  // From here on it is leased only when the others do not suffice. Relaxed would do: the exchange passes on what the
+  // slot was published with.
+  void let_rest(Slot& slot) noexcept {
+    Segment& segment = segments_.of(slot);
+    const std::size_t index = segment.index_of(slot);
+    std::uint64_t word = segment.listed.read(index);
+    if (claim(slot, SlotState::idle, SlotState::resting)) Search::move_to_rested(segment, index, word);
+  }
+
+  // --- with the lock held -----------------------------------------------------------------------------------------
+
+  // Claims an idle slot, or else leaves every leased one recalled.
   //
   // This is where a waiter and a releaser meet, and all that orders them is the state of each slot: its modifications
   // have one order. If the releaser's leased -> idle comes first, this pass finds the slot idle and claims it; if the
@@ -61,22 +74,59 @@ class SlotTable {
   // waiter. The same is true of barging -> offered and barging -> recalled. No slot that was passed can slip back to
   // one of these states behind the pass: out of every other state it changes under the lock only. So after a pass that
   // returned null a waiter may sleep.
+  //
+  // It passes those that may change without the lock. A slot that was recalled is none of them until it is published
+  // again, so that all passes together take as long as what was published between them.
   Slot* claim_idle_or_recall() noexcept {
-    for (Segment* segment = &first_; segment != nullptr; segment = segment->next.load(std::memory_order_acquire)) {
-      for (std::size_t index = 0; index < segment->size; ++index) {
-        Slot& slot = segment->slots[index];
-        for (;;) {
-          const SlotState seen = slot.state.load(std::memory_order_relaxed);
-          if (is_free(seen) && claim(slot, seen, SlotState::leased)) return &slot;
-          if (is_swift(seen) && claim(slot, seen, SlotState::recalled)) break;
-          if (!is_free(seen) && !is_swift(seen)) break;
-        }
+    Slot* found = nullptr;
+    each_swift([&](Segment& segment, std::size_t index) {
+      Slot& slot = segment.slots[index];
+      while (!recall(segment, index)) {
+        const SlotState seen = slot.state.load(std::memory_order_relaxed);
+        if (!is_free(seen) || !claim(slot, seen, SlotState::leased)) continue;
+        if (seen == SlotState::resting) segment.listed.set(index);
+        tally_.leaves(seen, slot.expiring);
+        tally_.enters(SlotState::leased, slot.expiring);
+        found = &slot;
+        return false;
       }
-    }
-    return nullptr;
+      return true;
+    });
+    return found;
+  }
+  // Makes a leased slot come back by the lock; false when it is not leased.
+  bool recall(Slot& slot) noexcept {
+    Segment& segment = segments_.of(slot);
+    return recall(segment, segment.index_of(slot)) || slot.state.load(std::memory_order_relaxed) == SlotState::recalled;
+  }
+  // Claims what is free. False: it is not.
+  bool claim_free_for(SlotState to, Slot& slot) noexcept {
+    if (!claim_free(slot, to)) return false;
+    Segment& segment = segments_.of(slot);
+    segment.swift.remove(segment.index_of(slot));
+    tally_.leaves(SlotState::idle, slot.expiring);
+    tally_.enters(to, slot.expiring);
+    return true;
   }
 
-  // Call with the lock held. A waiter is on its way: others get what is idle, or comes back, until `until` alone.
+  // The caller's slot changes its state. Release: whoever claims it by compare-exchange sees what was done to the
+  // connection. Where the new state is owned by the lock, that orders it.
+  void put(Slot& slot, SlotState to) noexcept {
+    Segment& segment = segments_.of(slot);
+    const std::size_t index = segment.index_of(slot);
+    tally_.leaves(slot.state.load(std::memory_order_relaxed), slot.expiring);
+    tally_.enters(to, slot.expiring);
+    slot.state.store(to, std::memory_order_release);
+    if (is_free(to) || is_swift(to)) {
+      segment.swift.add(index);
+      segment.listed.set(index);
+      return;
+    }
+    segment.swift.remove(index);
+    if (to == SlotState::vacant) slot.next_job = std::exchange(vacant_, &slot);
+  }
+
+  // A waiter is on its way: others get what is idle, or comes back, until `until` alone.
   //
   // As above, each slot is passed by one exchange: a claim or a release comes before it, and is seen, or after it, and
   // fails. Behind the pass a slot is offered or barging or changes under the lock only. Nor can one who saw a slot idle
@@ -86,126 +136,148 @@ class SlotTable {
     rename(SlotState::offered, SlotState::barging);
   }
   // The same where none is idle and all that are leased are recalled: for the one that is published next.
-  void limit_barging(TimePoint until) noexcept { barging_limit_.set(until); }
-  // Call with the lock held: nobody waits any more.
-  void end_offer() noexcept { rename(SlotState::idle, SlotState::leased); }
+  void limit_barging(TimePoint until) noexcept {
+    offering_ = true;
+    barging_limit_.set(until);
+  }
+  // Nobody waits any more.
+  void end_offer() noexcept {
+    if (std::exchange(offering_, false)) rename(SlotState::idle, SlotState::leased);
+  }
 
-  // Call with the lock held: the first vacant slot, or null.
+  // A vacant slot, to be `put` to use, or null: the one that was last in use, or else the first that never was.
   Slot* vacant() noexcept {
-    Slot* found = nullptr;
-    each([&](Slot& slot) {
-      if (found == nullptr && slot.state.load(std::memory_order_relaxed) == SlotState::vacant) found = &slot;
-    });
-    return found;
+    if (Slot* const slot = vacant_) return vacant_ = slot->next_job, slot;
+    return segments_.unused();
   }
 
-  // One call at a time. Throws std::bad_alloc and leaves the table as it was.
-  void grow_to(std::size_t size) {
-    Segment* last = &first_;
-    std::size_t present = first_.size;
-    while (Segment* next = last->next.load(std::memory_order_relaxed)) {
-      present += next->size;
-      last = next;
-    }
-    // Release: a thread that finds the segment sees its slots made.
-    if (size > present) last->next.store(new Segment{size - present}, std::memory_order_release);
+  // By state. Leases begin and end without the lock and without a word, and to ask each slot takes time: the larger the
+  // pool, the more often it is taken for granted that as many are leased as when they were asked. `exact`: ask now.
+  // What the lock owns is always right, and so is the sum. Of a pool of 64 all are asked each time.
+  [[nodiscard]] PoolCounts counts(bool exact = false) noexcept {
+    if (exact || tally_.is_old()) recount();
+    return tally_.counts();
   }
+  // The same without those that are about to be replaced.
+  [[nodiscard]] PoolCounts lasting() noexcept {
+    PoolCounts counts = this->counts();
+    counts.idle -= std::min(counts.idle, tally_.worn());
+    return counts;
+  }
+  // Needs no lock.
+  [[nodiscard]] bool any_checking() const noexcept { return tally_.any_checking(); }
 
+  // One call at a time, without the lock. Throws std::bad_alloc and leaves the table as it was.
+  void grow_to(std::size_t size) { segments_.grow_to(size); }
+  // Calls `function` with each slot that ever had a connection.
   template <class Function>
   void each(Function&& function) {
-    for (Segment* segment = &first_; segment != nullptr; segment = segment->next.load(std::memory_order_acquire))
-      for (std::size_t index = 0; index < segment->size; ++index) function(segment->slots[index]);
+    segments_.each(std::forward<Function>(function));
   }
+  [[nodiscard]] UseTotals<Platform>& uses() noexcept { return segments_.uses(); }
 
-  [[nodiscard]] static constexpr bool is_free(SlotState state) noexcept {
-    return state == SlotState::idle || state == SlotState::resting || state == SlotState::offered;
-  }
-  // Leased, and given back without the lock.
-  [[nodiscard]] static constexpr bool is_swift(SlotState state) noexcept {
-    return state == SlotState::leased || state == SlotState::barging;
-  }
-  [[nodiscard]] static constexpr bool is_leased(SlotState state) noexcept {
-    return is_swift(state) || state == SlotState::recalled;
-  }
-  // Whatever is free, for the caller.
+  // Whatever is free, for the caller. By itself only in the child of a fork, where nobody counts any more.
   static bool claim_free(Slot& slot, SlotState to) noexcept {
     return claim(slot, SlotState::idle, to) || claim(slot, SlotState::resting, to) ||
            claim(slot, SlotState::offered, to);
   }
-  static bool claim(Slot& slot, SlotState from, SlotState to) noexcept {
-    // The load first: a failed exchange would take the line from whoever works on it.
-    return slot.state.load(std::memory_order_relaxed) == from &&
-           slot.state.compare_exchange_strong(from, to, std::memory_order_acquire, std::memory_order_relaxed);
-  }
+  static bool claim(Slot& slot, SlotState from, SlotState to) noexcept { return slot.claim(from, to); }
 
  private:
-  // What no thread has to itself: any idle slot, or one that rests or is offered. Not inline: an acquire that finds its
-  // own slot idle need not make room for a search and a look at the clock.
+  using Segments = SlotSegments<Slot, Platform>;
+  using Segment = typename Segments::Segment;
+  static_assert(alignof(Slot) >= cache_line && alignof(Segment) >= cache_line);
+
+  using Search = SlotSearch<Slot, Platform>;
+
+  // What no thread has to itself. Not inline: an acquire that finds its own slot idle need not make room for this.
   [[gnu::noinline]] Slot* claim_other(TimePoint came) noexcept {
-    for (;;) {
-      Found found;
-      if (claim_idle_or_find(found)) return found.slot;
-      if (found.slot == nullptr) return nullptr;
+    std::size_t& hint = last_used();
+    for (typename Search::Found found;;) {
+      for (Segment* segment = &segments_.first(); segment != nullptr; segment = Segments::next(*segment)) {
+        if (Search::claim_idle(*segment, hint < segment->size ? hint : 0, found)) return hint = found.index, found.slot;
+        if (found.slot != nullptr) break;
+      }
+      if (found.slot == nullptr) break;
       // Acquire: the limit is the one that the slot was offered with, or a later one.
       const SlotState seen = found.slot->state.load(std::memory_order_acquire);
       const bool offered = seen == SlotState::offered;
       if (offered && barging_limit_.passed(came)) return nullptr;
-      if (is_free(seen) && claim(*found.slot, seen, offered ? SlotState::barging : SlotState::leased)) {
-        last_used() = found.index;
-        return found.slot;
+      if (offered && claim(*found.slot, seen, SlotState::barging)) return hint = found.index, found.slot;
+      found = {};
+    }
+    typename Search::Found found;
+    for (Segment* segment = &segments_.first(); segment != nullptr; segment = Segments::next(*segment))
+      if (Search::claim_resting(*segment, hint < segment->size ? hint : 0, found))
+        return hint = found.index, found.slot;
+    return nullptr;
+  }
+
+  // What changes meanwhile, or is unlisted. What is unlisted is listed first: once the slot is free the pool may be
+  // gone.
+  [[gnu::noinline]] bool give_back_otherwise(Slot& slot, SlotState held) noexcept {
+    for (;;) {
+      if (held == SlotState::unlisted) {
+        Segment& segment = segments_.of(slot);
+        segment.listed.set(segment.index_of(slot));
+      } else if (held != SlotState::leased && held != SlotState::barging) {
+        return false;
       }
+      const SlotState free = held == SlotState::barging ? SlotState::offered : SlotState::idle;
+      // Release: as above.
+      if (slot.state.compare_exchange_strong(held, free, std::memory_order_release, std::memory_order_relaxed))
+        return true;
     }
   }
 
-  // Of a pass: the slot that was claimed, or else the first that rests or is offered.
-  struct Found {
-    Slot* slot = nullptr;
-    std::size_t index = 0;
-  };
-  bool claim_idle_or_find(Found& found) noexcept {
-    std::size_t& hint = last_used();
-    for (Segment* segment = &first_; segment != nullptr; segment = segment->next.load(std::memory_order_acquire)) {
-      const std::size_t start = hint < segment->size ? hint : 0;
-      for (std::size_t step = 0, index = start; step < segment->size; ++step) {
-        Slot& slot = segment->slots[index];
-        const SlotState seen = slot.state.load(std::memory_order_relaxed);
-        if (seen == SlotState::idle && claim(slot, seen, SlotState::leased)) {
-          hint = index;
-          found.slot = &slot;
-          return true;
-        }
-        if ((seen == SlotState::resting || seen == SlotState::offered) && found.slot == nullptr) found = {&slot, index};
-        // While one is offered none is idle, so that the search may end here.
-        if (seen == SlotState::offered) return false;
-        if (++index == segment->size) index = 0;
-      }
+  bool recall(Segment& segment, std::size_t index) noexcept {
+    Slot& slot = segment.slots[index];
+    for (;;) {
+      const SlotState seen = slot.state.load(std::memory_order_relaxed);
+      if (!is_swift(seen)) return false;
+      if (!claim(slot, seen, SlotState::recalled)) continue;
+      segment.swift.remove(index);
+      tally_.leaves(SlotState::leased, slot.expiring);
+      tally_.enters(SlotState::recalled, slot.expiring);
+      if constexpr (!Slot::is_timed) slot.stamp(Platform::now());
+      return true;
     }
-    return false;
   }
 
   // Gives all that change without the lock the states of a pool in which somebody waits, or nobody does.
   void rename(SlotState free, SlotState swift) noexcept {
-    each([&](Slot& slot) {
+    each_swift([&](Segment& segment, std::size_t index) {
+      Slot& slot = segment.slots[index];
       for (;;) {
         SlotState seen = slot.state.load(std::memory_order_relaxed);
-        // What rests goes on resting where nobody waits.
-        if (!is_free(seen) && !is_swift(seen)) return;
-        if (seen == SlotState::resting && free == SlotState::idle) return;
+        // What rests, or is unlisted, goes on so where nobody waits.
+        const bool stays = free == SlotState::idle && (seen == SlotState::resting || seen == SlotState::unlisted);
         const SlotState wanted = is_free(seen) ? free : swift;
-        if (seen == wanted) return;
+        if (stays || seen == wanted) return true;
         // Release: whoever sees it offered sees until when.
-        if (slot.state.compare_exchange_strong(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed))
-          return;
+        if (!slot.state.compare_exchange_strong(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed))
+          continue;
+        if (seen == SlotState::resting || seen == SlotState::unlisted) segment.listed.set(index);
+        return true;
       }
     });
   }
 
-  struct Segment {
-    explicit Segment(std::size_t count) : slots{std::make_unique<Slot[]>(count)}, size{count} {}
-    std::unique_ptr<Slot[]> slots;
-    std::size_t size;
-    typename Platform::template Atomic<Segment*> next{nullptr};
-  };
+  void recount() noexcept {
+    tally_.begin_look();
+    each_swift([&](Segment& segment, std::size_t index) {
+      const Slot& slot = segment.slots[index];
+      tally_.look(slot.state.load(std::memory_order_relaxed), slot.expiring);
+      return true;
+    });
+  }
+
+  // Until `function` returns false.
+  template <class Function>
+  void each_swift(Function&& function) {
+    if (tally_.swift() == 0) return;
+    segments_.each_swift(std::forward<Function>(function));
+  }
 
   // A hint, shared by all pools of this type in this thread; any value is right.
   static std::size_t& last_used() noexcept {
@@ -213,40 +285,27 @@ class SlotTable {
     return index;
   }
 
-  Segment first_;
+  Segments segments_;
   // On a line of its own: the one above is read by every acquire.
-  alignas(64) BargingLimit<Platform> barging_limit_;
+  alignas(cache_line) BargingLimit<Platform> barging_limit_;
+
+  // Owned by the lock.
+  alignas(cache_line) SlotTally tally_;
+  Slot* vacant_ = nullptr;  // linked by `next_job`
+  bool offering_ = false;   // something may be offered or barging
 };
 
-// Each slot is counted in one state, so that the sum is right also while others acquire and release.
+// The same as `SlotTable::counts(true)`, by a look at each slot: for tests.
 template <class SlotTable>
 [[nodiscard]] PoolCounts count_slots(SlotTable& slots) noexcept {
   PoolCounts counts;
   slots.each([&](auto& slot) {
-    switch (slot.state.load(std::memory_order_relaxed)) {
-      case SlotState::opening:
-        ++counts.opening;
-        break;
-      case SlotState::idle:
-      case SlotState::resting:
-      case SlotState::offered:
-        ++counts.idle;
-        break;
-      case SlotState::leased:
-      case SlotState::barging:
-      case SlotState::recalled:
-        ++counts.leased;
-        break;
-      case SlotState::checking:
-        ++counts.checking;
-        break;
-      case SlotState::closing:
-        ++counts.closing;
-        break;
-      case SlotState::vacant:
-      default:
-        break;
-    }
+    const SlotState state = slot.state.load(std::memory_order_relaxed);
+    if (is_free(state)) ++counts.idle;
+    if (is_leased(state)) ++counts.leased;
+    if (state == SlotState::opening) ++counts.opening;
+    if (state == SlotState::checking) ++counts.checking;
+    if (state == SlotState::closing) ++counts.closing;
   });
   return counts;
 }

@@ -41,7 +41,7 @@ class Workforce {
     monitor_.capacity.suspect_outage();
     if (by_callers()) return monitor_.capacity.distrust_idle();
     monitor_.capacity.slots().each([&](Slot& slot) {
-      if (Types::Table::claim_free(slot, SlotState::checking)) monitor_.work.check_suspect(slot);
+      if (monitor_.capacity.slots().claim_free_for(SlotState::checking, slot)) monitor_.work.check_suspect(slot);
     });
     monitor_.work.wake_worker(lock);
   }

@@ -1,0 +1,238 @@
+// Which slot an acquire finds, and how many steps that takes: counted, so that no clock has to be asked.
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <cstddef>
+#include <lido/detail/monitor.hpp>
+#include <lido/growth.hpp>
+#include <random>
+#include <support/simulated_pool.hpp>
+#include <vector>
+
+BOOST_AUTO_TEST_SUITE(slot_table)
+
+using namespace lido;
+using namespace lido::detail;  // of this suite: the files are also compiled as one
+
+namespace {
+
+// The real machine, which counts what is done to its atomics.
+struct CountingPlatform : StandardPlatform {
+  static inline std::size_t steps = 0;
+
+  template <class T>
+  class Atomic {
+   public:
+    Atomic(T value = {}) noexcept : value_{value} {}
+    T load(std::memory_order = std::memory_order_seq_cst) const noexcept { return ++steps, value_; }
+    void store(T value, std::memory_order = std::memory_order_seq_cst) noexcept { ++steps, value_ = value; }
+    bool compare_exchange_strong(T& expected, T desired, std::memory_order = std::memory_order_seq_cst,
+                                 std::memory_order = std::memory_order_seq_cst) noexcept {
+      ++steps;
+      if (value_ == expected) return value_ = desired, true;
+      return expected = value_, false;
+    }
+
+   private:
+    T value_;
+  };
+
+  template <class Function>
+  static std::size_t of(Function&& function) {
+    const std::size_t before = steps;
+    function();
+    return steps - before;
+  }
+};
+
+using CountedSlot = Slot<int, CountingPlatform, false>;
+using CountedTable = SlotTable<CountedSlot, CountingPlatform>;
+constexpr std::size_t many = 10'000;
+constexpr std::size_t words = many / 32 / 32 + 1;  // of the map above, of each of two
+
+template <class Table>
+void open_one(Table& table) {
+  auto* const slot = table.vacant();
+  BOOST_REQUIRE(slot != nullptr);
+  table.put(*slot, SlotState::opening);
+  table.put(*slot, SlotState::idle);
+}
+template <class Table>
+void open_all(Table& table, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) open_one(table);
+}
+std::vector<CountedSlot*> lease(CountedTable& table, std::size_t count) {
+  std::vector<CountedSlot*> leased;
+  while (leased.size() < count) {
+    leased.push_back(table.claim_idle());
+    BOOST_REQUIRE(leased.back() != nullptr);
+  }
+  return leased;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_slot_that_was_used_last_takes_one_exchange_to_lease_and_one_to_give_back) {
+  CountedTable table{many};
+  open_all(table, many);
+  BOOST_REQUIRE(table.give_back(*lease(table, 1).front()));
+  CountedSlot* slot = nullptr;
+  BOOST_TEST(CountingPlatform::of([&] { slot = table.claim_idle(); }) == 2U);  // a look and an exchange
+  BOOST_TEST(CountingPlatform::of([&] { table.give_back(*slot); }) == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(a_search_comes_by_a_leased_slot_once_a_lease) {
+  CountedTable table{many};
+  open_all(table, many);
+  const auto leased = lease(table, many);
+  const auto failed = [&] { return CountingPlatform::of([&] { BOOST_TEST(table.claim_idle() == nullptr); }); };
+  BOOST_TEST(failed() <= 5 * many);        // it takes them out
+  BOOST_TEST(failed() <= 2 * words + 10);  // and finds nothing to look at
+  BOOST_REQUIRE(table.give_back(*leased[7'000]));
+  BOOST_TEST(CountingPlatform::of([&] { BOOST_TEST(table.claim_idle() == leased[7'000]); }) <= words + 10);
+}
+
+BOOST_AUTO_TEST_CASE(nineteen_of_twenty_may_be_leased_and_the_next_is_found_in_a_few_steps) {
+  for (const double share : {0.05, 0.5, 0.95}) {
+    CountedTable table{many};
+    open_all(table, many);
+    auto leased = lease(table, static_cast<std::size_t>(static_cast<double>(many) * share));
+    std::mt19937 random{1};
+    const auto turns = [&] {
+      for (std::size_t i = 0; i < many; ++i) {
+        CountedSlot*& one = leased[random() % leased.size()];
+        BOOST_REQUIRE(table.give_back(*one));
+        one = table.claim_idle();
+      }
+    };
+    turns();
+    BOOST_TEST(CountingPlatform::of(turns) <= 20 * many);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(opening_is_linear_and_so_is_asking_how_many_there_are) {
+  const auto steps_a_slot = [](std::size_t count) {
+    CountedTable table{count};
+    const std::size_t steps = CountingPlatform::of([&] {
+      for (std::size_t i = 0; i < count; ++i) {
+        open_one(table);
+        BOOST_REQUIRE(table.counts().idle == i + 1);
+      }
+    });
+    return steps / count;
+  };
+  BOOST_TEST(steps_a_slot(10) <= 32U);
+  BOOST_TEST(steps_a_slot(many) <= 90U);  // at most 64 of them are asked in the mean
+}
+
+BOOST_AUTO_TEST_CASE(what_was_recalled_is_passed_by_no_more) {
+  CountedTable table{many};
+  open_all(table, many);
+  const auto leased = lease(table, many);
+  const auto pass = [&] { return CountingPlatform::of([&] { BOOST_TEST(table.claim_idle_or_recall() == nullptr); }); };
+  BOOST_TEST(pass() <= 4 * many);
+  BOOST_TEST(pass() == 0U);
+  table.put(*leased[5], SlotState::leased);  // somebody else gets it, for whom nobody waits
+  BOOST_TEST(pass() <= 8U);
+  BOOST_TEST((leased[5]->state.load() == SlotState::recalled));
+  BOOST_TEST(!table.give_back(*leased[5]));
+}
+
+BOOST_AUTO_TEST_CASE(nobody_is_told_of_an_end_where_nothing_was_offered) {
+  CountedTable table{many};
+  open_all(table, many);
+  BOOST_TEST(CountingPlatform::of([&] { table.end_offer(); }) == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(what_rests_is_leased_last_and_found_as_quickly) {
+  CountedTable table{many};
+  open_all(table, many);
+  table.each([&](CountedSlot& slot) { table.let_rest(slot); });
+  CountedSlot* first = nullptr;
+  first = table.claim_idle();  // who is first finds the others' words empty
+  BOOST_REQUIRE(first != nullptr);
+  BOOST_REQUIRE(table.give_back(*first));
+  for (int i = 0; i < 10; ++i) {  // the one that is awake suffices
+    BOOST_TEST(table.claim_idle() == first);
+    BOOST_REQUIRE(table.give_back(*first));
+  }
+  BOOST_TEST(table.claim_idle() == first);
+  CountedSlot* second = nullptr;
+  BOOST_TEST(CountingPlatform::of([&] { second = table.claim_idle(); }) <= 2 * words + 12);
+  BOOST_TEST((second != nullptr && second != first));
+}
+
+BOOST_AUTO_TEST_CASE(a_vacant_slot_is_found_at_once_and_every_one_is_used_before_there_is_none) {
+  CountedTable table{3};
+  open_all(table, 3);
+  BOOST_TEST(table.vacant() == nullptr);
+  CountedSlot* const one = table.claim_idle();
+  table.put(*one, SlotState::closing);
+  table.put(*one, SlotState::vacant);
+  table.grow_to(5);
+  BOOST_TEST(table.vacant() == one);
+  table.put(*one, SlotState::opening);
+  open_all(table, 2);
+  BOOST_TEST(table.vacant() == nullptr);
+  BOOST_TEST(table.counts().idle == 4U);
+}
+
+// Of a large table the number of leases may be as old as the 64th part of it has calls; the rest is right at once.
+BOOST_AUTO_TEST_CASE(how_many_are_leased_may_be_old_news_in_a_large_pool_for_a_while_and_in_a_small_one_never) {
+  for (const std::size_t size : {std::size_t{64}, many}) {
+    CountedTable table{size};
+    open_all(table, size);
+    BOOST_TEST(table.counts(true).idle == size);
+    const auto leased = lease(table, size / 2);
+    BOOST_TEST(table.counts().total() == size);
+    BOOST_TEST(table.counts(true).leased == size / 2);
+    for (CountedSlot* const slot : leased) BOOST_REQUIRE(table.give_back(*slot));
+    std::size_t asked = 1;
+    while (table.counts().leased > 0) ++asked;
+    BOOST_TEST(asked <= size / 64 + 1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(whatever_is_free_is_found_after_any_schedule_of_searches_and_releases) {
+  using TestSlot = Slot<int, sim::Platform>;
+  using TestTable = SlotTable<TestSlot, sim::Platform>;
+  for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
+    sim::Simulation world{seed};
+    world.run([&] {
+      constexpr std::size_t size = 3;
+      TestTable table{size};
+      sim::Mutex mutex;
+      open_all(table, size);
+      std::vector<sim::Thread> threads;
+      for (int t = 0; t < 3; ++t)
+        threads.emplace_back([&, t] {
+          for (int i = 0; i < 4; ++i) {
+            TestSlot* const one = table.claim_idle();
+            TestSlot* const other = t == 0 ? table.claim_idle() : nullptr;
+            for (TestSlot* const slot : {one, other}) {
+              if (slot == nullptr || table.give_back(*slot)) continue;
+              const std::scoped_lock lock{mutex};  // somebody recalled it
+              table.put(*slot, i % 2 == 0 ? SlotState::idle : SlotState::leased);
+              if (i % 2 != 0 && !table.give_back(*slot)) table.put(*slot, SlotState::idle);
+            }
+          }
+        });
+      threads.emplace_back([&] {
+        for (int i = 0; i < 3; ++i) {
+          table.each([&](TestSlot& slot) { table.let_rest(slot); });
+          const std::scoped_lock lock{mutex};
+          if (TestSlot* const slot = table.claim_idle_or_recall()) table.put(*slot, SlotState::idle);
+          table.offer(TimePoint::max());
+          table.end_offer();
+        }
+      });
+      for (sim::Thread& thread : threads) thread.join();
+      const PoolCounts told = table.counts(true);
+      BOOST_TEST(told.idle == size, "seed " << seed);
+      std::size_t found = 0;
+      while (table.claim_idle() != nullptr) ++found;
+      BOOST_TEST(found == size, "seed " << seed << ": only " << found << " are found");
+    });
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
