@@ -135,6 +135,27 @@ BOOST_AUTO_TEST_CASE(is_echoed_statement_by_statement) {
   BOOST_TEST((log == std::vector<std::string>{"select 1", "select 2", "select 3"}));
 }
 
+BOOST_AUTO_TEST_CASE(has_all_rows_of_its_first_statement_also_behind_a_stream) {
+  Connection connection = lido::test::connect();
+  const auto take_three = [&] {
+    int rows = 0;
+    for (const int row : connection.stream<int>("select i from generate_series(1, 3) as i")) rows += row > 0 ? 1 : 0;
+    BOOST_TEST(rows == 3);
+  };
+  Pipeline pipeline;
+  pipeline.add("select 7 from generate_series(1, 5)").add("select 8");
+  take_three();
+  const std::vector<Result> results = connection.run(pipeline);
+  BOOST_TEST(results.at(0).size() == 5U);
+  BOOST_TEST(results.at(1).one<int>() == 8);
+  // What may change the meaning of names is a pipeline, too, with a question behind it.
+  take_three();
+  BOOST_TEST(connection.exec("select set_config('search_path', 'pg_catalog', false)").one<std::string>() ==
+             "pg_catalog");
+  take_three();
+  BOOST_TEST(connection.exec("select 9").one<int>() == 9);
+}
+
 BOOST_AUTO_TEST_CASE(refuses_what_cannot_be_sent_and_a_copy) {
   Connection connection = lido::test::connect();
   Pipeline pipeline;

@@ -58,6 +58,9 @@ class Reply {
   /// From here on statements are sent as a pipeline, whose answers end with that many synchronisations. Errors are
   /// nobody's concern but in the part that ends with the last of these, or so many before it.
   void begin_pipeline(std::size_t syncs, std::size_t behind = 0) {
+    // libpq keeps the mode in which a stream has taken its rows for the first statement of a pipeline, which would lose
+    // its own. It leaves that mode at the begin of any other query, also of one that it refuses to send, as this one.
+    static_cast<void>(PQsendQueryPrepared(channel_.raw(), "", -1, nullptr, nullptr, nullptr, 0));
     if (PQenterPipelineMode(channel_.raw()) == 0) throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
     syncs_ = syncs;
     part_ = behind + 1;
