@@ -2,10 +2,12 @@
 #include <atomic>
 #include <chrono>
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <source_location>
 #include <stop_token>
 #include <string>
@@ -28,6 +30,7 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
 #include <lido/asio/postgres.hpp>
+#include <lido/postgres/params.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 #include <support/task.hpp>
@@ -225,6 +228,64 @@ BOOST_AUTO_TEST_CASE(arrays_of_types_that_the_server_was_asked_about_are_read) {
     });
   }
   owner.exec_script("drop domain whole");
+}
+
+namespace {
+
+template <class Loop>
+Body<Loop> passes_run_time_parameters(Loop loop, postgres::Connection& connection) {
+  const auto c = async_in(loop, connection);
+  postgres::Params params;
+  params.add(std::string{"text"}).add(std::set<int>{40, 2}).add(std::vector{std::byte{7}}).add(nullptr);
+  const std::string sql =
+      "select ($1::text = 'text' and cardinality($2) = 2 and length($3) = 1 and $4::int is null)::int";
+  for (int i = 0; i < 3; ++i) {  // as it is, then prepared
+    const postgres::Result result = co_await c.exec(sql, params);
+    BOOST_TEST(number_in(result) == 1);
+  }
+  auto awaited = c.exec_until(soon(), sql, params);
+  postgres::Params{params}.swap(params);
+  params.clear();  // they were copied
+  const postgres::Result kept = co_await std::move(awaited);
+  BOOST_TEST(number_in(kept) == 1);
+  params.add(1).add(2);
+  auto rows = co_await c.template stream<int>("select $1::int + $2::int", params);
+  const auto sum = co_await rows.next();
+  BOOST_TEST(sum.value() == 3);
+  const auto end = co_await rows.next();
+  BOOST_TEST(is_end(end));
+  postgres::Pipeline pipeline;
+  pipeline.add("select $1::int + $2::int", params);
+  const auto results = co_await c.run(pipeline);
+  BOOST_TEST(number_in(results.at(0)) == 3);
+  const bool few = co_await fails_in<postgres::QueryError>(loop, [&] { return c.exec("select $3::int", params); });
+  const bool many =
+      co_await fails_in<postgres::QueryError>(loop, [&] { return c.template stream<int>("select $1::int", params); });
+  BOOST_TEST(few);
+  BOOST_TEST(many);
+  const bool late = co_await fails_in<postgres::QueryTimeout>(
+      loop, [&] { return c.exec_until(Clock::now() + 30ms, "select pg_sleep($1::int + $2::int)", params); });
+  BOOST_TEST(late);
+  co_return true;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(parameters_that_are_known_at_run_time_are_passed) {
+  in_both_loops([](auto loop) -> Body<decltype(loop)> {
+    postgres::Connection connection = connect();
+    co_return co_await passes_run_time_parameters(loop, connection);
+  });
+  postgres::Pool pool{server().conninfo()};
+  in_loop([&]() -> net::awaitable<void> {
+    const int sum = co_await lido::asio::async_transact(pool, [](auto& session) -> net::awaitable<int> {
+      postgres::Params params;
+      params.add(1).add(2);
+      const postgres::Result result = co_await session.exec("select $1::int + $2::int", params);
+      co_return number_in(result);
+    });
+    BOOST_TEST(sum == 3);
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_pipeline_and_notifications_are_awaited) {

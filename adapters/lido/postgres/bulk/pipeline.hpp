@@ -11,7 +11,9 @@
 
 #include <lido/postgres/detail/operations/learning.hpp>
 #include <lido/postgres/detail/operations/pipelining.hpp>
+#include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
+#include <lido/postgres/detail/values/parameter_count.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/statement_cache.hpp>
@@ -31,6 +33,8 @@ class Pipeline {
   Pipeline& add(const Sql& sql, const T&... parameters) {
     detail::StatementCache::check_text(sql.text);
     const detail::Parameters<sizeof...(T)> bound{parameters...};
+    if (const std::string why = detail::wrong_count(detail::bound_of(bound), sql.text); !why.empty())
+      throw QueryError{why, {.message = why, .statement = detail::without_passwords(sql.text), .where = sql.where}};
     statements_.push_back({std::string{sql.text}, detail::StoredParameters{detail::bound_of(bound)}, sql.where});
     return *this;
   }

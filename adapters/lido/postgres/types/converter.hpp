@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <libpq-fe.h>
 
@@ -63,6 +64,10 @@ concept Writable = requires(const T& value) {
 };
 
 namespace detail {
+
+/// Passed as it is.
+template <class T>
+concept Text = std::is_convertible_v<const T&, std::string_view>;
 
 template <class T>
 inline constexpr bool is_optional = false;

@@ -16,6 +16,7 @@
 #include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
+#include <lido/postgres/detail/values/parameter_count.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/name_scope.hpp>
@@ -44,6 +45,7 @@ class Execution {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
   Execution(Channel& channel, std::string_view sql, const Bound& bound) : reply_{channel, sql}, bound_{bound} {
+    if (const std::string why = wrong_count(bound, sql); !why.empty()) throw channel.failed(sql, why);
     const PGTransactionStatusType status = channel.transaction();
     StatementCache& statements = channel.statements();
     NameScope& names = channel.names();

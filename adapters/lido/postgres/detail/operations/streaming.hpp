@@ -9,6 +9,7 @@
 
 #include <lido/postgres/detail/operations/exchange.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
+#include <lido/postgres/detail/values/parameter_count.hpp>
 #include <lido/postgres/detail/wire/abandoning.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
@@ -33,6 +34,7 @@ class Streaming : public Leavable {
   /// Throws `QueryError` or `ConnectionLost`.
   Streaming(Channel& channel, std::string_view sql, const Bound& bound) : Leavable{channel, sql} {
     StatementCache::check_text(sql);
+    if (const std::string why = wrong_count(bound, sql); !why.empty()) throw channel.failed(sql, why);
     channel.runs(sql);
     const std::string text{sql};
     reply().send_at_once([&](PGconn* raw) { return send_params(raw, text.c_str(), bound); },

@@ -17,11 +17,15 @@ struct Bound {
   const Oid* types = nullptr;
   const int* lengths = nullptr;  // of binary ones
   const int* formats = nullptr;  // 0 is text, 1 binary; null: all are text
+  bool counted = false;          // only for a statement that takes just as many
 };
 
 /// What `Parameters` are; they may do without types, lengths and formats.
 template <class Parameters>
 [[nodiscard]] Bound bound_of(const Parameters& parameters) noexcept {
+  if constexpr (requires { parameters.run_time(); }) {
+    if (const auto* const all = parameters.run_time(); all != nullptr) return *all;
+  }
   Bound bound{.count = static_cast<int>(parameters.size()), .values = parameters.values()};
   if constexpr (requires { parameters.types(); }) bound.types = parameters.types();
   if constexpr (requires { parameters.lengths(); }) bound.lengths = parameters.lengths();
@@ -35,6 +39,7 @@ class StoredParameters {
   StoredParameters() = default;
   explicit StoredParameters(const Bound& bound) {
     const auto count = static_cast<std::size_t>(bound.count);
+    counted_ = bound.counted;
     texts_.resize(count);
     null_.resize(count);
     if (bound.types != nullptr) types_.assign(bound.types, bound.types + count);
@@ -63,7 +68,8 @@ class StoredParameters {
             .values = values_.data(),
             .types = types_.empty() ? nullptr : types_.data(),
             .lengths = lengths_.empty() ? nullptr : lengths_.data(),
-            .formats = formats_.empty() ? nullptr : formats_.data()};
+            .formats = formats_.empty() ? nullptr : formats_.data(),
+            .counted = counted_};
   }
 
  private:
@@ -73,6 +79,7 @@ class StoredParameters {
   std::vector<int> lengths_;
   std::vector<int> formats_;
   std::vector<const char*> values_;
+  bool counted_ = false;
 };
 
 }  // namespace lido::postgres::detail

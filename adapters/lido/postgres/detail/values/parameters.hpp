@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -13,23 +14,30 @@
 
 #include <libpq-fe.h>
 
+#include <lido/postgres/detail/values/array_range.hpp>
+#include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/limits.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/types/converter.hpp>
 #include <lido/postgres/types/values.hpp>
 
-namespace lido::postgres::detail {
+namespace lido::postgres {
 
-template <class T>
-concept Text = std::is_convertible_v<const T&, std::string_view>;
+class Params;
+
+namespace detail {
 
 template <class T>
 concept Null = std::is_same_v<T, std::nullptr_t> || std::is_same_v<T, std::nullopt_t>;
 
 template <class T>
-inline constexpr bool is_parameter = Null<T> || Text<T> || Writable<T>;
+inline constexpr bool is_parameter = Null<T> || Text<T> || Writable<T> || ArrayRange<T> || ByteRange<T>;
 template <class T>
 inline constexpr bool is_parameter<std::optional<T>> = is_parameter<T>;
+template <>
+inline constexpr bool is_parameter<Params> = true;  // all of them
+template <>
+inline constexpr bool is_parameter<std::optional<Params>> = false;
 
 // Says what is missing; a concept alone would only say that it is not satisfied.
 template <class T>
@@ -39,27 +47,43 @@ struct Passed {
   static constexpr bool possible = is_parameter<T>;
 };
 
-/// What may be passed for a `$1`: text, a type with a `Converter`, an optional of these, or a null.
+/// What may be passed for a `$1`: text, a type with a `Converter`, a range of these, an optional of these, or a null.
+/// Or `Params` for all.
 template <class T>
 concept Parameter = is_parameter<T> || Passed<T>::possible;
 
 /// What is sent for `value`. Throws `QueryError`, which begins with what `where()` returns, when it cannot be passed.
-template <Writable T, class Where>
+template <class T, class Where>
 [[nodiscard]] std::string text_of(const T& value, Where where) {
-  std::optional<std::string> text = Converter<T>::write(value);
-  if (!text) throw QueryError{where() + (": a value of " + std::string{Converter<T>::name} + " that cannot be passed")};
+  std::optional<std::string> text = AsParameter<T>::write(value);
+  if (!text)
+    throw QueryError{where() + (": a value of " + std::string{AsParameter<T>::name} + " that cannot be passed")};
   return *std::move(text);
 }
+
+/// How many parameters stand before, and how many bytes these have.
+struct Before {
+  std::size_t count;
+  std::size_t bytes;
+};
 
 /// Owns the texts; pass by reference only, the pointers look into it and into the values.
 template <std::size_t N>
 class Parameters {
  public:
   /// Throws `QueryError` for a value that cannot be passed, and for more than a message to the server can carry.
-  template <Parameter... T>
+  template <class... T>
+    requires(sizeof...(T) == N) && (Parameter<T> && ...)
   explicit Parameters(const T&... values) {
     std::size_t index = 0;
     (bind(index++, values), ...);
+  }
+  /// One of many.
+  template <Parameter T>
+    requires(N == 1)
+  Parameters(const T& value, Before before) : total_{before.bytes}, before_{before.count} {
+    static_assert(!std::same_as<T, Params>, "lido: Params cannot be one of the parameters");
+    bind(0, value);
   }
   Parameters(const Parameters&) = delete;
   Parameters& operator=(const Parameters&) = delete;
@@ -74,13 +98,26 @@ class Parameters {
   [[nodiscard]] const int* lengths() const noexcept { return lengths_.data(); }
   /// 1 for binary, 0 for text.
   [[nodiscard]] const int* formats() const noexcept { return formats_.data(); }
+  /// All of it is `Params`; else null.
+  [[nodiscard]] const Bound* run_time() const noexcept
+    requires(N == 1)
+  {
+    return run_time_ ? &*run_time_ : nullptr;
+  }
 
  private:
   template <class T>
   void bind(std::size_t index, const T& value) {
-    if constexpr (is_optional<T>) {
-      if constexpr (requires { Converter<typename T::value_type>::type; })  // of a NULL too
-        types_[index] = Converter<typename T::value_type>::type;
+    if constexpr (std::same_as<T, Params>) {
+      static_assert(N == 1 || !std::same_as<T, Params>,
+                    "lido: Params are all the parameters of a statement: add the others to them");
+      if constexpr (N == 1) run_time_ = value.bound();
+    } else if constexpr (is_optional<T>) {
+      using Value = typename T::value_type;
+      if constexpr (!Null<Value> && !(Text<Value> && !Writable<Value>)) {
+        if constexpr (requires { AsParameter<Value>::type; })
+          types_[index] = AsParameter<Value>::type;  // of a NULL too
+      }
       if (value) bind(index, *value);
     } else if constexpr (Null<T>) {
       values_[index] = nullptr;
@@ -96,13 +133,14 @@ class Parameters {
       texts_[index] = text;
       values_[index] = checked(index, texts_[index]);
     } else {
-      if constexpr (requires { Converter<T>::type_of(value); }) {
-        types_[index] = Converter<T>::type_of(value);
-      } else if constexpr (requires { Converter<T>::type; }) {
-        types_[index] = Converter<T>::type;
+      using As = AsParameter<T>;
+      if constexpr (requires { As::type_of(value); }) {
+        types_[index] = As::type_of(value);
+      } else if constexpr (requires { As::type; }) {
+        types_[index] = As::type;
       }
-      if constexpr (requires { Converter<T>::bytes(value); }) {
-        bind_bytes(index, Converter<T>::bytes(value));
+      if constexpr (requires { As::bytes(value); }) {
+        bind_bytes(index, As::bytes(value));
       } else {
         texts_[index] = text_of(value, [&] { return parameter(index); });
         count(index, texts_[index].size());
@@ -123,24 +161,31 @@ class Parameters {
   void count(std::size_t index, std::size_t bytes) {
     check_length(bytes, [&] { return parameter(index); });
     total_ += bytes;
-    check_length(total_, [&] { return "parameters $1 to $" + std::to_string(index + 1) + " together"; });
+    check_length(total_, [&] { return "parameters $1 to $" + std::to_string(before_ + index + 1) + " together"; });
   }
 
   // libpq would silently cut the text there.
-  static const char* checked(std::size_t index, const std::string& text) {
+  const char* checked(std::size_t index, const std::string& text) const {
     if (text.find('\0') != std::string::npos)
       throw QueryError{parameter(index) +
                        ": holds a zero byte, which PostgreSQL cannot store as text (use std::vector<std::byte>)"};
     return text.c_str();
   }
-  [[nodiscard]] static std::string parameter(std::size_t index) { return "parameter $" + std::to_string(index + 1); }
+  [[nodiscard]] std::string parameter(std::size_t index) const {
+    return "parameter $" + std::to_string(before_ + index + 1);
+  }
 
   std::array<std::string, N> texts_;
   std::array<Oid, N> types_{};
   std::array<const char*, N> values_{};
   std::array<int, N> lengths_{};
   std::array<int, N> formats_{};
-  std::size_t total_ = 0;  // bytes
+  std::size_t total_ = 0;   // bytes
+  std::size_t before_ = 0;  // parameters
+  struct None {};
+  [[no_unique_address]] std::conditional_t<N == 1, std::optional<Bound>, None> run_time_{};
 };
 
-}  // namespace lido::postgres::detail
+}  // namespace detail
+
+}  // namespace lido::postgres

@@ -1,0 +1,42 @@
+// How many parameters a statement takes, for those who pass a number of them that the compiler does not know.
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <lido/postgres/detail/sql/lexer.hpp>
+#include <lido/postgres/detail/values/bound.hpp>
+
+namespace lido::postgres::detail {
+
+/// The greatest number behind a `$`; nothing where the session's settings decide what is a parameter.
+[[nodiscard]] inline std::optional<std::size_t> parameters_in(std::string_view sql) noexcept {
+  std::size_t most = 0;
+  Lexer lexer{sql};
+  for (Piece piece = lexer.next(); piece.kind != Token::end; piece = lexer.next()) {
+    if (piece.doubtful) return std::nullopt;
+    if (piece.kind != Token::parameter) continue;
+    std::size_t number = 0;
+    const auto [end, error] = std::from_chars(piece.text.data() + 1, piece.text.data() + piece.text.size(), number);
+    most = std::max(most, error == std::errc{} ? number : std::numeric_limits<std::size_t>::max());
+  }
+  return most;
+}
+
+/// Why `bound` cannot be passed to `sql`; empty where it can, and where only the server knows.
+[[nodiscard]] inline std::string wrong_count(const Bound& bound, std::string_view sql) {
+  if (!bound.counted) return {};
+  const std::optional<std::size_t> wanted = parameters_in(sql);
+  const auto given = static_cast<std::size_t>(bound.count);
+  if (!wanted || *wanted == given) return {};
+  return "Params has " + std::to_string(given) + (given == 1 ? " parameter" : " parameters") + ", and the statement " +
+         (*wanted == 0 ? "takes none" : "has $1 to $" + std::to_string(*wanted));
+}
+
+}  // namespace lido::postgres::detail
