@@ -124,9 +124,9 @@ BOOST_AUTO_TEST_CASE(the_same_options_each_way_are_the_same) {
 }
 
 BOOST_AUTO_TEST_CASE(every_option_can_be_set_each_way_but_for_functions_and_what_libpq_has) {
-  // `echo`, `password`, `target` and `application_name`. Whoever adds an option adds a row to
-  // `postgres::detail::settings`, or one here.
-  BOOST_TEST(members_of<Options>() == postgres::detail::settings.size() + 5);
+  // `echo`, `on_notice`, `password`, `target`, `start_worker` and `application_name`. Whoever adds an option adds a row
+  // to `postgres::detail::settings`, or one here.
+  BOOST_TEST(members_of<Options>() == postgres::detail::settings.size() + 6);
 }
 
 BOOST_AUTO_TEST_CASE(reads_durations_in_many_units) {

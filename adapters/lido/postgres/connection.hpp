@@ -180,7 +180,7 @@ class Connection : public Statements {
                                           std::shared_ptr<const ConnectionSettings> settings) {
     const Until until{deadline, stop};
     const detail::ConnectionString full = detail::asked_for(target, *settings, until);
-    Connection made{detail::open_connection(full, until, settings->load_balance_hosts), std::move(settings)};
+    Connection made{detail::open_connection(full, until, *settings), settings};
     if (!made.keeps_up(deadline))
       throw ConnectError{full.redacted(detail::whereabouts(made.channel_->raw())) +
                          " failed: too far behind its primary"};

@@ -17,6 +17,7 @@
 
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
+#include <lido/postgres/notice.hpp>
 #include <lido/postgres/target.hpp>
 #include <lido/worker.hpp>
 
@@ -85,6 +86,7 @@ struct ConnectionSettings {
   Duration max_lag = Duration::max();            ///< see `Options::max_lag`
   PasswordSource password{};                     ///< see `Options::password`
   TargetSource target{};                         ///< see `Options::target`
+  NoticeListener on_notice{};                    ///< see `Options::on_notice`
 };
 
 /// Settings of `Pool`, for designated initialisers; whatever is left out has the default given here.
@@ -210,6 +212,11 @@ struct Options {
 
   /// Told of every statement, for instance `echo_to(std::clog)`; empty for silence.
   Echo echo{};
+
+  /// Told of the server's notices, also of those that come while a connection is opened; empty: they are dropped. Once
+  /// the pool's destructor has returned it is not called any more, whatever leases outlive the pool: that waits for the
+  /// calls that go on in other threads, ten seconds at most.
+  NoticeListener on_notice{};
 
   /// Asked for the password of every connection that is opened, for instance for a token that is valid for a short
   /// while only; wins over a password in the connection string. Empty: the password is libpq's business.

@@ -1,10 +1,13 @@
 // The PostgreSQL pool, ready made.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include <lido/detail/listening.hpp>
+#include <lido/detail/platform.hpp>
 #include <lido/facts.hpp>
 #include <lido/options.hpp>
 #include <lido/pool.hpp>
@@ -47,17 +50,35 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
   explicit Pool(const Environment& environment) : Pool{environment.connection_string, environment.options} {}
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
+  ~Pool() {
+    if (notices_) notices_->silence(saturating_add(Clock::now(), std::chrono::seconds{10}));
+  }
 
  private:
+  using Notices = lido::detail::Listening<lido::StandardPlatform>;
+
   // Its string has no `pool_` keys any more, and its options are in their ranges.
-  struct Parsed : Environment {};
+  struct Parsed : Environment {
+    explicit Parsed(Environment from) : Environment{std::move(from)} {
+      NoticeListener& listener = options.on_notice;
+      if (!listener) return;
+      notices = std::make_shared<Notices>();
+      listener = [told = std::move(listener), all = notices](const Notice& notice) {
+        if (const Notices::Call call{*all}) told(notice);
+      };
+    }
+    std::shared_ptr<Notices> notices;
+  };
   explicit Pool(const Parsed& from)
-      : lido::Pool<Connection, Growth, CheckSession, Recycle>{
-            Connector{from.connection_string, settings_of(from.options)},
-            growth_of(from.options),
-            {.ping = from.options.pre_ping, .after = from.options.pre_ping_after},
-            Recycle{InvalidateOnFailover{}, retirement_of(from.options), ResetOnReturn{}},
-            pool_options_of(from.options)} {}
+      : lido::Pool<Connection, Growth, CheckSession, Recycle>{Connector{from.connection_string,
+                                                                        settings_of(from.options)},
+                                                              growth_of(from.options),
+                                                              {.ping = from.options.pre_ping,
+                                                               .after = from.options.pre_ping_after},
+                                                              Recycle{InvalidateOnFailover{},
+                                                                      retirement_of(from.options), ResetOnReturn{}},
+                                                              pool_options_of(from.options)},
+        notices_{from.notices} {}
 
   [[nodiscard]] static Growth growth_of(const Options& options) {
     return {.overflow = {.pool_size = options.pool_size,
@@ -78,7 +99,8 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
             .load_balance_hosts = options.load_balance_hosts,
             .max_lag = options.max_lag,
             .password = options.password,
-            .target = options.target};
+            .target = options.target,
+            .on_notice = options.on_notice};
   }
   [[nodiscard]] static PoolOptions pool_options_of(const Options& options) {
     PoolOptions pool;
@@ -100,6 +122,8 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
     pool.start_worker = options.start_worker;
     return pool;
   }
+
+  std::shared_ptr<Notices> notices_;  // null: nobody listens
 };
 
 /// A `Pool` without pooling, for tests: every acquire connects, every release closes, so that no test sees what another

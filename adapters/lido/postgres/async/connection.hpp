@@ -188,7 +188,8 @@ namespace detail {
 class Opening {
  public:
   Opening(const ConnectionString& target, std::shared_ptr<const ConnectionSettings> shared, TimePoint deadline)
-      : settings_{std::move(shared)}, connecting_{one_by_one(target, settings_->load_balance_hosts), deadline} {}
+      : settings_{std::move(shared)},
+        connecting_{one_by_one(target, settings_->load_balance_hosts), deadline, settings_->on_notice} {}
 
   [[nodiscard]] Socket socket() const noexcept { return connecting_.socket(); }
   [[nodiscard]] TimePoint due() const noexcept { return connecting_.due(); }

@@ -12,8 +12,10 @@
 #include <lido/postgres/detail/wire/diagnose.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/held_back.hpp>
+#include <lido/postgres/detail/wire/noticing.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/notice.hpp>
 
 namespace lido::postgres::detail {
 
@@ -73,12 +75,18 @@ namespace lido::postgres::detail {
 /// A connection that is being opened.
 class Connecting {
  public:
-  explicit Connecting(ConnectionString target) : target_{std::move(target)}, verifies_{verify_remote(target_)} {
+  /// `listener` has to outlive it.
+  Connecting(ConnectionString target, const NoticeListener& listener)
+      : target_{std::move(target)}, verifies_{verify_remote(target_)} {
     prefer_utf8(target_);
     const ConnectionString::Arrays arrays = target_.arrays();
     connection_.reset(PQconnectStartParams(arrays.keys.data(), arrays.values.data(), 0));
     if (!connection_) throw std::bad_alloc{};
-    PQsetNoticeReceiver(raw(), [](void*, const PGresult*) {}, nullptr);  // else they go to stderr
+    // Without one they go to stderr.
+    PQsetNoticeReceiver(
+        raw(),
+        [](void* told, const PGresult* notice) { tell(*static_cast<const NoticeListener*>(told), notice, {}, 0); },
+        const_cast<NoticeListener*>(&listener));
     // The only verbosity that tells both the SQLSTATE and the message of a failed connect.
     PQsetErrorVerbosity(raw(), PQERRORS_VERBOSE);
   }

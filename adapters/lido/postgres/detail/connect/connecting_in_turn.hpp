@@ -16,6 +16,8 @@
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/notice.hpp>
+#include <lido/postgres/options.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
@@ -24,9 +26,9 @@ namespace lido::postgres::detail {
 /// leaves some for the others: in non-blocking mode libpq would stay with it for as long as the network does.
 class ConnectingInTurn {
  public:
-  /// `hosts` has one element at least.
-  ConnectingInTurn(std::vector<ConnectionString> hosts, TimePoint deadline)
-      : hosts_{std::move(hosts)}, deadline_{deadline} {}
+  /// `hosts` has one element at least; `listener` has to outlive it.
+  ConnectingInTurn(std::vector<ConnectionString> hosts, TimePoint deadline, const NoticeListener& listener)
+      : hosts_{std::move(hosts)}, deadline_{deadline}, listener_{listener} {}
   ConnectingInTurn(const ConnectingInTurn&) = delete;
   ConnectingInTurn& operator=(const ConnectingInTurn&) = delete;
 
@@ -78,7 +80,7 @@ class ConnectingInTurn {
     // As libpq has it where it blocks: for each host.
     if (const std::optional<Duration> limit = host.connect_timeout())
       due_ = std::min(due_, saturating_add(now, *limit));
-    return attempt_.emplace(host);
+    return attempt_.emplace(host, listener_);
   }
 
   // The present host will not do.
@@ -99,6 +101,7 @@ class ConnectingInTurn {
 
   const std::vector<ConnectionString> hosts_;
   const TimePoint deadline_;
+  const NoticeListener& listener_;
   std::optional<Connecting> attempt_;
   ConnectionHandle connection_;
   std::size_t next_ = 0;
@@ -107,12 +110,12 @@ class ConnectingInTurn {
   bool for_good_ = true;
 };
 
-/// Opens a connection to the first of the hosts of `target` that will do, or, `shuffled`, to any. Blocks until `until`,
-/// except that libpq resolves host names without a time limit of its own. Throws `ConnectError` (also at the deadline
-/// and when stopped) or `PermanentConnectError`.
+/// Opens a connection to the first of the hosts of `target` that will do, or, where `how` says so, to any. Blocks until
+/// `until`, except that libpq resolves host names without a time limit of its own. Throws `ConnectError` (also at the
+/// deadline and when stopped) or `PermanentConnectError`.
 [[nodiscard]] inline ConnectionHandle open_connection(const ConnectionString& target, const Until& until,
-                                                      bool shuffled = false) {
-  ConnectingInTurn connecting{one_by_one(target, shuffled), until.deadline};
+                                                      const ConnectionSettings& how) {
+  ConnectingInTurn connecting{one_by_one(target, how.load_balance_hosts), until.deadline, how.on_notice};
   complete(connecting, until);
   return connecting.take();
 }

@@ -18,8 +18,10 @@
 namespace lido::postgres::detail {
 
 /// `name` as an identifier. Throws `QueryError` for what LISTEN would cut, where `pg_notify` refuses it: it would be
-/// another channel.
+/// another channel; and for what cannot be a name.
 [[nodiscard]] inline std::string channel_name(std::string_view name) {
+  if (name.empty()) throw QueryError{"the channel's name is empty"};
+  if (name.find('\0') != std::string_view::npos) throw QueryError{"the channel's name holds a zero byte"};
   if (name.size() > most_name)
     throw QueryError{"the channel's name: " + std::to_string(name.size()) + " bytes, where the server takes " +
                      std::to_string(most_name)};

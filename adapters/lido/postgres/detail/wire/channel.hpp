@@ -31,6 +31,7 @@
 #include <lido/postgres/detail/wire/held_transaction.hpp>
 #include <lido/postgres/detail/wire/name_scope.hpp>
 #include <lido/postgres/detail/wire/posted_discard.hpp>
+#include <lido/postgres/detail/wire/noticing.hpp>
 #include <lido/postgres/detail/wire/statement_cache.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
@@ -79,7 +80,7 @@ class Channel {
   [[nodiscard]] bool quiet() const noexcept {
     const PGTransactionStatusType status = transaction();
     const bool alone = PQpipelineStatus(raw()) == PQ_PIPELINE_OFF || discard_.outstanding();
-    return usable() && alone && status != PQTRANS_ACTIVE && status != PQTRANS_UNKNOWN;
+    return !telling_ && usable() && alone && status != PQTRANS_ACTIVE && status != PQTRANS_UNKNOWN;
   }
   /// The first statement of `script` ends a transaction that has failed: as after any error, the rest must not run.
   [[nodiscard]] bool ends_failed(std::string_view script) const noexcept {
@@ -92,6 +93,7 @@ class Channel {
     if (!usable()) throw gone(sql, "the connection is not usable any more");
     throw failed(sql, "another statement is under way on this connection");
   }
+    if (telling_) throw failed(sql, "a listener of notices can run nothing on the connection that it is told by");
   void give_up() noexcept { broken_ = true; }
 
   [[nodiscard]] const ConnectionSettings& settings() const noexcept { return *settings_; }
@@ -145,6 +147,7 @@ class Channel {
     if (!usable()) return false;
     char byte = 0;
     const ssize_t count = ::recv(PQsocket(raw()), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (telling_) return usable();  // libpq is at it
     if (count < 0 && is_for_now(errno)) return true;
     // A notice, a notification, or the server's farewell and then the end: libpq tells them apart, the second time
     // also seeing the end behind the farewell.
@@ -247,16 +250,21 @@ class Channel {
     }
   }
 
-  // Keeps notices off stderr, and hears the farewell of a session that ended while it was idle.
+  // Keeps notices off stderr, tells of them, and hears the farewell of a session that ended while it was idle.
   static void take_notice(void* self, const PGresult* notice) noexcept {
     const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
     const std::string_view level = severity == nullptr ? "" : severity;
-    if (level != "FATAL" && level != "PANIC") return;
     auto& channel = *static_cast<Channel*>(self);
     channel.broken_ = true;
     const char* const sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
     channel.heard_end(sqlstate == nullptr ? "" : sqlstate);
     try {
+    if (level != "FATAL" && level != "PANIC") {
+      channel.telling_ = true;
+      tell(channel.settings_->on_notice, notice, channel.where_, PQbackendPID(channel.raw()));
+      channel.telling_ = false;
+      return;
+    }
       channel.farewell_ = diagnostics_of(notice, {});
     } catch (const std::exception&) {  // out of memory: the session is gone all the same
     }
@@ -284,5 +292,6 @@ class Channel {
   bool server_lost_ = false;
   bool write_refused_ = false;
 };
+  bool telling_ = false;  // of a notice: libpq is in the middle of something
 
 }  // namespace lido::postgres::detail
