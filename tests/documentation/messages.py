@@ -8,7 +8,7 @@ PAGES = {
 LITERAL = r'"(?:[^"\\\n]|\\.)*"'
 # What has several words and is no message: SQL, and what statements begin with.
 SQL = re.compile(
-    r"^[;\s]*(select|with|ISOLATION LEVEL|READ ONLY|SET LOCAL|RELEASE SAVEPOINT|ROLLBACK TO|DISCARD ALL|DEALLOCATE|"
+    r"^[;\s]*(select|with|ISOLATION LEVEL|READ ONLY|SET LOCAL|SET TRANSACTION|RELEASE SAVEPOINT|ROLLBACK TO|DISCARD ALL|DEALLOCATE|"
     r"CLOSE ALL|SHOW|LISTEN|UNLISTEN|BEGIN|COMMIT;|SELECT|RESET|SAVEPOINT|START TRANSACTION|call do$|host hostaddr)\b"
 )
 # Where lists of words stand that are looked for in statements: there a message is what has an article or a comma.

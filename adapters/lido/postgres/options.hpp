@@ -23,6 +23,10 @@
 
 namespace lido::postgres {
 
+namespace detail {
+class Enclosure;
+}  // namespace detail
+
 /// How thoroughly a connection is put in order between two holders: a ladder on which each rung guarantees what the
 /// one before it does. On every rung a connection is closed that comes back with a statement, a COPY or a pipeline
 /// under way, and what was set on libpq's handle through `native()` is put back. What each leaves behind is a table in
@@ -77,16 +81,17 @@ using Echo = std::function<void(std::string_view sql, Duration took)>;
 
 /// What one connection remembers; a pool fills it from its `Options`.
 struct ConnectionSettings {
-  std::string application_name{};                ///< what pg_stat_activity shows; empty: the connection string's
-  Duration statement_timeout = Duration::max();  ///< see `Options::statement_timeout`
-  ResetLevel reset = ResetLevel::targeted;       ///< see `Options::reset`
-  std::size_t statement_cache = 128;             ///< see `Options::statement_cache`
-  Echo echo{};                                   ///< see `Options::echo`
-  bool load_balance_hosts = false;               ///< see `Options::load_balance_hosts`
-  Duration max_lag = Duration::max();            ///< see `Options::max_lag`
-  PasswordSource password{};                     ///< see `Options::password`
-  TargetSource target{};                         ///< see `Options::target`
-  NoticeListener on_notice{};                    ///< see `Options::on_notice`
+  std::string application_name{};                  ///< what pg_stat_activity shows; empty: the connection string's
+  Duration statement_timeout = Duration::max();    ///< see `Options::statement_timeout`
+  ResetLevel reset = ResetLevel::targeted;         ///< see `Options::reset`
+  std::size_t statement_cache = 128;               ///< see `Options::statement_cache`
+  Echo echo{};                                     ///< see `Options::echo`
+  bool load_balance_hosts = false;                 ///< see `Options::load_balance_hosts`
+  Duration max_lag = Duration::max();              ///< see `Options::max_lag`
+  PasswordSource password{};                       ///< see `Options::password`
+  TargetSource target{};                           ///< see `Options::target`
+  NoticeListener on_notice{};                      ///< see `Options::on_notice`
+  std::shared_ptr<detail::Enclosure> enclosure{};  ///< for `Sandbox`; null: none
 };
 
 /// Settings of `Pool`, for designated initialisers; whatever is left out has the default given here.

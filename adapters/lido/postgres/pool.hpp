@@ -54,12 +54,18 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
     if (notices_) notices_->silence(saturating_add(Clock::now(), std::chrono::seconds{10}));
   }
 
+ protected:
+  /// For `Sandbox`.
+  Pool(const Environment& environment, std::shared_ptr<detail::Enclosure> enclosure)
+      : Pool{Parsed{options_from_string(environment.connection_string, environment.options), std::move(enclosure)}} {}
+
  private:
   using Notices = lido::detail::Listening<lido::StandardPlatform>;
 
   // Its string has no `pool_` keys any more, and its options are in their ranges.
   struct Parsed : Environment {
-    explicit Parsed(Environment from) : Environment{std::move(from)} {
+    explicit Parsed(Environment from, std::shared_ptr<detail::Enclosure> around = {})
+        : Environment{std::move(from)}, enclosure{std::move(around)} {
       NoticeListener& listener = options.on_notice;
       if (!listener) return;
       notices = std::make_shared<Notices>();
@@ -67,11 +73,12 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
         if (const Notices::Call call{*all}) told(notice);
       };
     }
+    std::shared_ptr<detail::Enclosure> enclosure;
     std::shared_ptr<Notices> notices;
   };
   explicit Pool(const Parsed& from)
       : lido::Pool<Connection, Growth, CheckSession, Recycle>{Connector{from.connection_string,
-                                                                        settings_of(from.options)},
+                                                                        settings_of(from.options, from.enclosure)},
                                                               growth_of(from.options),
                                                               {.ping = from.options.pre_ping,
                                                                .after = from.options.pre_ping_after},
@@ -90,7 +97,8 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
   [[nodiscard]] static RetireAfter retirement_of(const Options& options) {
     return {.age = options.pool_recycle, .idle = options.max_idle_time, .uses = options.max_uses};
   }
-  [[nodiscard]] static ConnectionSettings settings_of(const Options& options) {
+  [[nodiscard]] static ConnectionSettings settings_of(const Options& options,
+                                                      const std::shared_ptr<detail::Enclosure>& enclosure) {
     return {.application_name = options.application_name,
             .statement_timeout = options.statement_timeout,
             .reset = options.reset,
@@ -100,7 +108,8 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
             .max_lag = options.max_lag,
             .password = options.password,
             .target = options.target,
-            .on_notice = options.on_notice};
+            .on_notice = options.on_notice,
+            .enclosure = enclosure};
   }
   [[nodiscard]] static PoolOptions pool_options_of(const Options& options) {
     PoolOptions pool;

@@ -5,12 +5,14 @@
 #include <source_location>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <lido/postgres/detail/operations/exchange.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/enclosure.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/reply.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
@@ -31,7 +33,7 @@ class Pipelining {
   /// Throws `QueryError` or `ConnectionLost`.
   Pipelining(Channel& channel, std::span<QueuedStatement> statements)
       : statements_{statements},
-        reply_{channel, statements.front().sql},
+        reply_{channel, allowed(channel, statements)},
         results_(statements.size()),
         last_{statements.size()} {
     // An error ends a pipeline, and COMMIT of a failed transaction is one.
@@ -64,6 +66,13 @@ class Pipelining {
   [[nodiscard]] std::size_t failed_statement() const noexcept { return reply_.failed_statement(); }
 
  private:
+  // The first of them.
+  [[nodiscard]] static std::string_view allowed(const Channel& channel, std::span<QueuedStatement> statements) {
+    if (const Enclosure* const around = channel.settings().enclosure.get())
+      for (const QueuedStatement& each : statements) around->require_none(each.sql);
+    return statements.front().sql;
+  }
+
   void send_more() {
     constexpr std::size_t batch = 65'536;  // what libpq sends at once
     reply_.send([this](PGconn* raw) {

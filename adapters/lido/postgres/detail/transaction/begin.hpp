@@ -15,6 +15,7 @@
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/sql/lexer.hpp>
+#include <lido/postgres/detail/sql/transaction_control.hpp>
 #include <lido/postgres/detail/values/limits.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/error.hpp>
@@ -72,13 +73,9 @@ struct Begin {
 /// read sees.
 class BeginWriter {
  public:
-  BeginWriter(PGconn* connection, const TransactionOptions& options) : connection_{connection} {
-    add("BEGIN");
-    if (options.isolation == Isolation::read_committed) add(" ISOLATION LEVEL READ COMMITTED");
-    if (options.isolation == Isolation::repeatable_read) add(" ISOLATION LEVEL REPEATABLE READ");
-    if (options.isolation == Isolation::serializable) add(" ISOLATION LEVEL SERIALIZABLE");
-    if (options.read_only) add(" READ ONLY");
-    if (options.deferrable) add(" DEFERRABLE");
+  /// `enclosed`: within a transaction, whose isolation is what it is.
+  BeginWriter(PGconn* connection, const TransactionOptions& options, bool enclosed) : connection_{connection} {
+    enclosed ? add_enclosed(options) : add_begin(options);
     if (options.statement_timeout)
       set("statement_timeout", milliseconds("statement_timeout", *options.statement_timeout));
     if (options.lock_timeout) set("lock_timeout", milliseconds("lock_timeout", *options.lock_timeout));
@@ -91,6 +88,20 @@ class BeginWriter {
   [[nodiscard]] Begin take() && { return std::move(begin_); }
 
  private:
+  void add_begin(const TransactionOptions& options) {
+    add("BEGIN");
+    if (options.isolation == Isolation::read_committed) add(" ISOLATION LEVEL READ COMMITTED");
+    if (options.isolation == Isolation::repeatable_read) add(" ISOLATION LEVEL REPEATABLE READ");
+    if (options.isolation == Isolation::serializable) add(" ISOLATION LEVEL SERIALIZABLE");
+    if (options.read_only) add(" READ ONLY");
+    if (options.deferrable) add(" DEFERRABLE");
+  }
+  void add_enclosed(const TransactionOptions& options) {
+    add("SAVEPOINT ");
+    add(begun_savepoint);
+    if (options.read_only) add("; SET TRANSACTION READ ONLY");
+  }
+
   void add(std::string_view text) {
     begin_.sql += text;
     begin_.shown += text;
@@ -150,9 +161,10 @@ class BeginWriter {
   Begin begin_;
 };
 
-/// The script that begins a transaction on `connection`. Throws `InvalidOption`, naming the field. No I/O.
-[[nodiscard]] inline Begin begin_script(PGconn* connection, const TransactionOptions& options) {
-  return BeginWriter{connection, options}.take();
+/// The script that begins a transaction on `connection`, or, `enclosed`, one within the transaction of a sandbox.
+/// Throws `InvalidOption`, naming the field. No I/O.
+[[nodiscard]] inline Begin begin_script(PGconn* connection, const TransactionOptions& options, bool enclosed = false) {
+  return BeginWriter{connection, options, enclosed}.take();
 }
 
 /// The id that the answer to a script with `track_commit` holds.

@@ -34,7 +34,7 @@ class Beginning {
 
  private:
   [[nodiscard]] static Begin prepared(Channel& channel, const TransactionOptions& options) {
-    Begin script = begin_script(channel.raw(), options);
+    Begin script = begin_script(channel.raw(), options, channel.settings().enclosure != nullptr);
     StatementCache::check_text(script.sql);
     channel.leaves(Leaves::nothing);
     channel.names().look(channel.transaction());

@@ -23,6 +23,7 @@
 #include <lido/postgres/detail/values/array_types.hpp>
 #include <lido/postgres/detail/wire/cancelling.hpp>
 #include <lido/postgres/detail/wire/diagnose.hpp>
+#include <lido/postgres/detail/wire/enclosure.hpp>
 #include <lido/postgres/detail/wire/failed_commit.hpp>
 #include <lido/postgres/detail/wire/failover.hpp>
 #include <lido/postgres/detail/wire/guests.hpp>
@@ -30,8 +31,8 @@
 #include <lido/postgres/detail/wire/held_back.hpp>
 #include <lido/postgres/detail/wire/held_transaction.hpp>
 #include <lido/postgres/detail/wire/name_scope.hpp>
-#include <lido/postgres/detail/wire/posted_discard.hpp>
 #include <lido/postgres/detail/wire/noticing.hpp>
+#include <lido/postgres/detail/wire/posted_discard.hpp>
 #include <lido/postgres/detail/wire/statement_cache.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
@@ -49,6 +50,7 @@ class Channel {
         notice_processor_{PQsetNoticeProcessor(raw(), nullptr, nullptr)},
         owner_{::getpid()} {
     if (!restore()) throw ConnectError{one_line(PQerrorMessage(raw()))};
+    if (settings_->enclosure) settings_->enclosure->opened();
   }
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -74,7 +76,9 @@ class Channel {
   /// False in the child of a fork: a byte sent there would be the parent's.
   [[nodiscard]] bool is_ours() const noexcept { return mark_.is_ours(); }
   [[nodiscard]] PGTransactionStatusType transaction() const noexcept {
-    return discard_.outstanding() ? PQTRANS_IDLE : PQtransactionStatus(raw());
+    if (discard_.outstanding()) return PQTRANS_IDLE;
+    const PGTransactionStatusType status = PQtransactionStatus(raw());
+    return settings_->enclosure ? settings_->enclosure->transaction(status) : status;
   }
   /// No statement under way, no pipeline: the next one may be sent.
   [[nodiscard]] bool quiet() const noexcept {
@@ -89,11 +93,11 @@ class Channel {
   /// Throws unless a statement may be sent now: `QueryError` or `ConnectionLost`.
   void require_quiet(std::string_view sql) {
     if (quiet()) return;
+    if (telling_) throw failed(sql, "a listener of notices can run nothing on the connection that it is told by");
     if (!is_ours()) throw lost(sql, "the connection belongs to the parent process");
     if (!usable()) throw gone(sql, "the connection is not usable any more");
     throw failed(sql, "another statement is under way on this connection");
   }
-    if (telling_) throw failed(sql, "a listener of notices can run nothing on the connection that it is told by");
   void give_up() noexcept { broken_ = true; }
 
   [[nodiscard]] const ConnectionSettings& settings() const noexcept { return *settings_; }
@@ -143,11 +147,11 @@ class Channel {
 
   /// Whether the session still lives as far as can be told without asking the server.
   [[nodiscard]] bool peek() {
+    if (telling_) return usable();  // libpq is at it
     hear_what_is_held_back();
     if (!usable()) return false;
     char byte = 0;
     const ssize_t count = ::recv(PQsocket(raw()), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (telling_) return usable();  // libpq is at it
     if (count < 0 && is_for_now(errno)) return true;
     // A notice, a notification, or the server's farewell and then the end: libpq tells them apart, the second time
     // also seeing the end behind the farewell.
@@ -255,16 +259,16 @@ class Channel {
     const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
     const std::string_view level = severity == nullptr ? "" : severity;
     auto& channel = *static_cast<Channel*>(self);
-    channel.broken_ = true;
-    const char* const sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
-    channel.heard_end(sqlstate == nullptr ? "" : sqlstate);
-    try {
     if (level != "FATAL" && level != "PANIC") {
       channel.telling_ = true;
       tell(channel.settings_->on_notice, notice, channel.where_, PQbackendPID(channel.raw()));
       channel.telling_ = false;
       return;
     }
+    channel.broken_ = true;
+    const char* const sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+    channel.heard_end(sqlstate == nullptr ? "" : sqlstate);
+    try {
       channel.farewell_ = diagnostics_of(notice, {});
     } catch (const std::exception&) {  // out of memory: the session is gone all the same
     }
@@ -288,10 +292,10 @@ class Channel {
   PQnoticeProcessor notice_processor_;  // libpq's own
   pid_t owner_;
   std::optional<Cancelling> cancelling_;
+  bool telling_ = false;  // of a notice: libpq is in the middle of something
   bool broken_ = false;
   bool server_lost_ = false;
   bool write_refused_ = false;
 };
-  bool telling_ = false;  // of a notice: libpq is in the middle of something
 
 }  // namespace lido::postgres::detail

@@ -15,6 +15,7 @@
 #include <lido/postgres/detail/values/limits.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/diagnose.hpp>
+#include <lido/postgres/detail/wire/enclosure.hpp>
 #include <lido/postgres/detail/wire/failed_commit.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
@@ -34,6 +35,7 @@ class Reply {
     check_length(sql.size(), [] { return std::string{"the statement"}; });  // before anybody reads all of it
     channel.require_quiet(sql);
     channel.held().require(sql, channel.transaction());
+    if (Enclosure* const around = channel.settings().enclosure.get()) instead_ = around->enter(channel, sql);
   }
   Reply(const Reply&) = delete;
   Reply& operator=(const Reply&) = delete;
@@ -52,7 +54,8 @@ class Reply {
       complete_ = false;
       return void(later_ = std::move(send));
     }
-    if (send(channel_.raw()) != 0) return void(complete_ = false);
+    const bool done = instead_ ? PQsendQuery(channel_.raw(), instead_->c_str()) != 0 : send(channel_.raw()) != 0;
+    if (done) return void(complete_ = false);
     throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
   }
   /// From here on statements are sent as a pipeline, whose answers end with that many synchronisations. Errors are
@@ -245,6 +248,7 @@ class Reply {
   Channel& channel_;
   std::string_view sql_;
   std::source_location where_;
+  std::optional<std::string> instead_;  // what is sent for it
   std::function<int(PGconn*)> later_;
   ResultHandle result_;
   LibpqMemory<char> chunk_;
