@@ -34,8 +34,8 @@ class BargingLimit {
     const std::uint64_t tick = Platform::ticks();
     // No further ahead than anybody has left behind: a count that was set back would be believed for ever.
     if ((sure & ~versions) - tick - 1 < most_ticks) return false;
-    const TimePoint now = Platform::now();  // after the tick: what lies between is lost, not gained
     const TimePoint until = until_.load(std::memory_order_relaxed);
+    const TimePoint now = Platform::now();  // after the tick: what lies between is lost, not gained
     if (now >= until) return true;
     const auto left = static_cast<std::uint64_t>(std::min(until - now, longest).count() / slowest_tick.count());
     if (has_ticks_ && left > versions)
