@@ -132,4 +132,11 @@ class [[gnu::visibility("default")]] AcquireTimeout : public PoolError {
   std::exception_ptr cause_;
 };
 
+/// More comes than the pool can serve, and this caller is refused so that others are served in time
+/// (`PoolOptions::max_standing_wait`). Trying again at once makes it worse.
+class [[gnu::visibility("default")]] Overloaded : public AcquireTimeout {
+ public:
+  using AcquireTimeout::AcquireTimeout;
+};
+
 }  // namespace lido

@@ -104,7 +104,7 @@ class Events {
   Events& on_release(OnConnection listener) { return add(signals_->release, std::move(listener)); }
   /// A connection is about to be closed.
   Events& on_close(OnConnection listener) { return add(signals_->close, std::move(listener)); }
-  /// An acquire ran out of time.
+  /// An acquire ran out of time, or was refused (`Overloaded`).
   Events& on_timeout(std::function<void(const AcquireTimeout&)> listener) {
     return add(signals_->timeout, std::move(listener));
   }

@@ -82,6 +82,12 @@ struct PoolOptions {
   /// the first that succeeds ends it. It counts from the first failure, which a server that swallows packets lets come
   /// after `open_timeout` only. `Duration::max()`: never. Range: 0 and more.
   Duration fail_fast_after = Duration::max();
+
+  /// When even the shortest wait has stayed above it for a while (five times it, and ten waits), and the queue has not
+  /// become shorter, those who have waited beyond it get `Overloaded`, and the others are served in time; until a wait
+  /// is half of it. A burst that drains by itself refuses nobody. For a service whose callers give up after a second
+  /// 100 ms are right. `Duration::max()`: never. Range: more than 0.
+  Duration max_standing_wait = Duration::max();
 };
 
 /// Throws `InvalidOption`, naming the field, unless every field is in its range.
@@ -102,6 +108,7 @@ inline void validate(const PoolOptions& options) {
   positive(options.keep_alive, "PoolOptions::keep_alive");
   positive(options.leak_after, "PoolOptions::leak_after");
   positive(options.backoff_min, "PoolOptions::backoff_min");
+  positive(options.max_standing_wait, "PoolOptions::max_standing_wait");
   if (options.backoff_max < options.backoff_min)
     throw InvalidOption{"PoolOptions::backoff_max", "a duration not below backoff_min"};
   if (options.workers && *options.workers > 256) throw InvalidOption{"PoolOptions::workers", "a number from 0 to 256"};

@@ -24,6 +24,7 @@ DISPATCHER = "detail/dispatcher.hpp"
 WAIT_LIST = "detail/wait_list.hpp"
 BARGING_LIMIT = "detail/barging_limit.hpp"
 FAIL_FAST = "detail/fail_fast.hpp"
+STANDING_QUEUE = "detail/standing_queue.hpp"
 CAPACITY = "detail/capacity.hpp"
 CONNECT_LIMITER = "detail/connect_limiter.hpp"
 CORE = "detail/core.hpp"
@@ -133,6 +134,20 @@ FAULTS = [
     Fault("an_outage_never_ends", DISPATCHER, "    fail_fast_.succeeded();\n", "", ("unit/fail_fast",)),
     Fault("who_waits_is_not_told_of_an_outage", DISPATCHER, "const std::size_t told = away ?", "const std::size_t told = false ?",
           ("unit/fail_fast",)),
+    # --- who is refused of those who are too many
+    Fault("burst_is_taken_for_an_overload", STANDING_QUEUE, "stands_ = waiting >= length_;", "stands_ = true;", ("unit/standing_queue",)),
+    Fault("a_few_waits_are_a_while", STANDING_QUEUE, " || noted_ < notes_of_a_while", "", ("unit/standing_queue",)),
+    Fault("a_moment_is_a_while", STANDING_QUEUE, "(now - since_) / limits_of_a_while < limit_ || ", "", ("unit/standing_queue",)),
+    Fault("short_wait_tells_nothing", STANDING_QUEUE, "waiting == 0 || waited <= (stands_ ? limit_ / 2 : limit_) ?", "waiting == 0 ?",
+          ("unit/standing_queue",)),
+    Fault("queue_stands_at_the_limit_for_ever", STANDING_QUEUE, "(stands_ ? limit_ / 2 : limit_)", "limit_", ("unit/standing_queue",)),
+    Fault("queue_that_nobody_serves_is_not_seen", DISPATCHER, "    return shed(now, guard);", "    return false;",
+          ("unit/standing_queue",)),
+    Fault("who_waits_for_an_open_is_refused", DISPATCHER, " || capacity_.limiter().under_way() > 0) return false;", ") return false;",
+          ("unit/standing_queue",)),
+    Fault("refused_waiter_swallows_the_wake", DISPATCHER,
+          "      hand_off_to_next(slot, guard);\n      return match(guard);", "      return hand_off_to_next(slot, guard);",
+          ("unit/standing_queue",)),
     # --- order
     Fault("queue_is_last_come_first_served", "detail/waiter.hpp",
           "    entry.previous = last_;\n    entry.next = nullptr;\n    (last_ != nullptr ? last_->next : first_) = &entry;\n    last_ = &entry;\n",

@@ -37,6 +37,7 @@ Options unusual() {
           .max_waiting = 93,
           .refuse_nested_wait = true,
           .fail_fast_after = 94s,
+          .max_standing_wait = 95ms,
           .barging_limit = 0s,
           .connect_timeout = 1500us,
           .check_timeout = 24h,

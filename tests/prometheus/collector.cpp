@@ -146,6 +146,7 @@ BOOST_AUTO_TEST_CASE(gives_each_figure_a_metric_of_its_own) {
   figures.timeouts = 13;
   figures.cancelled = 14;
   figures.rejected = 15;
+  figures.shed = 27;
   figures.failed_fast = 26;
   figures.opened = 16;
   figures.open_failures = 17;
@@ -172,6 +173,7 @@ BOOST_AUTO_TEST_CASE(gives_each_figure_a_metric_of_its_own) {
                                                              {"db_pool_timeouts_total", 13},
                                                              {"db_pool_cancelled_total", 14},
                                                              {"db_pool_rejected_total", 15},
+                                                             {"db_pool_shed_total", 27},
                                                              {"db_pool_failed_fast_total", 26},
                                                              {"db_pool_opened_total", 16},
                                                              {"db_connection_errors_total", 17},

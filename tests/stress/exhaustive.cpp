@@ -88,6 +88,17 @@ const auto lease_one_as_callback_unless_cancelled = [](auto& stage) {
   }
 };
 
+const auto lease_one_though_the_server_is_away = [](auto& stage) {
+  for (bool served = false; !served;) try {
+      stage.pool.acquire(Duration::max())->use();
+      served = true;
+    } catch (const std::logic_error&) {
+      throw;
+    } catch (const std::runtime_error&) {
+      sim::sleep_for(3ms);
+    }
+};
+
 const auto lease_one_in_time = [](auto& stage) {
   try {
     stage.pool.acquire(1ms)->use();
@@ -242,6 +253,20 @@ BOOST_AUTO_TEST_CASE(an_empty_pool_opens_two_connections_for_three_threads) {
                          .options = {},
                          .threads = {{work, lease_one}, {work, lease_one}, {work}},
                          .preemptions = 1});
+}
+
+BOOST_AUTO_TEST_CASE(callers_who_are_told_that_the_server_is_away_have_the_pool_try_again) {
+  explore_both<Elastic>({.name = "away",
+                         .growth = one,
+                         .options = {.fail_fast_after = 0ms},
+                         .threads = {{lease_one_though_the_server_is_away}, {lease_one_though_the_server_is_away}},
+                         .prepare =
+                             [](Ledger& ledger) {
+                               ledger.on_open = [&ledger](const OpenInfo&) {
+                                 if (ledger.attempts < 3) throw std::runtime_error{"refused"};
+                               };
+                             },
+                         .bound = 1});
 }
 
 BOOST_AUTO_TEST_CASE(a_discard_frees_its_slot) {

@@ -279,7 +279,8 @@ std::size_t run(std::uint64_t seed) {
                                 .sweep_interval = 5ms,
                                 .keep_alive = 7ms,
                                 .leak_after = 4ms,
-                                .fail_fast_after = seed / kinds % 3 == 0 ? Duration{5ms} : Duration::max()}};
+                                .fail_fast_after = seed / kinds % 3 == 0 ? Duration{5ms} : Duration::max(),
+                                .max_standing_wait = seed / kinds % 2 == 0 ? Duration{500us} : Duration::max()}};
       pool.events().on_leak([&](const LeakReport& leak) { ++(leak.returned ? leaks_ended : leaks_begun); });
       Stage<Kind> stage{pool, dice};
       Invariants<typename Kind::Pool> invariants{world, pool, ledger, stage.detaching};

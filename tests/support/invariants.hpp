@@ -25,7 +25,11 @@ class Invariants {
 
  public:
   Invariants(sim::Simulation& world, const AnyPool& pool, const Ledger& ledger, const std::size_t& detached)
-      : world_{world}, monitor_{Inspection::monitor(pool)}, ledger_{ledger}, detached_{detached} {
+      : world_{world},
+        max_standing_wait_{pool.options().max_standing_wait},
+        monitor_{Inspection::monitor(pool)},
+        ledger_{ledger},
+        detached_{detached} {
     world_.after_each_step = [this] { check(); };
   }
   Invariants(const Invariants&) = delete;
@@ -166,6 +170,9 @@ class Invariants {
       // Who opens a connection for itself just now cannot take one that is given back.
       if (std::ranges::find(queue_, waiter) != queue_.end())
         passed_over = passed_over || !waiter->busy;
+      else if (waiter->state.load() == WaitState::shed)
+        demand(!waiter->busy && world_.now() - waiter->since > max_standing_wait_,
+               "somebody was refused who had not waited for too long");
       else
         demand(!passed_over || waiter->state.load() != WaitState::granted,
                "a connection was not given to the oldest waiter");
@@ -185,6 +192,7 @@ class Invariants {
   }
 
   sim::Simulation& world_;
+  const Duration max_standing_wait_;
   Monitor& monitor_;
   const Ledger& ledger_;
   const std::size_t& detached_;

@@ -36,6 +36,7 @@ namespace lido::test {
                                 Counter{"timeouts", &Statistics::timeouts},
                                 Counter{"cancelled", &Statistics::cancelled},
                                 Counter{"rejected", &Statistics::rejected},
+                                Counter{"shed", &Statistics::shed},
                                 Counter{"failed_fast", &Statistics::failed_fast},
                                 Counter{"opened", &Statistics::opened},
                                 Counter{"open_failures", &Statistics::open_failures},

@@ -85,6 +85,7 @@ BOOST_AUTO_TEST_CASE(refuses_settings_out_of_range_and_names_the_field) {
   BOOST_TEST(option({.barging_limit = -1ms}) == "PoolOptions::barging_limit");
   BOOST_TEST(option({.workers = 1000}) == "PoolOptions::workers");
   BOOST_TEST(option({.fail_fast_after = -1ms}) == "PoolOptions::fail_fast_after");
+  BOOST_TEST(option({.max_standing_wait = 0ms}) == "PoolOptions::max_standing_wait");
   BOOST_TEST(option({.sweep_interval = 0ms}) == "PoolOptions::sweep_interval");
   BOOST_TEST(option({.backoff_min = 0ms}) == "PoolOptions::backoff_min");
   BOOST_TEST(option({.backoff_min = 2s, .backoff_max = 1s}) == "PoolOptions::backoff_max");

@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 #include <lido/detail/fail_fast.hpp>
 #include <support/forms.hpp>
+#include <support/invariants.hpp>
 
 using namespace lido;
 using namespace lido::test;
@@ -225,6 +226,8 @@ BOOST_AUTO_TEST_CASE(on_every_schedule_each_caller_is_served_or_told) {
     Ledger ledger;
     Server server{ledger};
     SimulatedPool<> pool{connector(ledger), two, {}, {}, {.workers = 2, .fail_fast_after = 20ms}};
+    const std::size_t detached = 0;
+    const Invariants<SimulatedPool<>> invariants{*sim::self->world, pool, ledger, detached};
     std::size_t told = 0;
     Threads threads;
     for (int i = 1; i <= 4; ++i)

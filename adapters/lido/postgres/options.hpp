@@ -144,6 +144,11 @@ struct Options {
   /// waiting for their time-out; as `PoolOptions::fail_fast_after`. `Duration::max()`: never. Range: 0 and more.
   Duration fail_fast_after = Duration::max();
 
+  /// When even the shortest wait has stayed above it for a while, those who have waited beyond it get `Overloaded`, and
+  /// the others are served in time; as `PoolOptions::max_standing_wait`. 100 ms are right where callers give up after a
+  /// second. `Duration::max()`: never. Range: more than 0.
+  Duration max_standing_wait = Duration::max();
+
   /// How long the oldest waiter may be overtaken by newcomers; as `PoolOptions::barging_limit`. Zero: strictly first
   /// come, first served. Range: 0 and more.
   Duration barging_limit = std::chrono::milliseconds{1};
@@ -291,6 +296,7 @@ inline constexpr std::array settings{
     OptionSetting{.option = "max_waiting", .member = &Options::max_waiting, .most = any_number},
     OptionSetting{.option = "refuse_nested_wait", .member = &Options::refuse_nested_wait},
     OptionSetting{.option = "fail_fast_after", .member = &Options::fail_fast_after, .zero = true},
+    OptionSetting{.option = "max_standing_wait", .member = &Options::max_standing_wait},
     OptionSetting{.option = "barging_limit", .member = &Options::barging_limit, .zero = true},
     OptionSetting{.option = "connect_timeout", .member = &Options::connect_timeout},
     OptionSetting{.option = "check_timeout", .member = &Options::check_timeout},

@@ -124,6 +124,7 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
     pool.max_waiting = options.max_waiting;
     pool.refuse_nested_wait = options.refuse_nested_wait;
     pool.fail_fast_after = options.fail_fast_after;
+    pool.max_standing_wait = options.max_standing_wait;
     pool.workers = options.workers;
     pool.sweep_interval = options.sweep_interval;
     pool.backoff_min = options.backoff_min;

@@ -156,6 +156,8 @@ class Acquire {
           break;
         case WaitState::refused:
           std::rethrow_exception(waiter.error);
+        case WaitState::shed:
+          admission_.throw_overloaded(waiter.since);
         case WaitState::closed:
           admission_.throw_closed();
         case WaitState::cancelled:

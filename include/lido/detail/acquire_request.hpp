@@ -110,6 +110,8 @@ class AcquireRequests {
           return *this->slot;
         case WaitState::refused:
           std::rethrow_exception(this->error);
+        case WaitState::shed:
+          pool_.admission_.throw_overloaded(this->since);
         case WaitState::closed:
           pool_.admission_.throw_closed();
         case WaitState::cancelled:

@@ -103,6 +103,26 @@ class Admission {
     }
   }
 
+  // For one that was shed.
+  [[noreturn]] void throw_overloaded(TimePoint since) {
+    const Duration waited = Platform::now() - since;
+    std::shared_ptr<const Exhaustion> seen;
+    {
+      const Guard lock = monitor_.enter();
+      monitor_.metrics.count(&Statistics::shed, lock);
+      if (exhaustion_ != nullptr && exhaustion_->at > since) seen = exhaustion_;  // others are as well
+    }
+    if (seen == nullptr) seen = look_around();
+    const Overloaded error{overloaded_message(options_.name, waited, options_.max_standing_wait, *seen),
+                           Phase::waiting,
+                           waited,
+                           seen->counts,
+                           seen->holders,
+                           nullptr};
+    if (!ops_.tell(ops_.signals().timeout, error)) monitor_.count(&Statistics::listener_errors);
+    throw error;
+  }
+
   [[noreturn]] void throw_cancelled() {
     monitor_.count(&Statistics::cancelled);
     throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};

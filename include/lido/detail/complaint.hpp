@@ -98,4 +98,12 @@ struct Exhaustion {
   return text.str();
 }
 
+// Of one that waited for `waited` in a queue that stands above `limit`.
+[[nodiscard]] inline std::string overloaded_message(const std::string& pool, Duration waited, Duration limit,
+                                                    const Exhaustion& seen) {
+  return pool + ": acquire: overloaded: refused after " + milliseconds(waited) +
+         ", as even the shortest wait stays above " + milliseconds(limit) + "; " + std::to_string(seen.counts.leased) +
+         " leased, " + std::to_string(seen.counts.waiting) + " waiting";
+}
+
 }  // namespace lido::detail

@@ -4,7 +4,7 @@
 //
 // | floor     | headers                                                                                     |
 // |-----------|---------------------------------------------------------------------------------------------|
-// | ground    | language ticks json describe lifetime platform resumption repeat_filter                     |
+// | ground    | language ticks json describe lifetime platform resumption repeat_filter standing_queue      |
 // | cells     | deadlines waiter job_queue backoff barging_limit slot listening metrics fail_fast complaint |
 // | tables    | guard slot_table connect_limiter wait_list work_queue                                       |
 // | decisions | capacity openers dispatcher                                                                 |
@@ -158,7 +158,8 @@ class Core {
                         .backoff_min = options_.backoff_min,
                         .backoff_max = options_.backoff_max,
                         .open_timeout = options_.open_timeout},
-            .fail_fast_after = options_.fail_fast_after};
+            .fail_fast_after = options_.fail_fast_after,
+            .max_standing_wait = options_.max_standing_wait};
   }
 
   const PoolOptions options_;

@@ -10,6 +10,7 @@
 #include <lido/detail/capacity.hpp>
 #include <lido/detail/fail_fast.hpp>
 #include <lido/detail/openers.hpp>
+#include <lido/detail/standing_queue.hpp>
 
 namespace lido::detail {
 
@@ -30,8 +31,13 @@ class Dispatcher {
   using Waiter = detail::Waiter<Slot>;
 
   // `by_callers`: there are no workers.
-  Dispatcher(Capacity& capacity, WaitList& waiters, Duration fail_fast_after, bool by_callers) noexcept
-      : capacity_{capacity}, waiters_{waiters}, fail_fast_{fail_fast_after}, openers_{waiters, by_callers} {}
+  Dispatcher(Capacity& capacity, WaitList& waiters, Duration fail_fast_after, Duration max_standing_wait,
+             bool by_callers) noexcept
+      : capacity_{capacity},
+        waiters_{waiters},
+        fail_fast_{fail_fast_after},
+        standing_{max_standing_wait},
+        openers_{waiters, by_callers} {}
 
   [[nodiscard]] PoolCounts counts() noexcept {
     PoolCounts counts = capacity_.slots().counts(true);
@@ -59,10 +65,12 @@ class Dispatcher {
   // `unfit`: after a connection that was not fit.
   void line_up(Waiter& waiter, bool unfit, Guard& guard) noexcept {
     waiters_.add(waiter, unfit, guard);
+    const bool passed_on = standing_.watched() && join_standing(guard);
     // Behind others that are not at work the invariant holds already, and no pass over the slots is due.
     // But one who was woken and has waited its limit need not come for what is offered to it.
     const Waiter* const head = waiters_.next_in_line();
-    head == &waiter || (waiters_.wake_in_flight() && waiters_.overdue(*head)) ? match(guard) : grow(guard);
+    const bool is_due = head == &waiter || (waiters_.wake_in_flight() && waiters_.overdue(*head));
+    passed_on || is_due ? match(guard) : grow(guard);
     if (waiter.for_look) end_of_look(guard);
   }
 
@@ -223,7 +231,10 @@ class Dispatcher {
     match(guard);
   }
 
-  void suspend() noexcept { capacity_.suspend(true); }
+  void suspend() noexcept {
+    capacity_.suspend(true);
+    standing_.clear();
+  }
   void resume(Guard& guard) noexcept {
     capacity_.suspend(false);
     match(guard);
@@ -245,6 +256,14 @@ class Dispatcher {
   // over keeps the order; publishing it keeps it busy while the head wakes up. At most one wake is in flight. The head
   // is the first who is not at work on a connection of its own, which may hang.
   void hand_off(Slot& slot, Guard& guard) noexcept {
+    // Whom it was the turn of may have been woken, or had to open: as below.
+    if (standing_.watched() && shed(Platform::now(), guard)) {
+      hand_off_to_next(slot, guard);
+      return match(guard);
+    }
+    hand_off_to_next(slot, guard);
+  }
+  void hand_off_to_next(Slot& slot, Guard& guard) noexcept {
     Waiter* const first = waiters_.next_in_line();
     if (first == nullptr)
       return capacity_.plan().reuse
@@ -275,10 +294,38 @@ class Dispatcher {
       slot.close_reason = CloseReason::not_pooled;
     }
     dequeue(waiter, guard);
+    if (standing_.watched()) {
+      const TimePoint now = Platform::now();
+      standing_.served(now - waiter.since, waiters_.queue().size(), now);
+    }
     waiter.slot = &slot;
     // While others wait this slot has to come back by the lock.
     const bool last = waiters_.queue().empty() && !slot.retire;
     capacity_.slots().put(slot, last ? SlotState::leased : SlotState::recalled);
+  }
+
+  // Somebody has joined the queue. As `shed`. Not while it is a connection to be opened that those who wait wait for.
+  bool join_standing(Guard& guard) noexcept {
+    if (capacity_.suspended() || capacity_.backoff().failing() || capacity_.limiter().under_way() > 0) return false;
+    const TimePoint now = Platform::now();
+    if (const Waiter* const oldest = waiters_.next_in_line())
+      standing_.joined(now - oldest->since, waiters_.queue().size(), now);
+    return shed(now, guard);
+  }
+  // Refuses those who have waited too long in a queue that stands; but for those at work on a connection of their own,
+  // and those who wait for a look alone. True where a wake, a call to open or the keeping of time has to be passed on.
+  bool shed(TimePoint now, Guard& guard) noexcept {
+    bool passed_on = false;
+    for (Waiter* each = standing_.stands() ? waiters_.queue().front() : nullptr; each != nullptr;) {
+      Waiter& waiter = *std::exchange(each, each->next);
+      if (!standing_.refuses(now - waiter.since)) break;  // all behind it came later
+      if (waiter.busy || waiter.for_look) continue;
+      passed_on = passed_on || waiter.state.load(std::memory_order_relaxed) != WaitState::waiting ||
+                  waiters_.keeps_time(waiter);
+      dequeue(waiter, guard);
+      waiters_.complete(waiter, WaitState::shed, guard);
+    }
+    return passed_on;
   }
 
   void publish(Slot& slot, SlotState free = SlotState::idle) noexcept { capacity_.slots().put(slot, free); }
@@ -312,12 +359,14 @@ class Dispatcher {
 
   void dequeue(Waiter& waiter, Guard& guard) noexcept {
     waiters_.remove(waiter);
+    if (waiters_.queue().empty()) standing_.clear();
     if (openers_.nobody()) capacity_.drop_queued_opens(guard);
   }
 
   Capacity& capacity_;
   WaitList& waiters_;
   FailFast fail_fast_;
+  StandingQueue standing_;
   Openers<Slot, Platform> openers_;
 };
 

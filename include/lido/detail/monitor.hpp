@@ -18,6 +18,7 @@ struct CapacityRules {
   Duration barging_limit{};
   ConnectRules connect{};
   Duration fail_fast_after = Duration::max();
+  Duration max_standing_wait = Duration::max();
 };
 
 // Owns the mutex and the parts that need it. Whoever holds the guard may use them, and calls nobody's code; but for
@@ -32,7 +33,7 @@ class Monitor {
       : work{rules.connect.workers == 0},
         capacity{std::move(growth), rules.connect, work},
         waiters{rules.barging_limit},
-        dispatcher{capacity, waiters, rules.fail_fast_after, rules.connect.workers == 0} {}
+        dispatcher{capacity, waiters, rules.fail_fast_after, rules.max_standing_wait, rules.connect.workers == 0} {}
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
 

@@ -22,6 +22,7 @@ enum class WaitState : std::uint8_t {
   closed,     // the pool is closed
   cancelled,  // by its stop token or its owner
   abandoned,  // its own time ran out
+  shed,       // it waited too long in a queue that stands
 };
 
 // One caller in the queue, living in its own frame.
