@@ -62,31 +62,23 @@ auto transact(AnyPool& pool, Body&& body, const TransactOptions& options = {},
   TransactionOptions transaction = options.transaction;
   transaction.until = transaction.until.within(options.timeout);
   detail::Attempts attempts{options};
-  bool prepared = true;
   for (;;) {
     std::optional<OwnSession> session;
     try {
       session.emplace(pool, transaction, where);
-      if (!prepared) session->connection().channel().held().avoid_prepared();
+      attempts.begun(*session);
       if constexpr (std::is_void_v<Returned>) {
         std::invoke(body, *session);
-        if (session->is_open()) session->commit();
+        if (session->is_open()) session->commit(where);
         return;
       } else {
         std::decay_t<Returned> value = std::invoke(body, *session);
-        if (session->is_open()) session->commit();
+        if (session->is_open()) session->commit(where);
         return value;
       }
     } catch (const Error& error) {
-      const bool committed = session && detail::may_have_committed(*session);
-      const bool stale = prepared && !committed && session && detail::may_be_stale(*session, error);
+      const TimePoint next = attempts.after(session, error, transaction.until);
       session.reset();
-      if (stale && options.attempts > 1) {
-        prepared = false;
-        continue;
-      }
-      if (committed || !attempts.may_follow(error)) throw;
-      const TimePoint next = attempts.next(transaction.until);
       if (next == TimePoint::max()) throw;
       detail::pause_until({next, transaction.until.stop});
     }

@@ -22,36 +22,6 @@
 
 namespace lido::postgres {
 
-namespace detail {
-
-// When an attempt that ended with `failure` is followed by another one; rethrows where by none.
-template <class Options>
-TimePoint next_attempt(const std::exception_ptr& failure, bool committed, Attempts<Options>& attempts,
-                       const Until& until) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const Error& error) {
-    if (committed || !attempts.may_follow(error)) throw;
-    const TimePoint next = attempts.next(until);
-    if (next == TimePoint::max()) throw;
-    return next;
-  }
-}
-
-// Whether an attempt that ended with `failure` is to be made again with nothing prepared.
-template <class AnySession>
-bool may_be_stale(AnySession& session, const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const Error& error) {
-    return may_be_stale(session, error);
-  } catch (...) {
-    return false;
-  }
-}
-
-}  // namespace detail
-
 /// As `transact`, for coroutines: `body(session)` is a coroutine that takes an `AsyncSession&`, and so is this, of the
 /// same type, which it must be possible to await. Blocks no thread. Throws what `transact` throws. Cancelled or
 /// destroyed in the middle, it commits nothing: the pool's workers roll back, and a connection with a statement under
@@ -67,10 +37,10 @@ Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOption
   const Until& until = transaction.until;
   const Duration patience = transaction.acquire_timeout.value_or(pool.options().acquire_timeout);
   detail::Attempts attempts{options};
-  bool prepared = true;
   for (;;) {
     std::optional<OwnSession> session;
-    std::exception_ptr failure;
+    std::exception_ptr failure;  // in a handler nothing can be awaited
+    TimePoint next = TimePoint::max();
     try {
       for (bool again = true; !session; again = false) {
         // An `until` that is over is no patience of zero, which would leave a check its whole time.
@@ -84,21 +54,22 @@ Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOption
           session.reset();
         }
       }
-      if (!prepared) session->connection().channel().held().avoid_prepared();
+      attempts.begun(*session);
       if constexpr (detail::gives_nothing<Coroutine>) {
         co_await std::invoke(body, *session);
-        if (session->is_open()) co_await session->commit();
+        if (session->is_open()) co_await session->commit(where);
         co_return;
       } else {
         auto value = co_await std::invoke(body, *session);
-        if (session->is_open()) co_await session->commit();
+        if (session->is_open()) co_await session->commit(where);
         co_return value;
       }
+    } catch (const Error& error) {
+      failure = std::current_exception();
+      next = attempts.after(session, error, until);
     } catch (...) {
-      failure = std::current_exception();  // in a handler nothing can be awaited
+      failure = std::current_exception();
     }
-    const bool committed = session && detail::may_have_committed(*session);
-    const bool stale = prepared && !committed && session && detail::may_be_stale(*session, failure);
     if (session) {
       try {
         co_await session->rollback();
@@ -106,11 +77,7 @@ Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOption
       }
       session.reset();
     }
-    if (stale && options.attempts > 1) {
-      prepared = false;
-      continue;
-    }
-    const TimePoint next = detail::next_attempt(failure, committed, attempts, until);
+    if (next == TimePoint::max()) std::rethrow_exception(failure);
     co_await runner.run(Until{next, until.stop}, [] { return detail::Pausing{}; });
   }
 }

@@ -22,41 +22,56 @@ namespace lido::postgres::detail {
   return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
-/// Sends a statement and collects its answer, step by step. Ended before the answer is complete, it gives the
-/// connection up. `sql` has to outlive it.
-class Exchange {
+/// The answer to a statement, of whose results one is kept. Ended before it is complete, it gives the connection up.
+/// `sql` has to outlive it.
+class Answer {
+ public:
+  [[nodiscard]] Socket socket() const noexcept { return reply_.socket(); }
+  /// Throws `QueryTimeout` or `QueryCancelled`.
+  [[noreturn]] void give_up(Wake why) { reply_.give_up(why); }
+
+  /// What the statement returned, once a step has returned `Need::nothing`.
+  [[nodiscard]] ResultHandle result() noexcept { return std::move(kept_); }
+  [[nodiscard]] std::string_view sql() const noexcept { return reply_.sql(); }
+
+ protected:
+  Answer(Channel& channel, std::string_view sql) : reply_{channel, sql} {}
+  ~Answer() = default;
+
+  [[nodiscard]] Reply& reply() noexcept { return reply_; }
+  void keep(ResultHandle result) noexcept { kept_ = std::move(result); }
+  /// Reads on and calls `take` with each result. `Need::nothing`: the answer is complete. Throws `ConnectionLost`.
+  template <class Take>
+  [[nodiscard]] Need read(Take take) {
+    for (;;) {
+      if (const Need need = reply_.step(); need != Need::nothing || reply_.complete()) return need;
+      ResultHandle result = reply_.result();
+      if (is_copy(result)) refuse_copy(reply_);
+      take(std::move(result));
+    }
+  }
+
+ private:
+  Reply reply_;
+  ResultHandle kept_;
+};
+
+/// Sends a statement and collects its answer, step by step.
+class Exchange : public Answer {
  public:
   /// Sends with `send`, which calls one of `PQsend*`. Throws `QueryError` where another statement is under way, or
   /// `ConnectionLost`.
   template <class Send>
-  Exchange(Channel& channel, std::string_view sql, Send send) : reply_{channel, sql} {
-    reply_.send(send);
+  Exchange(Channel& channel, std::string_view sql, Send send) : Answer{channel, sql} {
+    reply().send(send);
   }
-
-  [[nodiscard]] Socket socket() const noexcept { return reply_.socket(); }
 
   /// Throws `QueryError`, of several errors of one answer the first, which is the cause; or `ConnectionLost`.
   [[nodiscard]] Need step() {
-    for (;;) {
-      if (const Need need = reply_.step(); need != Need::nothing) return need;
-      if (reply_.complete()) break;
-      last_ = reply_.result();
-      if (is_copy(last_)) refuse_copy(reply_);
-    }
-    reply_.check();
-    return Need::nothing;
+    const Need need = read([this](ResultHandle result) { keep(std::move(result)); });
+    if (need == Need::nothing) reply().check();
+    return need;
   }
-
-  /// Throws `QueryTimeout` or `QueryCancelled`.
-  [[noreturn]] void give_up(Wake why) { reply_.give_up(why); }
-
-  /// The result of the last statement, once a step has returned `Need::nothing`.
-  [[nodiscard]] ResultHandle result() noexcept { return std::move(last_); }
-  [[nodiscard]] std::string_view sql() const noexcept { return reply_.sql(); }
-
- private:
-  Reply reply_;
-  ResultHandle last_;
 };
 
 }  // namespace lido::postgres::detail

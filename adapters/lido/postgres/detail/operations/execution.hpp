@@ -41,10 +41,10 @@ namespace lido::postgres::detail {
 ///
 /// What was prepared where its names mean something else is another statement. Where nobody knows what they mean, the
 /// server is asked in the same round trip: before what runs, which is then not prepared, and behind what may change it.
-class Execution {
+class Execution : public Answer {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
-  Execution(Channel& channel, std::string_view sql, const Bound& bound) : reply_{channel, sql}, bound_{bound} {
+  Execution(Channel& channel, std::string_view sql, const Bound& bound) : Answer{channel, sql}, bound_{bound} {
     if (const std::string why = wrong_count(bound, sql); !why.empty()) throw channel.failed(sql, why);
     const PGTransactionStatusType status = channel.transaction();
     StatementCache& statements = channel.statements();
@@ -70,61 +70,46 @@ class Execution {
     }
   }
 
-  [[nodiscard]] Socket socket() const noexcept { return reply_.socket(); }
-
   /// Throws `QueryError` or `ConnectionLost`.
   [[nodiscard]] Need step() {
-    for (;;) {
-      if (const Need need = reply_.step(); need != Need::nothing) return need;
-      if (!reply_.complete()) {
-        take(reply_.result());
-      } else if (how_ == How::prepared && may_be_stale() && retire()) {
-        send(How::prepare);
-      } else {
-        break;
-      }
-    }
+    do {
+      const Need need = read([this](ResultHandle result) { take(std::move(result)); });
+      if (need != Need::nothing) return need;
+    } while (runs_again());
     put_back();
     note_names();
-    reply_.check();
+    reply().check();
     return Need::nothing;
   }
-
-  /// Throws `QueryTimeout` or `QueryCancelled`.
-  [[noreturn]] void give_up(Wake why) { reply_.give_up(why); }
-
-  /// What the statement returned, once a step has returned `Need::nothing`.
-  [[nodiscard]] ResultHandle result() noexcept { return std::move(last_); }
-  [[nodiscard]] std::string_view sql() const noexcept { return reply_.sql(); }
 
  private:
   enum class How : std::uint8_t { plain, prepare, prepared };
 
   void send(How how) {
-    StatementCache& statements = reply_.channel().statements();
-    if (entry_ == nullptr) StatementCache::check_text(reply_.sql());
+    StatementCache& statements = reply().channel().statements();
+    if (entry_ == nullptr) StatementCache::check_text(sql());
     how_ = how;
     // One that fails must not keep the others from being done: outside a transaction each is for itself.
-    const bool alone = reply_.channel().transaction() == PQTRANS_IDLE;
+    const bool alone = reply().channel().transaction() == PQTRANS_IDLE;
     if (how == How::prepare) {
-      asks_before_ = asks_first_ = reply_.channel().names().wants_first() && renames_ == Renames::nothing;
+      asks_before_ = asks_first_ = reply().channel().names().wants_first() && renames_ == Renames::nothing;
       if (alone || !statements.has_room()) dropped_.swap(statements.evicted());
       name_ = statements.new_name();
     }
-    const bool follows = reply_.channel().discard().outstanding() && !is(first_word(reply_.sql()), "copy");
+    const bool follows = reply().channel().discard().outstanding() && !is(first_word(sql()), "copy");
     const bool pipeline = how == How::prepare || asks_before_ || asks_behind_ || follows;
-    if (!pipeline) return reply_.send([&](PGconn* raw) { return run(raw); });
+    if (!pipeline) return reply().send([&](PGconn* raw) { return run(raw); });
     before_.clear();
     behind_.clear();
     first_ = asks_before_ ? asked.size() : 0;
     last_statement_ = first_ + (how == How::prepare ? dropped_.size() + 1 : 0);
     const std::size_t syncs = (asks_before_ ? 2U : 1U) + (alone ? dropped_.size() : 0);
-    reply_.begin_pipeline(syncs + (asks_behind_ ? 1 : 0), asks_behind_ ? 1 : 0);
-    reply_.send([&](PGconn* raw) {
+    reply().begin_pipeline(syncs + (asks_behind_ ? 1 : 0), asks_behind_ ? 1 : 0);
+    reply().send([&](PGconn* raw) {
       if (asks_before_ && ask(raw) == 0) return 0;
       for (const std::string& name : dropped_) {
-        const std::string sql = "DEALLOCATE " + name;
-        if (send_params(raw, sql.c_str(), {}) == 0 || (alone && PQpipelineSync(raw) == 0)) return 0;
+        const std::string script = "DEALLOCATE " + name;
+        if (send_params(raw, script.c_str(), {}) == 0 || (alone && PQpipelineSync(raw) == 0)) return 0;
       }
       if (how == How::prepare &&
           PQsendPrepare(raw, name_.c_str(), entry_->text.c_str(), bound_.count, bound_.types) == 0)
@@ -134,9 +119,9 @@ class Execution {
     });
   }
 
-  [[nodiscard]] int run(PGconn* raw) const {
+  [[nodiscard]] int run(PGconn* raw) {
     if (how_ == How::plain)
-      return send_params(raw, entry_ != nullptr ? entry_->text.c_str() : std::string{reply_.sql()}.c_str(), bound_);
+      return send_params(raw, entry_ != nullptr ? entry_->text.c_str() : std::string{sql()}.c_str(), bound_);
     const std::string& name = how_ == How::prepare ? name_ : entry_->name;
     return PQsendQueryPrepared(raw, name.c_str(), bound_.count, bound_.values, bound_.lengths, bound_.formats, 0);
   }
@@ -150,20 +135,19 @@ class Execution {
   }
 
   void take(ResultHandle result) {
-    if (is_copy(result)) refuse_copy(reply_);
-    const std::size_t at = reply_.statement();
-    if (!reply_.is_pipeline() || at == last_statement_) {
-      last_ = std::move(result);
+    const std::size_t at = reply().statement();
+    if (!reply().is_pipeline() || at == last_statement_) {
+      keep(std::move(result));
     } else if (at < first_ || at > last_statement_) {
       if (PQntuples(result.get()) == 1) (at < first_ ? before_ : behind_).emplace_back(PQgetvalue(result.get(), 0, 0));
     } else if (at + 1 == last_statement_) {
-      reply_.channel().statements().prepared(*entry_, std::exchange(name_, {}));
+      reply().channel().statements().prepared(*entry_, std::exchange(name_, {}));
     }
   }
 
   // What the server said of the names, once all of it has come.
   void note_names() {
-    Channel& channel = reply_.channel();
+    Channel& channel = reply().channel();
     const auto text = [&](std::vector<std::string>& found) {
       const char* const user = PQparameterStatus(channel.raw(), "session_authorization");
       std::string names = user == nullptr ? "" : user;
@@ -174,7 +158,7 @@ class Execution {
       channel.names().found_first(text(before_));
     } else if (before_.size() == asked.size()) {
       std::string names = channel.names().canonical(text(before_));
-      static_cast<void>(channel.statements().use({reply_.sql(), types(), names}));
+      static_cast<void>(channel.statements().use({sql(), types(), names}));
       if (renames_ == Renames::nothing) channel.names().found(std::move(names), channel.transaction());
     }
     if (behind_.size() == asked.size())
@@ -183,13 +167,13 @@ class Execution {
 
   // In a transaction the first that fails keeps those behind it from being done.
   void put_back() {
-    const std::optional<Diagnostics>& error = reply_.error();
-    const std::size_t failed = error ? reply_.failed_statement() : last_statement_;
+    const std::optional<Diagnostics>& error = reply().error();
+    const std::size_t failed = error ? reply().failed_statement() : last_statement_;
     if (failed >= first_ && failed < first_ + dropped_.size()) {
-      std::vector<std::string>& evicted = reply_.channel().statements().evicted();
+      std::vector<std::string>& evicted = reply().channel().statements().evicted();
       const auto behind = static_cast<std::ptrdiff_t>(failed - first_) + 1;
       evicted.insert(evicted.end(), dropped_.begin() + behind, dropped_.end());
-      if (error) reply_.channel().held().note_stale(error->sqlstate);
+      if (error) reply().channel().held().note_stale(error->sqlstate);
     }
     dropped_.clear();
   }
@@ -198,27 +182,33 @@ class Execution {
   // transaction, of resources, of a lock or an administrator, and of what functions raise. With any other it may: with
   // a type that was made anew even an internal one (XX000).
   [[nodiscard]] bool may_be_stale() noexcept {
-    const std::optional<Diagnostics>& error = reply_.error();
-    if (!error || reply_.raised_by() == "exec_stmt_raise") return false;
+    const std::optional<Diagnostics>& error = reply().error();
+    if (!error || reply().raised_by() == "exec_stmt_raise") return false;
     const std::string_view state = error->sqlstate;
     constexpr std::array<std::string_view, 12> others{"08", "23", "25", "28", "2D", "3B",
                                                       "40", "53", "55", "57", "58", "P0"};
     return std::ranges::none_of(others, [&](std::string_view other) { return state.starts_with(other); });
   }
 
+  [[nodiscard]] bool runs_again() {
+    if (how_ != How::prepared || !may_be_stale() || !retire()) return false;
+    send(How::prepare);
+    return true;
+  }
+
   // What was prepared is not used any more. True: it may be run again.
   [[nodiscard]] bool retire() {
-    const std::optional<Diagnostics>& error = reply_.error();
+    const std::optional<Diagnostics>& error = reply().error();
     if (!error) return false;
-    Channel& channel = reply_.channel();
+    Channel& channel = reply().channel();
     const std::string& state = error->sqlstate;
     const bool missing = state == "26000" && names_ours(error->message);
     channel.statements().retire(*entry_);
     if (channel.transaction() != PQTRANS_IDLE) return channel.held().note_stale(state), false;
     if (missing) return true;
     // Also where it was refused before it was run, a procedure may have committed: it was a statement of its own.
-    if (state == "0A000" && reply_.raised_by() == "RevalidateCachedQuery")
-      return !is_one_of(first_word(reply_.sql()), "call do");
+    if (state == "0A000" && reply().raised_by() == "RevalidateCachedQuery")
+      return !is_one_of(first_word(sql()), "call do");
     return entry_->leaves == Leaves::nothing;  // else what it did to the session would be done twice
   }
 
@@ -235,15 +225,13 @@ class Execution {
     return {bound_.types, static_cast<std::size_t>(bound_.count)};
   }
 
-  Reply reply_;
   Bound bound_;
   StatementCache::Entry* entry_ = nullptr;
   std::string name_;                          // under which it is being prepared
   std::vector<std::string> dropped_;          // what is deallocated before that
   std::vector<std::string> before_, behind_;  // what the server said of the names
-  ResultHandle last_;
-  std::size_t first_ = 0;           // in a pipeline: the first statement that is no question,
-  std::size_t last_statement_ = 0;  // and the one whose result is wanted
+  std::size_t first_ = 0;                     // in a pipeline: the first statement that is no question,
+  std::size_t last_statement_ = 0;            // and the one whose result is wanted
   How how_ = How::plain;
   Renames renames_ = Renames::nothing;
   bool asks_before_ = false;

@@ -109,7 +109,7 @@ class BeginWriter {
 
   void set(const std::string& name, const std::string& value) {
     const std::string field = "TransactionOptions::set_local, " + name;
-    add("; SET LOCAL " + quoted_name(name) + " TO ");
+    add("; SET LOCAL " + setting_name(name) + " TO ");
     begin_.shown += "'***'";
     // Of these one literal would be one name, however many commas it has.
     const auto is = [&](std::string_view other) { return std::ranges::equal(name, other, {}, lower); };
@@ -127,22 +127,23 @@ class BeginWriter {
     }
   }
 
-  // Quoted, so that it may be a keyword (`"role"`); the server does not tell upper from lower case in them.
-  [[nodiscard]] static std::string quoted_name(std::string_view name) {
-    std::string quoted = "\"";
-    bool starts = true;
-    std::size_t length = 0;
-    for (const char c : name) {
-      const bool letter = (lower(c) >= 'a' && lower(c) <= 'z') || c == '_';
-      if (!letter && (starts || !(is_digit(c) || c == '$' || c == '.'))) malformed();
-      starts = c == '.';
-      length = starts ? 0 : length + 1;
-      if (length > most_name) malformed();  // the server would cut it, and set another
-      quoted += starts ? "\".\"" : std::string(1, c);
+  // Each part is quoted, so that it may be a keyword (`"role"`); the server does not tell upper from lower case in
+  // them.
+  [[nodiscard]] static std::string setting_name(std::string_view name) {
+    const auto goes_on = [](char c) { return begins(c) || is_digit(c) || c == '$'; };
+    std::string quoted;
+    for (std::size_t at = 0;;) {
+      const std::size_t end = std::min(name.find('.', at), name.size());
+      const std::string_view part = name.substr(at, end - at);
+      if (part.empty() || part.size() > most_name) malformed();  // the server would cut it, and set another
+      if (!begins(part.front()) || !std::ranges::all_of(part, goes_on)) malformed();
+      quoted += quoted_name(part);
+      if (end == name.size()) return quoted;
+      quoted += '.';
+      at = end + 1;
     }
-    if (starts) malformed();
-    return quoted + "\"";
   }
+  [[nodiscard]] static bool begins(char c) noexcept { return (lower(c) >= 'a' && lower(c) <= 'z') || c == '_'; }
   [[noreturn]] static void malformed() {
     throw InvalidOption{
         "TransactionOptions::set_local",

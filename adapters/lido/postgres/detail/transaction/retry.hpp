@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <random>
 
 #include <lido/facts.hpp>
@@ -34,15 +35,34 @@ class Attempts {
  public:
   explicit Attempts(const Options& options) : options_{options} {}
 
-  /// Whether an attempt that ended with `error` and committed nothing is followed by another one.
+  /// When the attempt of `session` that ended with `error` is followed by another one, if that is before `until`; to be
+  /// asked before it is rolled back. `TimePoint::max()`: by none.
+  template <class AnySession>
+  [[nodiscard]] TimePoint after(std::optional<AnySession>& session, const Error& error, const Until& until) {
+    const bool committed = session && may_have_committed(*session);
+    if (committed) return TimePoint::max();
+    if (prepared_ && options_.attempts > 1 && session && may_be_stale(*session, error)) {
+      prepared_ = false;
+      return Clock::now();
+    }
+    return may_follow(error) ? next(until) : TimePoint::max();
+  }
+  /// The session of the next one has begun.
+  template <class AnySession>
+  void begun(AnySession& session) const {
+    if (!prepared_) session.connection().channel().held().avoid_prepared();
+  }
+
+ private:
+  // Whether an attempt that ended with `error` and committed nothing is followed by another one.
   [[nodiscard]] bool may_follow(const Error& error) const noexcept {
     if (made_ >= options_.attempts) return false;
     if (dynamic_cast<const QueryError*>(&error) != nullptr) return is_retryable(error.sqlstate());
     return options_.retry_lost && dynamic_cast<const ConnectionLost*>(&error) != nullptr;
   }
 
-  /// When to begin the next attempt, if that is before `until`: anywhere between now and twice the last bound, so that
-  /// those who collided do not do so again. `TimePoint::max()`: not at all.
+  // When to begin the next attempt, if that is before `until`: anywhere between now and twice the last bound, so that
+  // those who collided do not do so again. `TimePoint::max()`: not at all.
   [[nodiscard]] TimePoint next(const Until& until) {
     std::random_device seed;
     std::uniform_int_distribution<Duration::rep> any{0, bound(++made_).count()};
@@ -50,7 +70,6 @@ class Attempts {
     return at < until.deadline ? at : TimePoint::max();
   }
 
- private:
   // Of the pause after that many attempts.
   [[nodiscard]] Duration bound(std::size_t attempts) const noexcept {
     Duration longest = std::min(options_.pause, options_.longest_pause);
@@ -61,6 +80,7 @@ class Attempts {
 
   const Options& options_;
   std::size_t made_ = 1;  // or being made
+  bool prepared_ = true;  // statements may be
 };
 
 }  // namespace lido::postgres::detail
