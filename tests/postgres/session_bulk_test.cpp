@@ -34,7 +34,7 @@ struct Readings {
   postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
 };
 
-const std::vector<std::string> one_line{"7\thall\n"};
+const std::vector<std::string> one_reading{"7\thall\n"};
 
 // Has `session` do `what` in each way that there is, and calls `check` with how it is called and a function that does
 // it. What returns rows is walked over to its end.
@@ -51,7 +51,7 @@ void in_each_way(Session& session, const std::string& what, const std::string& i
     pipeline.add(what);
     session.run(pipeline);
   });
-  check("copy_in", [&] { session.copy_in(in, one_line); });
+  check("copy_in", [&] { session.copy_in(in, one_reading); });
   check("copy_out", [&] {
     for (const std::string_view line : session.copy_out(out)) static_cast<void>(line);
   });
@@ -234,9 +234,9 @@ BOOST_AUTO_TEST_CASE(a_savepoint_undoes_a_copy) {
   Session session{pool};
   {
     const Savepoint undone{session};
-    BOOST_TEST(session.copy_in("copy readings from stdin", one_line) == 1U);
+    BOOST_TEST(session.copy_in("copy readings from stdin", one_reading) == 1U);
   }
-  BOOST_TEST(session.copy_in("copy readings from stdin", one_line) == 1U);
+  BOOST_TEST(session.copy_in("copy readings from stdin", one_reading) == 1U);
   session.commit();
   BOOST_TEST(stored() == "1");
 }
