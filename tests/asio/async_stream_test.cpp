@@ -57,7 +57,41 @@ void wait_until_nobody_counts() {
   PostgresServer::wait_until("nobody counts", [] { return sessions_that_count() == 0; });
 }
 
+struct Numbered {
+  int number;
+  std::optional<std::string> text;
+};
+
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(rows_are_read_as_structs_by_the_names_of_their_columns) {
+  postgres::Connection connection = connect();
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    const auto session = async_in(loop, connection);
+    const postgres::Result result = co_await session.exec("select 'a' as text, 1 as number");
+    BOOST_TEST(result.template one<Numbered>().number == 1);
+    int count = 0;
+    auto rows =
+        co_await session.template stream<Numbered>("select null as text, i as number from generate_series(1, 3) i");
+    while (const auto row = co_await rows.next()) BOOST_TEST((*row).number == ++count);
+    BOOST_TEST(count == 3);
+    auto lines = co_await session.template copy_out<postgres::ByPosition<Numbered>>("copy (values (7, 'x')) to stdout");
+    const auto line = co_await lines.next();
+    BOOST_TEST((*line).text.value() == "x");
+    BOOST_TEST(is_end(co_await lines.next()));
+    auto wrong = co_await session.template stream<Numbered>("select 1 as number");
+    bool refused = false;
+    try {
+      static_cast<void>(*co_await wrong.next());
+    } catch (const postgres::ResultError& error) {
+      refused = error.column() == "text";
+    }
+    BOOST_TEST(refused);
+    BOOST_TEST(is_end(co_await wrong.next()));
+    co_return true;
+  });
+  BOOST_TEST(connection.is_usable());
+}
 
 BOOST_AUTO_TEST_CASE(rows_come_typed_and_untyped_and_the_connection_is_good_afterwards) {
   postgres::Connection connection = connect();

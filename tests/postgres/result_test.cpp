@@ -210,7 +210,8 @@ BOOST_AUTO_TEST_CASE(reads_the_only_row_as_values_a_tuple_or_an_aggregate) {
 
 BOOST_AUTO_TEST_CASE(fills_an_aggregate_of_sixteen_members_in_their_order) {
   Connection connection = connect();
-  const Sixteen all = connection.exec("select 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, true").one<Sixteen>();
+  const char* sql = "select 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, true";
+  const auto all = connection.exec(sql).one<ByPosition<Sixteen>>();
   BOOST_TEST(all.a == 1);
   BOOST_TEST(all.h == 8);
   BOOST_TEST(all.o == 15);

@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(fills_an_aggregate_of_all_kinds) {
   const Result result = connection.exec(
       "select 1, 2.5, true, 'text', 'view', '\\x01'::bytea, null::int, 'perhaps', array['a', null], array[[1], [2]], "
       "'f81d4fae-7dec-11d0-a765-00a0c91e6bf6'::uuid, 1.50, '{}'::json, 'happy', timestamptz 'epoch', null::date");
-  const auto all = result.one<Everything>();
+  const auto all = result.one<ByPosition<Everything>>();
   BOOST_TEST(all.number == 1);
   BOOST_TEST(all.measure == 2.5);
   BOOST_TEST(all.flag);

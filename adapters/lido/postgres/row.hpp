@@ -85,16 +85,18 @@ class Row {
     return {std::move(view_), row_, column};
   }
 
-  /// All columns at once, in their order. One type is that of the only column; several give a tuple, as in
-  /// `auto [id, name] = row.as<int, std::string>();`; an aggregate (a struct without constructors, of at most 64
-  /// members that can be read) has its members filled. Throws as `Field::as` does, also when the number of columns is
-  /// another.
+  /// All columns at once. One type is that of the only column; several give a tuple of the columns in their order, as
+  /// in `auto [id, name] = row.as<int, std::string>();`. An aggregate (a struct without constructors, of at most 64
+  /// members that can be read) has each member filled from the column of its name, or of the name that `column_names`
+  /// has for it; a `ByPosition` of it from the columns in their order. A member that is an aggregate takes the columns
+  /// whose names begin with its own and `_`, and as a `std::optional` is empty where all these are NULL. Throws as
+  /// `Field::as` does, also when a column is missing, there twice or left over.
   template <class... T>
   [[nodiscard]] detail::RowValue<T...> as() const {
-    using Columns = detail::RowColumns<T...>;
+    using Shape = detail::RowShape<T...>;
     return view_.result->named([this] {
-      view_.result->check(row_, Columns{});
-      return detail::read_row<detail::RowValue<T...>>(view_.result->source(), row_, Columns{});
+      const auto order = view_.result->order<Shape>(row_);
+      return detail::read_row<Shape>(view_.result->source(), row_, order);
     });
   }
 

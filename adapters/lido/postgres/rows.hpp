@@ -19,6 +19,9 @@ namespace lido::postgres {
 /// for whole columns has been checked before.
 template <class... T>
 class TypedRows : public std::ranges::view_interface<TypedRows<T...>> {
+  using Shape = detail::RowShape<T...>;
+  using Order = decltype(std::declval<const detail::SharedResult&>().template order<Shape>(0));
+
  public:
   class Iterator {
    public:
@@ -27,32 +30,32 @@ class TypedRows : public std::ranges::view_interface<TypedRows<T...>> {
     using iterator_concept = std::forward_iterator_tag;
 
     Iterator() = default;
-    Iterator(const detail::SharedResult* result, std::size_t row) noexcept : result_{result}, row_{row} {}
+    Iterator(const detail::SharedResult* result, Order order, std::size_t row) noexcept
+        : result_{result}, order_{order}, row_{row} {}
     [[nodiscard]] value_type operator*() const {
-      return result_->named(
-          [this] { return detail::read_row<value_type>(result_->source(), row_, detail::RowColumns<T...>{}); });
+      return result_->named([this] { return detail::read_row<Shape>(result_->source(), row_, order_); });
     }
     Iterator& operator++() noexcept { return ++row_, *this; }
-    Iterator operator++(int) noexcept { return {result_, row_++}; }
-    friend bool operator==(const Iterator&, const Iterator&) = default;
+    Iterator operator++(int) noexcept { return {result_, order_, row_++}; }
+    friend bool operator==(const Iterator& a, const Iterator& b) noexcept { return a.row_ == b.row_; }
 
    private:
     const detail::SharedResult* result_ = nullptr;
+    Order order_{};
     std::size_t row_ = 0;
   };
 
   /// Throws `ResultError` when the columns are not such.
-  explicit TypedRows(std::shared_ptr<const detail::SharedResult> result) : result_{std::move(result)} {
-    result_->named(
-        [this] { detail::check_columns(result_->source(), result_->columns, 0, detail::RowColumns<T...>{}); });
-  }
+  explicit TypedRows(std::shared_ptr<const detail::SharedResult> result)
+      : result_{std::move(result)}, order_{result_->named([this] { return result_->template order<Shape>(0); })} {}
 
-  [[nodiscard]] Iterator begin() const noexcept { return {result_.get(), 0}; }
-  [[nodiscard]] Iterator end() const noexcept { return {result_.get(), size()}; }
+  [[nodiscard]] Iterator begin() const noexcept { return {result_.get(), order_, 0}; }
+  [[nodiscard]] Iterator end() const noexcept { return {result_.get(), order_, size()}; }
   [[nodiscard]] std::size_t size() const noexcept { return detail::rows_of(result_->handle.get()); }
 
  private:
   std::shared_ptr<const detail::SharedResult> result_;
+  Order order_;
 };
 
 }  // namespace lido::postgres

@@ -5,12 +5,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
+#include <vector>
 
 #include <lido/postgres/detail/operations/copying.hpp>
 #include <lido/postgres/detail/operations/streaming.hpp>
@@ -73,19 +74,20 @@ class IncomingRows {
   /// The present row, valid until the next. Throws `ResultError` when it is not as it was asked for.
   [[nodiscard]] auto value() const {
     // NOLINTNEXTLINE(bugprone-unchecked-optional-access): it is present
-    Row row{{&*rows_, nullptr}, at_};
+    const SharedResult& rows = *rows_;
     if constexpr (sizeof...(T) == 0) {
-      return row;
+      return Row{{&rows, nullptr}, at_};
     } else {
+      using Shape = RowShape<T...>;
       try {
-        if constexpr (requires { row.template as<T...>(); }) {
-          return row.template as<T...>();
+        if constexpr (Shape::by_name) {  // one statement: what comes later has the same columns
+          if (order_.empty()) order_ = find_and_check<Shape>(rows.source(), at_);
+          return read_row<Shape>(rows.source(), at_, order_.data());
         } else {
-          if (row.size() != 1) throw ResultError{at_, "*", "1 column", std::to_string(row.size())};
-          return row[0].template as<T...>();
+          return read_row<Shape>(rows.source(), at_, rows.order<Shape>(at_));
         }
       } catch (const ResultError& error) {  // which counts from the beginning of what has just come
-        throw ResultError{before_ + at_, error.column(), error.wanted(), error.actual(), rows_->about()};
+        throw ResultError{before_ + at_, error.column(), error.wanted(), error.actual(), rows.about()};
       }
     }
   }
@@ -96,9 +98,10 @@ class IncomingRows {
   Channel& channel_;
   Asked asked_;
   Streaming streaming_;
-  std::optional<SharedResult> rows_;  // what came last
-  std::size_t at_ = 0;                // the present row of these
-  std::size_t before_ = 0;            // how many came before these
+  std::optional<SharedResult> rows_;          // what came last
+  std::size_t at_ = 0;                        // the present row of these
+  std::size_t before_ = 0;                    // how many came before these
+  mutable std::vector<std::uint16_t> order_;  // the columns of a struct's members, once a row was read
 };
 
 /// Lines as the server sent them without `T`, else what these read. Stays where it is.
@@ -123,12 +126,7 @@ class IncomingLines {
     } else {
       if (copying_.is_binary()) throw QueryError{binary, asked_.about(binary)};
       try {
-        std::tuple<T...> row = read_line<T...>(copying_.chunk(), number_ - 1);
-        if constexpr (sizeof...(T) == 1) {
-          return std::get<0>(std::move(row));
-        } else {
-          return row;
-        }
+        return read_line<T...>(copying_.chunk(), number_ - 1);
       } catch (const ResultError& error) {
         throw ResultError{error.row(), error.column(), error.wanted(), error.actual(), asked_.about()};
       }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdlib>
 #include <type_traits>
 #include <utility>
 
@@ -18,7 +19,9 @@ struct TypeList {
 // Converts into whatever a member may be; never called.
 struct Anything {
   template <class T>
-  operator T() const;  // NOLINT(google-explicit-constructor)
+  operator T() const {  // NOLINT(google-explicit-constructor)
+    std::abort();       // there is a body, as Clang wants one for types of unnamed namespaces
+  }
 };
 
 template <class T, std::size_t... I>
@@ -47,7 +50,7 @@ template <class T>
   if constexpr (count == 0 || count > most_members) {
     return TypeList<>{};
   } else {
-    return with_members<count>(object, []<class... M>(M&...) { return TypeList<M...>{}; });
+    return with_members<count>(object, []<class... M>(M&...) { return TypeList<std::remove_const_t<M>...>{}; });
   }
 }
 

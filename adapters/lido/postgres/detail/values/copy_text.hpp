@@ -1,8 +1,11 @@
 // The text format of COPY.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -10,6 +13,7 @@
 #include <utility>
 
 #include <lido/postgres/detail/values/parameters.hpp>
+#include <lido/postgres/detail/values/shape.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/types/converter.hpp>
 
@@ -100,17 +104,32 @@ template <class T>
   }
 }
 
-/// One line of COPY ... TO STDOUT as a tuple. Throws `ResultError`.
+/// One line, as `make_row` takes it.
+struct LineFields {
+  template <class T>
+  [[nodiscard]] T read(std::size_t field) const {
+    return read_field<T>(texts[field], row, field);
+  }
+  [[nodiscard]] bool is_null(std::size_t field) const noexcept { return !texts[field]; }
+
+  std::span<const std::optional<std::string>> texts;
+  std::size_t row;
+};
+
+/// One line of COPY ... TO STDOUT as what a row is read as. Throws `ResultError`.
 template <class... T>
-[[nodiscard]] std::tuple<T...> read_line(std::string_view line, std::size_t row) {
+[[nodiscard]] RowValue<T...> read_line(std::string_view line, std::size_t row) {
+  using Shape = RowShape<T...>;
+  static_assert(!Shape::by_name,
+                "lido: a COPY has no names of columns: say copy_out<lido::postgres::ByPosition<T>>, and in the "
+                "statement the columns in the order of the members");
+  constexpr std::size_t columns = Shape::Columns::size;
   if (line.ends_with('\n')) line.remove_suffix(1);
-  std::size_t fields = 1;
-  for (const char c : line) fields += c == '\t' ? 1 : 0;
-  if (fields != sizeof...(T))
-    throw ResultError{row, "*", std::to_string(sizeof...(T)) + " columns", std::to_string(fields)};
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    return std::tuple<T...>{read_field<T>(take_field(line), row, I)...};  // braces: from left to right
-  }(std::index_sequence_for<T...>{});
+  const std::size_t fields = 1 + static_cast<std::size_t>(std::ranges::count(line, '\t'));
+  if (fields != columns) throw ResultError{row, "*", std::to_string(columns) + " columns", std::to_string(fields)};
+  std::array<std::optional<std::string>, columns> texts;
+  for (std::optional<std::string>& text : texts) text = take_field(line);
+  return make_row<Shape>(LineFields{texts, row});
 }
 
 }  // namespace lido::postgres::detail

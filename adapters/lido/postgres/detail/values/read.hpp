@@ -1,21 +1,24 @@
-// Reading typed values out of a libpq result. What holds for a column is checked by `check_columns`, once for as many
-// rows as are read; what holds for a value by `read_value`.
+// Reading typed values out of a libpq result. What holds for a column is checked by `check_columns`, or by
+// `find_and_check` where columns have names, once for as many rows as are read; what holds for a value by `read_value`.
 #pragma once
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
-#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <libpq-fe.h>
 
 #include <lido/postgres/detail/values/aggregate.hpp>
 #include <lido/postgres/detail/values/array_types.hpp>
 #include <lido/postgres/detail/values/catalog.hpp>
+#include <lido/postgres/detail/values/name_of.hpp>
+#include <lido/postgres/detail/values/shape.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/types/converter.hpp>
 
@@ -35,21 +38,6 @@ namespace lido::postgres::detail {
                     name == nullptr || *name == '\0' ? std::to_string(column) : std::string{name}, std::string{wanted},
                     actual};
 }
-
-template <class T>
-struct WithoutOptional {
-  using Type = T;
-};
-template <class T>
-struct WithoutOptional<std::optional<T>> {
-  using Type = T;
-};
-template <class T>
-using without_optional = typename WithoutOptional<T>::Type;
-
-/// What a column may be read as, NULL as an empty optional.
-template <class T>
-concept ReadableColumn = Readable<without_optional<T>> || std::same_as<without_optional<T>, std::string_view>;
 
 template <class T>
 void check_column(const Source& source, int row, int column) {
@@ -112,69 +100,83 @@ template <class T>
   }
 }
 
-/// What a row is read as: `Value`, made of values of the types `Columns`, in their order.
-template <class... T>
-struct RowShape {  // several columns
-  using Value = std::tuple<T...>;
-  using Columns = TypeList<T...>;
-};
-template <ReadableColumn T>
-struct RowShape<T> {  // one column
-  using Value = T;
-  using Columns = TypeList<T>;
-};
-template <class T>
-  requires(!ReadableColumn<T> && std::is_aggregate_v<T> && std::is_class_v<T>)
-struct RowShape<T> {  // a struct of the user's
-  using Value = T;
-  using Columns = decltype(members_of(std::declval<T&>()));
-  static_assert(Columns::size > 0,
-                "lido: a row is read as an aggregate that has at least one member and at most 64, or else a "
-                "lido::postgres::Converter has to be specialised for the type");
-};
-
-template <class T>
-[[nodiscard]] consteval bool check_readable() {
-  static_assert(ReadableColumn<T>,
-                "lido: no column can be read as this type: specialise lido::postgres::Converter for it, with name and "
-                "read (see lido/postgres/types/converter.hpp)");
-  return ReadableColumn<T>;
+/// Throws `ResultError` unless each column can be read as that, of those with the numbers in `order`.
+template <class Order, class... C>
+void check_types(const Source& source, std::size_t row, const Order& order, TypeList<C...>) {
+  std::size_t field = 0;
+  (check_column<C>(source, static_cast<int>(row), static_cast<int>(order[field++])), ...);
 }
 
-template <class... T>
-using RowValue = typename RowShape<T...>::Value;
-template <class... T>
-using RowColumns = typename RowShape<T...>::Columns;
-
-/// Whether something of it points into the result.
-template <class... C>
-[[nodiscard]] consteval bool holds_view(TypeList<C...>) {
-  return (std::same_as<without_optional<C>, std::string_view> || ...);
-}
+/// The columns in the order in which the result has them.
+struct InOrder {
+  [[nodiscard]] constexpr std::size_t operator[](std::size_t field) const noexcept { return field; }
+};
 
 /// Throws `ResultError` when the result, of so many `columns`, has not that many or not of such types.
 template <class... C>
-void check_columns(const Source& source, std::size_t columns, std::size_t row, TypeList<C...>) {
+void check_columns(const Source& source, std::size_t columns, std::size_t row, TypeList<C...> list) {
   if constexpr ((check_readable<C>() && ...)) {
     if (columns != sizeof...(C))
       throw ResultError{row, "*", std::to_string(sizeof...(C)) + (sizeof...(C) == 1 ? " column" : " columns"),
                         std::to_string(columns)};
-    int column = 0;
-    (check_column<C>(source, static_cast<int>(row), column++), ...);
+    check_types(source, row, InOrder{}, list);
   }
 }
 
-/// Reads a row whose columns were checked.
-template <class Value, class... C>
-[[nodiscard]] Value read_row(const Source& source, std::size_t row, TypeList<C...>) {
-  const int number = static_cast<int>(row);
-  if constexpr (std::same_as<TypeList<Value>, TypeList<C...>>) {
-    return read_value<Value>(source, number, 0);
-  } else {
-    return [&]<int... I>(std::integer_sequence<int, I...>) {
-      return Value{read_value<C>(source, number, I)...};  // braces: from the left to the right
-    }(std::make_integer_sequence<int, sizeof...(C)>{});
+/// Which columns have the `names`, each of which one has to have, and no column another; else throws `ResultError`.
+[[nodiscard]] inline std::vector<std::uint16_t> find_columns(const PGresult* result, std::size_t row,
+                                                             std::span<const std::string_view> names,
+                                                             std::string_view type) {
+  const std::size_t columns = columns_of(result);
+  std::vector<std::uint16_t> order;
+  std::vector<bool> used(columns);
+  for (const std::string_view name : names) {
+    std::size_t count = 0;
+    for (std::size_t column = 0; column < columns; ++column) {
+      if (name != PQfname(result, static_cast<int>(column))) continue;
+      if (count++ == 0) order.push_back(static_cast<std::uint16_t>(column));  // the server has at most 1664
+      used[column] = true;
+    }
+    if (count != 1)
+      throw ResultError{row, std::string{name}, std::string{"a column of that name for "}.append(type),
+                        count == 0 ? "none" : std::to_string(count) + " of them"};
   }
+  for (std::size_t column = 0; column < columns; ++column)
+    if (!used[column])
+      throw ResultError{row, PQfname(result, static_cast<int>(column)),
+                        std::string{"no column beside those of "}.append(type), "one of that name"};
+  return order;
+}
+
+/// As `check_columns`, for a struct whose columns are found by their names; returns which they are.
+template <class Shape>
+[[nodiscard]] std::vector<std::uint16_t> find_and_check(const Source& source, std::size_t row) {
+  std::vector<std::uint16_t> order = find_columns(source.result, row, Shape::names(), name_of<typename Shape::Value>());
+  [&]<class... C>(TypeList<C...> list) {
+    if constexpr ((check_readable<C>() && ...)) check_types(source, row, order, list);
+  }(typename Shape::Columns{});
+  return order;
+}
+
+/// One row, as `make_row` takes it.
+template <class Order>
+struct RowFields {
+  template <class T>
+  [[nodiscard, gnu::always_inline]] inline T read(std::size_t field) const {
+    return read_value<T>(source, row, static_cast<int>(order[field]));
+  }
+  [[nodiscard]] bool is_null(std::size_t field) const noexcept {
+    return PQgetisnull(source.result, row, static_cast<int>(order[field])) != 0;
+  }
+  Source source;
+  int row;
+  Order order;
+};
+
+/// Reads a row whose columns were checked.
+template <class Shape, class Order>
+[[nodiscard]] typename Shape::Value read_row(const Source& source, std::size_t row, const Order& order) {
+  return make_row<Shape>(RowFields<Order>{source, static_cast<int>(row), order});
 }
 
 }  // namespace lido::postgres::detail

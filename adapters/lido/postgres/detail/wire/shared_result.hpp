@@ -3,11 +3,13 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <source_location>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <libpq-fe.h>
 
@@ -45,6 +47,13 @@ struct SharedResult {
                         const Origin& from = {}) noexcept
       : handle{std::move(result)}, types{std::move(known)}, columns{columns_of(handle.get())}, origin{from} {}
 
+  SharedResult(const SharedResult&) = delete;
+  SharedResult& operator=(const SharedResult&) = delete;
+  ~SharedResult() {
+    for (const Found* found = finds.load(std::memory_order_acquire); found != nullptr;)
+      delete std::exchange(found, found->next);
+  }
+
   /// What an error of reading it says of where it comes from.
   [[nodiscard]] Diagnostics about() const {
     return {.statement = without_passwords(origin.statement), .where = origin.where};
@@ -62,7 +71,31 @@ struct SharedResult {
 
   [[nodiscard]] Source source() const noexcept { return {handle.get(), types.get()}; }
 
-  /// As `check_columns`, for the first row of a kind alone: the types of a result's columns do not change.
+  /// Which columns a `Shape` is read from. Checks them, for the first row of a kind alone: the names and types of a
+  /// result's columns do not change. Valid as long as this. Throws `ResultError`.
+  template <class Shape>
+  [[nodiscard]] auto order(std::size_t row) const {
+    if constexpr (Shape::by_name) {
+      for (const Found* found = finds.load(std::memory_order_acquire); found != nullptr; found = found->next)
+        if (found->shape == &shape<Shape>) return found->order.data();
+      auto added = std::make_unique<Found>(&shape<Shape>, find_and_check<Shape>(source(), row));
+      added->next = finds.load(std::memory_order_relaxed);
+      while (!finds.compare_exchange_weak(added->next, added.get(), std::memory_order_release,
+                                          std::memory_order_relaxed)) {
+      }
+      return std::as_const(added.release()->order).data();
+    } else {
+      check(row, typename Shape::Columns{});
+      return InOrder{};
+    }
+  }
+
+  ResultHandle handle;
+  std::shared_ptr<const ArrayTypes> types;  // what was known; null: nothing
+  std::size_t columns;
+  Origin origin;
+
+ private:
   template <class... C>
   void check(std::size_t row, TypeList<C...> list) const {
     // Relaxed: whoever sees the address needs nothing else that its writer has done, and whoever does not checks again.
@@ -71,11 +104,16 @@ struct SharedResult {
     fitting.store(&shape<C...>, std::memory_order_relaxed);
   }
 
-  ResultHandle handle;
-  std::shared_ptr<const ArrayTypes> types;  // what was known; null: nothing
-  std::size_t columns;
-  Origin origin;
+  // Which columns a kind of struct is read from: one for each kind that the result was read as, never taken away.
+  struct Found {
+    Found(const char* kind, std::vector<std::uint16_t> columns_of_it) : shape{kind}, order{std::move(columns_of_it)} {}
+    const char* shape;
+    std::vector<std::uint16_t> order;
+    Found* next = nullptr;
+  };
+
   mutable std::atomic<const char*> fitting{nullptr};  // the types that the columns were last read as
+  mutable std::atomic<Found*> finds{nullptr};
 };
 
 }  // namespace lido::postgres::detail
