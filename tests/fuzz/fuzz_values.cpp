@@ -9,18 +9,32 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
+#include <lido/postgres/types/composite.hpp>
+#include <lido/postgres/types/infinity.hpp>
+#include <lido/postgres/types/interval.hpp>
+#include <lido/postgres/types/range.hpp>
 #include <lido/postgres/types/values.hpp>
 
 namespace {
 
 enum class Mood { sad, content, happy };
 
+struct Place {
+  std::string street;
+  std::optional<std::vector<std::optional<std::string>>> names;
+  std::tuple<std::optional<int>, std::string> more;
+  friend bool operator==(const Place&, const Place&) = default;
+};
+
 }  // namespace
 
 template <>
 inline constexpr auto lido::postgres::enum_names<Mood> = std::to_array<std::string_view>({"sad", "content", "happy"});
+template <>
+inline constexpr bool lido::postgres::is_composite<Place> = true;
 
 namespace {
 
@@ -87,6 +101,12 @@ constexpr void (*plays[])(std::string_view) = {
     play<local_days>,                                    // y
     play<months>,                                        // z
     play<years>,                                         // {
+    play<Place>,                                         // |
+    play<std::vector<Place>>,                            // }
+    play<Range<std::string>>,                            // ~
+    play<Multirange<int>>,
+    play<Interval>,
+    play<Range<OrInfinity<sys_days>>>,
 };
 
 }  // namespace

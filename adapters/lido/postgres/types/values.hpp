@@ -1,4 +1,4 @@
-// All types that columns are read as and parameters are passed as.
+// The types that most programs read columns as and pass as parameters; the others are in headers of their own.
 #pragma once
 
 #include <lido/postgres/types/array.hpp>
