@@ -95,7 +95,7 @@ auto lease(Pool& pool, std::size_t count) {
 }
 template <class Pool>
 void until_total(Pool& pool, std::size_t total) {
-  while (pool.statistics().now.total() > total) std::this_thread::sleep_for(200us);
+  while (pool.statistics().now.total() > total) std::this_thread::sleep_for(2ms);
 }
 
 // One measurement: nanoseconds of one of what it names, of a pool with so many slots.

@@ -1,9 +1,12 @@
 // Which slot an acquire finds, and how many steps that takes: counted, so that no clock has to be asked.
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <lido/detail/monitor.hpp>
 #include <lido/growth.hpp>
+#include <memory>
 #include <random>
 #include <support/simulated_pool.hpp>
 #include <vector>
@@ -11,6 +14,7 @@
 BOOST_AUTO_TEST_SUITE(slot_table)
 
 using namespace lido;
+using namespace std::chrono_literals;
 using namespace lido::detail;  // of this suite: the files are also compiled as one
 
 namespace {
@@ -34,6 +38,21 @@ struct CountingPlatform : StandardPlatform {
 
    private:
     T value_;
+  };
+
+  // Knows how many steps were the most that it was held for.
+  class Mutex {
+   public:
+    void lock() noexcept { since_ = steps; }
+    void unlock() noexcept {
+      ++turns;
+      longest = std::max(longest, steps - since_);
+    }
+    static inline std::size_t longest = 0;
+    static inline std::size_t turns = 0;
+
+   private:
+    std::size_t since_ = 0;
   };
 
   template <class Function>
@@ -69,7 +88,91 @@ std::vector<CountedSlot*> lease(CountedTable& table, std::size_t count) {
   return leased;
 }
 
+using CountedMonitor = Monitor<CountedSlot, FixedSize, CountingPlatform>;
+using CountedGuard = CountedMonitor::Guard;
+
+// A pool of many idle connections, which no policy wants to be more.
+struct Large {
+  Large() : pool{FixedSize{many}, {0ms, {5, 10ms, 250ms, 1s}}} {
+    CountedGuard guard = pool.enter();
+    pool.dispatcher.grow(guard);
+    while (CountedSlot* const slot = pool.work.next_to_open()) pool.dispatcher.opened(*slot, TimePoint{1h}, guard);
+    BOOST_REQUIRE(pool.capacity.slots().counts(true).idle == many);
+    guard.end();
+    CountingPlatform::Mutex::longest = 0;
+  }
+  // What 64 slots take, and none of it may grow with the pool.
+  static bool held_briefly() { return CountingPlatform::Mutex::longest <= 64 * 24; }
+  CountedMonitor pool;
+};
+
+struct Unheard : Waiter<CountedSlot> {
+  Unheard() : Waiter{[](Waiter<CountedSlot>& waiter) noexcept { static_cast<Unheard&>(waiter).told = true; }, false} {}
+  bool told = false;
+};
+
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(whoever_retires_many_gives_up_the_lock_between) {
+  const auto retire = [](auto change, std::size_t left) {
+    Large large;
+    const auto leased = lease(large.pool.capacity.slots(), many / 2);
+    {
+      CountedGuard guard = large.pool.enter();
+      change(large.pool, guard);
+    }
+    BOOST_TEST(large.held_briefly(), CountingPlatform::Mutex::longest << " steps under the lock");
+    BOOST_TEST(large.pool.capacity.slots().staying() == left);
+    BOOST_TEST(large.pool.capacity.slots().counts(true).idle == 0U);
+  };
+  retire([](auto& pool, auto& guard) { pool.capacity.invalidate(CloseReason::invalidated, guard); }, 0);
+  retire([](auto& pool, auto& guard) { pool.dispatcher.close(guard); }, 0);
+  retire(
+      [](auto& pool, auto& guard) {
+        auto growth = std::make_unique<const FixedSize>(3U);
+        pool.dispatcher.resize(growth, guard);
+      },
+      3);
+}
+
+BOOST_AUTO_TEST_CASE(the_first_who_waits_behind_many_leases_holds_the_lock_no_longer_than_the_second) {
+  Large large;
+  const auto leased = lease(large.pool.capacity.slots(), many);
+  std::array<Unheard, 2> waiters;
+  for (Unheard& waiter : waiters) {
+    CountingPlatform::Mutex::longest = 0;
+    large.pool.recall_in_turns();
+    CountedGuard guard = large.pool.enter();
+    large.pool.dispatcher.line_up(waiter, false, guard);
+    guard.end();
+    BOOST_TEST(large.held_briefly(), CountingPlatform::Mutex::longest << " steps under the lock");
+  }
+  for (const CountedSlot* const slot : leased) BOOST_REQUIRE((slot->state.load() == SlotState::recalled));
+}
+
+BOOST_AUTO_TEST_CASE(ten_thousand_who_are_late_or_refused_are_told_in_turns) {
+  for (const bool closes : {false, true}) {
+    Large large;
+    const auto leased = lease(large.pool.capacity.slots(), many);
+    std::vector<Unheard> waiters(many);
+    large.pool.recall_in_turns();
+    for (Unheard& waiter : waiters) {
+      waiter.at = TimePoint{2h};
+      CountedGuard guard = large.pool.enter();
+      large.pool.dispatcher.line_up(waiter, false, guard);
+    }
+    CountingPlatform::Mutex::turns = 0;
+    CountedGuard guard = large.pool.enter();
+    if (closes)
+      large.pool.dispatcher.close(guard);
+    else
+      BOOST_TEST(large.pool.dispatcher.expire(TimePoint{3h}, guard) == nullptr);
+    guard.end();
+    BOOST_TEST(large.pool.waiters.queue().empty());
+    BOOST_TEST(std::ranges::all_of(waiters, &Unheard::told));
+    BOOST_TEST(CountingPlatform::Mutex::turns > many / 64);
+  }
+}
 
 BOOST_AUTO_TEST_CASE(the_slot_that_was_used_last_takes_one_exchange_to_lease_and_one_to_give_back) {
   CountedTable table{many};
@@ -233,6 +336,26 @@ BOOST_AUTO_TEST_CASE(whatever_is_free_is_found_after_any_schedule_of_searches_an
       BOOST_TEST(found == size, "seed " << seed << ": only " << found << " are found");
     });
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_large_pool_gives_nothing_out_while_it_closes) {
+  using namespace lido::test;
+  for (std::uint64_t seed = 1; seed <= 5; ++seed)
+    sim::Simulation{seed}.run([] {
+      Ledger ledger;
+      SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 300}};
+      pool.wait_until_ready(1h);
+      std::size_t asked = 0;
+      std::size_t got = 0;
+      pool.events().on_close([&](Resource&, const ConnectionInfo&) {  // in a worker, beside the close
+        ++asked;
+        if (pool.try_acquire()) ++got;
+      });
+      pool.close(1h);
+      BOOST_TEST(asked == 300U);
+      BOOST_TEST(got == 0U);
+      BOOST_TEST(ledger.live == 0U);
+    });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

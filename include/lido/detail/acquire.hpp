@@ -58,7 +58,7 @@ class Acquire {
   }
 
   // Callers wait from now on, or no longer. Read by every acquire, written by few calls. Relaxed, as an acquire that
-  // overlaps a suspension may come before it. A closed pool needs no such sign: it has nothing idle.
+  // overlaps a suspension may come before it. A closed pool has nothing idle; while it closes it is suspended here.
   void suspend(bool suspended) noexcept { suspended_.store(suspended, std::memory_order_relaxed); }
   [[nodiscard]] bool suspended() const noexcept { return suspended_.load(std::memory_order_relaxed); }
 

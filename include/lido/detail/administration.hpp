@@ -100,6 +100,7 @@ class Administration {
     const TimePoint deadline = saturating_add(Platform::now(), grace);
     {
       Guard lock = monitor_.enter();
+      acquire_.suspend(true);  // nobody takes what is idle yet where the lock is given up meanwhile
       monitor_.dispatcher.close(lock);
     }
     ops_.end_opens();

@@ -34,6 +34,7 @@ class Admission {
     bool full = false;
     bool closed = false;
     std::exception_ptr refused;
+    monitor_.recall_in_turns();
     {
       Guard lock = monitor_.enter();
       closed = monitor_.capacity.closed();

@@ -94,22 +94,32 @@ class Capacity {
 
   // For a caller that has no time to close what is idle now: nobody gets it any more, and whoever comes by it closes
   // it.
-  void distrust_idle() noexcept {
-    slots_.each([&](Slot& slot) {
+  void distrust_idle(Guard& guard) noexcept {
+    slots_.each_in_turns(guard, [&](Slot& slot) {
       if (is_free(slot.state.load(std::memory_order_relaxed))) distrust(slot);
     });
   }
 
-  // Retires what is open now, at most `limit` of it: idle connections at once, others when they come back. `in_haste`:
-  // the idle ones are left to whoever comes by them, as in `distrust_idle`, and do not count.
-  std::size_t invalidate(CloseReason reason, Guard& guard, std::size_t limit = ConnectLimiter::unlimited,
-                         bool in_haste = false) noexcept {
+  // Retires what is open now: idle connections at once, others when they come back. `in_haste`: the idle ones are left
+  // to whoever comes by them, as in `distrust_idle`, and do not count. The lock is given up between: what is opened
+  // meanwhile may be retired as well, and nothing is passed over, since a connection stays in its slot.
+  std::size_t invalidate(CloseReason reason, Guard& guard, bool in_haste = false) noexcept {
     std::size_t retired = 0;
-    for (const SlotState which : {SlotState::idle, SlotState::opening, SlotState::checking, SlotState::leased})
-      slots_.each([&](Slot& slot) {
-        if (retired < limit && !slot.retire && mark_retired(slot, which, reason, in_haste, guard)) ++retired;
-      });
+    slots_.each_in_turns(guard, [&](Slot& slot) {
+      const SlotState seen = slot.state.load(std::memory_order_relaxed);
+      const SlotState which = seen == SlotState::opening ? seen : SlotState::leased;
+      if (!slot.retire && mark_retired(slot, which, reason, in_haste, guard)) ++retired;
+    });
     return retired;
+  }
+  // Retires what is beyond the maximum, idle connections first.
+  void retire_excess(Guard& guard) noexcept {
+    for (const SlotState which : {SlotState::idle, SlotState::opening, SlotState::checking, SlotState::leased}) {
+      if (excess() == 0) return;
+      slots_.each_in_turns(guard, [&](Slot& slot) {
+        if (excess() > 0 && !slot.retire) mark_retired(slot, which, CloseReason::surplus, false, guard);
+      });
+    }
   }
 
   // Has a worker that rests know when `retry_at` is. For whoever changes that, and for a worker that goes to work: it
@@ -160,11 +170,11 @@ class Capacity {
       default:
         break;
     }
+    slots_.put(slot, SlotState::vacant);
     slot.retire = false;
     slot.close_reason = CloseReason::none;
     slot.expiring = false;
     slot.stalled = false;
-    slots_.put(slot, SlotState::vacant);
     --total_;
     wake_watchers(guard);
   }
@@ -174,12 +184,8 @@ class Capacity {
   }
 
   // How many connections there are beyond `plan().max_size`.
-  [[nodiscard]] std::size_t excess() noexcept {
-    std::size_t staying = 0;
-    slots_.each([&](const Slot& slot) {
-      const SlotState state = slot.state.load(std::memory_order_relaxed);
-      if (state != SlotState::vacant && state != SlotState::closing && !slot.retire) ++staying;
-    });
+  [[nodiscard]] std::size_t excess() const noexcept {
+    const std::size_t staying = slots_.staying();
     return staying > plan_.max_size ? staying - plan_.max_size : 0;
   }
 
@@ -229,8 +235,7 @@ class Capacity {
       }
       // The mark is read under the lock, where a recalled slot comes back.
       if (is_swift(seen) && !slots_.recall(slot)) continue;
-      slot.retire = true;
-      slot.close_reason = reason;
+      slots_.mark(slot, reason);
       return true;
     }
   }

@@ -109,9 +109,10 @@ class Dispatcher {
   // Lets those go whose time is over. The first of them that waits elsewhere than in the queue is returned instead, and
   // there may be more.
   Waiter* expire(TimePoint now, Guard& guard) noexcept {
-    while (Waiter* const late = waiters_.late(now)) {
+    for (std::size_t count = 1; Waiter* const late = waiters_.late(now); ++count) {
       if (!late->queued) return late;
       leave(*late, WaitState::abandoned, false, guard);
+      if (count % waiters_a_turn == 0) guard.pause();
     }
     return nullptr;
   }
@@ -226,8 +227,7 @@ class Dispatcher {
   // afterwards.
   void resize(std::unique_ptr<const Growth>& growth, Guard& guard) noexcept {
     capacity_.resize(growth);
-    if (const std::size_t excess = capacity_.excess(); excess > 0)
-      capacity_.invalidate(CloseReason::surplus, guard, excess);
+    capacity_.retire_excess(guard);
     match(guard);
   }
 
@@ -242,9 +242,10 @@ class Dispatcher {
 
   void close(Guard& guard) noexcept {
     capacity_.close();
-    while (Waiter* const waiter = waiters_.queue().front()) {
+    for (std::size_t count = 1; Waiter* const waiter = waiters_.queue().front(); ++count) {
       dequeue(*waiter, guard);
       waiters_.complete(*waiter, WaitState::closed, guard);
+      if (count % waiters_a_turn == 0) guard.pause();
     }
     capacity_.drop_queued_opens(guard);
     capacity_.invalidate(CloseReason::shut_down, guard);
@@ -252,6 +253,8 @@ class Dispatcher {
   }
 
  private:
+  static constexpr std::size_t waiters_a_turn = 64;
+
   // Gives the caller's slot to the head of the queue, or publishes it and wakes the head to compete for it. Handing it
   // over keeps the order; publishing it keeps it busy while the head wakes up. At most one wake is in flight. The head
   // is the first who is not at work on a connection of its own, which may hang.
@@ -289,10 +292,7 @@ class Dispatcher {
 
   // The caller's slot is the waiter's, who leaves the queue.
   void assign(Waiter& waiter, Slot& slot, Guard& guard) noexcept {
-    if (!capacity_.plan().reuse) {
-      slot.retire = true;
-      slot.close_reason = CloseReason::not_pooled;
-    }
+    if (!capacity_.plan().reuse) capacity_.slots().mark(slot, CloseReason::not_pooled);
     dequeue(waiter, guard);
     if (standing_.watched()) {
       const TimePoint now = Platform::now();

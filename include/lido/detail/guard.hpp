@@ -84,21 +84,33 @@ class Guard {
   void end() noexcept {
     if (!lock_.owns_lock()) return;
     lock_.unlock();
+    deliver();
+  }
+  // Gives the lock up in the midst of what takes long, so that nobody waits for all of it; and delivers what is owed.
+  // What was true under the lock has to be asked again.
+  void pause() noexcept {
+    lock_.unlock();
+    deliver();
+    lock_.lock();
+  }
+
+ private:
+  void deliver() noexcept {
     dropped_ = nullptr;
     if (waiters_ == nullptr && sleepers_ == nullptr) return;
     const Resumption::Hold together;
     // Read the link first: the object may be gone as soon as it has been told.
-    for (Waiter<Slot>* waiter = waiters_; waiter != nullptr;) {
+    last_waiter_ = &waiters_;
+    for (Waiter<Slot>* waiter = std::exchange(waiters_, nullptr); waiter != nullptr;) {
       Waiter<Slot>& told = *std::exchange(waiter, waiter->next_notified);
       told.notify(told);
     }
-    for (Sleeper<Platform>* sleeper = sleepers_; sleeper != nullptr;) {
+    for (Sleeper<Platform>* sleeper = std::exchange(sleepers_, nullptr); sleeper != nullptr;) {
       Sleeper<Platform>& woken = *std::exchange(sleeper, sleeper->next_woken);
       woken.wake();
     }
   }
 
- private:
   std::unique_lock<typename Platform::Mutex> lock_;
   Waiter<Slot>* waiters_ = nullptr;
   Waiter<Slot>** last_waiter_ = &waiters_;

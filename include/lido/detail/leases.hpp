@@ -163,10 +163,11 @@ class Leases {
   [[gnu::cold]] void end_generation(Slot& slot, Moment moment) noexcept {
     Guard lock = monitor_.enter();
     if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
-    const std::size_t retired = monitor_.capacity.invalidate(CloseReason::invalidated, lock, ConnectLimiter::unlimited,
-                                                             workforce_.spares(moment));
-    monitor_.metrics.count(&Statistics::invalidated, lock, retired - 1);
-    slot.retire = false;  // the caller closes this one, and counts it
+    auto& slots = monitor_.capacity.slots();
+    slots.mark(slot, CloseReason::invalidated);  // the caller closes this one, and counts it
+    const std::size_t retired = monitor_.capacity.invalidate(CloseReason::invalidated, lock, workforce_.spares(moment));
+    monitor_.metrics.count(&Statistics::invalidated, lock, retired);
+    slots.unmark(slot);
     monitor_.capacity.suspect_outage();
     monitor_.dispatcher.match(lock);
   }

@@ -108,7 +108,10 @@ class Maintenance {
     }
     conclude(suspect, CloseReason::dead);
     Guard lock = monitor_.enter();
-    while (Slot* const other = monitor_.work.next_suspect()) condemn(*other, CloseReason::dead, lock);
+    for (std::size_t count = 1; Slot* const other = monitor_.work.next_suspect(); ++count) {
+      condemn(*other, CloseReason::dead, lock);
+      if (count % Types::Table::slots_a_turn == 0) lock.pause();
+    }
     monitor_.dispatcher.grow(lock);
     monitor_.dispatcher.end_of_look(lock);
   }

@@ -64,6 +64,16 @@ class Monitor {
     return capacity.time_to_open(slot);
   }
 
+  // For a caller that is about to wait. In a large pool the first pass over the leases is made in turns; what is left
+  // for `Dispatcher::line_up` is short.
+  void recall_in_turns() noexcept {
+    if (!capacity.slots().is_large()) return;
+    for (bool more = true; more;) {
+      const Guard lock = enter();
+      more = !capacity.closed() && !capacity.suspended() && capacity.slots().recall_some();
+    }
+  }
+
   // --- callers that have a connection checked by a worker -----------------------------------------------------------
 
   void ask_worker(Waiter& caller, bool has_timeout, Guard& lock) noexcept {

@@ -94,6 +94,17 @@ class SlotTable {
     });
     return found;
   }
+  // The first part of such a pass, in a large table: for one who is about to wait and gives up the lock between the
+  // parts. False: the rest is short, or there is an idle one.
+  bool recall_some() noexcept {
+    if (tally_.swift() < 2 * slots_a_turn) return false;
+    std::size_t left = slots_a_turn;
+    segments_.each_swift([&](Segment& segment, std::size_t index) { return recall(segment, index) && --left > 0; });
+    return left == 0;
+  }
+  [[nodiscard]] bool is_large() noexcept {
+    return segments_.first().size >= 2 * slots_a_turn || Segments::next(segments_.first()) != nullptr;
+  }
   // Makes a leased slot come back by the lock; false when it is not leased.
   bool recall(Slot& slot) noexcept {
     Segment& segment = segments_.of(slot);
@@ -114,8 +125,10 @@ class SlotTable {
   void put(Slot& slot, SlotState to) noexcept {
     Segment& segment = segments_.of(slot);
     const std::size_t index = segment.index_of(slot);
-    tally_.leaves(slot.state.load(std::memory_order_relaxed), slot.expiring);
+    const SlotState from = slot.state.load(std::memory_order_relaxed);
+    tally_.leaves(from, slot.expiring);
     tally_.enters(to, slot.expiring);
+    if (slot.retire && !is_over(from) && is_over(to)) tally_.unmarked();
     slot.state.store(to, std::memory_order_release);
     if (is_free(to) || is_swift(to)) {
       segment.swift.add(index);
@@ -125,6 +138,17 @@ class SlotTable {
     segment.swift.remove(index);
     if (to == SlotState::vacant) slot.next_job = std::exchange(vacant_, &slot);
   }
+
+  // The connection is to be closed when it comes back; or not, after all.
+  void mark(Slot& slot, CloseReason reason) noexcept {
+    if (!std::exchange(slot.retire, true)) tally_.marked();
+    slot.close_reason = reason;
+  }
+  void unmark(Slot& slot) noexcept {
+    if (std::exchange(slot.retire, false)) tally_.unmarked();
+  }
+  // How many connections there are, or are being opened, that neither close nor are marked.
+  [[nodiscard]] std::size_t staying() const noexcept { return tally_.staying(); }
 
   // A waiter is on its way: others get what is idle, or comes back, until `until` alone.
   //
@@ -174,6 +198,15 @@ class SlotTable {
   void each(Function&& function) {
     segments_.each(std::forward<Function>(function));
   }
+  // The same with the lock held, which is given up between so many.
+  template <class Guard, class Function>
+  void each_in_turns(Guard& guard, Function&& function) {
+    segments_.each([&, count = std::size_t{0}](Slot& slot) mutable {
+      if (++count % slots_a_turn == 0) guard.pause();
+      function(slot);
+    });
+  }
+  static constexpr std::size_t slots_a_turn = 64;
   [[nodiscard]] UseTotals<Platform>& uses() noexcept { return segments_.uses(); }
 
   // Whatever is free, for the caller. By itself only in the child of a fork, where nobody counts any more.
@@ -242,6 +275,11 @@ class SlotTable {
       if constexpr (!Slot::is_timed) slot.stamp(Platform::now());
       return true;
     }
+  }
+
+  // Whoever puts a slot into one of these states has ended its connection, or is about to.
+  static constexpr bool is_over(SlotState state) noexcept {
+    return state == SlotState::closing || state == SlotState::vacant;
   }
 
   // Gives all that change without the lock the states of a pool in which somebody waits, or nobody does.

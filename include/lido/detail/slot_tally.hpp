@@ -26,6 +26,14 @@ class SlotTally {
     add(state, 1);
   }
 
+  // A connection is to be closed when it comes back; or not, after all.
+  void marked() noexcept { ++marked_; }
+  void unmarked() noexcept { --marked_; }
+  // Those that are there to stay.
+  [[nodiscard]] std::size_t staying() const noexcept {
+    return opening_ + recalled_ + swift_ + checking_.load(std::memory_order_relaxed) - marked_;
+  }
+
   // What is known of those that change without the lock may be old. The more there are, the more often it will do: so
   // that to look at all of them takes, in the mean, as long as to look at 64.
   [[nodiscard]] bool is_old() noexcept { return ++asked_ * 64 >= swift_; }
@@ -80,6 +88,7 @@ class SlotTally {
   std::size_t swift_ = 0;   // idle, resting, offered, leased, unlisted or barging
   std::size_t leased_ = 0;  // of those; as it was, with what has changed under the lock since
   std::size_t worn_ = 0;    // the same of those that are free and expiring
+  std::size_t marked_ = 0;  // of all but those that are closing
   std::size_t asked_ = 0;   // how often since the last look
   std::atomic<std::size_t> checking_{0};
 };

@@ -39,8 +39,8 @@ class Workforce {
   // them meanwhile: they are closed, and opened anew on demand.
   void suspect_others(Guard& lock) noexcept {
     monitor_.capacity.suspect_outage();
-    if (by_callers()) return monitor_.capacity.distrust_idle();
-    monitor_.capacity.slots().each([&](Slot& slot) {
+    if (by_callers()) return monitor_.capacity.distrust_idle(lock);
+    monitor_.capacity.slots().each_in_turns(lock, [&](Slot& slot) {
       if (monitor_.capacity.slots().claim_free_for(SlotState::checking, slot)) monitor_.work.check_suspect(slot);
     });
     monitor_.work.wake_worker(lock);
