@@ -18,7 +18,7 @@ namespace lido::detail {
 //   all others                       either; whoever publishes it lists it afterwards
 //
 // A search that comes by many leased slots makes them unlisted and takes their bits away. So each is passed by once a
-// lease, and the release of that lease pays for it, not the next search. It leaves the first few as they are: where few
+// lease, and the release of that lease pays for it, not the next search. It leaves the first as it is: where few
 // are leased their releases need not pay.
 template <class Slot, class Platform>
 struct SlotSearch {
@@ -87,7 +87,7 @@ struct SlotSearch {
   }
 
  private:
-  static constexpr std::size_t left_alone = 3;
+  static constexpr std::size_t left_alone = 1;
 };
 
 }  // namespace lido::detail
