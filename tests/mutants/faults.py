@@ -11,7 +11,7 @@ class Fault:
     before: str  # stands in the file exactly once
     after: str
     tests: tuple[str, ...] = ()  # tried before the usual ones
-    sanitizer: str = ""  # with one, only `tests` are tried
+    sanitizer: str = ""  # with one, only `tests` are tried; `model` is Relacy, of tests/model
 
 
 SLOT = "detail/slot.hpp"
@@ -44,6 +44,10 @@ RESUMPTION = "detail/resumption.hpp"
 HANGING = ("unit/hanging",)
 EVENTS = ("unit/events",)
 SLOTS = ("unit/slot_table",)
+PARKER = "detail/parker.hpp"
+SLOT_SEGMENT = "detail/slot_segment.hpp"
+POOL_MODEL = ("model/pool",)
+PARKER_MODEL = ("model/parker",)
 
 FAULTS = [
     # --- weaker memory orders, which only a race detector sees on this machine
@@ -59,6 +63,39 @@ FAULTS = [
           "slot.state.store(to, std::memory_order_release);",
           "slot.state.store(to, std::memory_order_relaxed);",
           ("stress/random_actions",), "tsan"),
+    # --- the same and more, on a machine that may do whatever the orders allow
+    Fault("model_release_publishes_nothing", SLOT_TABLE,
+          "held, SlotState::idle, std::memory_order_release, std::memory_order_relaxed)",
+          "held, SlotState::idle, std::memory_order_relaxed, std::memory_order_relaxed)", POOL_MODEL, "model"),
+    Fault("model_offered_release_publishes_nothing", SLOT_TABLE,
+          "compare_exchange_strong(held, SlotState::offered, std::memory_order_release,",
+          "compare_exchange_strong(held, SlotState::offered, std::memory_order_relaxed,", POOL_MODEL, "model"),
+    Fault("model_claim_sees_nothing", SLOT,
+          "compare_exchange_strong(from, to, std::memory_order_acquire, std::memory_order_relaxed)",
+          "compare_exchange_strong(from, to, std::memory_order_relaxed, std::memory_order_relaxed)", POOL_MODEL, "model"),
+    Fault("model_publish_publishes_nothing", SLOT_TABLE, "slot.state.store(to, std::memory_order_release);",
+          "slot.state.store(to, std::memory_order_relaxed);", POOL_MODEL, "model"),
+    Fault("model_segment_is_linked_before_it_is_made", SLOT_SEGMENT,
+          "last->next.store(new Segment{size - present, uses_}, std::memory_order_release);",
+          "last->next.store(new Segment{size - present, uses_}, std::memory_order_relaxed);", POOL_MODEL, "model"),
+    Fault("model_waiter_recalls_nothing", SLOT_TABLE, "if (!claim(slot, seen, SlotState::recalled)) continue;", "",
+          POOL_MODEL, "model"),
+    Fault("model_recall_is_no_exchange", SLOT_TABLE, "if (!claim(slot, seen, SlotState::recalled)) continue;",
+          "slot.state.store(SlotState::recalled, std::memory_order_relaxed);", POOL_MODEL, "model"),
+    Fault("model_token_carries_nothing", PARKER, "token_.store(1, std::memory_order_release);",
+          "token_.store(1, std::memory_order_relaxed);", PARKER_MODEL, "model"),
+    Fault("model_token_shows_nothing", PARKER,
+          "while (token_.exchange(0, std::memory_order_acquire) == 0) {",
+          "while (token_.exchange(0, std::memory_order_relaxed) == 0) {", PARKER_MODEL, "model"),
+    Fault("model_unpark_comes_back_to_the_parker", PARKER, "    Futex::wake(address);",
+          "    if (token_.load(std::memory_order_relaxed) != 0) Futex::wake(address);", PARKER_MODEL, "model"),
+    Fault("model_token_is_stored_after_the_wake", PARKER,
+          "    token_.store(1, std::memory_order_release);\n    Futex::wake(address);",
+          "    Futex::wake(address);\n    token_.store(1, std::memory_order_release);", PARKER_MODEL, "model"),
+    Fault("model_notified_without_the_mutex", PARKER,
+          "    const std::lock_guard<typename System::Mutex> lock{mutex_};\n    token_ = true;\n",
+          "    {\n      const std::lock_guard<typename System::Mutex> lock{mutex_};\n      token_ = true;\n    }\n",
+          PARKER_MODEL, "model"),
     # --- the meeting of a waiter and a releaser
     Fault("waiter_recalls_nothing", SLOT_TABLE,
           "if (!claim(slot, seen, SlotState::recalled)) continue;", ""),
