@@ -193,7 +193,7 @@ FAULTS = [
           ("unit/standing_queue",)),
     Fault("refused_waiter_swallows_the_wake", DISPATCHER,
           "      hand_off_to_next(slot, guard);\n      return match(guard);", "      return hand_off_to_next(slot, guard);",
-          ("unit/standing_queue",)),
+          ("unit/dispatcher",)),
     # --- order
     Fault("queue_is_last_come_first_served", "detail/waiter.hpp",
           "    entry.previous = last_;\n    entry.next = nullptr;\n    (last_ != nullptr ? last_->next : first_) = &entry;\n    last_ = &entry;\n",

@@ -1,6 +1,7 @@
 // The decisions of the pool without its I/O: slots, waiters and what pairs them.
 #include <array>
 #include <boost/test/unit_test.hpp>
+#include <deque>
 #include <lido/detail/monitor.hpp>
 #include <lido/growth.hpp>
 #include <support/simulation.hpp>
@@ -29,8 +30,9 @@ struct Noting : Waiter<TestSlot> {
 
 // A pool of `size` open connections, all idle.
 struct Fixture {
-  explicit Fixture(std::size_t size, Duration barging_limit = 0ms, std::size_t workers = 5)
-      : pool{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}}} {
+  explicit Fixture(std::size_t size, Duration barging_limit = 0ms, std::size_t workers = 5,
+                   Duration max_standing_wait = Duration::max())
+      : pool{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}, Duration::max(), max_standing_wait}} {
     TestGuard guard = pool.enter();
     pool.dispatcher.grow(guard);
     while (TestSlot* const slot = pool.work.next_to_open()) pool.dispatcher.opened(*slot, sim::Platform::now(), guard);
@@ -307,6 +309,32 @@ BOOST_AUTO_TEST_CASE(a_woken_waiter_that_leaves_passes_the_wake_on) {
       BOOST_TEST(second.told == 1);
       BOOST_TEST(first.told == 1);
     });
+}
+
+BOOST_AUTO_TEST_CASE(a_woken_waiter_that_is_refused_in_an_overload_leaves_nothing_offered) {
+  in_simulation([] {
+    Fixture f{2, 1h, 5, 100ms};
+    TestSlot& a = f.lease();
+    TestSlot& b = f.lease();
+    std::deque<Noting> waiters;
+    for (int i = 0; i < 13; ++i) {
+      f.line_up(waiters.emplace_back(true));
+      sim::sleep_for(90ms);
+    }
+    BOOST_TEST((waiters.front().state.load() == WaitState::shed));
+    BOOST_TEST((waiters.back().state.load() == WaitState::waiting));
+    f.give_back(a);
+    BOOST_TEST((waiters.back().state.load() == WaitState::woken));
+    BOOST_TEST((a.state.load() == SlotState::offered));
+    sim::sleep_for(90ms);
+    f.give_back(b);
+    for (Noting& waiter : waiters) {
+      BOOST_TEST((waiter.state.load() == WaitState::shed));
+      BOOST_TEST(waiter.told == 1);
+    }
+    BOOST_TEST((a.state.load() == SlotState::idle));
+    BOOST_TEST((b.state.load() == SlotState::idle));
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_woken_waiter_leaves_the_slot_to_an_older_one_that_came_back) {
