@@ -15,6 +15,7 @@
 #include <postgres/generated_statements.hpp>
 #include <postgres/server.hpp>
 #include <support/seeds.hpp>
+#include <support/slow.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
@@ -122,7 +123,8 @@ class Holders {
   std::string before_;
 };
 
-void play(const char* settings, std::uint64_t seed, int count) {
+void play(const char* settings, std::uint64_t seed, int usual) {
+  const int count = lido::test::slow ? usual / 4 : usual;
   GeneratedStatements statements{seed};
   Holders holders{settings};
   for (int i = 0; i < count; ++i) {
