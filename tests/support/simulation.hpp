@@ -424,6 +424,19 @@ struct Platform {
   template <class Function>
   using StopCallback = sim::StopCallback<Function>;
 
+  static constexpr bool checks = true;
+  // While it lives nothing that this thread does is a step.
+  class Aside {
+   public:
+    Aside() = default;
+    Aside(const Aside&) = delete;
+    Aside& operator=(const Aside&) = delete;
+    ~Aside() { self = me_; }
+
+   private:
+    Task* const me_ = std::exchange(self, nullptr);
+  };
+
   static TimePoint now() noexcept { return self != nullptr ? self->world->now() : TimePoint{}; }
   // The slowest that there may be.
   static std::uint64_t ticks() noexcept { return static_cast<std::uint64_t>(now().time_since_epoch().count()) / 4; }

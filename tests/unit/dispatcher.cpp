@@ -35,7 +35,7 @@ struct Fixture {
       : pool{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}, Duration::max(), max_standing_wait}} {
     TestGuard guard = pool.enter();
     pool.dispatcher.grow(guard);
-    while (TestSlot* const slot = pool.work.next_to_open()) pool.dispatcher.opened(*slot, sim::Platform::now(), guard);
+    while (TestSlot* const slot = pool.work.next_to_open()) pool.attempts.opened(*slot, sim::Platform::now(), guard);
   }
   TestSlot& lease() { return *pool.capacity.slots().claim_idle(); }
   // What `release` does.
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     pool.dispatcher.grow(guard);
     BOOST_TEST((state() == SlotState::opening));
     TestSlot& slot = *pool.work.next_to_open();
-    pool.dispatcher.opened(slot, sim::Platform::now(), guard);
+    pool.attempts.opened(slot, sim::Platform::now(), guard);
     BOOST_TEST((state() == SlotState::idle));
     BOOST_TEST(pool.capacity.slots().claim_idle() == &slot);
     BOOST_TEST((state() == SlotState::leased));
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     BOOST_TEST(pool.work.next_to_close() == &slot);
     pool.dispatcher.vacate(slot, guard);  // and the policy wants another at once
     BOOST_TEST((state() == SlotState::opening));
-    pool.dispatcher.open_failed(*pool.work.next_to_open(), nullptr, false, sim::Platform::now(), guard);
+    pool.attempts.open_failed(*pool.work.next_to_open(), nullptr, false, sim::Platform::now(), guard);
     BOOST_TEST((state() == SlotState::vacant));
     BOOST_TEST((pool.capacity.retry_at() != TimePoint::max()));
   });

@@ -38,8 +38,8 @@ class Admission {
     {
       Guard lock = monitor_.enter();
       closed = monitor_.capacity.closed();
-      refused = monitor_.dispatcher.refusal(now);
-      if (refused == nullptr && !closed && (refused = monitor_.dispatcher.outage(now)) != nullptr) {
+      refused = monitor_.attempts.refusal(now);
+      if (refused == nullptr && !closed && (refused = monitor_.attempts.outage(now)) != nullptr) {
         monitor_.metrics.count(&Statistics::failed_fast, lock);
         workforce_.want_one_more(lock);
       }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include <lido/detail/assertion.hpp>
 #include <lido/detail/connect_limiter.hpp>
 #include <lido/detail/guard.hpp>
 #include <lido/detail/slot_table.hpp>
@@ -74,12 +75,19 @@ class Capacity {
     return now.idle + now.leased + now.checking > 0;
   }
 
+  // That the slot is somebody's, who may decide what becomes of its connection.
+  static void verify_owner(const Slot& slot) noexcept {
+    verify<Platform>([&]() -> const char* {
+      const SlotState state = slot.state.load(std::memory_order_relaxed);
+      const bool owned = state == SlotState::opening || state == SlotState::checking || is_leased(state);
+      return owned ? nullptr : "a slot is given up that is nobody's";
+    });
+  }
+
   // The connection in the caller's slot is to be closed.
   void retire(Slot& slot, CloseReason reason, Guard& guard) noexcept {
-    slot.close_reason = reason;
-    slots_.put(slot, SlotState::closing);
-    ++closing_;
-    work_.close(slot, guard);
+    verify_owner(slot);
+    begin_close(slot, reason, guard);
   }
 
   // Whether the connection that the caller checks could go: the growth policy keeps fewer, and would not open another.
@@ -143,10 +151,13 @@ class Capacity {
     const std::size_t owed = std::min(staying() - kept, plan_.pool_size - std::min(plan_.pool_size, kept));
     now.waiting = waiting;
     now.opening = limiter_.backoff().failing() ? 0 : limiter_.in_time();  // what may be stalled is no supply
-    std::size_t more = std::min({std::max(growth_->plan(now).open, owed), plan_.max_size - total_, limiter_.places()});
-    const bool too_soon = more > 0 && limiter_.one_by_one() && time < limiter_.next();
-    if (limiter_.one_by_one()) more = too_soon ? 0 : std::min<std::size_t>(more, 1);
-    for (; more > 0; --more) {
+    const OpenPlan plan = plan_opens({.wanted = growth_->plan(now).open,
+                                      .owed = owed,
+                                      .room = plan_.max_size - total_,
+                                      .places = limiter_.places(),
+                                      .one_by_one = limiter_.one_by_one(),
+                                      .too_soon = time < limiter_.next()});
+    for (std::size_t more = plan.begin; more > 0; --more) {
       Slot* const slot = slots_.vacant();
       if (slot == nullptr) break;
       slots_.put(*slot, SlotState::opening);
@@ -154,12 +165,17 @@ class Capacity {
       slot->probe = limiter_.begin(time, total_ < plan_.max_size);
       work_.open(*slot, guard);
     }
-    retry_ = too_soon || limiter_.any_may_stall();
+    retry_ = plan.later || limiter_.any_may_stall();
     keep_watch(guard);
   }
 
   // The caller's slot has no connection any more.
   void empty(Slot& slot, Guard& guard) noexcept {
+    verify<Platform>([&]() -> const char* {
+      const SlotState state = slot.state.load(std::memory_order_relaxed);
+      const bool had = state == SlotState::opening || state == SlotState::closing || is_leased(state);
+      return had ? nullptr : "a slot is emptied that nobody took a connection out of";
+    });
     switch (slot.state.load(std::memory_order_relaxed)) {
       case SlotState::opening:
         limiter_.end(slot.stalled);
@@ -200,6 +216,13 @@ class Capacity {
   bool suspended_ = false;
   bool closed_ = false;
 
+  void begin_close(Slot& slot, CloseReason reason, Guard& guard) noexcept {
+    slot.close_reason = reason;
+    slots_.put(slot, SlotState::closing);
+    ++closing_;
+    work_.close(slot, guard);
+  }
+
   // Relaxed, and not by its owner: who has claimed it just now may lease it all the same, as a moment before.
   static void distrust(Slot& slot) noexcept { slot.trust.store(Trust::none, std::memory_order_relaxed); }
 
@@ -230,7 +253,7 @@ class Capacity {
       if (free && in_haste) return distrust(slot), false;
       if (free) {
         if (!slots_.claim_free_for(SlotState::closing, slot)) continue;
-        retire(slot, reason, guard);
+        begin_close(slot, reason, guard);
         return true;
       }
       // The mark is read under the lock, where a recalled slot comes back.

@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <limits>
 
 #include <lido/detail/backoff.hpp>
+#include <lido/detail/open_plan.hpp>
 
 namespace lido::detail {
 
@@ -27,21 +27,22 @@ struct ConnectRules {
 // workers none is stalled: each holds up its own caller. Owned by the pool's lock.
 class ConnectLimiter {
  public:
-  static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t unlimited = AttemptCounts::unlimited;
 
   ConnectLimiter(const ConnectRules& rules, std::uint64_t seed) noexcept
       : rules_{rules},
-        openers_{rules.workers == 0 ? unlimited : std::max<std::size_t>(rules.workers - 1, 1)},
+        attempts_{.openers = rules.workers == 0 ? unlimited : std::max<std::size_t>(rules.workers - 1, 1),
+                  .spare = rules.workers > 1 ? 1U : 0U},
         backoff_{rules.backoff_min, rules.backoff_max, seed} {}
 
   [[nodiscard]] const Backoff& backoff() const noexcept { return backoff_; }
   [[nodiscard]] Backoff& backoff() noexcept { return backoff_; }
-  [[nodiscard]] std::size_t under_way() const noexcept { return under_way_; }
+  [[nodiscard]] std::size_t under_way() const noexcept { return attempts_.under_way; }
   // Those that are not stalled.
-  [[nodiscard]] std::size_t in_time() const noexcept { return under_way_ - stalled_; }
+  [[nodiscard]] std::size_t in_time() const noexcept { return attempts_.under_way - attempts_.stalled; }
   [[nodiscard]] bool any_may_stall() const noexcept { return may_stall() && in_time() > 0; }
   // Behind one prober while the server is away, or may be.
-  [[nodiscard]] bool one_by_one() const noexcept { return backoff_.failing() || (stalled_ > 0 && !answers_); }
+  [[nodiscard]] bool one_by_one() const noexcept { return backoff_.failing() || (attempts_.stalled > 0 && !answers_); }
 
   // A connection was not as it should be. Until an attempt that begins from now on succeeds, the server may be away
   // without saying so.
@@ -52,33 +53,29 @@ class ConnectLimiter {
   // Whether what a stalled attempt came to is old news.
   [[nodiscard]] bool outdated(bool stalled) const noexcept { return stalled && answers_; }
 
-  // How many may begin now, the back-off aside. One of the workers is there for other things than to open; it opens
-  // probes where all others are stalled.
-  [[nodiscard]] std::size_t places() const noexcept {
-    const std::size_t spare = rules_.workers > 1 ? 1 : 0;
-    const std::size_t mine = openers_ > stalled_ ? openers_ - stalled_ : spare;
-    return mine - std::min(mine, in_time());
-  }
+  // How many may begin now, the back-off aside.
+  [[nodiscard]] std::size_t places() const noexcept { return free_places(attempts_); }
   // When the next one may begin where they do so one by one, and otherwise when the youngest will be stalled.
   [[nodiscard]] TimePoint next() const noexcept {
-    return under_way_ == 0 ? backoff_.until() : std::max(backoff_.until(), saturating_add(youngest_, stall_after()));
+    if (attempts_.under_way == 0) return backoff_.until();
+    return std::max(backoff_.until(), saturating_add(youngest_, stall_after()));
   }
   // Whether all that are under way are stalled from now on. None of them may be waiting for a worker.
   [[nodiscard]] bool stall_from(TimePoint now) noexcept {
     if (!any_may_stall() || now < saturating_add(youngest_, stall_after())) return false;
-    stalled_ = under_way_;
+    attempts_.stalled = attempts_.under_way;
     answers_ = false;
     return true;
   }
 
   // One begins, and `room` says whether there is room for another; true when it is to be a probe.
   [[nodiscard]] bool begin(TimePoint now, bool room) noexcept {
-    const bool beside = under_way_++ > 0;
+    const bool probe = is_probe({.now = attempts_,
+                                 .in_trouble = in_trouble(),
+                                 .rested = now >= saturating_add(last_whole_, share()),
+                                 .room = room});
+    ++attempts_.under_way;
     youngest_ = now;
-    const bool in_trouble = outage_suspected_ || backoff_.failing();
-    const bool too_soon = in_trouble && stalled_ > 0 && now < saturating_add(last_whole_, share());
-    const bool in_the_way = in_trouble && !room;  // it would keep the pool's last place
-    const bool probe = may_stall() && beside && (too_soon || in_the_way || stalled_ >= openers_);
     if (!probe) last_whole_ = now;
     return probe;
   }
@@ -87,8 +84,8 @@ class ConnectLimiter {
   }
   // One has no connection. The back-off is told by whoever knows why.
   void end(bool stalled) noexcept {
-    --under_way_;
-    if (stalled) --stalled_;
+    --attempts_.under_way;
+    if (stalled) --attempts_.stalled;
   }
   // One has a connection. Returns what was the cause of failures before: to be dropped without the lock.
   [[nodiscard]] std::exception_ptr succeeded(bool stalled, TimePoint begun) noexcept {
@@ -100,21 +97,19 @@ class ConnectLimiter {
 
  private:
   // Whoever opens for itself holds up nobody else.
-  [[nodiscard]] bool may_stall() const noexcept { return openers_ != unlimited; }
+  [[nodiscard]] bool may_stall() const noexcept { return attempts_.openers != unlimited; }
+  [[nodiscard]] bool in_trouble() const noexcept { return outage_suspected_ || backoff_.failing(); }
   [[nodiscard]] Duration share() const noexcept {
-    return may_stall() ? rules_.open_timeout / static_cast<Duration::rep>(openers_) : rules_.open_timeout;
+    return may_stall() ? rules_.open_timeout / static_cast<Duration::rep>(attempts_.openers) : rules_.open_timeout;
   }
   // How long the youngest may take until it is stalled.
   [[nodiscard]] Duration stall_after() const noexcept {
-    const bool in_trouble = outage_suspected_ || backoff_.failing();
-    return in_trouble && may_stall() ? rules_.backoff_max : share();
+    return in_trouble() && may_stall() ? rules_.backoff_max : share();
   }
 
   const ConnectRules rules_;
-  const std::size_t openers_;  // how many may be at it at a time
+  AttemptCounts attempts_;
   Backoff backoff_;
-  std::size_t under_way_ = 0;
-  std::size_t stalled_ = 0;
   TimePoint youngest_{};    // when the last one began
   TimePoint last_whole_{};  // and the last one that is not a probe
   TimePoint suspected_at_{};

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include <lido/detail/capacity.hpp>
-#include <lido/detail/fail_fast.hpp>
+#include <lido/detail/destination.hpp>
 #include <lido/detail/openers.hpp>
 #include <lido/detail/standing_queue.hpp>
 
@@ -31,13 +31,8 @@ class Dispatcher {
   using Waiter = detail::Waiter<Slot>;
 
   // `by_callers`: there are no workers.
-  Dispatcher(Capacity& capacity, WaitList& waiters, Duration fail_fast_after, Duration max_standing_wait,
-             bool by_callers) noexcept
-      : capacity_{capacity},
-        waiters_{waiters},
-        fail_fast_{fail_fast_after},
-        standing_{max_standing_wait},
-        openers_{waiters, by_callers} {}
+  Dispatcher(Capacity& capacity, WaitList& waiters, Duration max_standing_wait, bool by_callers) noexcept
+      : capacity_{capacity}, waiters_{waiters}, standing_{max_standing_wait}, openers_{waiters, by_callers} {}
 
   [[nodiscard]] PoolCounts counts() noexcept {
     PoolCounts counts = capacity_.slots().counts(true);
@@ -129,15 +124,22 @@ class Dispatcher {
     return true;
   }
 
+  // Takes one out of the queue whose wait is complete.
+  void end_wait(Waiter& waiter, WaitState state, Guard& guard) noexcept {
+    dequeue(waiter, guard);
+    waiters_.complete(waiter, state, guard);
+  }
+
   // --- supply -----------------------------------------------------------------------------------------------------
 
   // A connection is free: its slot is the caller's, and goes to a waiter, to the idle ones, or to be closed.
   void supply(Slot& slot, Guard& guard) noexcept {
-    if (capacity_.closed() || slot.retire)
-      return capacity_.retire(slot, capacity_.closed() ? CloseReason::shut_down : slot.close_reason, guard);
-    if (!waiters_.queue().empty() && !capacity_.suspended()) return hand_off(slot, guard);
-    if (!capacity_.plan().reuse) return capacity_.retire(slot, CloseReason::not_pooled, guard);
-    publish(slot);
+    capacity_.verify_owner(slot);
+    const bool awaited = !capacity_.closed() && !slot.retire && !capacity_.suspended() && !waiters_.queue().empty();
+    // Whom it was the turn of may have been woken, or had to open: then it is matched again.
+    const bool passed_on = awaited && standing_.watched() && shed(Platform::now(), guard);
+    place(slot, guard);
+    if (passed_on) match(guard);
   }
 
   // The caller's slot has no connection any more.
@@ -146,69 +148,16 @@ class Dispatcher {
     match(guard);
   }
 
-  // `begun`: when the attempt began.
-  void opened(Slot& slot, TimePoint begun, Guard& guard) noexcept {
-    guard.drop_later(capacity_.limiter().succeeded(std::exchange(slot.stalled, false), begun));
-    fail_fast_.succeeded();
-    // While the pool is suspended it may lie idle for as long as a server takes to restart.
-    slot.trust.store(!waiters_.queue().empty() && !capacity_.suspended() ? Trust::fresh : Trust::usual,
-                     std::memory_order_relaxed);
-    supply(slot, guard);
-    match(guard);  // whoever opened it looks for another now, if this one is to go already
-    capacity_.wake_watchers(guard);
-  }
-
-  // `permanent`: trying again cannot help, so that callers who have nothing else to wait for are told at once. Returns
-  // how many are told so because opening has failed for long (`FailFast`).
-  std::size_t open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, TimePoint begun,
-                          Guard& guard) noexcept {
-    if (!permanent && capacity_.limiter().outdated(slot.stalled)) return vacate(slot, guard), 0;
-    guard.drop_later(capacity_.limiter().backoff().failed(error, permanent, begun));
-    fail_fast_.failed(Platform::now());
-    capacity_.empty(slot, guard);
-    if (permanent && !capacity_.any_live()) refuse_all(error, guard);
-    return end_attempt(guard);
-  }
-
-  // Whoever opened it for itself gave up, which tells little about the server.
-  std::size_t open_given_up(Slot& slot, const std::exception_ptr& error, Guard& guard) noexcept {
-    // Nor does it make what fails for good look as if it might pass.
-    Backoff& backoff = capacity_.limiter().backoff();
-    if (!backoff.permanent()) guard.drop_later(backoff.note(error));
-    capacity_.empty(slot, guard);
-    return end_attempt(guard);
-  }
-
-  // Why a newcomer need not line up: the last attempt to open failed for good just now, and there is nothing else to
-  // wait for. Null where there is.
-  [[nodiscard]] std::exception_ptr refusal(TimePoint now) noexcept {
-    const Backoff& backoff = capacity_.limiter().backoff();
-    const bool hopeless =
-        backoff.permanent() && now < backoff.until() && !capacity_.suspended() && !capacity_.any_live();
-    return hopeless ? backoff.cause() : nullptr;
-  }
-  // The same where the server has been away for long; somebody has to see to it that another attempt begins.
-  [[nodiscard]] std::exception_ptr outage(TimePoint now) noexcept {
-    const bool due = fail_fast_.due(now);
-    const OutageFacts facts{.due = due,
-                            .any_live = due && capacity_.any_live(),
-                            .suspended = capacity_.suspended(),
-                            .by_callers = openers_.are_those_who_wait() || !capacity_.plan().reuse,
-                            .under_way = capacity_.limiter().under_way() > 0,
-                            .backing_off = now < capacity_.backoff().until()};
-    return fails_fast(facts) ? capacity_.backoff().cause() : nullptr;
-  }
-
   // --- the match --------------------------------------------------------------------------------------------------
 
   // Pairs waiters with idle slots while there are both, and opens where there are too few. Everything that raises
-  // demand or supply ends here, in `hand_off` or in `grow`.
+  // demand or supply ends here, in `supply` or in `grow`.
   void match(Guard& guard) noexcept {
     while (!capacity_.closed() && !capacity_.suspended() && waiters_.next_in_line() != nullptr) {
       if (waiters_.wake_in_flight() && !waiters_.overdue(*waiters_.next_in_line())) break;  // whoever was woken looks
       Slot* const slot = capacity_.slots().claim_idle_or_recall();
       if (slot == nullptr) break;
-      hand_off(*slot, guard);
+      supply(*slot, guard);
     }
     mark_idle();
     grow(guard);
@@ -243,8 +192,7 @@ class Dispatcher {
   void close(Guard& guard) noexcept {
     capacity_.close();
     for (std::size_t count = 1; Waiter* const waiter = waiters_.queue().front(); ++count) {
-      dequeue(*waiter, guard);
-      waiters_.complete(*waiter, WaitState::closed, guard);
+      end_wait(*waiter, WaitState::closed, guard);
       if (count % waiters_a_turn == 0) guard.pause();
     }
     capacity_.drop_queued_opens(guard);
@@ -255,39 +203,46 @@ class Dispatcher {
  private:
   static constexpr std::size_t waiters_a_turn = 64;
 
-  // Gives the caller's slot to the head of the queue, or publishes it and wakes the head to compete for it. Handing it
-  // over keeps the order; publishing it keeps it busy while the head wakes up. At most one wake is in flight. The head
-  // is the first who is not at work on a connection of its own, which may hang.
-  void hand_off(Slot& slot, Guard& guard) noexcept {
-    // Whom it was the turn of may have been woken, or had to open: as below.
-    if (standing_.watched() && shed(Platform::now(), guard)) {
-      hand_off_to_next(slot, guard);
-      return match(guard);
+  void place(Slot& slot, Guard& guard) noexcept {
+    // The first who is not at work on a connection of its own, which may hang.
+    Waiter* const head = capacity_.suspended() ? nullptr : waiters_.next_in_line();
+    const bool competes = head != nullptr && openers_.competes(*head);
+    switch (destination_of({.unwanted = capacity_.closed() || slot.retire,
+                            .reuse = capacity_.plan().reuse,
+                            .awaited = head != nullptr,
+                            .competes = competes,
+                            .overdue = competes && waiters_.overdue(*head),
+                            .wake_in_flight = waiters_.wake_in_flight()})) {
+      case Destination::close:
+        return capacity_.retire(slot, reason_to_close(slot), guard);
+      case Destination::idle:
+        return publish(slot, SlotState::idle);
+      case Destination::head:
+        return hand_over(*head, slot, guard);
+      case Destination::offered:
+        return offer(*head, slot);
+      case Destination::offered_to_head:
+        offer(*head, slot);
+        return waiters_.wake(*head, guard);
     }
-    hand_off_to_next(slot, guard);
   }
-  void hand_off_to_next(Slot& slot, Guard& guard) noexcept {
-    Waiter* const first = waiters_.next_in_line();
-    if (first == nullptr)
-      return capacity_.plan().reuse
-                 ? publish(slot)
-                 : capacity_.retire(slot, CloseReason::not_pooled, guard);  // they look when they are done
-    Waiter& head = *first;
-    const bool at_once = !capacity_.plan().reuse || !openers_.competes(head) || waiters_.overdue(head);
-    if (at_once) {
-      const WaitState before = head.state.load(std::memory_order_relaxed);
-      const bool kept_time = waiters_.keeps_time(head);
-      assign(head, slot, guard);
-      waiters_.complete(head, WaitState::granted, guard);
-      // No wake is in flight any more, so that the invariant has to be made true again; or nobody follows the call to
-      // open, or keeps time any more.
-      if (before != WaitState::waiting || kept_time) match(guard);
-      return;
-    }
+
+  [[nodiscard]] CloseReason reason_to_close(const Slot& slot) const noexcept {
+    return capacity_.closed() ? CloseReason::shut_down : slot.retire ? slot.close_reason : CloseReason::not_pooled;
+  }
+
+  void hand_over(Waiter& head, Slot& slot, Guard& guard) noexcept {
+    const WaitState before = head.state.load(std::memory_order_relaxed);
+    const bool kept_time = waiters_.keeps_time(head);
+    assign(head, slot, guard);
+    waiters_.complete(head, WaitState::granted, guard);
+    // No wake is in flight any more, so that the invariant has to be made true again; or nobody follows the call to
+    // open, or keeps time any more.
+    if (before != WaitState::waiting || kept_time) match(guard);
+  }
+  void offer(const Waiter& head, Slot& slot) noexcept {
     capacity_.slots().limit_barging(waiters_.limit_of(head));
     publish(slot, SlotState::offered);
-    if (waiters_.wake_in_flight()) return;  // whoever was woken looks at the slots after this
-    waiters_.wake(head, guard);
   }
 
   // The caller's slot is the waiter's, who leaves the queue.
@@ -328,7 +283,7 @@ class Dispatcher {
     return passed_on;
   }
 
-  void publish(Slot& slot, SlotState free = SlotState::idle) noexcept { capacity_.slots().put(slot, free); }
+  void publish(Slot& slot, SlotState free) noexcept { capacity_.slots().put(slot, free); }
 
   // Makes the second half of the invariant true: after `match` has paired what it could, since a wake may have begun or
   // ended. Where somebody waits and none is in flight all that are leased are recalled already.
@@ -340,23 +295,6 @@ class Dispatcher {
       capacity_.slots().end_offer();
   }
 
-  // After an attempt to open that came to nothing. How many were told that the server is away.
-  std::size_t end_attempt(Guard& guard) noexcept {
-    const bool away = fail_fast_.due(Platform::now()) && !capacity_.suspended() && !capacity_.any_live();
-    const std::size_t told = away ? refuse_all(capacity_.backoff().cause(), guard) : 0;
-    match(guard);
-    return told;
-  }
-  std::size_t refuse_all(const std::exception_ptr& error, Guard& guard) noexcept {
-    std::size_t told = 0;
-    for (; Waiter* const waiter = waiters_.queue().front(); ++told) {
-      dequeue(*waiter, guard);
-      waiter->error = error;
-      waiters_.complete(*waiter, WaitState::refused, guard);
-    }
-    return told;
-  }
-
   void dequeue(Waiter& waiter, Guard& guard) noexcept {
     waiters_.remove(waiter);
     if (waiters_.queue().empty()) standing_.clear();
@@ -365,7 +303,6 @@ class Dispatcher {
 
   Capacity& capacity_;
   WaitList& waiters_;
-  FailFast fail_fast_;
   StandingQueue standing_;
   Openers<Slot, Platform> openers_;
 };

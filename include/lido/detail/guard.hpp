@@ -68,6 +68,11 @@ template <class Slot, class Platform>
 class Guard {
  public:
   explicit Guard(typename Platform::Mutex& mutex) : lock_{mutex} {}
+  // Looks whether all is as it must be before anything is done.
+  template <class Look>
+  Guard(typename Platform::Mutex& mutex, Look look) : lock_{mutex} {
+    look();
+  }
   ~Guard() { end(); }
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;

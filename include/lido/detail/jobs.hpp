@@ -48,7 +48,7 @@ class Jobs {
     caller.done();
     monitor_.metrics.count(&Statistics::opened, lock);
     monitor_.metrics.record(&Statistics::open, Platform::now() - begun, lock);
-    monitor_.dispatcher.opened(slot, begun, lock);
+    monitor_.attempts.opened(slot, begun, lock);
   }
 
   // Closes the connection of a slot that is closing. Blocks for as long as the connection's destructor does.
@@ -112,9 +112,9 @@ class Jobs {
     caller.done();
     monitor_.metrics.count(&Statistics::open_failures, lock);
     if (!heard) monitor_.metrics.count(&Statistics::listener_errors, lock);
-    const std::size_t told =
-        given_up ? monitor_.dispatcher.open_given_up(slot, outcome.failure, lock)
-                 : monitor_.dispatcher.open_failed(slot, outcome.failure, outcome.permanent, begun, lock);
+    const std::size_t told = given_up
+                                 ? monitor_.attempts.open_given_up(slot, outcome.failure, lock)
+                                 : monitor_.attempts.open_failed(slot, outcome.failure, outcome.permanent, begun, lock);
     monitor_.metrics.count(&Statistics::failed_fast, lock, told);
   }
 

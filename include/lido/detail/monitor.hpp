@@ -5,8 +5,11 @@
 #include <random>
 #include <utility>
 
+#include <lido/detail/assertion.hpp>
+#include <lido/detail/attempts.hpp>
 #include <lido/detail/capacity.hpp>
 #include <lido/detail/dispatcher.hpp>
+#include <lido/detail/invariants.hpp>
 #include <lido/detail/metrics.hpp>
 #include <lido/detail/wait_list.hpp>
 #include <lido/detail/work_queue.hpp>
@@ -33,11 +36,20 @@ class Monitor {
       : work{rules.connect.workers == 0},
         capacity{std::move(growth), rules.connect, work},
         waiters{rules.barging_limit},
-        dispatcher{capacity, waiters, rules.fail_fast_after, rules.max_standing_wait, rules.connect.workers == 0} {}
+        dispatcher{capacity, waiters, rules.max_standing_wait, rules.connect.workers == 0},
+        attempts{capacity, waiters, dispatcher, rules.fail_fast_after, rules.connect.workers == 0} {}
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
 
-  [[nodiscard]] Guard enter() noexcept { return Guard{mutex_}; }
+  // Whoever comes in looks whether the one before left all as it must be.
+  [[nodiscard]] Guard enter() noexcept {
+    return Guard{mutex_, [this] {
+                   verify<Platform>([this]() -> const char* {
+                     Invariants<Slot, Growth, Platform> invariants{capacity, waiters};
+                     return invariants.quickly_seen() ? invariants.broken() : nullptr;
+                   });
+                 }};
+  }
   // For those who look from outside.
   [[nodiscard]] const typename Platform::Mutex& mutex() const noexcept { return mutex_; }
 
@@ -121,6 +133,7 @@ class Monitor {
   Capacity<Slot, Growth, Platform> capacity;
   WaitList<Slot, Platform> waiters;
   Dispatcher<Slot, Growth, Platform> dispatcher;
+  Attempts<Slot, Growth, Platform> attempts;
   Metrics metrics;
 
  private:

@@ -17,7 +17,6 @@ class Openers {
 
   Openers(WaitList<Slot, Platform>& waiters, bool by_callers) noexcept : waiters_{waiters}, by_callers_{by_callers} {}
 
-  [[nodiscard]] bool are_those_who_wait() const noexcept { return by_callers_; }
   // Without workers an open that is queued while nobody waits or helps would stay queued, and count.
   [[nodiscard]] bool nobody() const noexcept { return by_callers_ && waiters_.nobody_works(); }
   // Whether this waiter runs for a connection that it was woken for. Who opens for itself has better things to do.

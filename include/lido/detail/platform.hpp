@@ -70,6 +70,13 @@ struct StandardPlatform {
   template <class Function>
   using StopCallback = std::stop_callback<Function>;
 
+  /// Whether the core looks at what must hold inside, and ends the program where it does not.
+#ifdef NDEBUG
+  static constexpr bool checks = false;
+#else
+  static constexpr bool checks = true;
+#endif
+
   static TimePoint now() noexcept { return Clock::now(); }
   /// Counts on at one rate, alike in all threads, at least once in 4 ns; cheaper to read than the clock. Without
   /// `has_ticks`, which never changes, it tells nothing.
