@@ -25,6 +25,7 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
 #include <lido/asio/postgres.hpp>
+#include <lido/postgres/bulk/arrays.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 
@@ -112,6 +113,37 @@ BOOST_AUTO_TEST_CASE(rows_are_written_one_by_one_and_read_as_tuples_and_as_lines
     auto empty = co_await session.template copy_out<int>("copy (select 1 where false) to stdout");
     BOOST_TEST(is_end(co_await empty.next()));
     BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
+    co_return true;
+  });
+}
+
+namespace {
+
+struct Entry {
+  int id;
+  std::optional<std::string> name;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(structs_are_rows_of_a_copy_and_of_arrays) {
+  postgres::Connection connection = connect();
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    const Copied copied;
+    const auto session = async_in(loop, connection);
+    const std::vector<Entry> entries{{1, "one"}, {2, std::nullopt}};
+    BOOST_TEST(co_await session.copy_in(into, entries) == 2U);
+    auto copy = co_await session.copy_in(into);
+    co_await copy.write(Entry{3, "three"});
+    BOOST_CHECK_THROW(static_cast<void>(copy.write(Entry{4, std::string("a\0b", 3)})), postgres::QueryError);
+    BOOST_TEST(co_await copy.finish() == 1U);
+    const std::string sql = "insert into copied select id + 10, name from unnest($1, $2::text[]) as t(id, name)";
+    const postgres::Result result = co_await session.exec(sql, postgres::arrays_of(entries));
+    BOOST_TEST(result.affected_rows() == 2U);
+    BOOST_TEST(server().ask("select string_agg(id || coalesce(name, '-'), ' ' order by id) from copied") ==
+               "1one 2- 3three 11one 12-");
+    BOOST_TEST(
+        co_await fails_in<postgres::QueryError>(loop, [&] { return session.exec(sql, postgres::arrays_of(entries)); }));
     co_return true;
   });
 }

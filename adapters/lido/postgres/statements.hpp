@@ -63,10 +63,10 @@ class Statements {
   }
 
   /// Runs a `COPY ... FROM STDIN` with what `rows` has, and returns how many rows the server has stored: tuples of
-  /// parameters, for the text format as it is by default (any other format, delimiter, null, header or encoding is a
-  /// `QueryError` before anything is sent), or texts that are sent as they are. When `rows` throws, nothing is stored,
-  /// the connection stays usable, and the exception goes on to the caller. What the server refuses is known when `rows`
-  /// has come to its end. Blocks and throws as above.
+  /// parameters or structs, whose members are the columns in their order, for the text format as it is by default (any
+  /// other format, delimiter, null, header or encoding is a `QueryError` before anything is sent), or texts that are
+  /// sent as they are. When `rows` throws, nothing is stored, the connection stays usable, and the exception goes on to
+  /// the caller. What the server refuses is known when `rows` has come to its end. Blocks and throws as above.
   template <CopySource Rows>
   std::size_t copy_in(const Sql& sql, Rows&& rows, const std::optional<Until>& until = {}) {
     const detail::Call call = call_of(sql.where, until);

@@ -28,7 +28,7 @@ class AsyncCopyIn {
   AsyncCopyIn& operator=(AsyncCopyIn&&) noexcept = default;
   ~AsyncCopyIn() = default;
 
-  /// Takes one row, a tuple of parameters (or a pair, or an array); or text that is sent as it is, in pieces that may
+  /// Takes one row, a tuple of parameters (or a pair, array, struct); or text that is sent as it is, in pieces that may
   /// end anywhere. It is copied, and sent with others; to be awaited, which waits while the server takes no more.
   /// Throws within this call `QueryError` for what cannot be passed (the COPY goes on without it) and `Error` when it
   /// has ended; awaited, as `Connection::exec_until`, of which it is given up in the same ways. What the server refuses

@@ -28,7 +28,7 @@ namespace lido::postgres::detail {
 template <class Row>
 concept CopyText = std::convertible_to<Row, std::string_view>;
 
-/// A tuple of parameters, or text that is sent as it is.
+/// A tuple of parameters, a struct, or text that is sent as it is.
 template <class Row>
 concept CopyRow = CopyText<Row> || Copyable<Row>;
 

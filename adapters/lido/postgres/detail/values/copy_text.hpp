@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <lido/postgres/detail/values/fields.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/detail/values/shape.hpp>
 #include <lido/postgres/error.hpp>
@@ -52,18 +53,16 @@ void append_field(std::string& line, const T& value) {
   }
 }
 
-/// A row: something with the members of a tuple, all of which can be parameters.
+/// A row: a tuple or a struct, all of whose fields can be parameters.
 template <class Row>
-concept Copyable = requires { std::tuple_size<std::remove_cvref_t<Row>>::value; };
+concept Copyable = RowOfFields<Row>;
 
 template <Copyable Row>
 void append_row(std::string& line, const Row& row) {
-  std::apply(
-      [&line](const auto&... fields) {
-        bool first = true;
-        ((std::exchange(first, false) ? void() : line.push_back('\t'), append_field(line, fields)), ...);
-      },
-      row);
+  with_fields(row, [&line](const auto&... fields) {
+    bool first = true;
+    ((std::exchange(first, false) ? void() : line.push_back('\t'), append_field(line, fields)), ...);
+  });
   line += '\n';
 }
 
