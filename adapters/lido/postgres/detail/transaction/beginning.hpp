@@ -25,7 +25,7 @@ class Beginning {
 
   [[nodiscard]] Socket socket() const noexcept { return exchange_.socket(); }
   [[nodiscard]] Need step() { return exchange_.step(); }
-  void give_up(Wake why) { exchange_.give_up(why); }
+  [[noreturn]] void give_up(Wake why) { exchange_.give_up(why); }
   /// That of the last statement which this takes.
   [[nodiscard]] Result outcome() {
     within_ ? channel_.names().runs(Renames::session) : channel_.names().begins(script_.names);
