@@ -191,7 +191,7 @@ FAULTS = [
           ("unit/standing_queue",)),
     Fault("queue_stands_at_the_limit_for_ever", STANDING_QUEUE, "(stands_ ? limit_ / 2 : limit_)", "limit_", ("unit/standing_queue",)),
     Fault("queue_that_nobody_serves_is_not_seen", DISPATCHER, "    return shed(now, guard);", "    return false;",
-          ("unit/standing_queue",)),
+          ("unit/dispatcher",)),
     Fault("who_waits_for_an_open_is_refused", DISPATCHER, " || capacity_.limiter().under_way() > 0) return false;", ") return false;",
           ("unit/standing_queue",)),
     Fault("refused_waiter_swallows_the_wake", DISPATCHER, "    place(slot, guard);\n    if (passed_on) match(guard);", "    place(slot, guard);",
