@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <source_location>
 #include <string>
@@ -98,10 +97,10 @@ class IncomingRows {
   Channel& channel_;
   Asked asked_;
   Streaming streaming_;
-  std::optional<SharedResult> rows_;          // what came last
-  std::size_t at_ = 0;                        // the present row of these
-  std::size_t before_ = 0;                    // how many came before these
-  mutable std::vector<std::uint16_t> order_;  // the columns of a struct's members, once a row was read
+  std::optional<SharedResult> rows_;     // what came last
+  std::size_t at_ = 0;                   // the present row of these
+  std::size_t before_ = 0;               // how many came before these
+  mutable std::vector<unsigned> order_;  // the columns of a struct's members, once a row was read
 };
 
 /// Lines as the server sent them without `T`, else what these read. Stays where it is.

@@ -2,11 +2,10 @@
 // `find_and_check` where columns have names, once for as many rows as are read; what holds for a value by `read_value`.
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -123,18 +122,19 @@ void check_columns(const Source& source, std::size_t columns, std::size_t row, T
   }
 }
 
-/// Which columns have the `names`, each of which one has to have, and no column another; else throws `ResultError`.
-[[nodiscard]] inline std::vector<std::uint16_t> find_columns(const PGresult* result, std::size_t row,
-                                                             std::span<const std::string_view> names,
-                                                             std::string_view type) {
+/// Which columns have the `names`, each of which one has to have, and no column another; else throws `ResultError`. A
+/// template, so that it costs no compile time where no struct is read.
+template <std::size_t N>
+[[nodiscard]] std::vector<unsigned> find_columns(const PGresult* result, std::size_t row,
+                                                 const std::array<std::string_view, N>& names, std::string_view type) {
   const std::size_t columns = columns_of(result);
-  std::vector<std::uint16_t> order;
+  std::vector<unsigned> order;
   std::vector<bool> used(columns);
   for (const std::string_view name : names) {
     std::size_t count = 0;
     for (std::size_t column = 0; column < columns; ++column) {
       if (name != PQfname(result, static_cast<int>(column))) continue;
-      if (count++ == 0) order.push_back(static_cast<std::uint16_t>(column));  // the server has at most 1664
+      if (count++ == 0) order.push_back(static_cast<unsigned>(column));
       used[column] = true;
     }
     if (count != 1)
@@ -150,8 +150,8 @@ void check_columns(const Source& source, std::size_t columns, std::size_t row, T
 
 /// As `check_columns`, for a struct whose columns are found by their names; returns which they are.
 template <class Shape>
-[[nodiscard]] std::vector<std::uint16_t> find_and_check(const Source& source, std::size_t row) {
-  std::vector<std::uint16_t> order = find_columns(source.result, row, Shape::names(), name_of<typename Shape::Value>());
+[[nodiscard]] std::vector<unsigned> find_and_check(const Source& source, std::size_t row) {
+  std::vector<unsigned> order = find_columns(source.result, row, Shape::names(), name_of<typename Shape::Value>());
   [&]<class... C>(TypeList<C...> list) {
     if constexpr ((check_readable<C>() && ...)) check_types(source, row, order, list);
   }(typename Shape::Columns{});

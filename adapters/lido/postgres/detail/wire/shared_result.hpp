@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <source_location>
@@ -106,9 +105,9 @@ struct SharedResult {
 
   // Which columns a kind of struct is read from: one for each kind that the result was read as, never taken away.
   struct Found {
-    Found(const char* kind, std::vector<std::uint16_t> columns_of_it) : shape{kind}, order{std::move(columns_of_it)} {}
+    Found(const char* kind, std::vector<unsigned> columns_of_it) : shape{kind}, order{std::move(columns_of_it)} {}
     const char* shape;
-    std::vector<std::uint16_t> order;
+    std::vector<unsigned> order;
     Found* next = nullptr;
   };
 
