@@ -147,7 +147,8 @@ BOOST_AUTO_TEST_CASE(what_is_open_when_the_session_ends_is_an_error_and_not_an_e
     HallSession<Loop> session{co_await hall_lease(loop, pool), loop.runner};
     co_await session.begin();
     auto rows = co_await session.template stream<int>(many);
-    BOOST_TEST((co_await rows.next()).value() == 1);
+    const auto first = co_await rows.next();
+    BOOST_TEST(first.value() == 1);
     BOOST_TEST(co_await fails_in<postgres::Error>(loop, [&] { return session.commit(); }));
     BOOST_TEST(session.is_open());
     co_await session.rollback();
