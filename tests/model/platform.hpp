@@ -208,9 +208,9 @@ struct Futex {
   template <class T>
   using Atomic = model::Atomic<T>;
 
-  static bool wait(Atomic<std::uint32_t>& word, TimePoint deadline) noexcept {
+  static bool wait(Atomic<std::uint32_t>& word, std::uint32_t asleep, TimePoint deadline) noexcept {
     pass();
-    if (word.newest() != 0) return true;
+    if (word.newest() != asleep) return true;
     if (deadline <= world.now) return false;
     const void*& sleeps_on = world.sleeps_on[static_cast<std::size_t>(rl::thread_index())];
     sleeps_on = &word;

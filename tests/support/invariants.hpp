@@ -113,6 +113,7 @@ class Invariants {
       if (state != SlotState::vacant && state != SlotState::closing && !slot.retire) ++staying;
     });
     demand(staying <= maximum, "more connections stay than may");
+    demand(monitor_.capacity.slots().staying() == staying, "those that stay are miscounted");
     demand(counts.total() <= largest_, "there are more connections than there ever could be");
     demand(!monitor_.capacity.closed() || counts.idle == 0, "a closed pool has an idle connection");
   }

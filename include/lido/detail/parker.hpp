@@ -27,6 +27,11 @@ namespace lido::detail {
 // `unpark` touches the object for the last time when it stores the token: the wake that follows names an address and
 // reads nothing, so the parked thread may destroy the parker as soon as it has the token. A wake that reaches a later
 // user of that address is a spurious one, which `park_until` looks through.
+//
+// The thread says that it is about to sleep before it does, so that nobody makes a system call to wake one who is
+// awake. It says so in the place of "nothing" alone, and whoever brings the token learns it in the same exchange: one
+// of the two comes first. Behind the token nobody falls asleep, as the word is not what it was; and a token that comes
+// behind is followed by a wake.
 template <class Futex>
 class FutexParker {
  public:
@@ -37,22 +42,28 @@ class FutexParker {
   // Waits for the token and takes it; false when the deadline came first.
   bool park_until(TimePoint deadline) noexcept {
     // Acquire: what the unparking thread wrote before is visible to the one that takes the token.
-    while (token_.exchange(0, std::memory_order_acquire) == 0) {
-      if (Futex::wait(token_, deadline)) continue;
-      return token_.exchange(0, std::memory_order_acquire) != 0;
+    while (word_.exchange(nothing, std::memory_order_acquire) != token) {
+      std::uint32_t seen = nothing;
+      // Relaxed: whoever sees it has nothing to see but that.
+      if (!word_.compare_exchange_strong(seen, asleep, std::memory_order_relaxed, std::memory_order_relaxed)) continue;
+      if (Futex::wait(word_, asleep, deadline)) continue;
+      return word_.exchange(nothing, std::memory_order_acquire) == token;
     }
     return true;
   }
   void park() noexcept { park_until(TimePoint::max()); }
 
   void unpark() noexcept {
-    auto* const address = &token_;
-    token_.store(1, std::memory_order_release);
-    Futex::wake(address);
+    auto* const address = &word_;
+    if (word_.exchange(token, std::memory_order_release) == asleep) Futex::wake(address);
   }
 
  private:
-  typename Futex::template Atomic<std::uint32_t> token_{0};
+  static constexpr std::uint32_t nothing = 0;
+  static constexpr std::uint32_t token = 1;
+  static constexpr std::uint32_t asleep = 2;
+
+  typename Futex::template Atomic<std::uint32_t> word_{nothing};
 };
 
 // The waker holds the mutex while it notifies, so that the parked thread cannot see the token, return and destroy the
@@ -95,9 +106,10 @@ struct LinuxFutex {
   template <class T>
   using Atomic = std::atomic<T>;
 
-  // Sleeps while the word is 0. False when the deadline has passed. FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC
-  // time, which is what `steady_clock` counts on Linux, so that an early wake does not stretch the wait.
-  static bool wait(Atomic<std::uint32_t>& word, TimePoint deadline) noexcept {
+  // Sleeps while the word is `asleep`. False when the deadline has passed. FUTEX_WAIT_BITSET takes an absolute
+  // CLOCK_MONOTONIC time, which is what `steady_clock` counts on Linux, so that an early wake does not stretch the
+  // wait.
+  static bool wait(Atomic<std::uint32_t>& word, std::uint32_t asleep, TimePoint deadline) noexcept {
     static_assert(sizeof(word) == sizeof(std::uint32_t) && Atomic<std::uint32_t>::is_always_lock_free);
     KernelTime until{};
     const KernelTime* limit = nullptr;
@@ -112,7 +124,7 @@ struct LinuxFutex {
       limit = &until;
     }
     const auto result =
-        ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, 0, limit, nullptr, FUTEX_BITSET_MATCH_ANY);
+        ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, asleep, limit, nullptr, FUTEX_BITSET_MATCH_ANY);
     return result == 0 || errno != ETIMEDOUT;
   }
   static void wake(Atomic<std::uint32_t>* word) noexcept {
