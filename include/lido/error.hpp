@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <lido/facts.hpp>
+#include <lido/recorded_event.hpp>
 
 namespace lido {
 
@@ -104,13 +105,15 @@ class [[gnu::visibility("default")]] AcquireTimeout : public PoolError {
  public:
   /// Facts of the time-out.
   AcquireTimeout(const std::string& message, Phase phase, Duration waited, PoolCounts counts,
-                 std::shared_ptr<const std::vector<Holder>> holders, std::exception_ptr cause)
+                 std::shared_ptr<const std::vector<Holder>> holders, std::exception_ptr cause,
+                 std::shared_ptr<const std::vector<RecordedEvent>> recent)
       : PoolError{message},
         phase_{phase},
         waited_{waited},
         counts_{counts},
         holders_{std::move(holders)},
-        cause_{std::move(cause)} {}
+        cause_{std::move(cause)},
+        recent_{std::move(recent)} {}
 
   [[nodiscard]] Phase phase() const noexcept { return phase_; }
   /// How long the caller waited.
@@ -123,6 +126,10 @@ class [[gnu::visibility("default")]] AcquireTimeout : public PoolError {
   [[nodiscard]] const std::vector<Holder>& holders() const noexcept { return *holders_; }
   /// The last failed open, or null.
   [[nodiscard]] std::exception_ptr cause() const noexcept { return cause_; }
+  /// How many events a time-out tells at most.
+  static constexpr std::size_t most_recent = 32;
+  /// What happened in the pool before, oldest first; `Pool::recent_events` tells more.
+  [[nodiscard]] const std::vector<RecordedEvent>& recent() const noexcept { return *recent_; }
 
  private:
   Phase phase_;
@@ -130,6 +137,7 @@ class [[gnu::visibility("default")]] AcquireTimeout : public PoolError {
   PoolCounts counts_;
   std::shared_ptr<const std::vector<Holder>> holders_;  // shared, as many may time out at once; never null
   std::exception_ptr cause_;
+  std::shared_ptr<const std::vector<RecordedEvent>> recent_;  // likewise
 };
 
 /// More comes than the pool can serve, and this caller is refused so that others are served in time

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <source_location>
 #include <stop_token>
 #include <string_view>
@@ -125,6 +126,15 @@ struct Holder {
   std::thread::id thread;
   Duration held{};  ///< at least this long; exact where the pool reads the clock on acquire
   std::uint64_t connection_id = 0;
+};
+
+/// A connection of a pool, as somebody saw it who does not have it.
+struct ConnectionDescription {
+  std::uint64_t id = 0;          ///< `ConnectionInfo::id`
+  std::string_view state;        ///< `opening`, `idle`, `leased`, `checking` or `closing`
+  Duration age{};                ///< since it was opened
+  std::uint64_t uses = 0;        ///< leases so far
+  std::optional<Holder> holder;  ///< who has it
 };
 
 /// A lease that was held longer than `PoolOptions::leak_after`.

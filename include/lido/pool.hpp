@@ -6,6 +6,7 @@
 #include <atomic>
 #include <concepts>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <source_location>
@@ -204,6 +205,8 @@ class Pool {
   [[nodiscard]] Statistics statistics() const { return core().statistics(); }
   /// Who has a connection now, since when and from where.
   [[nodiscard]] std::vector<Holder> holders() const { return core().holders(); }
+  /// Each connection: what it is doing, how old it is, and who has it. Takes no lock.
+  [[nodiscard]] std::vector<ConnectionDescription> connections() const { return core().connections(); }
   /// Where listeners are added.
   [[nodiscard]] Events<Connection> events() const { return Events<Connection>{core().signals()}; }
   /// The options that the pool was made with.
@@ -224,6 +227,11 @@ class Pool {
   /// One sweep in this thread: retires idle connections that are worn or too many, opens what the growth policy misses,
   /// closes what waits to be closed. Blocks while it does. For pools with `workers = 0`; harmless in others.
   void maintain() { core().administration().maintain(); }
+  /// What happened last: opens, closes with their reason, failures with their words, time-outs; at most 256, oldest
+  /// first, those alike in a row as one. Takes the pool's lock while it copies them. Throws `std::bad_alloc`.
+  [[nodiscard]] std::vector<RecordedEvent> recent_events() const {
+    return core().monitor().recent(std::numeric_limits<std::size_t>::max());
+  }
   /// Blocks until at least one connection is open and the growth policy wants no more, or there is room for none;
   /// returns at once where nothing is kept (`NullPool`). What has failed for good is tried once more. Throws
   /// `AcquireTimeout` with the last failure nested, or `PoolSuspended`; the connector's own exception at once if it is

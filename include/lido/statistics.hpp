@@ -62,6 +62,7 @@ struct Statistics {
   PoolCounts now;             ///< the connections by what they are doing; their sum is `now.total()`
   std::size_t pool_size = 0;  ///< connections kept open though idle, by the growth policy
   std::size_t max_size = 0;   ///< never more connections than this
+  Duration oldest_wait{};     ///< how long the caller at the head of the queue has waited
 
   std::uint64_t acquired = 0;         ///< leases handed out
   std::uint64_t released = 0;         ///< leases that ended; `acquired - released` is `now.leased` at rest

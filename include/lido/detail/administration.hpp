@@ -34,6 +34,7 @@ class Administration {
       Guard lock = monitor_.enter();
       monitor_.metrics.count(&Statistics::invalidated, lock,
                              monitor_.capacity.invalidate(CloseReason::invalidated, lock));
+      monitor_.recorder.record(EventKind::invalidated, Platform::now(), lock);
       monitor_.capacity.suspect_outage();
       monitor_.dispatcher.match(lock);
     }
@@ -48,6 +49,7 @@ class Administration {
       const std::scoped_lock one_at_a_time{resizing_};
       monitor_.capacity.slots().grow_to(size);
       Guard lock = monitor_.enter();
+      monitor_.recorder.record(EventKind::resized, Platform::now(), lock);
       monitor_.dispatcher.resize(other, lock);
     }
     workforce_.close_retired();
@@ -55,12 +57,14 @@ class Administration {
 
   void suspend() noexcept {
     const Guard lock = monitor_.enter();
+    monitor_.recorder.record(EventKind::suspended, Platform::now(), lock);
     monitor_.dispatcher.suspend();
     acquire_.suspend(true);
   }
 
   void resume() noexcept {
     Guard lock = monitor_.enter();
+    monitor_.recorder.record(EventKind::resumed, Platform::now(), lock);
     monitor_.dispatcher.resume(lock);
     acquire_.suspend(false);
   }
@@ -101,6 +105,7 @@ class Administration {
     {
       Guard lock = monitor_.enter();
       acquire_.suspend(true);  // nobody takes what is idle yet where the lock is given up meanwhile
+      monitor_.recorder.record(EventKind::shut_down, Platform::now(), lock);
       monitor_.dispatcher.close(lock);
     }
     ops_.end_opens();

@@ -41,6 +41,7 @@ class Admission {
       refused = monitor_.attempts.refusal(now);
       if (refused == nullptr && !closed && (refused = monitor_.attempts.outage(now)) != nullptr) {
         monitor_.metrics.count(&Statistics::failed_fast, lock);
+        monitor_.recorder.record(EventKind::failed_fast, now, lock);
         workforce_.want_one_more(lock);
       }
       full = !again && monitor_.waiters.queue().size() >= options_.max_waiting;
@@ -48,6 +49,7 @@ class Admission {
         // Told below, without the lock.
       } else if (nested || (full && now < deadline)) {
         monitor_.metrics.count(&Statistics::rejected, lock);
+        monitor_.recorder.record(EventKind::refused, now, lock);
         if (full) workforce_.want_one_more(lock);
       } else if (now < deadline) {
         if (!again) monitor_.metrics.count(&Statistics::waited, lock);
@@ -79,6 +81,7 @@ class Admission {
     {
       const Guard lock = monitor_.enter();
       monitor_.metrics.count(&Statistics::timeouts, lock);
+      monitor_.recorder.record(EventKind::timed_out, saturating_add(since, waited), lock);
       if (exhaustion_ != nullptr && exhaustion_->at > deadline) seen = exhaustion_;
       max_size = monitor_.capacity.plan().max_size;
       suspended = monitor_.capacity.suspended();
@@ -94,7 +97,7 @@ class Admission {
                                                                                            : Phase::waiting;
     const std::string message =
         timeout_message(options_.name, phase, unfit, waited, *seen, max_size, self, leaks_.held_by(self), cause);
-    const AcquireTimeout error{message, phase, waited, counts, seen->holders, cause};
+    const AcquireTimeout error{message, phase, waited, counts, seen->holders, cause, seen->recent};
     if (!ops_.tell(ops_.signals().timeout, error)) monitor_.count(&Statistics::listener_errors);
     if (cause == nullptr) throw error;
     try {
@@ -111,6 +114,7 @@ class Admission {
     {
       const Guard lock = monitor_.enter();
       monitor_.metrics.count(&Statistics::shed, lock);
+      monitor_.recorder.record(EventKind::shed, saturating_add(since, waited), lock);
       if (exhaustion_ != nullptr && exhaustion_->at > since) seen = exhaustion_;  // others are as well
     }
     if (seen == nullptr) seen = look_around();
@@ -119,7 +123,8 @@ class Admission {
                            waited,
                            seen->counts,
                            seen->holders,
-                           nullptr};
+                           nullptr,
+                           seen->recent};
     if (!ops_.tell(ops_.signals().timeout, error)) monitor_.count(&Statistics::listener_errors);
     throw error;
   }
@@ -140,7 +145,8 @@ class Admission {
       counts = monitor_.dispatcher.counts();
     }
     auto seen =
-        std::make_shared<const Exhaustion>(Platform::now(), counts, leaks_.holders(AcquireTimeout::most_holders));
+        std::make_shared<const Exhaustion>(Platform::now(), counts, leaks_.holders(AcquireTimeout::most_holders),
+                                           monitor_.recent(AcquireTimeout::most_recent));
     std::shared_ptr<const Exhaustion> before = seen;
     const Guard lock = monitor_.enter();
     exhaustion_.swap(before);

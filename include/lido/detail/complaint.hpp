@@ -56,8 +56,11 @@ struct Exhaustion {
   };
   static constexpr std::size_t shown = 10;
 
-  Exhaustion(TimePoint now, const PoolCounts& at_now, std::vector<Holder> found)
-      : at{now}, counts{at_now}, holders{std::make_shared<const std::vector<Holder>>(std::move(found))} {
+  Exhaustion(TimePoint now, const PoolCounts& at_now, std::vector<Holder> found, std::vector<RecordedEvent> events)
+      : at{now},
+        counts{at_now},
+        holders{std::make_shared<const std::vector<Holder>>(std::move(found))},
+        recent{std::make_shared<const std::vector<RecordedEvent>>(std::move(events))} {
     for (const Holder& holder : *holders)
       if (lines.size() < shown) lines.push_back({holder.thread, "\n  " + describe(holder)});
   }
@@ -65,8 +68,37 @@ struct Exhaustion {
   TimePoint at;
   PoolCounts counts;
   std::shared_ptr<const std::vector<Holder>> holders;
+  std::shared_ptr<const std::vector<RecordedEvent>> recent;
   std::vector<Line> lines;
 };
+
+// Whether it may explain a time-out, and is not said by the rest of its message.
+[[nodiscard]] inline bool explains_timeout(const RecordedEvent& event) noexcept {
+  switch (event.kind) {
+    case EventKind::closed:
+      return event.reason == CloseReason::dead;
+    case EventKind::leaked:
+    case EventKind::invalidated:
+    case EventKind::suspended:
+    case EventKind::resumed:
+    case EventKind::resized:
+    case EventKind::refused:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The last of them, a line each.
+[[nodiscard]] inline std::string last_moments(const Exhaustion& seen) {
+  constexpr std::size_t shown = 5;
+  std::vector<std::string> lines;
+  for (auto event = seen.recent->rbegin(); event != seen.recent->rend() && lines.size() < shown; ++event)
+    if (explains_timeout(*event)) lines.push_back("\n  " + to_string(*event, seen.at));
+  std::string text;
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) text += *line;
+  return text;
+}
 
 // `own`: how many the waiting thread `self` holds itself.
 [[nodiscard]] inline std::string timeout_message(const std::string& pool, Phase phase, bool unfit, Duration waited,
@@ -94,6 +126,7 @@ struct Exhaustion {
   for (const Exhaustion::Line& line : seen.lines)
     text << line.text << (line.thread == self ? " (the one that waits)" : "");
   if (counts.leased > seen.lines.size()) text << "\n  and " << counts.leased - seen.lines.size() << " more";
+  text << last_moments(seen);
   if (own > 0) text << "\n  the waiting thread itself holds " << own << " of them";
   return text.str();
 }

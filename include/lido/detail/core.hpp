@@ -8,7 +8,7 @@
 // | cells     | deadlines waiter job_queue backoff barging_limit use_counts slot slot_map metrics open_plan |
 // | tables    | guard slot_tally slot_segment slot_search slot_table connect_limiter wait_list work_queue   |
 // | decisions | capacity invariants openers standing_queue destination dispatcher fail_fast attempts        |
-// | sides     | monitor listening connection_ops pool_types                                                 |
+// | sides     | flight_recorder monitor listening connection_ops pool_types                                 |
 // | work      | jobs workforce leaks leases                                                                 |
 // | calls     | maintenance worker_group complaint admission acquire acquire_request administration         |
 // | core      | core                                                                                        |
@@ -91,6 +91,7 @@ class Core {
     return figures;
   }
   [[nodiscard]] std::vector<Holder> holders() { return leaks_.holders(); }
+  [[nodiscard]] std::vector<ConnectionDescription> connections() { return leaks_.connections(); }
   [[nodiscard]] Signals<Connection>& signals() noexcept { return ops_.signals(); }
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
   [[nodiscard]] Administration<Types>& administration() noexcept { return administration_; }

@@ -46,8 +46,10 @@ class Jobs {
     if (outcome.failure) return fail(slot, caller, outcome, begun, allowed);
     Guard lock = monitor_.enter();
     caller.done();
+    const TimePoint now = Platform::now();
     monitor_.metrics.count(&Statistics::opened, lock);
-    monitor_.metrics.record(&Statistics::open, Platform::now() - begun, lock);
+    monitor_.metrics.record(&Statistics::open, now - begun, lock);
+    monitor_.recorder.record(EventKind::opened, now, lock, slot.id.load(std::memory_order_relaxed));
     monitor_.attempts.opened(slot, begun, lock);
   }
 
@@ -58,6 +60,8 @@ class Jobs {
     caller.done();
     monitor_.metrics.count(&Statistics::closed, lock);
     monitor_.metrics.count(&Statistics::listener_errors, lock, errors);
+    monitor_.recorder.record(EventKind::closed, Platform::now(), lock, slot.id.load(std::memory_order_relaxed),
+                             slot.close_reason);
     monitor_.dispatcher.vacate(slot, lock);
   }
 
@@ -108,9 +112,11 @@ class Jobs {
     const bool cut_short = allowed < open_timeout_ && Platform::now() - begun >= allowed;
     const bool given_up = !outcome.permanent && (cut_short || caller.gave_up());
     const bool heard = ops_.tell(ops_.signals().open_failed, outcome.failure);
+    const FewWords words{outcome.failure};
     Guard lock = monitor_.enter();
     caller.done();
     monitor_.metrics.count(&Statistics::open_failures, lock);
+    monitor_.recorder.record(EventKind::open_failed, Platform::now(), lock, 0, CloseReason::none, words);
     if (!heard) monitor_.metrics.count(&Statistics::listener_errors, lock);
     const std::size_t told = given_up
                                  ? monitor_.attempts.open_given_up(slot, outcome.failure, lock)

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -33,6 +34,23 @@ class Leaks {
     });
     return found;
   }
+  // Each connection, and who has it. Takes no lock.
+  [[nodiscard]] std::vector<ConnectionDescription> connections() {
+    std::vector<ConnectionDescription> found;
+    const TimePoint now = Platform::now();
+    monitor_.capacity.slots().each([&](const Slot& slot) {
+      const std::string_view state = name_of(slot.state.load(std::memory_order_relaxed));
+      if (state.empty()) return;
+      const bool opening = state == name_of(SlotState::opening);
+      found.push_back(ConnectionDescription{
+          .id = slot.id.load(std::memory_order_relaxed),
+          .state = state,
+          .age = opening ? Duration::zero() : now - slot.opened_at.load(std::memory_order_relaxed),
+          .uses = opening ? 0 : slot.uses.load(std::memory_order_relaxed),
+          .holder = slot.holder_if_any(now)});
+    });
+    return found;
+  }
   // How many a thread has; of none, none.
   [[nodiscard]] std::size_t held_by(std::thread::id thread) noexcept {
     std::size_t count = 0;
@@ -56,6 +74,7 @@ class Leaks {
         slot.leaked_since = slot.since.load(std::memory_order_relaxed);
         leak = {.holder = slot.holder(slot.leaked_since, now), .returned = false};
         monitor_.metrics.count(&Statistics::leaks, lock);
+        monitor_.recorder.record(EventKind::leaked, now, lock, leak.holder.connection_id);
       }
       report(leak);
     });

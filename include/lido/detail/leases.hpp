@@ -168,6 +168,7 @@ class Leases {
     const std::size_t retired = monitor_.capacity.invalidate(CloseReason::invalidated, lock, workforce_.spares(moment));
     monitor_.metrics.count(&Statistics::invalidated, lock, retired);
     slots.unmark(slot);
+    monitor_.recorder.record(EventKind::invalidated, Platform::now(), lock);
     monitor_.capacity.suspect_outage();
     monitor_.dispatcher.match(lock);
   }

@@ -1,14 +1,18 @@
 // What the pool's one mutex guards: who has what, who waits, what is to be done.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <random>
 #include <utility>
+#include <vector>
 
 #include <lido/detail/assertion.hpp>
 #include <lido/detail/attempts.hpp>
 #include <lido/detail/capacity.hpp>
 #include <lido/detail/dispatcher.hpp>
+#include <lido/detail/flight_recorder.hpp>
 #include <lido/detail/invariants.hpp>
 #include <lido/detail/metrics.hpp>
 #include <lido/detail/wait_list.hpp>
@@ -58,6 +62,17 @@ class Monitor {
     metrics.count(counter, lock);
   }
 
+  // The newest events, oldest first. Throws `std::bad_alloc`.
+  [[nodiscard]] std::vector<RecordedEvent> recent(std::size_t most) {
+    std::vector<FlightRecorder::Entry> entries;
+    entries.reserve(std::min(most, FlightRecorder::capacity));
+    {
+      const Guard lock = enter();
+      recorder.copy(entries, most, lock);
+    }
+    return recorded_events(entries);
+  }
+
   // What was counted, and what is now.
   [[nodiscard]] Statistics figures() noexcept {
     const Guard lock = enter();
@@ -65,6 +80,7 @@ class Monitor {
     figures.now = dispatcher.counts();
     figures.pool_size = capacity.plan().pool_size;
     figures.max_size = capacity.plan().max_size;
+    if (const Waiter* const first = waiters.queue().front()) figures.oldest_wait = Platform::now() - first->since;
     return figures;
   }
 
@@ -135,6 +151,7 @@ class Monitor {
   Dispatcher<Slot, Growth, Platform> dispatcher;
   Attempts<Slot, Growth, Platform> attempts;
   Metrics metrics;
+  FlightRecorder recorder;
 
  private:
   typename Platform::Mutex mutex_;

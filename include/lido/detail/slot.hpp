@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <string_view>
 #include <thread>
 
 #include <lido/detail/use_counts.hpp>
@@ -57,6 +58,30 @@ enum class SlotState : std::uint8_t {
 }
 [[nodiscard]] constexpr bool is_leased(SlotState state) noexcept {
   return is_swift(state) || state == SlotState::recalled;
+}
+
+// As users are told; empty where there is no connection.
+[[nodiscard]] constexpr std::string_view name_of(SlotState state) noexcept {
+  switch (state) {
+    case SlotState::opening:
+      return "opening";
+    case SlotState::idle:
+    case SlotState::resting:
+    case SlotState::offered:
+      return "idle";
+    case SlotState::leased:
+    case SlotState::unlisted:
+    case SlotState::barging:
+    case SlotState::recalled:
+      return "leased";
+    case SlotState::checking:
+      return "checking";
+    case SlotState::closing:
+      return "closing";
+    case SlotState::vacant:
+    default:
+      return {};
+  }
 }
 
 // What is known of an idle connection, beside what the policies may ask it.

@@ -28,8 +28,8 @@ int main() try {
   const std::shared_ptr<spdlog::logger> logger = spdlog::default_logger();
   logger->set_level(spdlog::level::debug);
   lido::Pool pool{[] { return std::string{"a connection"}; }, lido::Elastic{.max_size = 2}};
-  lido::log_events(
-      pool, [logger](const lido::LogRecord& record) { log_to(*logger, record); }, {.level = lido::LogLevel::debug});
+  lido::log_events(pool, [logger](const lido::LogRecord& record) { log_to(*logger, record); },
+                   {.level = lido::LogLevel::debug});
   pool.acquire().release();
   pool.acquire().discard();
 } catch (const std::exception& error) {

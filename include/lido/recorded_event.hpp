@@ -1,0 +1,72 @@
+// What a pool remembers of its last moments.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <lido/facts.hpp>
+
+namespace lido {
+
+/// What happened.
+enum class EventKind : std::uint8_t {
+  opened,       ///< a connection was opened
+  open_failed,  ///< an attempt to open failed; `words` has why
+  closed,       ///< a connection was closed, for `reason`
+  timed_out,    ///< an acquire ran out of time
+  refused,      ///< an acquire was refused: `max_waiting`, or a thread that waits for itself
+  shed,         ///< an acquire was refused in an overload
+  failed_fast,  ///< an acquire was told at once that the server is away
+  leaked,       ///< a lease is held for longer than `leak_after`
+  invalidated,  ///< all connections that were open are to be replaced
+  suspended,    ///< `suspend`
+  resumed,      ///< `resume`
+  resized,      ///< `resize`
+  shut_down,    ///< `close`, or the pool's end
+};
+
+[[nodiscard]] constexpr std::string_view to_string(EventKind kind) noexcept {
+  constexpr std::string_view names[] = {"opened",
+                                        "open failed",
+                                        "closed",
+                                        "acquire timed out",
+                                        "acquire refused",
+                                        "acquire shed",
+                                        "acquire failed fast",
+                                        "leaked",
+                                        "all invalidated",
+                                        "suspended",
+                                        "resumed",
+                                        "resized",
+                                        "shut down"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
+/// One event, or several alike in a row.
+struct RecordedEvent {
+  EventKind kind = EventKind::opened;
+  TimePoint at{};                ///< when it happened, the first time
+  TimePoint last{};              ///< when it happened the last time
+  std::uint64_t times = 1;       ///< how often
+  std::uint64_t connection = 0;  ///< `ConnectionInfo::id`; 0 where it is about none
+  CloseReason reason = CloseReason::none;
+  std::string words;  ///< the beginning of what was said, on one line
+};
+
+/// `1200 ms ago: connection 3 closed, dead`. `now`: of the same clock. Throws `std::bad_alloc`.
+[[nodiscard]] inline std::string to_string(const RecordedEvent& event, TimePoint now) {
+  const auto ago = [&](TimePoint then) {
+    return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now - then).count()) + " ms ago";
+  };
+  std::string text = ago(event.at) + ": ";
+  if (event.connection != 0) text += "connection " + std::to_string(event.connection) + ' ';
+  text += to_string(event.kind);
+  if (event.reason != CloseReason::none) (text += ", ") += to_string(event.reason);
+  if (!event.words.empty()) text += ": " + event.words;
+  if (event.times > 1) text += " (" + std::to_string(event.times) + " times, the last " + ago(event.last) + ')';
+  return text;
+}
+
+}  // namespace lido
