@@ -78,9 +78,10 @@ using SimulatedPool = Pool<Resource, Growth, Health, Recycle, sim::Platform>;
 // The calm schedule, for tests that look at the clock.
 inline void calmly(const std::function<void()>& body) { sim::Simulation{0}.run(body); }
 
-// The calm schedule and thirty wild ones, ten under a sanitizer, for tests that are true on each.
+// The calm schedule and thirty wild ones, ten under a sanitizer and two by an emulator, for tests that are true on
+// each.
 inline void on_many_schedules(const std::function<void()>& body) {
-  for (std::uint64_t seed = 0; seed <= (slow ? 10U : 30U); ++seed) sim::Simulation{seed}.run(body);
+  for (std::uint64_t seed = 0; seed <= (emulated ? 2U : slow ? 10U : 30U); ++seed) sim::Simulation{seed}.run(body);
 }
 
 // Threads that are joined when the group ends.
