@@ -41,27 +41,31 @@ double clock_ns(clockid_t clock) {
 double thread_ns() { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 double process_ns() { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
-// The real machine, with a mutex that knows how long it was held at most, in its holder's processor time.
+// The real machine, with a mutex that knows how long it was held at most, in its holder's processor time. Not one that
+// was held around another: such a one keeps two changes of the size apart, and nobody else waits for it.
 struct TimedPlatform : lido::StandardPlatform {
   class Mutex {
    public:
     void lock() {
       mutex_.lock();
       since_ = thread_ns();
+      innermost = true;
     }
     bool try_lock() {
       if (!mutex_.try_lock()) return false;
       since_ = thread_ns();
+      innermost = true;
       return true;
     }
     void unlock() {
-      longest = std::max(longest, thread_ns() - since_);
+      if (std::exchange(innermost, false)) longest = std::max(longest, thread_ns() - since_);
       mutex_.unlock();
     }
     static inline double longest = 0;  // written by one pool's holders alone
 
    private:
     std::mutex mutex_;
+    static inline thread_local bool innermost = false;
     double since_ = 0;
   };
 };
