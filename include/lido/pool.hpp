@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <lido/async.hpp>
+#include <lido/detail/connector.hpp>
 #include <lido/detail/core.hpp>
 #include <lido/detail/platform.hpp>
 #include <lido/growth.hpp>
@@ -45,33 +46,6 @@ template <class T>
 inline constexpr bool is_pool = false;
 template <class... Parts>
 inline constexpr bool is_pool<Pool<Parts...>> = true;
-
-// In the place of a connection where the connector is none, so that the compiler says so.
-struct NoConnector {};
-
-// Whether a policy of this library asks the connection for something that it has not.
-template <class Policy, class Connection>
-inline constexpr bool lacks_ping = false;
-template <class Connection>
-inline constexpr bool lacks_ping<PingOnAcquire, Connection> = !Pingable<Connection>;
-template <class Connection>
-inline constexpr bool lacks_ping<PingIfIdle, Connection> = !Pingable<Connection>;
-template <class Policy, class Connection>
-inline constexpr bool lacks_reset = false;
-template <class Connection>
-inline constexpr bool lacks_reset<ResetOnReturn, Connection> = !Resettable<Connection>;
-template <class... Policies, class Connection>
-inline constexpr bool lacks_reset<AllOf<Policies...>, Connection> = (lacks_reset<Policies, Connection> || ...);
-
-template <class Connector>
-struct Connects {
-  using type = std::invoke_result_t<const Connector&>;
-};
-template <class Connector>
-  requires std::invocable<const Connector&, const OpenInfo&>
-struct Connects<Connector> {
-  using type = std::invoke_result_t<const Connector&, const OpenInfo&>;
-};
 }  // namespace detail
 
 /// What was still leased when `close` ran out of grace.
@@ -118,13 +92,14 @@ class Pool {
   explicit Pool(Connector connector, Growth growth = {}, Health health = {}, Recycle recycle = {},
                 PoolOptions options = {}) {
     validate(options);
-    validate_policy(health);
-    validate_policy(recycle);
-    validate_growth(growth);
+    detail::validate_policy(health);
+    detail::validate_policy(recycle);
+    detail::validate_growth(growth);
     if (options.max_waiting == 0 && (!growth.plan({}).reuse || detail::worker_count(options, growth) == 0))
       throw InvalidOption{"PoolOptions::max_waiting", "at least 1 where callers open for themselves"};
-    std::unique_ptr<Core, Abandon> core{new Core{in_place(std::move(connector)), std::move(growth), std::move(health),
-                                                 std::move(recycle), std::move(options)}};
+    std::unique_ptr<Core, Abandon> core{new Core{detail::in_place<typename Core::Slot>(std::move(connector)),
+                                                 std::move(growth), std::move(health), std::move(recycle),
+                                                 std::move(options)}};
     core->start();
     core->begin();
     core_.store(core.release(), std::memory_order_relaxed);
@@ -217,7 +192,7 @@ class Pool {
   /// Replaces the growth policy. Fewer: the excess is closed, idle at once and leased when it comes back. More: waiters
   /// are served. Throws `InvalidOption` or `std::bad_alloc` and changes nothing.
   void resize(Growth growth) {
-    validate_growth(growth);
+    detail::validate_growth(growth);
     core().administration().resize(std::move(growth));
   }
   /// Leases nothing until `resume`: callers wait, each for its own time-out, which then throws `PoolSuspended`.
@@ -256,27 +231,6 @@ class Pool {
   struct Abandon {
     void operator()(Core* core) const noexcept { core->abandon(); }
   };
-
-  template <class Connector>
-  static auto in_place(Connector connector) {
-    return [connector = std::move(connector)](typename Core::Slot& slot, const OpenInfo& info) {
-      if constexpr (std::invocable<const Connector&, const OpenInfo&>)
-        slot.emplace([&] { return connector(info); });
-      else
-        slot.emplace(connector);
-    };
-  }
-  template <class Policy>
-  static void validate_policy(const Policy& policy) {
-    if constexpr (requires { lido_validate(policy); }) lido_validate(policy);
-  }
-  static void validate_growth(const Growth& growth) {
-    validate_policy(growth);
-    const GrowthPlan plan = growth.plan({});
-    if (plan.max_size == 0 || plan.max_size > 1'000'000)
-      throw InvalidOption{"GrowthPlan::max_size", "a number from 1 to 1000000"};
-    if (plan.pool_size > plan.max_size) throw InvalidOption{"GrowthPlan::pool_size", "at most max_size"};
-  }
 
   // The core of this process. Acquire: whoever finds the core of a child sees it made.
   [[nodiscard]] Core& core() const {
