@@ -47,6 +47,10 @@ RESUMPTION = "detail/resumption.hpp"
 HANGING = ("unit/hanging",)
 EVENTS = ("unit/events",)
 SLOTS = ("unit/slot_table",)
+FLIGHT_RECORDER = "detail/flight_recorder.hpp"
+REPEAT_FILTER = "detail/repeat_filter.hpp"
+COMPLAINT = "detail/complaint.hpp"
+CHECK_HEALTH = "check_health.hpp"
 PARKER = "detail/parker.hpp"
 SLOT_SEGMENT = "detail/slot_segment.hpp"
 POOL_MODEL = ("model/pool",)
@@ -184,6 +188,16 @@ FAULTS = [
     Fault("nobody_looks_whether_the_server_is_back", ADMISSION,
           "monitor_.recorder.record(EventKind::failed_fast, now, lock);\n        workforce_.want_one_more(lock);",
           "monitor_.recorder.record(EventKind::failed_fast, now, lock);", ("unit/fail_fast",)),
+    # --- what the pool remembers
+    Fault("alike_events_fill_the_ring", FLIGHT_RECORDER, "      ++before.times;\n      before.last = now;\n      return;", "      continue;",
+          ("unit/flight_recorder",)),
+    Fault("time_out_forgets_what_led_to_it", COMPLAINT, "      return event.reason == CloseReason::dead;", "      return false;",
+          ("unit/flight_recorder",)),
+    Fault("ring_tells_the_oldest", FLIGHT_RECORDER, "into.push_back(ring_[(written_ - back) % capacity]);",
+          "into.push_back(ring_[(count - back) % capacity]);", ("unit/flight_recorder",)),
+    Fault("health_check_takes_from_those_who_wait", CHECK_HEALTH, "if (pool.statistics().now.waiting > 0) {", "if (false) {",
+          ("unit/check_health",)),
+    Fault("failure_that_repeats_fills_the_log", REPEAT_FILTER, "if (now < known->next) {", "if (false) {", ("unit/log",)),
     Fault("an_outage_never_ends", ATTEMPTS, "    fail_fast_.succeeded();\n", "", ("unit/fail_fast",)),
     Fault("who_waits_is_not_told_of_an_outage", ATTEMPTS, "const std::size_t told = away ?", "const std::size_t told = false ?",
           ("unit/fail_fast",)),
