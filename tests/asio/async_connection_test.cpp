@@ -243,10 +243,8 @@ Body<Loop> passes_run_time_parameters(Loop loop, postgres::Connection& connectio
     const postgres::Result result = co_await c.exec(sql, params);
     BOOST_TEST(number_in(result) == 1);
   }
-  auto awaited = c.exec_until(soon(), sql, params);
-  postgres::Params{params}.swap(params);
-  params.clear();  // they were copied
-  const postgres::Result kept = co_await std::move(awaited);
+  const postgres::Result kept = co_await c.exec_until(soon(), sql, postgres::Params{params});  // they are copied
+  params.clear();
   BOOST_TEST(number_in(kept) == 1);
   params.add(1).add(2);
   auto rows = co_await c.template stream<int>("select $1::int + $2::int", params);

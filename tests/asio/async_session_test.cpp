@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(each_is_refused_when_the_time_is_over_and_when_the_transact
   in_both_loops([&](auto loop) -> Body<decltype(loop)> {
     using Loop = decltype(loop);
     const Halls table;
-    const std::stop_source stop;
+    std::stop_source stop;
     const postgres::TransactionOptions stoppable{.until = stop.get_token()};
     HallSession<Loop> session{co_await hall_lease(loop, pool), loop.runner, stoppable};
     BOOST_TEST(co_await refused<postgres::Error>(loop, session) == 7);  // it has not begun

@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_sent_once_the_time_is_over_and_the_connection_st
     Session session{std::move(lease), lido::asio::OnAsio<>{}, {.until = postgres::Until{stop.get_token()}}};
     co_await session.begin();
     stop.request_stop();
-    const std::stop_source other;  // which has not asked for anything
+    std::stop_source other;  // which has not asked for anything
     const postgres::Until later{other.get_token()};
     // The calls themselves throw nothing.
     auto plain = session.exec("select 1");

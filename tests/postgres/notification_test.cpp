@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(a_stop_that_may_come_costs_a_long_wait_nothing) {
     ::getrusage(RUSAGE_THREAD, &usage);
     return usage.ru_nvcsw;
   };
-  const std::stop_source stop;
+  std::stop_source stop;
   const long before = sleeps();
   BOOST_TEST(!connection.wait_for_notification({Clock::now() + 400ms, stop.get_token()}).has_value());
   BOOST_TEST(sleeps() - before < 10);  // one that looks every 20 ms sleeps twenty times

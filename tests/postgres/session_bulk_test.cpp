@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(each_gives_up_when_the_time_of_the_session_is_over) {
 }
 
 BOOST_AUTO_TEST_CASE(each_sends_nothing_once_the_time_of_the_session_is_over) {
-  const std::stop_source stop;
+  std::stop_source stop;
   Session session{pool, {.until = stop.get_token()}};
   stop.request_stop();
   in_each_way(session, "insert into readings values (1)", "copy readings from stdin", "copy readings to stdout",

@@ -383,7 +383,7 @@ BOOST_AUTO_TEST_CASE(sends_nothing_once_its_time_is_over_whatever_limit_a_call_h
     session.exec("insert into marks values (1)");
     stop.request_stop();
     BOOST_CHECK_THROW(session.exec("select 1"), QueryCancelled);
-    const std::stop_source other;  // which has not asked for anything
+    std::stop_source other;  // which has not asked for anything
     BOOST_CHECK_THROW(session.exec_until(Until{other.get_token()}, "select 1"), QueryCancelled);
     BOOST_TEST(session.connection().is_usable());
   }

@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(a_column_fills_the_member_of_its_name_wherever_it_stands) {
   BOOST_TEST((result.optional<Ship>() == fram));
   for (const Ship& ship : result.rows_as<Ship>()) BOOST_TEST((ship == fram));
   for (const Ship& ship : connection.stream<Ship>("select name, id, home_port from ships")) BOOST_TEST((ship == fram));
-  Pool pool{server().conninfo()};
+  lido::postgres::Pool pool{server().conninfo()};
   const Ship named = transact(
       pool, [](Session& session) { return session.exec("select 'a' as home_port, 2 as id, 'b' as name").one<Ship>(); });
   BOOST_TEST((named == Ship{2, "b", "a"}));

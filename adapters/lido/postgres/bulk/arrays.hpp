@@ -91,8 +91,8 @@ class ColumnArray {
 template <std::ranges::input_range Rows>
   requires detail::RowOfFields<std::ranges::range_reference_t<Rows>>
 [[nodiscard]] Params arrays_of(Rows&& rows) {
-  using Row = std::remove_cvref_t<std::ranges::range_reference_t<Rows>>;
-  using Columns = decltype(detail::with_fields(std::declval<const Row&>(), [](const auto&... fields) {
+  using Element = std::remove_cvref_t<std::ranges::range_reference_t<Rows>>;
+  using Columns = decltype(detail::with_fields(std::declval<const Element&>(), [](const auto&... fields) {
     return std::tuple<detail::ColumnArray<std::remove_cvref_t<decltype(fields)>>...>{};
   }));
   Columns columns;

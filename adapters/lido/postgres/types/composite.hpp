@@ -158,7 +158,7 @@ template <class... M>
 }
 
 template <class T>
-concept Field = Readable<typename WithoutNull<T>::Type> || Writable<typename WithoutNull<T>::Type>;
+concept CompositeField = Readable<typename WithoutNull<T>::Type> || Writable<typename WithoutNull<T>::Type>;
 template <class... T>
 inline constexpr bool all_readable = (Readable<typename WithoutNull<T>::Type> && ...);
 template <class... T>
@@ -203,7 +203,7 @@ struct Converter<T> {
 };
 
 /// The same, and a record (`row(1, 'a')`), as a tuple.
-template <detail::Field... T>
+template <detail::CompositeField... T>
   requires(sizeof...(T) > 0)
 struct Converter<std::tuple<T...>> {
   static constexpr std::string_view name = detail::joined_name<detail::tuple_start, T...>;
