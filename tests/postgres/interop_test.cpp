@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(values_of_the_server_are_keys) {
     names.emplace(id, name);
   // [/hash]
   BOOST_TEST(names.size() == 9U);
-  const auto distinct = [&]<class T>(T, const char* values) {
+  const auto distinct = [&]<class T>(const T&, const char* values) {
     std::unordered_set<T> set;
     for (const T& each : connection.exec(std::string{"select unnest("} + values + ")").template rows_as<T>())
       set.insert(each);

@@ -104,10 +104,10 @@ BOOST_AUTO_TEST_CASE(a_listener_that_throws_costs_nothing) {
     if (told == 1) throw std::runtime_error{"no"};
     throw 1;
   }});
-  connection.exec_script("do $$ begin raise notice 'one'; raise notice 'two'; end $$; create table kept(id int)");
+  connection.exec_script(
+      "do $$ begin raise notice 'one'; raise notice 'two'; end $$; create temporary table noticed(id int)");
   BOOST_TEST(told == 2);
-  BOOST_TEST(connection.exec("select count(*) from kept").one<int>() == 0);
-  connection.exec("drop table kept");
+  BOOST_TEST(connection.exec("select count(*) from noticed").one<int>() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_listener_can_run_nothing_on_its_connection_which_stays_good) {

@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(each_error_names_the_statement_and_its_place) {
               });
   // Rows that cannot be read are of a statement, too.
   unsigned line = 0;
-  const ResultError of_stream = caught<ResultError>([&] {
+  const auto of_stream = caught<ResultError>([&] {
     line = std::source_location::current().line() + 1;
     for (const int x : session.stream<int>("select 'x'")) static_cast<void>(x);
   });

@@ -26,7 +26,7 @@
 #include <lido/pool.hpp>
 
 // Not `using namespace lido`: there is a `prometheus` in it and one outside.
-namespace lido::prometheus {
+namespace lido::prometheus {  // NOLINT(modernize-concat-nested-namespaces): the suite is a macro
 BOOST_AUTO_TEST_SUITE(collector_)
 
 namespace {

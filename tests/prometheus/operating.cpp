@@ -26,7 +26,7 @@
 #include <lido/prometheus/collector.hpp>
 #include <support/directory.hpp>
 
-namespace lido::prometheus {
+namespace lido::prometheus {  // NOLINT(modernize-concat-nested-namespaces): the suite is a macro
 BOOST_AUTO_TEST_SUITE(operating)
 
 namespace {

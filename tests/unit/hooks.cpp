@@ -451,6 +451,30 @@ BOOST_AUTO_TEST_CASE(what_an_overflow_keeps_is_replaced_before_it_is_worn) {
   });
 }
 
+// One that is looked at first is not taken for surplus beside one that turns out to be worn.
+BOOST_AUTO_TEST_CASE(a_sweep_closes_what_is_worn_before_it_looks_for_what_is_too_many) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Overflow, AssumeHealthy, RetireAfter> pool{connector(ledger),
+                                                             {.pool_size = 1, .max_overflow = 1, .idle_timeout = 1s},
+                                                             {},
+                                                             {.age = 10s, .jitter = 0},
+                                                             {.workers = 0}};
+    auto first = pool.acquire();
+    auto second = pool.acquire();
+    sim::sleep_for(5s);
+    first.discard();
+    first = pool.acquire();  // in the place of the other: younger, and looked at first
+    first.release();
+    second.release();
+    sim::sleep_for(6s);
+    pool.maintain();
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+    BOOST_TEST(ledger.opened == 3U);
+    BOOST_TEST(pool.acquire()->number == 3U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(connections_that_were_opened_together_do_not_retire_together) {
   calmly([] {
     Ledger ledger;

@@ -177,7 +177,7 @@ class Connection : public Statements {
   /// For pools: the connection string is taken apart once and the settings are shared. Blocks and throws as the other.
   [[nodiscard]] static Connection connect(const detail::ConnectionString& target, TimePoint deadline,
                                           const std::stop_token& stop,
-                                          std::shared_ptr<const ConnectionSettings> settings) {
+                                          const std::shared_ptr<const ConnectionSettings>& settings) {
     const Until until{deadline, stop};
     const detail::ConnectionString full = detail::asked_for(target, *settings, until);
     Connection made{detail::open_connection(full, until, *settings), settings};

@@ -39,7 +39,9 @@ class Admission {
       Guard lock = monitor_.enter();
       closed = monitor_.capacity.closed();
       refused = monitor_.attempts.refusal(now);
-      if (refused == nullptr && !closed && (refused = monitor_.attempts.outage(now)) != nullptr) {
+      const bool known = refused != nullptr;
+      if (!known && !closed) refused = monitor_.attempts.outage(now);
+      if (!known && refused != nullptr) {
         monitor_.metrics.count(&Statistics::failed_fast, lock);
         monitor_.recorder.record(EventKind::failed_fast, now, lock);
         workforce_.want_one_more(lock);

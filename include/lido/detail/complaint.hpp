@@ -1,6 +1,7 @@
 // The words of the pool's errors: what happened, to whom, and what to look at.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -92,11 +93,16 @@ struct Exhaustion {
 // The last of them, a line each.
 [[nodiscard]] inline std::string last_moments(const Exhaustion& seen) {
   constexpr std::size_t shown = 5;
-  std::vector<std::string> lines;
-  for (auto event = seen.recent->rbegin(); event != seen.recent->rend() && lines.size() < shown; ++event)
-    if (explains_timeout(*event)) lines.push_back("\n  " + to_string(*event, seen.at));
+  const auto explaining = static_cast<std::size_t>(std::ranges::count_if(*seen.recent, explains_timeout));
+  std::size_t earlier = explaining - std::min(explaining, shown);
   std::string text;
-  for (auto line = lines.rbegin(); line != lines.rend(); ++line) text += *line;
+  for (const RecordedEvent& event : *seen.recent) {
+    if (!explains_timeout(event)) continue;
+    if (earlier > 0)
+      --earlier;
+    else
+      text += "\n  " + to_string(event, seen.at);
+  }
   return text;
 }
 

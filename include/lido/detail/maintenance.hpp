@@ -39,17 +39,21 @@ class Maintenance {
   void sweep() noexcept {
     const TimePoint now = Platform::now();
     const bool look_closer = Ops::reads_clock || surplus();
+    bool any_spare = false;
     monitor_.capacity.slots().each([&](Slot& slot) {
       slot.stamp(now);
       if (!look_closer || !claim_for_check(slot)) return;
       const CloseReason finding = examine(slot, Platform::now());
-      conclude(slot, finding);
+      const bool spare = finding == CloseReason::surplus;
+      any_spare = any_spare || spare;
+      conclude(slot, spare ? CloseReason::none : finding);
       if (finding == CloseReason::dead) {
         Guard lock = monitor_.enter();
         workforce_.suspect_others(lock);
       }
-      monitor_.capacity.slots().let_rest(slot);
+      let_rest(slot);
     });
+    if (any_spare) retire_spares();
     leaks_.look(now);
     expire();
     Guard lock = monitor_.enter();
@@ -92,6 +96,22 @@ class Maintenance {
   }
 
  private:
+  // Once it is known which are worn: one that stands before these would seem to be too many.
+  void retire_spares() noexcept {
+    monitor_.capacity.slots().each([&](Slot& slot) {
+      if (!claim_for_check(slot)) return;
+      const ConnectionInfo facts = Ops::info(slot, Moment::sweep, Platform::now(), options_.check_timeout);
+      const bool trusted = slot.trust.load(std::memory_order_relaxed) != Trust::none;
+      conclude(slot, !trusted ? CloseReason::invalidated : is_spare(facts) ? CloseReason::surplus : CloseReason::none);
+      let_rest(slot);
+    });
+  }
+  [[nodiscard]] bool is_spare(const ConnectionInfo& facts) noexcept {
+    const Guard lock = monitor_.enter();
+    return facts.idle >= monitor_.capacity.plan().idle_timeout && monitor_.waiters.queue().empty() &&
+           monitor_.capacity.can_spare_one();
+  }
+  void let_rest(Slot& slot) noexcept { monitor_.capacity.slots().let_rest(slot); }
   [[nodiscard]] bool claim_for_check(Slot& slot) noexcept {
     if (!is_free(slot.state.load(std::memory_order_relaxed))) return false;
     const Guard lock = monitor_.enter();
@@ -127,10 +147,8 @@ class Maintenance {
       const Guard lock = monitor_.enter();
       if (worn && !workforce_.replaces_first(slot)) return CloseReason::recycled;
       slot.expiring = worn;
-      if (facts.idle >= monitor_.capacity.plan().idle_timeout && monitor_.waiters.queue().empty() &&
-          monitor_.capacity.can_spare_one())
-        return CloseReason::surplus;
     }
+    if (is_spare(facts)) return CloseReason::surplus;
     if constexpr (!always_keeps<typename Types::Health>) {
       const TimePoint proof =
           std::max(slot.checked_at.load(std::memory_order_relaxed), slot.since.load(std::memory_order_relaxed));

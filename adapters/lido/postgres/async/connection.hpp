@@ -160,7 +160,7 @@ class AsyncConnection {
     return runner_.run(std::move(until), [channel = channel()] { return detail::Listening{*channel}; });
   }
   /// As `Connection::ping`: whether the server answers.
-  auto ping(Until until) const {
+  auto ping(const Until& until) const {
     return runner_.run(until, [channel = channel(), until] { return detail::pinging(*channel, until); });
   }
   /// As `Connection::reset`: whether the session is in order for the next holder.

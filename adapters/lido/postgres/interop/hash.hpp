@@ -18,9 +18,7 @@
 #include <lido/postgres/types/range.hpp>
 #include <lido/postgres/types/uuid.hpp>
 
-namespace lido::postgres {
-
-namespace detail {
+namespace lido::postgres::detail {
 
 template <class T>
 concept StandardHash = requires(const T& value) {
@@ -53,9 +51,7 @@ template <Hashable T>
   }
 }
 
-}  // namespace detail
-
-}  // namespace lido::postgres
+}  // namespace lido::postgres::detail
 
 template <>
 struct std::hash<lido::postgres::Uuid> {

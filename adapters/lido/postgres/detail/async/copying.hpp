@@ -61,8 +61,9 @@ class SharedCopy final : private Guest {
   [[nodiscard]] bool is_due() const noexcept { return buffer_.is_full(); }
   void send() {
     require_open();
-    check_in_time(*copying_, until_);
-    buffer_.send(*copying_);
+    auto& copying = *copying_;  // NOLINT(bugprone-unchecked-optional-access): it is open
+    check_in_time(copying, until_);
+    buffer_.send(copying);
   }
 
   const Runner runner;

@@ -93,7 +93,7 @@ inline void check_lists(const ConnectionString& target, const Asking& asking) {
   const std::size_t ports = list_of(effective.value("port")).size();
   if (addresses > 0 && hosts > 0 && addresses != hosts)
     throw asking.wrong("hostaddr", "expected as many addresses as there are hosts");
-  if (ports > 1 && ports != std::max<std::size_t>(1, std::max(hosts, addresses)))
+  if (ports > 1 && ports != std::max({std::size_t{1}, hosts, addresses}))
     throw asking.wrong("port", "expected one port, or as many as there are hosts");
 }
 

@@ -145,6 +145,7 @@ class Keeping {
     exchange_.emplace(*channel_, script_, [this](PGconn* raw) { return PQsendQuery(raw, script_.c_str()); });
   }
   Need finish_exchange() {
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): `send` made it
     if (const Need need = exchange_->step(); need != Need::nothing) {
       if (Clock::now() < due_) return need;
       throw ConnectionLost{"connection lost: no answer to a listener in time"};

@@ -68,7 +68,8 @@ class Question : public Trying<Exchange> {
           exchange.emplace(channel, sql, [sql](PGconn* raw) { return PQsendQuery(raw, sql); });
         }} {}
   [[nodiscard]] std::optional<Result> outcome() {
-    return operation() ? std::optional<Result>{operation()->result()} : std::nullopt;
+    if (auto& exchange = operation()) return Result{exchange->result()};
+    return std::nullopt;
   }
 };
 

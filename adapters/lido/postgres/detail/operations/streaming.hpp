@@ -43,7 +43,7 @@ class Streaming : public Leavable {
 
   /// Throws `QueryError` or `ConnectionLost`.
   [[nodiscard]] Need step() {
-    if (abandoning()) return abandoning()->step();
+    if (auto& leaving = abandoning()) return leaving->step();
     for (;;) {
       if (const Need need = reply().step(); need != Need::nothing) return need;
       if (complete()) return reply().check(), Need::nothing;

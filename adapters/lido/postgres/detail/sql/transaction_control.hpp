@@ -35,7 +35,8 @@ inline constexpr std::string_view begun_savepoint = "lido_begun";
   empty = first.kind == Token::end;
   if (empty) return found;
   Piece piece = lexer.next_solid();
-  if (first.is_the_word("begin") || (first.is_the_word("start") && piece.is_the_word("transaction")))
+  if (first.is_the_word("begin") || (first.is_the_word("start") && piece.is_the_word("transaction")) ||
+      (first.is_the_word("savepoint") && piece.is_the_word(begun_savepoint)))
     found.kind = Kind::begin;
   else if (first.is_the_word("commit") || first.is_the_word("end"))
     found.kind = piece.is_the_word("prepared") ? Kind::none : Kind::commit;
@@ -45,8 +46,6 @@ inline constexpr std::string_view begun_savepoint = "lido_begun";
     found.kind = Kind::mixed;
   else if (first.is_the_word("discard") && piece.is_the_word("all"))
     found.kind = Kind::discard;
-  else if (first.is_the_word("savepoint") && piece.is_the_word(begun_savepoint))
-    found.kind = Kind::begin;
   // What is in parentheses, as in CREATE RULE, is not the end; and the body of an SQL function has statements in it.
   const bool defines = first.is_the_word("create");
   std::size_t depth = 0;

@@ -52,12 +52,12 @@ template <class T>
 [[nodiscard]] consteval bool is_array_range() {
   if constexpr (Writable<T> || Text<T> || !Walkable<T>) {
     return false;
-  } else if constexpr (std::same_as<element_of<T>, T>) {  // a path, whose parts are paths
-    return false;
-  } else {
+  } else if constexpr (!std::same_as<element_of<T>, T>) {  // as a path is, whose parts are paths
     using Element = element_of<T>;
     using Value = unwrapped<Element>;
     return Text<Value> || Writable<Value> || ByteRange<Value> || (!is_optional<Element> && is_array_range<Value>());
+  } else {
+    return false;
   }
 }
 template <class T>

@@ -71,8 +71,9 @@ class IntervalText {
     const std::optional<std::int64_t> whole = rest_.number(1, 18);
     if (!whole) return std::nullopt;
     Number read{*whole, std::nullopt, factor};
-    if (rest_.take(".") && !(read.millionths = fraction())) return std::nullopt;
-    return read;
+    if (!rest_.take(".")) return read;
+    read.millionths = fraction();
+    return read.millionths ? std::optional{read} : std::nullopt;
   }
   // One to six digits, in millionths.
   [[nodiscard]] constexpr std::optional<std::int64_t> fraction() noexcept {

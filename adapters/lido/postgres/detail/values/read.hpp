@@ -162,7 +162,7 @@ template <class Shape>
 template <class Order>
 struct RowFields {
   template <class T>
-  [[nodiscard, gnu::always_inline]] inline T read(std::size_t field) const {
+  [[nodiscard, gnu::always_inline]] T read(std::size_t field) const {
     return read_value<T>(source, row, static_cast<int>(order[field]));
   }
   [[nodiscard]] bool is_null(std::size_t field) const noexcept {

@@ -10,7 +10,7 @@ namespace lido::postgres::detail {
 /// what is to be awaited for it; else they are the same, so that what is written over a runner is written once.
 struct Blocking {
   template <class Make>
-  static auto run(const Until& until, Make make) {
+  static auto run(const Until& until, Make&& make) {
     auto operation = make();
     complete(operation, until);
     return operation.outcome();
