@@ -246,7 +246,8 @@ BOOST_AUTO_TEST_CASE(hold_months_days_and_time_apart) {
   // [/interval]
   BOOST_TEST(
       connection.exec("select date '2024-01-31' + $1 = '2024-02-29'", Interval{.months = months{1}}).one<bool>());
-  BOOST_CHECK_THROW(connection.exec("select $1", Interval{.months = months{std::int64_t{1} << 31}}), QueryError);
+  if constexpr (sizeof(months::rep) > sizeof(std::int32_t))  // with libc++ they cannot be too many
+    BOOST_CHECK_THROW(connection.exec("select $1", Interval{.months = months{std::int64_t{1} << 31}}), QueryError);
   const auto error =
       caught<ResultError>([&] { static_cast<void>(connection.exec("select '1 day'::text").one<Interval>()); });
   BOOST_TEST(error.actual() == "text");

@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(each_error_names_the_statement_and_its_place) {
   });
   BOOST_TEST(of_stream.diagnostics().statement == "select 'x'");
   BOOST_TEST(of_stream.where().line() == line);
-  const ResultError of_copy = caught<ResultError>([&] {
+  const auto of_copy = caught<ResultError>([&] {
     for (const int x : session.copy_out<int>("copy (select 'x') to stdout")) static_cast<void>(x);
   });
   BOOST_TEST(of_copy.diagnostics().statement == "copy (select 'x') to stdout");
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(a_statement_that_is_refused_meanwhile_does_not_lend_its_pla
   auto rows = session.stream<int>("select 1 / (1000000 - n) from generate_series(1, 1000000) n");
   BOOST_TEST(*rows.begin() == 0);
   BOOST_CHECK_THROW(session.exec("select 1"), QueryError);
-  const QueryError error = caught<QueryError>([&] {
+  const auto error = caught<QueryError>([&] {
     for (const int n : rows) static_cast<void>(n);
   });
   BOOST_TEST(error.sqlstate() == "22012");

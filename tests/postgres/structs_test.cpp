@@ -251,9 +251,9 @@ BOOST_AUTO_TEST_CASE(several_threads_read_one_result_as_several_structs) {
     std::string_view home_port, name;
     long id;
   };
-  const auto count = [&](auto of) {
+  const auto count = [&]<class T>(const T&) {
     long sum = 0;
-    for (const Row row : result) sum += row.as<decltype(of)>().id;
+    for (const Row row : result) sum += row.as<T>().id;
     return sum;
   };
   std::array<long, 4> sums{};

@@ -58,7 +58,7 @@ std::string where(postgres::Pool& pool) {
 }
 
 Connection open(TargetSource source, const std::string& text = server().conninfo(), TimePoint deadline = soon(),
-                std::stop_token stop = {}) {
+                const std::stop_token& stop = {}) {
   return Connection::connect(text, deadline, stop, {.target = std::move(source)});
 }
 

@@ -49,10 +49,16 @@ concept ByteRange = !Writable<T> && std::ranges::contiguous_range<const T> && st
                     std::same_as<std::ranges::range_value_t<const T>, std::byte>;
 
 template <class T>
-[[nodiscard]] consteval bool is_array_range() {
-  if constexpr (Writable<T> || Text<T> || !Walkable<T>) {
+[[nodiscard]] consteval bool is_its_own_element() {
+  if constexpr (Walkable<T>)
+    return std::same_as<element_of<T>, T>;
+  else
     return false;
-  } else if constexpr (!std::same_as<element_of<T>, T>) {  // as a path is, whose parts are paths
+}
+template <class T>
+[[nodiscard]] consteval bool is_array_range() {
+  // A path is a range of paths.
+  if constexpr (!Writable<T> && !Text<T> && Walkable<T> && !is_its_own_element<T>()) {
     using Element = element_of<T>;
     using Value = unwrapped<Element>;
     return Text<Value> || Writable<Value> || ByteRange<Value> || (!is_optional<Element> && is_array_range<Value>());
