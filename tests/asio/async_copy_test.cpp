@@ -132,18 +132,22 @@ BOOST_AUTO_TEST_CASE(structs_are_rows_of_a_copy_and_of_arrays) {
     const Copied copied;
     const auto session = async_in(loop, connection);
     const std::vector<Entry> entries{{1, "one"}, {2, std::nullopt}};
-    BOOST_TEST(co_await session.copy_in(into, entries) == 2U);
+    const std::size_t copied_rows = co_await session.copy_in(into, entries);
+    BOOST_TEST(copied_rows == 2U);
     auto copy = co_await session.copy_in(into);
-    co_await copy.write(Entry{3, "three"});
+    const Entry third{3, "three"};  // GCC 12 destroys an aggregate twice that is made where it is awaited
+    co_await copy.write(third);
     BOOST_CHECK_THROW(static_cast<void>(copy.write(Entry{4, std::string("a\0b", 3)})), postgres::QueryError);
-    BOOST_TEST(co_await copy.finish() == 1U);
+    const std::size_t written = co_await copy.finish();
+    BOOST_TEST(written == 1U);
     const std::string sql = "insert into copied select id + 10, name from unnest($1, $2::text[]) as t(id, name)";
     const postgres::Result result = co_await session.exec(sql, postgres::arrays_of(entries));
     BOOST_TEST(result.affected_rows() == 2U);
     BOOST_TEST(server().ask("select string_agg(id || coalesce(name, '-'), ' ' order by id) from copied") ==
                "1one 2- 3three 11one 12-");
-    BOOST_TEST(
-        co_await fails_in<postgres::QueryError>(loop, [&] { return session.exec(sql, postgres::arrays_of(entries)); }));
+    const bool twice =
+        co_await fails_in<postgres::QueryError>(loop, [&] { return session.exec(sql, postgres::arrays_of(entries)); });
+    BOOST_TEST(twice);
     co_return true;
   });
 }
