@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -41,6 +43,7 @@ enum class EventKind : std::uint8_t {
                                         "resumed",
                                         "resized",
                                         "shut down"};
+  static_assert(std::size(names) == static_cast<std::size_t>(EventKind::shut_down) + 1);
   return names[static_cast<std::size_t>(kind)];
 }
 
