@@ -222,6 +222,7 @@ class Dispatcher {
       case Destination::offered:
         return offer(*head, slot);
       case Destination::offered_to_head:
+      default:
         offer(*head, slot);
         return waiters_.wake(*head, guard);
     }

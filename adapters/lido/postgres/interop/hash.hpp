@@ -4,6 +4,7 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -35,7 +36,7 @@ concept Hashable = StandardHash<T> || is_time<T>;
 
 /// Together with what is in `seed`.
 [[nodiscard]] constexpr std::size_t mixed(std::size_t seed, std::size_t value) noexcept {
-  constexpr auto golden = static_cast<std::size_t>(0x9e37'79b9'7f4a'7c15);
+  constexpr std::size_t golden = 0x9e37'79b9'7f4a'7c15 & SIZE_MAX;
   return seed ^ (value + golden + (seed << 6) + (seed >> 2));
 }
 

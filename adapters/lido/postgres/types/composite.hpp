@@ -120,9 +120,9 @@ template <class Value, class Name, class... M>
     }
     case CompositeFields::Problem::text:
     case CompositeFields::Problem::none:
-      break;
+    default:
+      return "a text that is no composite value";
   }
-  return "a text that is no composite value";
 }
 
 // False when a value cannot be passed.
