@@ -35,10 +35,12 @@ concept Floating = std::same_as<T, float> || std::same_as<T, double>;
 
 template <Integer T>
 [[nodiscard]] std::optional<T> parse_number(std::string_view text) {
-  text = without_empty_fraction(text);
   T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, value);
+  if (error != std::errc{}) return std::nullopt;
+  // Hardly ever is there a point: looked for only where the digits have ended.
+  if (end != last && !without_empty_fraction({end, last}).empty()) return std::nullopt;
   return value;
 }
 
@@ -111,10 +113,12 @@ template <Floating T>
 /// A fraction is rounded to the nearest, as in C++ itself; a whole number, or the whole part of a large one, is not.
 template <Floating T>
 [[nodiscard]] std::optional<T> parse_number(std::string_view text) {
-  if (text == "NaN") return std::numeric_limits<T>::quiet_NaN();
-  if (text == "Infinity") return std::numeric_limits<T>::infinity();
-  if (text == "-Infinity") return -std::numeric_limits<T>::infinity();
-  if (!is_decimal(text)) return std::nullopt;
+  if (!is_decimal(text)) {
+    if (text == "NaN") return std::numeric_limits<T>::quiet_NaN();
+    if (text == "Infinity") return std::numeric_limits<T>::infinity();
+    if (text == "-Infinity") return -std::numeric_limits<T>::infinity();
+    return std::nullopt;
+  }
   const T value = nearest<T>(text);
   if (std::isinf(value)) return std::nullopt;
   if (value == 0 && text.substr(0, text.find('e')).find_first_of("123456789") != std::string_view::npos)
