@@ -109,12 +109,7 @@ class Atomic {
     return unpack(word_.exchange(pack(value), order_of(order), $));
   }
   bool compare_exchange_strong(T& expected, T desired, std::memory_order order, std::memory_order failure) noexcept {
-    const Switch here;
-    std::uint64_t seen = pack(expected);
-    const bool done =
-        word_.compare_exchange(rl::bool_t<false>{}, seen, pack(desired), order_of(order), order_of(failure), $);
-    expected = unpack(seen);
-    return done;
+    return compare_exchange<false>(expected, desired, order, failure);
   }
   bool compare_exchange_strong(T& expected, T desired, std::memory_order order = strongest) noexcept {
     const auto failure = order == std::memory_order_acq_rel   ? std::memory_order_acquire
@@ -123,12 +118,7 @@ class Atomic {
     return compare_exchange_strong(expected, desired, order, failure);
   }
   bool compare_exchange_weak(T& expected, T desired, std::memory_order order, std::memory_order failure) noexcept {
-    const Switch here;
-    std::uint64_t seen = pack(expected);
-    const bool done =
-        word_.compare_exchange(rl::bool_t<true>{}, seen, pack(desired), order_of(order), order_of(failure), $);
-    expected = unpack(seen);
-    return done;
+    return compare_exchange<true>(expected, desired, order, failure);
   }
   T fetch_add(T value, std::memory_order order = strongest) noexcept {
     return change([value](T before) { return static_cast<T>(before + value); }, order);
@@ -146,6 +136,15 @@ class Atomic {
   [[nodiscard]] T newest() const noexcept { return unpack(word_.debug_value()); }
 
  private:
+  template <bool weak>
+  bool compare_exchange(T& expected, T desired, std::memory_order order, std::memory_order failure) noexcept {
+    const Switch here;
+    std::uint64_t seen = pack(expected);
+    const bool done =
+        word_.compare_exchange(rl::bool_t<weak>{}, seen, pack(desired), order_of(order), order_of(failure), $);
+    expected = unpack(seen);
+    return done;
+  }
   template <class Function>
   T change(Function function, std::memory_order order) noexcept {
     T before = load(std::memory_order_relaxed);
