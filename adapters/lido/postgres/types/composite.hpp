@@ -15,6 +15,7 @@
 #include <lido/postgres/detail/values/member_names.hpp>
 #include <lido/postgres/detail/values/name_of.hpp>
 #include <lido/postgres/detail/values/quoted_text.hpp>
+#include <lido/postgres/detail/values/without_optional.hpp>
 #include <lido/postgres/types/converter.hpp>
 
 namespace lido::postgres {
@@ -30,15 +31,6 @@ inline constexpr bool is_composite = false;
 
 namespace detail {
 
-template <class T>
-struct WithoutNull {
-  using Type = T;
-};
-template <class T>
-struct WithoutNull<std::optional<T>> {
-  using Type = T;
-};
-
 // The fields of a composite value, one after the other.
 class CompositeFields {
  public:
@@ -51,7 +43,7 @@ class CompositeFields {
   /// The next; nothing once there is a problem.
   template <class M>
   [[nodiscard]] std::optional<M> next() {
-    using Value = typename WithoutNull<M>::Type;
+    using Value = without_optional<M>;
     if (problem_ != Problem::none) return std::nullopt;
     if (count_++ > 0 && !text_.take(','))
       return fail<M>(text_.take(')') && text_.done() ? Problem::count : Problem::text);
@@ -115,7 +107,7 @@ template <class Value, class Name, class... M>
     case CompositeFields::Problem::null:
       return "NULL in its field " + field();
     case CompositeFields::Problem::value: {
-      std::string_view types[] = {Converter<typename WithoutNull<M>::Type>::name...};
+      std::string_view types[] = {Converter<without_optional<M>>::name...};
       return "a field " + field() + " that is no " + std::string{types[fields.count() - 1]};
     }
     case CompositeFields::Problem::text:
@@ -158,13 +150,13 @@ template <class... M>
 }
 
 template <class T>
-concept CompositeField = Readable<typename WithoutNull<T>::Type> || Writable<typename WithoutNull<T>::Type>;
+concept CompositeField = Readable<without_optional<T>> || Writable<without_optional<T>>;
 template <class... T>
-inline constexpr bool all_readable = (Readable<typename WithoutNull<T>::Type> && ...);
+inline constexpr bool all_readable = (Readable<without_optional<T>> && ...);
 template <class... T>
 inline constexpr bool all_readable<TypeList<T...>> = all_readable<T...>;
 template <class... T>
-inline constexpr bool all_writable = (Writable<typename WithoutNull<T>::Type> && ...);
+inline constexpr bool all_writable = (Writable<without_optional<T>> && ...);
 template <class... T>
 inline constexpr bool all_writable<TypeList<T...>> = all_writable<T...>;
 

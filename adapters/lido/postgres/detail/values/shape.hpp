@@ -4,7 +4,6 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <optional>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -12,21 +11,11 @@
 
 #include <lido/postgres/detail/values/aggregate.hpp>
 #include <lido/postgres/detail/values/member_names.hpp>
+#include <lido/postgres/detail/values/without_optional.hpp>
 #include <lido/postgres/types/columns.hpp>
 #include <lido/postgres/types/converter.hpp>
 
 namespace lido::postgres::detail {
-
-template <class T>
-struct WithoutOptional {
-  using Type = T;
-};
-template <class T>
-struct WithoutOptional<std::optional<T>> {
-  using Type = T;
-};
-template <class T>
-using without_optional = typename WithoutOptional<T>::Type;
 
 /// What a column may be read as, NULL as an empty optional.
 template <class T>
