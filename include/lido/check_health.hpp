@@ -118,10 +118,10 @@ namespace detail {
 /// The report as one JSON object (RFC 8259): the members by their names, `latency` as `latency_ms`, `error` null where
 /// there is none.
 [[nodiscard]] inline std::string to_json(const HealthReport& report) {
-  std::string text = "{\"name\":" + detail::json_string(report.name) + ",\"status\":\"";
-  text += to_string(report.status);
-  text += '"';
-  const auto add = [&](const char* key, const std::string& value) { ((text += ",\"") += key) += "\":" + value; };
+  std::string text = "{";
+  const auto add = [&](std::string_view key, std::string_view value) { detail::add_json_member(text, key, value); };
+  add("name", detail::json_string(report.name));
+  add("status", detail::json_string(to_string(report.status)));
   add("pool_size", std::to_string(report.pool_size));
   add("checked_out_connections", std::to_string(report.checked_out_connections));
   add("overflow", std::to_string(report.overflow));

@@ -102,10 +102,9 @@ inline std::ostream& operator<<(std::ostream& out, const PoolDescription& seen) 
     return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(span).count());
   };
   const PoolCounts& now = seen.figures.now;
-  std::string text = "{\"name\":" + detail::json_string(seen.figures.name);
-  const auto add = [&](std::string_view key, const std::string& value) {
-    ((text += text.back() == '{' ? "\"" : ",\"") += key) += "\":" + value;
-  };
+  std::string text = "{";
+  const auto add = [&](std::string_view key, std::string_view value) { detail::add_json_member(text, key, value); };
+  add("name", detail::json_string(seen.figures.name));
   add("max_size", std::to_string(seen.figures.max_size));
   add("pool_size", std::to_string(seen.figures.pool_size));
   add("leased", std::to_string(now.leased));

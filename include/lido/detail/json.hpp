@@ -1,4 +1,4 @@
-// Text as a JSON string.
+// Text as a JSON string, and members of a JSON object.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +55,14 @@ struct Utf8Sequence {
     text.remove_prefix(sequence.length);
   }
   return quoted += '"';
+}
+
+// Adds a member to the object that `text` ends in, and that is still open. `value` is JSON.
+inline void add_json_member(std::string& text, std::string_view key, std::string_view value) {
+  text += text.back() == '{' ? "\"" : ",\"";
+  text += key;
+  text += "\":";
+  text += value;
 }
 
 }  // namespace lido::detail
