@@ -54,7 +54,7 @@ template <Pingable Connection, class Growth, class Health, class Recycle, class 
 [[nodiscard]] HealthReport check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout,
                                         std::source_location where = std::source_location::current()) {
   // Zero would grant the pool's own check its full time, and ours none.
-  if (timeout <= Duration::zero()) throw InvalidOption{"check_health(timeout)", "a duration above zero"};
+  detail::require_positive(timeout, "check_health(timeout)");
   const TimePoint deadline = saturating_add(Platform::now(), timeout);
   HealthReport report;
   try {

@@ -36,6 +36,17 @@ class [[gnu::visibility("default")]] InvalidOption : public PoolError {
   std::string field_;
 };
 
+namespace detail {
+
+inline void require_positive(Duration value, const char* field) {
+  if (value <= Duration::zero()) throw InvalidOption{field, "a duration above zero"};
+}
+inline void require_not_negative(Duration value, const char* field) {
+  if (value < Duration::zero()) throw InvalidOption{field, "a duration of zero or more"};
+}
+
+}  // namespace detail
+
 /// The pool has been closed; no connection will come.
 class [[gnu::visibility("default")]] PoolClosed : public PoolError {
  public:

@@ -82,8 +82,7 @@ inline void lido_validate(const FixedSize& policy) {
 inline void lido_validate(const Elastic& policy) {
   if (policy.max_size == 0) throw InvalidOption{"Elastic::max_size", "at least 1"};
   if (policy.min_idle > policy.max_size) throw InvalidOption{"Elastic::min_idle", "at most max_size"};
-  if (policy.idle_timeout < Duration::zero())
-    throw InvalidOption{"Elastic::idle_timeout", "a duration of zero or more"};
+  detail::require_not_negative(policy.idle_timeout, "Elastic::idle_timeout");
 }
 
 inline void lido_validate(const Overflow& policy) {
@@ -92,8 +91,7 @@ inline void lido_validate(const Overflow& policy) {
   if (policy.pool_size + policy.max_overflow < policy.pool_size)
     throw InvalidOption{"Overflow::max_overflow", "a sum with pool_size that fits std::size_t"};
   if (policy.min_idle > policy.pool_size) throw InvalidOption{"Overflow::min_idle", "at most pool_size"};
-  if (policy.idle_timeout < Duration::zero())
-    throw InvalidOption{"Overflow::idle_timeout", "a duration of zero or more"};
+  detail::require_not_negative(policy.idle_timeout, "Overflow::idle_timeout");
 }
 
 inline void lido_validate(const NullPool& policy) {

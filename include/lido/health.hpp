@@ -52,8 +52,6 @@ constexpr bool may_block(const PingIfIdle& policy, const ConnectionInfo& info) n
   return info.idle >= policy.after;
 }
 
-inline void lido_validate(const PingIfIdle& policy) {
-  if (policy.after < Duration::zero()) throw InvalidOption{"PingIfIdle::after", "a duration of zero or more"};
-}
+inline void lido_validate(const PingIfIdle& policy) { detail::require_not_negative(policy.after, "PingIfIdle::after"); }
 
 }  // namespace lido

@@ -106,8 +106,7 @@ class Recorder {
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, LogSink sink, LogOptions options = {}) {
   using Recorder = detail::Recorder<Platform>;
-  if (options.repeat_after < Duration::zero())
-    throw InvalidOption{"LogOptions::repeat_after", "a duration of zero or more"};
+  detail::require_not_negative(options.repeat_after, "LogOptions::repeat_after");
   const auto recorder = std::make_shared<Recorder>(std::move(sink), pool.options().name, options.repeat_after);
   const auto at = [&](LogLevel level) { return level >= options.level; };
   auto events = pool.events();

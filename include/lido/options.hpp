@@ -92,23 +92,17 @@ struct PoolOptions {
 
 /// Throws `InvalidOption`, naming the field, unless every field is in its range.
 inline void validate(const PoolOptions& options) {
-  const auto positive = [](Duration value, const char* field) {
-    if (value <= Duration::zero()) throw InvalidOption{field, "a duration above zero"};
-  };
-  const auto not_negative = [](Duration value, const char* field) {
-    if (value < Duration::zero()) throw InvalidOption{field, "a duration of zero or more"};
-  };
-  not_negative(options.acquire_timeout, "PoolOptions::acquire_timeout");
-  not_negative(options.barging_limit, "PoolOptions::barging_limit");
-  not_negative(options.fail_fast_after, "PoolOptions::fail_fast_after");
-  positive(options.open_timeout, "PoolOptions::open_timeout");
-  positive(options.check_timeout, "PoolOptions::check_timeout");
-  positive(options.reset_timeout, "PoolOptions::reset_timeout");
-  positive(options.sweep_interval, "PoolOptions::sweep_interval");
-  positive(options.keep_alive, "PoolOptions::keep_alive");
-  positive(options.leak_after, "PoolOptions::leak_after");
-  positive(options.backoff_min, "PoolOptions::backoff_min");
-  positive(options.max_standing_wait, "PoolOptions::max_standing_wait");
+  detail::require_not_negative(options.acquire_timeout, "PoolOptions::acquire_timeout");
+  detail::require_not_negative(options.barging_limit, "PoolOptions::barging_limit");
+  detail::require_not_negative(options.fail_fast_after, "PoolOptions::fail_fast_after");
+  detail::require_positive(options.open_timeout, "PoolOptions::open_timeout");
+  detail::require_positive(options.check_timeout, "PoolOptions::check_timeout");
+  detail::require_positive(options.reset_timeout, "PoolOptions::reset_timeout");
+  detail::require_positive(options.sweep_interval, "PoolOptions::sweep_interval");
+  detail::require_positive(options.keep_alive, "PoolOptions::keep_alive");
+  detail::require_positive(options.leak_after, "PoolOptions::leak_after");
+  detail::require_positive(options.backoff_min, "PoolOptions::backoff_min");
+  detail::require_positive(options.max_standing_wait, "PoolOptions::max_standing_wait");
   if (options.backoff_max < options.backoff_min)
     throw InvalidOption{"PoolOptions::backoff_max", "a duration not below backoff_min"};
   if (options.workers && *options.workers > 256) throw InvalidOption{"PoolOptions::workers", "a number from 0 to 256"};

@@ -212,14 +212,14 @@ class Pool {
   /// `AcquireTimeout` with the last failure nested, or `PoolSuspended`; the connector's own exception at once if it is
   /// permanent, `PoolClosed`, or `InvalidOption` for a negative `timeout`.
   void wait_until_ready(Duration timeout) {
-    if (timeout < Duration::zero()) throw InvalidOption{"wait_until_ready(timeout)", "a duration of zero or more"};
+    detail::require_not_negative(timeout, "wait_until_ready(timeout)");
     core().administration().wait_until_ready(timeout);
   }
   /// Fails waiters, refuses newcomers with `PoolClosed`, closes idle connections, and blocks until the leased ones have
   /// come back and are closed, at most for `grace`. Reports who still has one. Harmless twice. Throws `InvalidOption`
   /// for a negative `grace`.
   CloseReport close(Duration grace = Duration::zero()) {
-    if (grace < Duration::zero()) throw InvalidOption{"close(grace)", "a duration of zero or more"};
+    detail::require_not_negative(grace, "close(grace)");
     CloseReport report{.complete = core().administration().close(grace), .stragglers = {}};
     if (!report.complete) report.stragglers = core().holders();
     return report;

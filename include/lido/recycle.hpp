@@ -106,8 +106,8 @@ constexpr bool may_block(const AllOf<Policies...>& policy, const Connection& con
 }
 
 inline void lido_validate(const RetireAfter& policy) {
-  if (policy.age <= Duration::zero()) throw InvalidOption{"RetireAfter::age", "a duration above zero"};
-  if (policy.idle <= Duration::zero()) throw InvalidOption{"RetireAfter::idle", "a duration above zero"};
+  detail::require_positive(policy.age, "RetireAfter::age");
+  detail::require_positive(policy.idle, "RetireAfter::idle");
   if (policy.uses == 0) throw InvalidOption{"RetireAfter::uses", "at least 1"};
   if (!(policy.jitter >= 0 && policy.jitter <= 1)) throw InvalidOption{"RetireAfter::jitter", "a share from 0 to 1"};
 }

@@ -406,8 +406,8 @@ FAULTS = [
           ("unit/waiting",)),
     Fault("who_waits_for_a_look_waits_on", DISPATCHER, "if (waiter.for_look) leave(", "if (false) leave(", ("unit/waiting",)),
     Fault("acquire_of_the_parent_is_made_in_the_child", ACQUIRE_REQUEST,
-          "      if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();\n      if (timeout_",
-          "      if (timeout_", ("unit/fork",)),
+          "      if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();\n      require_not_negative(timeout_",
+          "      require_not_negative(timeout_", ("unit/fork",)),
     # --- workers that are no threads
     Fault("workers_of_others_are_waited_for", WORKER_GROUP, "    if (options_.start_worker) return;\n", "",
           ("unit/start_worker",)),

@@ -67,13 +67,10 @@ struct ListenerOptions {
 
 /// Throws `InvalidOption`, naming the field, unless every field is in its range.
 inline void validate(const ListenerOptions& options) {
-  const auto positive = [](Duration value, const char* field) {
-    if (value <= Duration::zero()) throw InvalidOption{field, "a duration above zero"};
-  };
-  positive(options.connect_timeout, "ListenerOptions::connect_timeout");
-  positive(options.backoff_min, "ListenerOptions::backoff_min");
-  positive(options.ping_after, "ListenerOptions::ping_after");
-  positive(options.answer_timeout, "ListenerOptions::answer_timeout");
+  lido::detail::require_positive(options.connect_timeout, "ListenerOptions::connect_timeout");
+  lido::detail::require_positive(options.backoff_min, "ListenerOptions::backoff_min");
+  lido::detail::require_positive(options.ping_after, "ListenerOptions::ping_after");
+  lido::detail::require_positive(options.answer_timeout, "ListenerOptions::answer_timeout");
   if (options.backoff_max < options.backoff_min)
     throw InvalidOption{"ListenerOptions::backoff_max", "a duration not below backoff_min"};
 }

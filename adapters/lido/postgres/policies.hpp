@@ -64,7 +64,7 @@ inline bool may_block(const CheckSession& policy, const Connection& connection, 
 inline void lido_validate(const Growth& policy) { lido::lido_validate(policy.overflow); }
 
 inline void lido_validate(const CheckSession& policy) {
-  if (policy.after < Duration::zero()) throw InvalidOption{"CheckSession::after", "a duration of zero or more"};
+  lido::detail::require_not_negative(policy.after, "CheckSession::after");
 }
 
 static_assert(Pingable<Connection> && Resettable<Connection>);

@@ -64,7 +64,7 @@ class ReadWritePools {
     }
     Lease acquire(Duration timeout, const std::stop_token& stop,
                   std::source_location where = std::source_location::current()) {
-      if (timeout < Duration::zero()) throw InvalidOption{"acquire(timeout)", "a duration of zero or more"};
+      lido::detail::require_not_negative(timeout, "acquire(timeout)");
       const TimePoint begun = Clock::now();
       const auto left = [&](Duration of) { return of == Duration::max() ? of : of - (Clock::now() - begun); };
       // A standby that hangs leaves the primary its time.
@@ -97,7 +97,7 @@ class ReadWritePools {
 
  private:
   [[nodiscard]] static Duration checked(Duration patience) {
-    if (patience < Duration::zero()) throw InvalidOption{"ReadWriteOptions::patience", "a duration of zero or more"};
+    lido::detail::require_not_negative(patience, "ReadWriteOptions::patience");
     return patience;
   }
   [[nodiscard]] static Options bounded(Options options) {

@@ -35,13 +35,10 @@ struct TransactOptions {
 
 /// Throws `InvalidOption`, naming the field, unless every field is in its range.
 inline void validate(const TransactOptions& options) {
-  const auto not_negative = [](Duration value, const char* field) {
-    if (value < Duration::zero()) throw InvalidOption{field, "a duration of zero or more"};
-  };
   if (options.attempts == 0) throw InvalidOption{"TransactOptions::attempts", "at least 1"};
-  not_negative(options.pause, "TransactOptions::pause");
-  not_negative(options.longest_pause, "TransactOptions::longest_pause");
-  not_negative(options.timeout, "TransactOptions::timeout");
+  lido::detail::require_not_negative(options.pause, "TransactOptions::pause");
+  lido::detail::require_not_negative(options.longest_pause, "TransactOptions::longest_pause");
+  lido::detail::require_not_negative(options.timeout, "TransactOptions::timeout");
 }
 
 /// Calls `body(session)` in a transaction of `pool` and returns what it returns. Commits when `body` returns, unless it

@@ -64,7 +64,7 @@ class AcquireRequests {
     // Takes what is idle. True: there is a result. False: `wait` for it. Throws what an acquire throws.
     bool try_now() {
       if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();
-      if (timeout_ < Duration::zero()) throw InvalidOption{"async_acquire(timeout)", "a duration of zero or more"};
+      require_not_negative(timeout_, "async_acquire(timeout)");
       if (stop_.stop_requested()) pool_.admission_.throw_cancelled();
       this->since = Platform::now();
       this->at = saturating_add(this->since, timeout_);
