@@ -242,6 +242,19 @@ BOOST_AUTO_TEST_CASE(an_acquire_that_was_begun_in_the_parent_gives_the_child_no_
   BOOST_TEST(pool.statistics().now.leased == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(an_acquire_of_the_parent_does_not_begin_to_wait_in_the_child) {
+  using Forked = Pool<Descriptor>;
+  Forked pool{[] { return Descriptor{}; }, Elastic{.max_size = 1}};
+  const auto held = pool.acquire();
+  std::exception_ptr failure;
+  auto operation = pool.async_acquire(30s).connect(
+      [&](std::exception_ptr error, const Forked::Lease&) { failure = std::move(error); });
+  BOOST_TEST(in_a_child([&] {
+               operation.start();
+               return failure ? 0 : 1;
+             }) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_closed_pool_is_closed_in_the_child_and_a_suspended_one_suspended) {
   Pool pool{[] { return Descriptor{}; }};
   pool.suspend();
