@@ -229,7 +229,7 @@ FAULTS = [
           "return staying > plan_.max_size ? staying - plan_.max_size : 0;",
           "return staying > plan_.max_size + 1 ? staying - plan_.max_size - 1 : 0;"),
     Fault("grows_past_the_maximum", CAPACITY,
-          "if (closed_ || suspended_ || total_ >= plan_.max_size) return;", "if (closed_ || suspended_) return;"),
+          "if (closed_ || suspended_ || total() >= plan_.max_size) return;", "if (closed_ || suspended_) return;"),
     Fault("one_opener_too_many", OPEN_PLAN, "return mine - std::min(mine, now.under_way - now.stalled);",
           "return mine + 1 - std::min(mine + 1, now.under_way - now.stalled);"),
     Fault("many_probers", OPEN_PLAN, "std::min<std::size_t>(more, 1)", "more"),
@@ -242,7 +242,7 @@ FAULTS = [
     # --- slots and connections that get lost
     Fault("failed_open_keeps_its_slot", ATTEMPTS, "    capacity_.empty(slot, guard);\n    if (permanent", "    if (permanent"),
     Fault("opening_is_counted_for_ever", CONNECT_LIMITER, "    --attempts_.under_way;\n", ""),
-    Fault("vacant_slot_still_counts", CAPACITY, "    --total_;\n", ""),
+    Fault("vacant_slot_still_counts", SLOT_TALLY, "        total_ -= change;\n", "        if (by < 0) total_ -= change;\n"),
     Fault("mark_of_the_last_connection_stays", CAPACITY, "    slot.retire = false;\n    slot.close_reason = CloseReason::none;\n", "    slot.close_reason = CloseReason::none;\n"),
     Fault("retired_connection_is_not_closed", WORK_QUEUE, "    closes_.push(slot);\n", ""),
     Fault("freed_slot_serves_nobody", DISPATCHER,

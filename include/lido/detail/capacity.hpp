@@ -34,9 +34,9 @@ class Capacity {
   [[nodiscard]] const GrowthPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] bool closed() const noexcept { return closed_; }
   [[nodiscard]] bool suspended() const noexcept { return suspended_; }
-  [[nodiscard]] std::size_t total() const noexcept { return total_; }
+  [[nodiscard]] std::size_t total() const noexcept { return slots_.total(); }
   // Connections that are not on their way out.
-  [[nodiscard]] std::size_t staying() const noexcept { return total_ - closing_; }
+  [[nodiscard]] std::size_t staying() const noexcept { return slots_.not_closing(); }
   [[nodiscard]] const Backoff& backoff() const noexcept { return limiter_.backoff(); }
   [[nodiscard]] ConnectLimiter& limiter() noexcept { return limiter_; }
   [[nodiscard]] std::size_t queued_opens() const noexcept { return work_.opens(); }
@@ -67,7 +67,7 @@ class Capacity {
   [[nodiscard]] bool satisfied() noexcept {
     PoolCounts open = slots_.counts();
     open.opening = 0;
-    const bool full = total_ - limiter_.under_way() - closing_ >= plan_.max_size;
+    const bool full = staying() - limiter_.under_way() >= plan_.max_size;
     return any_live() && (full || growth_->plan(open).open == 0);
   }
   [[nodiscard]] bool any_live() noexcept {
@@ -97,7 +97,7 @@ class Capacity {
   // Not where there is no room for both.
   [[nodiscard]] bool can_replace_first(const Slot& slot) noexcept {
     const std::size_t missed = std::max<std::size_t>(missed_without_one(), staying() <= plan_.pool_size ? 1 : 0);
-    return !slot.expiring && missed > 0 && missed <= plan_.max_size - std::min(total_, plan_.max_size);
+    return !slot.expiring && missed > 0 && missed <= plan_.max_size - std::min(total(), plan_.max_size);
   }
 
   // For a caller that has no time to close what is idle now: nobody gets it any more, and whoever comes by it closes
@@ -142,7 +142,7 @@ class Capacity {
   // Begins the opens that the growth policy wants for so many waiting callers, and that may begin.
   void begin_opens(std::size_t waiting, Guard& guard) noexcept {
     retry_ = false;
-    if (closed_ || suspended_ || total_ >= plan_.max_size) return;
+    if (closed_ || suspended_ || total() >= plan_.max_size) return;
     const TimePoint time = Platform::now();
     if (work_.opens() == 0 && limiter_.stall_from(time)) mark_stalled();
     PoolCounts now = slots_.lasting();
@@ -153,7 +153,7 @@ class Capacity {
     now.opening = limiter_.backoff().failing() ? 0 : limiter_.in_time();  // what may be stalled is no supply
     const OpenPlan plan = plan_opens({.wanted = growth_->plan(now).open,
                                       .owed = owed,
-                                      .room = plan_.max_size - total_,
+                                      .room = plan_.max_size - total(),
                                       .places = limiter_.places(),
                                       .one_by_one = limiter_.one_by_one(),
                                       .too_soon = time < limiter_.next()});
@@ -161,8 +161,7 @@ class Capacity {
       Slot* const slot = slots_.vacant();
       if (slot == nullptr) break;
       slots_.put(*slot, SlotState::opening);
-      ++total_;
-      slot->probe = limiter_.begin(time, total_ < plan_.max_size);
+      slot->probe = limiter_.begin(time, total() < plan_.max_size);
       work_.open(*slot, guard);
     }
     retry_ = plan.later || limiter_.any_may_stall();
@@ -176,22 +175,12 @@ class Capacity {
       const bool had = state == SlotState::opening || state == SlotState::closing || is_leased(state);
       return had ? nullptr : "a slot is emptied that nobody took a connection out of";
     });
-    switch (slot.state.load(std::memory_order_relaxed)) {
-      case SlotState::opening:
-        limiter_.end(slot.stalled);
-        break;
-      case SlotState::closing:
-        --closing_;
-        break;
-      default:
-        break;
-    }
+    if (slot.state.load(std::memory_order_relaxed) == SlotState::opening) limiter_.end(slot.stalled);
     slots_.put(slot, SlotState::vacant);
     slot.retire = false;
     slot.close_reason = CloseReason::none;
     slot.expiring = false;
     slot.stalled = false;
-    --total_;
     wake_watchers(guard);
   }
 
@@ -219,7 +208,6 @@ class Capacity {
   void begin_close(Slot& slot, CloseReason reason, Guard& guard) noexcept {
     slot.close_reason = reason;
     slots_.put(slot, SlotState::closing);
-    ++closing_;
     work_.close(slot, guard);
   }
 
@@ -264,8 +252,6 @@ class Capacity {
   }
 
   Sleepers<Platform> watchers_;  // callers of close and wait_until_ready
-  std::size_t total_ = 0;        // slots that are not vacant
-  std::size_t closing_ = 0;
 };
 
 }  // namespace lido::detail

@@ -147,7 +147,11 @@ class SlotTable {
   void unmark(Slot& slot) noexcept {
     if (std::exchange(slot.retire, false)) tally_.unmarked();
   }
-  // How many connections there are, or are being opened, that neither close nor are marked.
+  // How many connections there are, or are being opened or closed.
+  [[nodiscard]] std::size_t total() const noexcept { return tally_.total(); }
+  // Those of them that do not close.
+  [[nodiscard]] std::size_t not_closing() const noexcept { return tally_.not_closing(); }
+  // And are not marked either.
   [[nodiscard]] std::size_t staying() const noexcept { return tally_.staying(); }
 
   // A waiter is on its way: others get what is idle, or comes back, until `until` alone.

@@ -29,10 +29,11 @@ class SlotTally {
   // A connection is to be closed when it comes back; or not, after all.
   void marked() noexcept { ++marked_; }
   void unmarked() noexcept { --marked_; }
+  // Those that are not vacant.
+  [[nodiscard]] std::size_t total() const noexcept { return total_; }
+  [[nodiscard]] std::size_t not_closing() const noexcept { return total_ - closing_; }
   // Those that are there to stay.
-  [[nodiscard]] std::size_t staying() const noexcept {
-    return opening_ + recalled_ + swift_ + checking_.load(std::memory_order_relaxed) - marked_;
-  }
+  [[nodiscard]] std::size_t staying() const noexcept { return not_closing() - marked_; }
 
   // What is known of those that change without the lock may be old. The more there are, the more often it will do: so
   // that to look at all of them takes, in the mean, as long as to look at 64.
@@ -64,6 +65,7 @@ class SlotTally {
     const auto change = static_cast<std::size_t>(by);  // modulo the largest number
     switch (state) {
       case SlotState::vacant:
+        total_ -= change;
         break;
       case SlotState::opening:
         opening_ += change;
@@ -82,6 +84,7 @@ class SlotTally {
     }
   }
 
+  std::size_t total_ = 0;  // all but those that are vacant
   std::size_t opening_ = 0;
   std::size_t recalled_ = 0;
   std::size_t closing_ = 0;
