@@ -236,13 +236,14 @@ double cancelled(std::size_t slots, std::size_t times, bool at_once) {
 
 // Of all threads: another one tells them.
 template <class Platform>
-double timed_out(std::size_t slots, std::size_t times) {
+double timed_out(std::size_t slots, std::size_t times, bool in_order) {
   Callers<Platform> callers{slots};
   callers.callers.reserve(times + 1);
+  std::mt19937 random{1};
   callers.queue(1us);
   while (callers.told < 1) std::this_thread::sleep_for(50us);
   const double began = process_ns();
-  for (std::size_t i = 0; i < times; ++i) callers.queue(50ms + i * 1ns);
+  for (std::size_t i = 0; i < times; ++i) callers.queue(50ms + (in_order ? i * 1ns : random() % 1'000 * 1us));
   while (callers.told < times + 1) std::this_thread::sleep_for(1ms);
   return (process_ns() - began) / static_cast<double>(times);
 }
@@ -342,7 +343,9 @@ std::vector<Row> all_rows() {
       {"10,000 queued, then served, each", 3, [](auto n) { return queued<Platform>(n, 10'000, true); }},
       {"10,000 queued, then cancelled in any order, each", 3,
        [](auto n) { return cancelled<Platform>(n, 10'000, true); }},
-      {"10,000 queued, then timed out, each", 3, [](auto n) { return timed_out<Platform>(n, 10'000); }},
+      {"10,000 queued, then timed out, each", 3, [](auto n) { return timed_out<Platform>(n, 10'000, true); }},
+      {"10,000 queued, then timed out in any order, each", 3,
+       [](auto n) { return timed_out<Platform>(n, 10'000, false); }},
       {"opening, a slot", 0, [](auto n) { return opening<Platform>(n); }},
       {"a sweep that looks at all, a slot", 0, [](auto n) { return sweeping<Platform>(n); }},
       {"a sweep that retires all, a slot", 0, [](auto n) { return retiring<Platform>(n); }},

@@ -47,6 +47,7 @@ RESUMPTION = "detail/resumption.hpp"
 HANGING = ("unit/hanging",)
 EVENTS = ("unit/events",)
 SLOTS = ("unit/slot_table",)
+DEADLINES = ("unit/deadlines",)
 FLIGHT_RECORDER = "detail/flight_recorder.hpp"
 REPEAT_FILTER = "detail/repeat_filter.hpp"
 COMPLAINT = "detail/complaint.hpp"
@@ -139,6 +140,13 @@ FAULTS = [
           "more = !capacity.closed() && !capacity.suspended() && capacity.slots().recall_some();", "more = false;", SLOTS),
     Fault("late_are_all_told_at_once", DISPATCHER, "      leave(*late, WaitState::abandoned, false, guard);\n      if (count % waiters_a_turn == 0) guard.pause();\n",
           "      leave(*late, WaitState::abandoned, false, guard);\n", SLOTS),
+    Fault("deadlines_in_order_fill_the_heap", "detail/deadlines.hpp", "if (const std::size_t row = row_for(entry); row < rows) {",
+          "if (const std::size_t row = rows; row < rows) {", DEADLINES),
+    Fault("right_side_of_a_heap_grows", "detail/deadlines.hpp",
+          "if (rank_of(entry.left) < rank_of(entry.right)) std::swap(entry.left, entry.right);", "", DEADLINES),
+    Fault("late_deadline_goes_before_the_end", "detail/deadlines.hpp",
+          "if (!rows_[row].empty() && entry.at < rows_[row].end()) continue;", "", DEADLINES),
+    Fault("first_of_a_row_is_passed_over", "detail/deadlines.hpp", "row.first()->at < first->at", "row.first()->at > first->at", DEADLINES),
     Fault("mark_counts_for_ever", SLOT_TABLE, "if (slot.retire && !is_over(from) && is_over(to)) tally_.unmarked();", "", SLOTS),
     Fault("closing_pool_is_acquired_from", "detail/administration.hpp", "      acquire_.suspend(true);  // nobody takes", "      // nobody takes", SLOTS),
     Fault("uses_beyond_a_byte_are_lost", USE_COUNTS, "if (before == most) spill(bucket);", "", ("unit/metrics",)),

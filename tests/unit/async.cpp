@@ -9,7 +9,6 @@
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
-#include <lido/detail/deadlines.hpp>
 #include <support/forms.hpp>
 #include <support/schedule_search.hpp>
 #include <support/slow.hpp>
@@ -698,26 +697,6 @@ BOOST_AUTO_TEST_CASE(nothing_is_lost_whenever_coroutines_give_up) {
     auto all = pool.acquire(10s);
     auto both = pool.acquire(10s);
   });
-}
-
-BOOST_AUTO_TEST_CASE(the_first_of_many_deadlines_is_known) {
-  std::minstd_rand random{7};
-  std::vector<detail::Deadline> entries(500);
-  std::vector<detail::Deadline*> kept;
-  detail::Deadlines deadlines;
-  for (int step = 0; step < 20'000; ++step) {
-    if (detail::Deadline& entry = entries[random() % entries.size()]; entry.kept) {
-      deadlines.remove(entry);
-      std::erase(kept, &entry);
-    } else {
-      entry.at = TimePoint{Duration{static_cast<int>(random() % 100)}};
-      deadlines.add(entry);
-      kept.push_back(&entry);
-    }
-    TimePoint least = TimePoint::max();
-    for (const detail::Deadline* each : kept) least = std::min(least, each->at);
-    BOOST_REQUIRE(deadlines.next() == least);
-  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
