@@ -16,7 +16,7 @@
 #include <lido/postgres/async/session.hpp>
 #include <lido/postgres/async/transact.hpp>
 #include <lido/postgres/connection.hpp>
-#include <lido/postgres/options.hpp>
+#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/transact.hpp>
 #include <lido/postgres/until.hpp>

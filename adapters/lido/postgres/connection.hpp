@@ -17,6 +17,7 @@
 #include <lido/postgres/bulk/copy.hpp>
 #include <lido/postgres/bulk/pipeline.hpp>
 #include <lido/postgres/bulk/stream.hpp>
+#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/detail/connect/asking.hpp>
 #include <lido/postgres/detail/connect/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
@@ -34,7 +35,6 @@
 #include <lido/postgres/detail/wire/failover.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/notification.hpp>
-#include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
 #include <lido/postgres/sql.hpp>
 #include <lido/postgres/statements.hpp>

@@ -7,8 +7,8 @@
 
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
+#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/notification.hpp>
-#include <lido/postgres/options.hpp>
 
 namespace lido::postgres {
 

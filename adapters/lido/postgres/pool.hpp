@@ -12,6 +12,7 @@
 #include <lido/options.hpp>
 #include <lido/pool.hpp>
 #include <lido/postgres/connection.hpp>
+#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/environment.hpp>
 #include <lido/postgres/options.hpp>
 #include <lido/postgres/policies.hpp>

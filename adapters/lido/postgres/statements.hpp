@@ -14,6 +14,7 @@
 #include <lido/facts.hpp>
 #include <lido/postgres/bulk/copy.hpp>
 #include <lido/postgres/bulk/pipeline.hpp>
+#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/detail/operations/call.hpp>
 #include <lido/postgres/detail/operations/copying_rows.hpp>
 #include <lido/postgres/detail/operations/execution.hpp>
@@ -24,7 +25,6 @@
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/detail/wire/blocking.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
-#include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
 #include <lido/postgres/sql.hpp>
 #include <lido/postgres/until.hpp>

@@ -17,6 +17,7 @@
 #include <lido/postgres/bulk/copy.hpp>
 #include <lido/postgres/bulk/pipeline.hpp>
 #include <lido/postgres/connection.hpp>
+#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/detail/async/awaited.hpp>
 #include <lido/postgres/detail/async/copying.hpp>
 #include <lido/postgres/detail/async/drive.hpp>
@@ -33,7 +34,6 @@
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/notification.hpp>
-#include <lido/postgres/options.hpp>
 #include <lido/postgres/result.hpp>
 #include <lido/postgres/sql.hpp>
 #include <lido/postgres/until.hpp>

@@ -11,13 +11,13 @@
 
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
+#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/detail/connect/connecting.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
 #include <lido/postgres/detail/connect/hosts.hpp>
 #include <lido/postgres/detail/connect/pool_keys.hpp>
 #include <lido/postgres/detail/connect/remote.hpp>
 #include <lido/postgres/error.hpp>
-#include <lido/postgres/options.hpp>
 #include <lido/postgres/target.hpp>
 #include <lido/postgres/until.hpp>
 

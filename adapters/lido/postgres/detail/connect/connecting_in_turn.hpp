@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <lido/facts.hpp>
+#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/detail/connect/connecting.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
 #include <lido/postgres/detail/connect/hosts.hpp>
@@ -17,7 +18,6 @@
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/notice.hpp>
-#include <lido/postgres/options.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {

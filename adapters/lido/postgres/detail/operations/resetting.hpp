@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <optional>
 
+#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/detail/operations/exchange.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
-#include <lido/postgres/options.hpp>
 
 namespace lido::postgres::detail {
 

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include <lido/detail/platform.hpp>
+#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/values/array_types.hpp>
 #include <lido/postgres/detail/wire/cancelling.hpp>
@@ -36,7 +37,6 @@
 #include <lido/postgres/detail/wire/statement_cache.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
-#include <lido/postgres/options.hpp>
 
 namespace lido::postgres::detail {
 
