@@ -16,9 +16,10 @@ class Fault:
 
 SLOT = "detail/slot.hpp"
 SLOT_TABLE = "detail/slot_table.hpp"
+SLOT_TALLY = "detail/slot_tally.hpp"
+SLOT_CENSUS = "detail/slot_census.hpp"
 SLOT_MAP = "detail/slot_map.hpp"
 SLOT_SEARCH = "detail/slot_search.hpp"
-SLOT_TALLY = "detail/slot_tally.hpp"
 USE_COUNTS = "detail/use_counts.hpp"
 DISPATCHER = "detail/dispatcher.hpp"
 WAIT_LIST = "detail/wait_list.hpp"
@@ -123,16 +124,23 @@ FAULTS = [
     Fault("listed_again_is_taken_for_never_listed", SLOT_MAP, "(seen + one_version) | bit_of(index)", "seen | bit_of(index)", SLOTS),
     Fault("slot_that_comes_back_is_taken_out", SLOT_SEARCH,
           "        case SlotState::unlisted:  // its holder may be about to give it back, and have listed it\n", "", SLOTS),
-    Fault("what_is_published_is_not_listed", SLOT_TABLE, "      segment.listed.set(index);\n      return;", "      return;", SLOTS),
+    Fault("what_is_published_is_not_listed", SLOT_TABLE, "if (changes_unseen(to)) segment.listed.set(index);", "", SLOTS),
     Fault("what_rested_is_not_listed", SLOT_SEARCH, "        segment.listed.set(index);\n", "", SLOTS),
     Fault("word_is_not_found_from_above", SLOT_MAP, "if (!small_) above_.set(slot / bits_a_word);", "", SLOTS),
     Fault("search_looks_at_every_lease", SLOT_SEARCH, "if (++passed <= left_alone) return Walk::on;", "return Walk::on;", SLOTS),
     Fault("search_looks_at_every_word", SLOT_MAP, "if (Level::bits(word) == 0) above_.clear(index, above);", "", SLOTS),
-    Fault("published_slot_is_passed_over", SLOT_TABLE, "      segment.swift.add(index);\n", "", SLOTS),
+    Fault("published_slot_is_passed_over", "detail/slot_set.hpp", "    word.in |= bit_of(slot);\n", "", SLOTS),
     Fault("all_are_renamed_at_each_match", SLOT_TABLE, "if (std::exchange(offering_, false)) rename", "rename", SLOTS),
     Fault("vacant_slot_is_lost", SLOT_TABLE, "slot.next_job = std::exchange(vacant_, &slot);", "(void)vacant_;", SLOTS),
-    Fault("all_are_asked_at_each_count", SLOT_TALLY, "return ++asked_ * 64 >= swift_;", "return ++asked_ > 0;", SLOTS),
-    Fault("nobody_is_asked_at_a_count", SLOT_TALLY, "return ++asked_ * 64 >= swift_;", "return ++asked_ == 0;", SLOTS),
+    Fault("all_are_asked_at_each_count", SLOT_CENSUS, "const std::size_t wanted = std::min(slots_a_turn, tally_.swift());",
+          "const std::size_t wanted = tally_.swift();", SLOTS),
+    Fault("nobody_is_asked_at_a_count", SLOT_CENSUS, "const std::size_t wanted = std::min(slots_a_turn, tally_.swift());",
+          "const std::size_t wanted = 0;", SLOTS),
+    Fault("same_are_asked_at_each_count", SLOT_CENSUS, "next != nullptr ? next : &segments_.first()",
+          "(static_cast<void>(next), &segments_.first())", SLOTS),
+    Fault("what_leaves_is_known_as_leased", "detail/slot_set.hpp",
+          "return {.leased = set(word.leased, bit_of(slot), false), ", "return {.leased = 0, ", SLOTS),
+    Fault("lock_is_kept_while_all_are_asked", SLOT_CENSUS, "if (asked >= slots_a_turn) guard.pause(), asked = 0;", "(void)guard;", SLOTS),
     # --- no stretch under the lock grows with the pool
     Fault("lock_is_kept_through_an_invalidation", SLOT_TABLE, "if (++count % slots_a_turn == 0) guard.pause();", "(void)count, (void)guard;",
           SLOTS),
@@ -147,7 +155,7 @@ FAULTS = [
     Fault("late_deadline_goes_before_the_end", "detail/deadlines.hpp",
           "if (!rows_[row].empty() && entry.at < rows_[row].end()) continue;", "", DEADLINES),
     Fault("first_of_a_row_is_passed_over", "detail/deadlines.hpp", "row.first()->at < first->at", "row.first()->at > first->at", DEADLINES),
-    Fault("mark_counts_for_ever", SLOT_TABLE, "if (slot.retire && !is_over(from) && is_over(to)) tally_.unmarked();", "", SLOTS),
+    Fault("mark_counts_for_ever", SLOT_TABLE, "if (slot.retire && !is_over(from) && is_over(to)) census_.tally().unmarked();", "", SLOTS),
     Fault("closing_pool_is_acquired_from", "detail/administration.hpp", "      acquire_.suspend(true);  // nobody takes", "      // nobody takes", SLOTS),
     Fault("uses_beyond_a_byte_are_lost", USE_COUNTS, "if (before == most) spill(bucket);", "", ("unit/metrics",)),
     Fault("figure_of_uses_falls", USE_COUNTS, "std::max(told_[i], histogram.counts[i])", "histogram.counts[i]", ("unit/metrics",)),
@@ -250,7 +258,7 @@ FAULTS = [
     # --- slots and connections that get lost
     Fault("failed_open_keeps_its_slot", ATTEMPTS, "    capacity_.empty(slot, guard);\n    if (permanent", "    if (permanent"),
     Fault("opening_is_counted_for_ever", CONNECT_LIMITER, "    --attempts_.under_way;\n", ""),
-    Fault("vacant_slot_still_counts", SLOT_TALLY, "        total_ -= change;\n", "        if (by < 0) total_ -= change;\n"),
+    Fault("vacant_slot_still_counts", SLOT_TALLY, "    add(to, 1);\n", "    if (to != SlotState::vacant) add(to, 1);\n"),
     Fault("mark_of_the_last_connection_stays", CAPACITY, "    slot.retire = false;\n    slot.close_reason = CloseReason::none;\n", "    slot.close_reason = CloseReason::none;\n"),
     Fault("retired_connection_is_not_closed", WORK_QUEUE, "    closes_.push(slot);\n", ""),
     Fault("freed_slot_serves_nobody", DISPATCHER,
@@ -271,7 +279,7 @@ FAULTS = [
     Fault("orphan_is_not_closed", LEASES, "orphan ? jobs_.run_closes() : workforce_.close_retired();",
           "workforce_.close_retired();"),
     Fault("lease_of_a_dead_pool_has_no_reference", LEASES,
-          "SlotState::recalled) lifetime_.add_reference();", "SlotState::recalled) (void)0;",
+          "lifetime_.add_references(monitor_.capacity.slots().recalled());", "",
           ("unit/lifetime",), "asan"),
     # --- policies
     Fault("unhealthy_connection_is_lent", ACQUIRE, "if (!fresh && !ops_.healthy(slot, facts)) {", "if (false) {"),

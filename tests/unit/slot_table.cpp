@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <lido/detail/monitor.hpp>
 #include <lido/growth.hpp>
+#include <lido/pool.hpp>
 #include <memory>
 #include <random>
+#include <support/invariants.hpp>
 #include <support/simulated_pool.hpp>
 #include <vector>
 
@@ -23,6 +25,8 @@ namespace {
 struct CountingPlatform : StandardPlatform {
   static constexpr bool checks = false;  // whose looks are steps
   static inline std::size_t steps = 0;
+  static inline Duration later{};
+  static TimePoint now() noexcept { return StandardPlatform::now() + later; }
 
   template <class T>
   class Atomic {
@@ -98,7 +102,7 @@ struct Large {
     CountedGuard guard = pool.enter();
     pool.dispatcher.grow(guard);
     while (CountedSlot* const slot = pool.work.next_to_open()) pool.attempts.opened(*slot, TimePoint{1h}, guard);
-    BOOST_REQUIRE(pool.capacity.slots().counts(true).idle == many);
+    BOOST_REQUIRE(test::exact_counts(pool.capacity.slots()).idle == many);
     guard.end();
     CountingPlatform::Mutex::longest = 0;
   }
@@ -124,14 +128,14 @@ BOOST_AUTO_TEST_CASE(whoever_retires_many_gives_up_the_lock_between) {
     }
     BOOST_TEST(large.held_briefly(), CountingPlatform::Mutex::longest << " steps under the lock");
     BOOST_TEST(large.pool.capacity.slots().staying() == left);
-    BOOST_TEST(large.pool.capacity.slots().counts(true).idle == 0U);
+    BOOST_TEST(test::exact_counts(large.pool.capacity.slots()).idle == 0U);
     for (CountedSlot* const slot : leased) {
       if (large.pool.capacity.slots().give_back(*slot)) continue;
       CountedGuard guard = large.pool.enter();
       large.pool.dispatcher.supply(*slot, guard);
     }
     BOOST_TEST(large.pool.capacity.slots().staying() == left);
-    BOOST_TEST(large.pool.capacity.slots().counts(true).idle == left);
+    BOOST_TEST(test::exact_counts(large.pool.capacity.slots()).idle == left);
   };
   retire([](auto& pool, auto& guard) { pool.capacity.invalidate(CloseReason::invalidated, guard); }, 0);
   retire([](auto& pool, auto& guard) { pool.dispatcher.close(guard); }, 0);
@@ -180,6 +184,64 @@ BOOST_AUTO_TEST_CASE(ten_thousand_who_are_late_or_refused_are_told_in_turns) {
     BOOST_TEST(std::ranges::all_of(waiters, &Unheard::told));
     BOOST_TEST(CountingPlatform::Mutex::turns > many / 64);
   }
+}
+
+BOOST_AUTO_TEST_CASE(whoever_asks_for_figures_gives_up_the_lock_between) {
+  Large large;
+  const auto leased = lease(large.pool.capacity.slots(), many / 2);
+  CountingPlatform::Mutex::longest = 0;
+  const Statistics figures = large.pool.figures();
+  BOOST_TEST(CountingPlatform::Mutex::longest <= 2 * 64U);
+  BOOST_TEST(figures.now.leased == many / 2);
+  BOOST_TEST(figures.now.idle == many / 2);
+}
+
+BOOST_AUTO_TEST_CASE(no_call_asks_many_slots_how_many_there_are) {
+  CountedTable table{many};
+  open_all(table, many / 2);
+  table.grow_to(many + many / 2);  // two segments
+  open_all(table, many);
+  const auto leased = lease(table, many);
+  for (std::size_t call = 0; call < many / 16; ++call)
+    BOOST_REQUIRE(CountingPlatform::of([&] { static_cast<void>(table.counts()); }) <= 2 * 64U);
+  BOOST_TEST(table.counts().leased == many);
+  for (CountedSlot* const slot : leased) BOOST_REQUIRE(table.give_back(*slot));
+  for (std::size_t call = 0; call <= (many + many / 2) / 64 + 4; ++call) static_cast<void>(table.counts());
+  BOOST_TEST(table.counts().leased == 0U);
+  BOOST_TEST(table.counts().idle == many + many / 2);
+}
+
+BOOST_AUTO_TEST_CASE(attempts_that_stall_are_found_among_many_connections_without_a_search) {
+  CountedMonitor pool{FixedSize{many}, {0ms, {5, 10ms, 250ms, 1s}}};
+  std::vector<CountedSlot*> hanging;  // as many as may be opened at a time, and then the pool is half full
+  CountedGuard guard = pool.enter();
+  pool.dispatcher.grow(guard);
+  for (std::size_t opened = 0; CountedSlot* const slot = pool.work.next_to_open();)
+    ++opened <= many / 2 ? pool.attempts.opened(*slot, TimePoint{1h}, guard) : hanging.push_back(slot);
+  BOOST_REQUIRE(!hanging.empty());
+  guard.pause();
+  CountingPlatform::Mutex::longest = 0;
+  CountingPlatform::later = 1h;
+  pool.dispatcher.grow(guard);
+  CountingPlatform::later = {};
+  guard.end();
+  BOOST_TEST(Large::held_briefly(), CountingPlatform::Mutex::longest << " steps under the lock");
+  for (const CountedSlot* const slot : hanging) BOOST_TEST(slot->stalled);
+  std::size_t stalled = 0;
+  pool.capacity.slots().each([&](const CountedSlot& slot) { stalled += slot.stalled ? 1 : 0; });
+  BOOST_TEST(stalled == hanging.size());
+}
+
+BOOST_AUTO_TEST_CASE(a_pool_that_ends_holds_the_lock_no_longer_for_many_leases) {
+  using CountedPool = Pool<int, FixedSize, AssumeHealthy, KeepAlways, CountingPlatform>;
+  std::vector<CountedPool::Lease> leases;
+  {
+    CountedPool pool{[] { return 1; }, FixedSize{many}, {}, {}, {.workers = 0}};
+    while (leases.size() < many) leases.push_back(pool.acquire());
+    CountingPlatform::Mutex::longest = 0;
+  }
+  BOOST_TEST(Large::held_briefly(), CountingPlatform::Mutex::longest << " steps under the lock");
+  leases.clear();  // each is closed, and the last frees what is left
 }
 
 BOOST_AUTO_TEST_CASE(the_slot_that_was_used_last_takes_one_exchange_to_lease_and_one_to_give_back) {
@@ -287,15 +349,16 @@ BOOST_AUTO_TEST_CASE(a_vacant_slot_is_found_at_once_and_every_one_is_used_before
   BOOST_TEST(table.counts().idle == 4U);
 }
 
-// Of a large table the number of leases may be as old as the 64th part of it has calls; the rest is right at once.
+// Of a large table the number of leases may be as old as the 64th part of it has calls; the rest is right at once, and
+// so is what changes under the lock.
 BOOST_AUTO_TEST_CASE(how_many_are_leased_may_be_old_news_in_a_large_pool_for_a_while_and_in_a_small_one_never) {
   for (const std::size_t size : {std::size_t{64}, many}) {
     CountedTable table{size};
     open_all(table, size);
-    BOOST_TEST(table.counts(true).idle == size);
+    BOOST_TEST(test::exact_counts(table).idle == size);
     const auto leased = lease(table, size / 2);
     BOOST_TEST(table.counts().total() == size);
-    BOOST_TEST(table.counts(true).leased == size / 2);
+    BOOST_TEST(test::exact_counts(table).leased == size / 2);
     for (CountedSlot* const slot : leased) BOOST_REQUIRE(table.give_back(*slot));
     std::size_t asked = 1;
     while (table.counts().leased > 0) ++asked;
@@ -337,7 +400,7 @@ BOOST_AUTO_TEST_CASE(whatever_is_free_is_found_after_any_schedule_of_searches_an
         }
       });
       for (sim::Thread& thread : threads) thread.join();
-      const PoolCounts told = table.counts(true);
+      const PoolCounts told = test::exact_counts(table);
       BOOST_TEST(told.idle == size, "seed " << seed);
       std::size_t found = 0;
       while (table.claim_idle() != nullptr) ++found;

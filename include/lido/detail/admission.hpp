@@ -143,8 +143,8 @@ class Admission {
   [[nodiscard]] std::shared_ptr<const Exhaustion> look_around() {
     PoolCounts counts;
     {
-      const Guard lock = monitor_.enter();
-      counts = monitor_.dispatcher.counts();
+      Guard lock = monitor_.enter();
+      counts = monitor_.dispatcher.counts(lock);
     }
     auto seen =
         std::make_shared<const Exhaustion>(Platform::now(), counts, leaks_.holders(AcquireTimeout::most_holders),

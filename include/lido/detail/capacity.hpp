@@ -215,9 +215,7 @@ class Capacity {
   static void distrust(Slot& slot) noexcept { slot.trust.store(Trust::none, std::memory_order_relaxed); }
 
   void mark_stalled() noexcept {
-    slots_.each([](Slot& slot) {
-      if (slot.state.load(std::memory_order_relaxed) == SlotState::opening) slot.stalled = true;
-    });
+    slots_.each_opening([](Slot& slot) { slot.stalled = true; });
   }
 
   // How many the growth policy would open if the one that the caller checks were gone.

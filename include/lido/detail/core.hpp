@@ -2,16 +2,16 @@
 //
 // The floors, the ground first. A header includes those of lower floors, and of its own those that stand before it.
 //
-// | floor     | headers                                                                                       |
-// |-----------|-----------------------------------------------------------------------------------------------|
-// | ground    | language ticks json describe lifetime parker platform resumption repeat_filter assertion      |
-// | cells     | deadlines waiter job_queue backoff barging_limit use_counts slot slot_map metrics open_plan   |
-// | tables    | guard slot_tally slot_segment slot_search slot_table connect_limiter wait_list work_queue     |
-// | decisions | capacity invariants openers standing_queue destination dispatcher fail_fast attempts          |
-// | sides     | flight_recorder monitor listening connection_ops pool_types                                   |
-// | work      | jobs workforce leaks leases                                                                   |
-// | calls     | maintenance worker_group complaint admission acquire acquire_request administration connector |
-// | core      | core                                                                                          |
+// | floor     | headers                                                                                               |
+// |-----------|-------------------------------------------------------------------------------------------------------|
+// | ground    | language ticks json describe lifetime parker platform resumption repeat_filter assertion              |
+// | cells     | deadlines waiter job_queue backoff barging_limit use_counts slot slot_map slot_set metrics open_plan  |
+// | tables    | guard slot_tally slot_segment slot_census slot_search slot_table connect_limiter wait_list work_queue |
+// | decisions | capacity invariants openers standing_queue destination dispatcher fail_fast attempts                  |
+// | sides     | flight_recorder monitor listening connection_ops pool_types                                           |
+// | work      | jobs workforce leaks leases                                                                           |
+// | calls     | maintenance worker_group complaint admission acquire acquire_request administration connector         |
+// | core      | core                                                                                                  |
 //
 // The parts of the two sides and above. `Monitor` decides under the lock and calls nobody's code; `Ops` calls the
 // user's code and never holds the lock. All others may take it to ask the first, and give it back before they ask the

@@ -34,8 +34,9 @@ class Dispatcher {
   Dispatcher(Capacity& capacity, WaitList& waiters, Duration max_standing_wait, bool by_callers) noexcept
       : capacity_{capacity}, waiters_{waiters}, standing_{max_standing_wait}, openers_{waiters, by_callers} {}
 
-  [[nodiscard]] PoolCounts counts() noexcept {
-    PoolCounts counts = capacity_.slots().counts(true);
+  // May give up the lock meanwhile.
+  [[nodiscard]] PoolCounts counts(Guard& guard) noexcept {
+    PoolCounts counts = capacity_.slots().exact_counts(guard);
     counts.waiting = waiters_.queue().size();
     return counts;
   }

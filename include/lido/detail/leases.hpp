@@ -136,9 +136,7 @@ class Leases {
     {
       const Guard lock = monitor_.enter();
       orphans_ = true;
-      monitor_.capacity.slots().each([&](const Slot& slot) {
-        if (slot.state.load(std::memory_order_relaxed) == SlotState::recalled) lifetime_.add_reference();
-      });
+      lifetime_.add_references(monitor_.capacity.slots().recalled());  // whoever has one comes by the lock
     }
     jobs_.run_closes();
   }

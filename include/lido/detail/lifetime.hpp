@@ -15,7 +15,8 @@ class Lifetime {
   Lifetime(const Lifetime&) = delete;
   Lifetime& operator=(const Lifetime&) = delete;
 
-  void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void add_reference() noexcept { add_references(1); }
+  void add_references(std::size_t count) noexcept { references_.fetch_add(count, std::memory_order_relaxed); }
   // Acquire and release: the one that frees sees all that the others did.
   void drop_reference() noexcept {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) end_(object_);

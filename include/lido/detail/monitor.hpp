@@ -75,9 +75,10 @@ class Monitor {
 
   // What was counted, and what is now.
   [[nodiscard]] Statistics figures() noexcept {
-    const Guard lock = enter();
+    Guard lock = enter();
+    const PoolCounts now = dispatcher.counts(lock);  // first: it may give up the lock
     Statistics figures = metrics.totals(lock);
-    figures.now = dispatcher.counts();
+    figures.now = now;
     figures.pool_size = capacity.plan().pool_size;
     figures.max_size = capacity.plan().max_size;
     if (const Waiter* const first = waiters.queue().front()) figures.oldest_wait = Platform::now() - first->since;

@@ -48,6 +48,7 @@ enum class SlotState : std::uint8_t {
   checking,  // the background owns it
   closing,   // whoever closes it owns it
 };
+inline constexpr std::size_t slot_states = static_cast<std::size_t>(SlotState::closing) + 1;
 
 [[nodiscard]] constexpr bool is_free(SlotState state) noexcept {
   return state == SlotState::idle || state == SlotState::resting || state == SlotState::offered;
@@ -59,6 +60,9 @@ enum class SlotState : std::uint8_t {
 [[nodiscard]] constexpr bool is_leased(SlotState state) noexcept {
   return is_swift(state) || state == SlotState::recalled;
 }
+
+// Changes its state without the lock.
+[[nodiscard]] constexpr bool changes_unseen(SlotState state) noexcept { return is_free(state) || is_swift(state); }
 
 // As users are told; empty where there is no connection.
 [[nodiscard]] constexpr std::string_view name_of(SlotState state) noexcept {

@@ -119,28 +119,4 @@ class SlotMap {
   bool small_;
 };
 
-// The same for one thread at a time: a set of slots, walked in the time that those in it take.
-class SlotSet {
- public:
-  explicit SlotSet(std::size_t slots)
-      : words_{std::make_unique<std::uint64_t[]>((slots + 63) / 64)}, words_count_{(slots + 63) / 64} {}
-
-  [[nodiscard]] bool has(std::size_t slot) const noexcept { return (words_[slot / 64] >> (slot % 64) & 1U) != 0; }
-  void add(std::size_t slot) noexcept { words_[slot / 64] |= std::uint64_t{1} << (slot % 64); }
-  void remove(std::size_t slot) noexcept { words_[slot / 64] &= ~(std::uint64_t{1} << (slot % 64)); }
-
-  // Calls `function(slot)` for each, which may take that one out, until one returns false. Whether none did.
-  template <class Function>
-  bool each(Function&& function) {
-    for (std::size_t word = 0; word < words_count_; ++word)
-      for (std::uint64_t left = words_[word]; left != 0; left &= left - 1)
-        if (!function(word * 64 + static_cast<std::size_t>(std::countr_zero(left)))) return false;
-    return true;
-  }
-
- private:
-  std::unique_ptr<std::uint64_t[]> words_;
-  std::size_t words_count_;
-};
-
 }  // namespace lido::detail

@@ -9,6 +9,7 @@
 
 #include <lido/detail/slot.hpp>
 #include <lido/detail/slot_map.hpp>
+#include <lido/detail/slot_set.hpp>
 
 namespace lido::detail {
 

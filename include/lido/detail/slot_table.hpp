@@ -7,9 +7,9 @@
 #include <utility>
 
 #include <lido/detail/barging_limit.hpp>
+#include <lido/detail/slot_census.hpp>
 #include <lido/detail/slot_search.hpp>
 #include <lido/detail/slot_segment.hpp>
-#include <lido/detail/slot_tally.hpp>
 
 namespace lido::detail {
 
@@ -85,8 +85,7 @@ class SlotTable {
         const SlotState seen = slot.state.load(std::memory_order_relaxed);
         if (!is_free(seen) || !claim(slot, seen, SlotState::leased)) continue;
         if (seen == SlotState::resting) segment.listed.set(index);
-        tally_.leaves(seen, slot.expiring);
-        tally_.enters(SlotState::leased, slot.expiring);
+        census_.moves(segment, index, seen, SlotState::leased);
         found = &slot;
         return false;
       }
@@ -97,7 +96,7 @@ class SlotTable {
   // The first part of such a pass, in a large table: for one who is about to wait and gives up the lock between the
   // parts. False: the rest is short, or there is an idle one.
   bool recall_some() noexcept {
-    if (tally_.swift() < 2 * slots_a_turn) return false;
+    if (census_.tally().swift() < 2 * slots_a_turn) return false;
     std::size_t left = slots_a_turn;
     segments_.each_swift([&](Segment& segment, std::size_t index) { return recall(segment, index) && --left > 0; });
     return left == 0;
@@ -114,9 +113,7 @@ class SlotTable {
   bool claim_free_for(SlotState to, Slot& slot) noexcept {
     if (!claim_free(slot, to)) return false;
     Segment& segment = segments_.of(slot);
-    segment.swift.remove(segment.index_of(slot));
-    tally_.leaves(SlotState::idle, slot.expiring);
-    tally_.enters(to, slot.expiring);
+    census_.moves(segment, segment.index_of(slot), SlotState::idle, to);
     return true;
   }
 
@@ -126,33 +123,29 @@ class SlotTable {
     Segment& segment = segments_.of(slot);
     const std::size_t index = segment.index_of(slot);
     const SlotState from = slot.state.load(std::memory_order_relaxed);
-    tally_.leaves(from, slot.expiring);
-    tally_.enters(to, slot.expiring);
-    if (slot.retire && !is_over(from) && is_over(to)) tally_.unmarked();
+    census_.moves(segment, index, from, to);
+    if (slot.retire && !is_over(from) && is_over(to)) census_.tally().unmarked();
     slot.state.store(to, std::memory_order_release);
-    if (is_free(to) || is_swift(to)) {
-      segment.swift.add(index);
-      segment.listed.set(index);
-      return;
-    }
-    segment.swift.remove(index);
+    if (changes_unseen(to)) segment.listed.set(index);
     if (to == SlotState::vacant) slot.next_job = std::exchange(vacant_, &slot);
   }
 
   // The connection is to be closed when it comes back; or not, after all.
   void mark(Slot& slot, CloseReason reason) noexcept {
-    if (!std::exchange(slot.retire, true)) tally_.marked();
+    if (!std::exchange(slot.retire, true)) census_.tally().marked();
     slot.close_reason = reason;
   }
   void unmark(Slot& slot) noexcept {
-    if (std::exchange(slot.retire, false)) tally_.unmarked();
+    if (std::exchange(slot.retire, false)) census_.tally().unmarked();
   }
+  // How many are leased and come back by the lock.
+  [[nodiscard]] std::size_t recalled() const noexcept { return census_.tally().recalled(); }
   // How many connections there are, or are being opened or closed.
-  [[nodiscard]] std::size_t total() const noexcept { return tally_.total(); }
+  [[nodiscard]] std::size_t total() const noexcept { return census_.tally().total(); }
   // Those of them that do not close.
-  [[nodiscard]] std::size_t not_closing() const noexcept { return tally_.not_closing(); }
+  [[nodiscard]] std::size_t not_closing() const noexcept { return census_.tally().not_closing(); }
   // And are not marked either.
-  [[nodiscard]] std::size_t staying() const noexcept { return tally_.staying(); }
+  [[nodiscard]] std::size_t staying() const noexcept { return census_.tally().staying(); }
 
   // A waiter is on its way: others get what is idle, or comes back, until `until` alone.
   //
@@ -179,21 +172,27 @@ class SlotTable {
     return segments_.unused();
   }
 
-  // By state. Leases begin and end without the lock and without a word, and to ask each slot takes time: the larger the
-  // pool, the more often it is taken for granted that as many are leased as when they were asked. `exact`: ask now.
-  // What the lock owns is always right, and so is the sum. Of a pool of 64 all are asked each time.
-  [[nodiscard]] PoolCounts counts(bool exact = false) noexcept {
-    if (exact || tally_.is_old()) recount();
-    return tally_.counts();
+  // By state. Leases begin and end without the lock and without a word, and to ask each slot takes time. So each call
+  // asks 64 of them, the next one the next 64, and the others are taken to be as they were when they were asked. What
+  // the lock owns is always right, and so is the sum. Of a pool of 64 all are asked each time.
+  [[nodiscard]] PoolCounts counts() noexcept {
+    census_.ask_next();
+    return census_.tally().counts();
+  }
+  // The same for those who can wait: all are asked, and the lock is given up between so many.
+  template <class Guard>
+  [[nodiscard]] PoolCounts exact_counts(Guard& guard) noexcept {
+    census_.ask_all(guard);
+    return census_.tally().counts();
   }
   // The same without those that are about to be replaced.
   [[nodiscard]] PoolCounts lasting() noexcept {
     PoolCounts counts = this->counts();
-    counts.idle -= std::min(counts.idle, tally_.worn());
+    counts.idle -= std::min(counts.idle, census_.tally().worn());
     return counts;
   }
   // Needs no lock.
-  [[nodiscard]] bool any_checking() const noexcept { return tally_.any_checking(); }
+  [[nodiscard]] bool any_checking() const noexcept { return census_.tally().any_checking(); }
 
   // One call at a time, without the lock. Throws std::bad_alloc and leaves the table as it was.
   void grow_to(std::size_t size) { segments_.grow_to(size); }
@@ -210,7 +209,13 @@ class SlotTable {
       function(slot);
     });
   }
-  static constexpr std::size_t slots_a_turn = 64;
+  static constexpr std::size_t slots_a_turn = SlotCensus<Slot, Platform>::slots_a_turn;
+  // With the lock held: each slot that is opening.
+  template <class Function>
+  void each_opening(Function&& function) {
+    for (Segment* segment = &segments_.first(); segment != nullptr; segment = Segments::next(*segment))
+      segment->swift.each_opening([&](std::size_t index) { function(segment->slots[index]); });
+  }
   [[nodiscard]] UseTotals<Platform>& uses() noexcept { return segments_.uses(); }
 
   // Whatever is free, for the caller. By itself only in the child of a fork, where nobody counts any more.
@@ -273,9 +278,7 @@ class SlotTable {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
       if (!is_swift(seen)) return false;
       if (!claim(slot, seen, SlotState::recalled)) continue;
-      segment.swift.remove(index);
-      tally_.leaves(SlotState::leased, slot.expiring);
-      tally_.enters(SlotState::recalled, slot.expiring);
+      census_.moves(segment, index, SlotState::leased, SlotState::recalled);
       if constexpr (!Slot::is_timed) slot.stamp(Platform::now());
       return true;
     }
@@ -305,19 +308,10 @@ class SlotTable {
     });
   }
 
-  void recount() noexcept {
-    tally_.begin_look();
-    each_swift([&](Segment& segment, std::size_t index) {
-      const Slot& slot = segment.slots[index];
-      tally_.look(slot.state.load(std::memory_order_relaxed), slot.expiring);
-      return true;
-    });
-  }
-
   // Until `function` returns false.
   template <class Function>
   void each_swift(Function&& function) {
-    if (tally_.swift() == 0) return;
+    if (census_.tally().swift() == 0) return;
     segments_.each_swift(std::forward<Function>(function));
   }
 
@@ -332,12 +326,12 @@ class SlotTable {
   alignas(cache_line) BargingLimit<Platform> barging_limit_;
 
   // Owned by the lock.
-  alignas(cache_line) SlotTally tally_;
+  alignas(cache_line) SlotCensus<Slot, Platform> census_{segments_};
   Slot* vacant_ = nullptr;  // linked by `next_job`
   bool offering_ = false;   // something may be offered or barging
 };
 
-// The same as `SlotTable::counts(true)`, by a look at each slot: for tests.
+// The same as `SlotTable::exact_counts`, by a look at each slot: for tests.
 template <class SlotTable>
 [[nodiscard]] PoolCounts count_slots(SlotTable& slots) noexcept {
   PoolCounts counts;

@@ -1,99 +1,99 @@
 // How many slots are in which state, without a look at each.
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include <lido/detail/slot.hpp>
+#include <lido/detail/slot_set.hpp>
 #include <lido/facts.hpp>
 
 namespace lido::detail {
+
+// States that are counted together; `unseen` are those that change without the lock.
+struct SlotGroups {
+  enum Group : std::uint8_t { vacant, opening, recalled, checking, closing, unseen, count };
+
+  static constexpr Group of(SlotState state) noexcept {
+    switch (state) {
+      case SlotState::vacant:
+        return vacant;
+      case SlotState::opening:
+        return opening;
+      case SlotState::recalled:
+        return recalled;
+      case SlotState::checking:
+        return checking;
+      case SlotState::closing:
+        return closing;
+      default:
+        return unseen;
+    }
+  }
+};
+// As above, by the state's number: asked at each change.
+inline constexpr auto slot_groups = [] {
+  std::array<SlotGroups::Group, slot_states> all{};
+  for (std::size_t state = 0; state < slot_states; ++state) all[state] = SlotGroups::of(static_cast<SlotState>(state));
+  return all;
+}();
 
 // Plain numbers, all but one owned by the lock. What changes under the lock is counted with the change. Of the slots
 // that change without it the sum is known, and how many of them are leased as far as anybody has looked.
 class SlotTally {
  public:
-  // Of one slot. `expiring`: its connection is about to be replaced.
-  void leaves(SlotState state, bool expiring) noexcept {
-    if (is_swift(state)) leased_ -= std::min<std::size_t>(leased_, 1);
-    if (is_free(state) && expiring) worn_ -= std::min<std::size_t>(worn_, 1);
-    add(state, -1);
+  // One slot changes its state.
+  void moves(SlotState from, SlotState to) noexcept {
+    add(from, ~std::size_t{0});  // one less, modulo the largest number
+    add(to, 1);
   }
-  void enters(SlotState state, bool expiring) noexcept {
-    if (is_swift(state)) ++leased_;
-    if (is_free(state) && expiring) ++worn_;
-    add(state, 1);
+  // What somebody has seen of those that change without the lock.
+  void looked(SlotSet::Change change) noexcept {
+    leased_ += static_cast<std::size_t>(change.leased);  // modulo the largest number
+    worn_ += static_cast<std::size_t>(change.worn);
   }
 
   // A connection is to be closed when it comes back; or not, after all.
   void marked() noexcept { ++marked_; }
   void unmarked() noexcept { --marked_; }
-  // Those that are not vacant.
-  [[nodiscard]] std::size_t total() const noexcept { return total_; }
-  [[nodiscard]] std::size_t not_closing() const noexcept { return total_ - closing_; }
+  // Those that are not vacant: nobody counts which are, but each that is so no more is one less than none.
+  [[nodiscard]] std::size_t total() const noexcept { return 0 - count(SlotGroups::vacant); }
+  [[nodiscard]] std::size_t not_closing() const noexcept { return total() - count(SlotGroups::closing); }
   // Those that are there to stay.
   [[nodiscard]] std::size_t staying() const noexcept { return not_closing() - marked_; }
 
-  // What is known of those that change without the lock may be old. The more there are, the more often it will do: so
-  // that to look at all of them takes, in the mean, as long as to look at 64.
-  [[nodiscard]] bool is_old() noexcept { return ++asked_ * 64 >= swift_; }
-  void begin_look() noexcept { asked_ = leased_ = worn_ = 0; }
-  void look(SlotState state, bool expiring) noexcept {
-    if (is_swift(state)) ++leased_;
-    if (is_free(state) && expiring) ++worn_;
-  }
-
   [[nodiscard]] PoolCounts counts() const noexcept {
     PoolCounts counts;
-    const std::size_t leased = std::min(leased_, swift_);
-    counts.idle = swift_ - leased;
-    counts.leased = recalled_ + leased;
-    counts.opening = opening_;
-    counts.checking = checking_.load(std::memory_order_relaxed);
-    counts.closing = closing_;
+    counts.idle = count(SlotGroups::unseen) - leased_;
+    counts.leased = count(SlotGroups::recalled) + leased_;
+    counts.opening = count(SlotGroups::opening);
+    counts.checking = count(SlotGroups::checking);
+    counts.closing = count(SlotGroups::closing);
     return counts;
   }
+  [[nodiscard]] std::size_t recalled() const noexcept { return count(SlotGroups::recalled); }
   // Of those that are idle, how many are about to be replaced.
   [[nodiscard]] std::size_t worn() const noexcept { return worn_; }
-  [[nodiscard]] std::size_t swift() const noexcept { return swift_; }
+  [[nodiscard]] std::size_t swift() const noexcept { return count(SlotGroups::unseen); }
   // Needs no lock.
-  [[nodiscard]] bool any_checking() const noexcept { return checking_.load(std::memory_order_relaxed) > 0; }
+  [[nodiscard]] bool any_checking() const noexcept { return count(SlotGroups::checking) > 0; }
 
  private:
-  void add(SlotState state, int by) noexcept {
-    const auto change = static_cast<std::size_t>(by);  // modulo the largest number
-    switch (state) {
-      case SlotState::vacant:
-        total_ -= change;
-        break;
-      case SlotState::opening:
-        opening_ += change;
-        break;
-      case SlotState::recalled:
-        recalled_ += change;
-        break;
-      case SlotState::checking:
-        checking_.store(checking_.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
-        break;
-      case SlotState::closing:
-        closing_ += change;
-        break;
-      default:
-        swift_ += change;
-    }
+  using Group = SlotGroups::Group;
+
+  // One is looked at without the lock; the others are atomic so that no case need be made of it. One thread writes.
+  [[nodiscard]] std::size_t count(Group which) const noexcept { return counts_[which].load(std::memory_order_relaxed); }
+  void add(SlotState state, std::size_t by) noexcept {
+    auto& count = counts_[slot_groups[static_cast<std::size_t>(state)]];
+    count.store(count.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
   }
 
-  std::size_t total_ = 0;  // all but those that are vacant
-  std::size_t opening_ = 0;
-  std::size_t recalled_ = 0;
-  std::size_t closing_ = 0;
-  std::size_t swift_ = 0;   // idle, resting, offered, leased, unlisted or barging
-  std::size_t leased_ = 0;  // of those; as it was, with what has changed under the lock since
-  std::size_t worn_ = 0;    // the same of those that are free and expiring
+  std::array<std::atomic<std::size_t>, SlotGroups::count> counts_{};
+  std::size_t leased_ = 0;  // of those that change without the lock; as far as anybody has looked
+  std::size_t worn_ = 0;    // the same of those that are free and about to be replaced
   std::size_t marked_ = 0;  // of all but those that are closing
-  std::size_t asked_ = 0;   // how often since the last look
-  std::atomic<std::size_t> checking_{0};
 };
 
 }  // namespace lido::detail
