@@ -9,6 +9,7 @@
 
 #include <lido/postgres/detail/operations/exchange.hpp>
 #include <lido/postgres/detail/sql/copy_format.hpp>
+#include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/wire/abandoning.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>

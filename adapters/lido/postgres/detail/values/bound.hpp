@@ -20,6 +20,11 @@ struct Bound {
   bool counted = false;          // only for a statement that takes just as many
 };
 
+/// `PQsendQueryParams` with what is bound.
+[[nodiscard]] inline int send_params(PGconn* raw, const char* sql, const Bound& bound) noexcept {
+  return PQsendQueryParams(raw, sql, bound.count, bound.types, bound.values, bound.lengths, bound.formats, 0);
+}
+
 /// What `Parameters` are; they may do without types, lengths and formats.
 template <class Parameters>
 [[nodiscard]] Bound bound_of(const Parameters& parameters) noexcept {

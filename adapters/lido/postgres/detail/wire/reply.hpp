@@ -11,10 +11,11 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/sql/savepoint_script.hpp>
-#include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/limits.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/copy_pieces.hpp>
 #include <lido/postgres/detail/wire/diagnose.hpp>
+#include <lido/postgres/detail/wire/echoing.hpp>
 #include <lido/postgres/detail/wire/enclosure.hpp>
 #include <lido/postgres/detail/wire/failed_commit.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
@@ -86,8 +87,8 @@ class Reply {
           return need;
         }
       }
-      if (copying_ && !copy_ended()) {
-        if (chunk_) return Need::nothing;
+      if (copy_.is_open() && !copy_.end(channel_.raw(), ended_)) {
+        if (copy_.any()) return Need::nothing;
         waited_ = true;
         return channel_.to_read();
       }
@@ -112,7 +113,7 @@ class Reply {
   /// What the last step found; null when it found none.
   [[nodiscard]] ResultHandle result() noexcept { return std::move(result_); }
   /// A piece of a COPY OUT, as the last step found it. Valid until the next one.
-  [[nodiscard]] std::string_view chunk() const noexcept { return {chunk_.get(), chunk_size_}; }
+  [[nodiscard]] std::string_view chunk() const noexcept { return copy_.piece(); }
   /// The first error of the answer, which is the cause of others.
   [[nodiscard]] std::optional<Diagnostics>& error() noexcept { return error_; }
   /// Which statement of a pipeline it was, and which function of the server's raised it.
@@ -159,7 +160,7 @@ class Reply {
         if (!note_command(PQcmdStatus(result.get()))) return false;
         break;
       case PGRES_COPY_OUT:
-        copying_ = true;
+        copy_.begin();
         break;
       case PGRES_PIPELINE_SYNC:
         if (--syncs_ > 0) return false;
@@ -209,25 +210,9 @@ class Reply {
     if (syncs_ == 0) complete_ = true;
   }
 
-  // False: there is a chunk, or one has to be waited for.
-  bool copy_ended() {
-    char* data = nullptr;
-    const int size = PQgetCopyData(channel_.raw(), &data, 1);
-    chunk_.reset(data);
-    chunk_size_ = size > 0 ? static_cast<std::size_t>(size) : 0;
-    if (size >= 0 && !ended_) return false;
-    if (size > 0) return false;
-    copying_ = false;  // what PQgetResult says next is how it ended
-    return true;
-  }
-
   void report() const noexcept {
     const Echo& echo = channel_.settings().echo;
-    if (!echo || sql_.empty() || !sent_) return;
-    try {
-      echo(without_passwords(sql_), Clock::now() - start_);
-    } catch (...) {  // a log that fails must not undo a statement that did not
-    }
+    if (echo && sent_ && !sql_.empty()) tell(echo, sql_, Clock::now() - start_);
   }
 
   // False: it is an error after all. Only the first statement meets a failed transaction: an error ends the others.
@@ -251,8 +236,7 @@ class Reply {
   std::optional<std::string> instead_;  // what is sent for it
   std::function<int(PGconn*)> later_;
   ResultHandle result_;
-  LibpqMemory<char> chunk_;
-  std::size_t chunk_size_ = 0;
+  CopyPieces copy_;
   std::optional<Diagnostics> error_;
   std::string raised_by_;
   TimePoint start_;
@@ -264,13 +248,7 @@ class Reply {
   bool answered_ = false;  // a command has been
   bool waited_ = false;    // the next step looks what has come
   bool ended_ = false;     // nothing more will come
-  bool copying_ = false;   // in the middle of a COPY OUT
   bool complete_ = true;
 };
-
-/// `PQsendQueryParams` with what is bound.
-[[nodiscard]] inline int send_params(PGconn* raw, const char* sql, const Bound& bound) noexcept {
-  return PQsendQueryParams(raw, sql, bound.count, bound.types, bound.values, bound.lengths, bound.formats, 0);
-}
 
 }  // namespace lido::postgres::detail
