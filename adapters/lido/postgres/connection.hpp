@@ -127,17 +127,17 @@ class Connection : public Statements {
   /// takes them. Blocks until `deadline` where a write was refused, to ask why; an open transaction is then rolled
   /// back.
   [[nodiscard]] bool has_lost_server(TimePoint deadline) {
-    if (!channel_->server_lost() && channel_->take_write_refused() && detail::is_meant_to_write(channel_->raw()) &&
-        roll_back(deadline)) {
+    if (!channel_->server().lost() && channel_->server().take_write_refused() &&
+        detail::is_meant_to_write(channel_->raw()) && roll_back(deadline)) {
       const std::optional<Result> read_only = ask(deadline, detail::is_server_read_only);
       if (read_only && read_only->one<bool>()) return true;
     }
-    return channel_->server_lost();
+    return channel_->server().lost();
   }
 
   /// Whether `has_lost_server` has something to ask the server for; false where it is free.
   [[nodiscard]] bool has_lost_server_may_block() const noexcept {
-    return !channel_->server_lost() && channel_->write_refused();
+    return !channel_->server().lost() && channel_->server().write_refused();
   }
 
   /// Whether the server, if it is a standby, is no further behind its primary than `max_lag` of the settings; free

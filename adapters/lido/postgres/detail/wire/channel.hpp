@@ -2,13 +2,11 @@
 // instance `Exchange`.
 #pragma once
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -24,6 +22,7 @@
 #include <lido/postgres/detail/values/array_types.hpp>
 #include <lido/postgres/detail/wire/cancelling.hpp>
 #include <lido/postgres/detail/wire/diagnose.hpp>
+#include <lido/postgres/detail/wire/echoing.hpp>
 #include <lido/postgres/detail/wire/enclosure.hpp>
 #include <lido/postgres/detail/wire/failed_commit.hpp>
 #include <lido/postgres/detail/wire/failover.hpp>
@@ -33,6 +32,7 @@
 #include <lido/postgres/detail/wire/held_transaction.hpp>
 #include <lido/postgres/detail/wire/name_scope.hpp>
 #include <lido/postgres/detail/wire/noticing.hpp>
+#include <lido/postgres/detail/wire/parting.hpp>
 #include <lido/postgres/detail/wire/posted_discard.hpp>
 #include <lido/postgres/detail/wire/statement_cache.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
@@ -57,18 +57,11 @@ class Channel {
 
   ~Channel() {
     guests_.dismiss();
-    const int socket = PQsocket(raw());
-    if (socket < 0) return;
-    if (owner_ != ::getpid()) {
-      // After fork() the session is the parent's: the goodbye that PQfinish sends must not reach the server.
-      const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-      if (nowhere < 0 || ::dup2(nowhere, socket) < 0) static_cast<void>(connection_.release());
-      if (nowhere >= 0) ::close(nowhere);
-    } else if (!usable()) {
-      // A pooler between here and the server forgets whom to cancel as soon as this connection ends.
-      if (cancelling_) wait_for_end(*cancelling_);
-      ::shutdown(socket, SHUT_RDWR);  // so that the goodbye cannot wait for a peer that is gone
-    }
+    if (PQsocket(raw()) < 0) return;
+    if (owner_ != ::getpid())
+      part_in_child(connection_);
+    else if (!usable())
+      part_at_once(raw(), cancelling_);
   }
 
   [[nodiscard]] PGconn* raw() const noexcept { return connection_.get(); }
@@ -128,10 +121,7 @@ class Channel {
   void post_discard() noexcept {
     broken_ = !discard_.post(raw()) || broken_;
     statements_.forget();
-    try {
-      if (settings_->echo) settings_->echo("DISCARD ALL", Duration::zero());  // nobody waits for it
-    } catch (...) {                                                           // as for any other statement
-    }
+    if (settings_->echo) tell(settings_->echo, "DISCARD ALL", Duration::zero());  // nobody waits for it
   }
   [[nodiscard]] PostedDiscard& discard() noexcept { return discard_; }
 
@@ -162,7 +152,7 @@ class Channel {
       if (i == 1 && usable()) return true;
     }
     broken_ = true;
-    if (!farewell_) heard_end("");  // no word at all
+    if (!farewell_) server_.ended("");  // no word at all
     return false;
   }
 
@@ -203,7 +193,7 @@ class Channel {
   [[nodiscard]] ConnectionLost lost(Diagnostics diagnostics) {
     broken_ = true;
     // Not where nothing was heard and it was this side that gave the connection up.
-    if (!diagnostics.sqlstate.empty() || PQstatus(raw()) != CONNECTION_OK) heard_end(diagnostics.sqlstate);
+    if (!diagnostics.sqlstate.empty() || PQstatus(raw()) != CONNECTION_OK) server_.ended(diagnostics.sqlstate);
     const std::string message = "connection lost: " + diagnostics.message;
     return {message, std::move(diagnostics)};
   }
@@ -211,15 +201,10 @@ class Channel {
   [[nodiscard]] Diagnostics diagnose(const PGresult* error, std::string_view sql) {
     Diagnostics diagnostics = diagnostics_of(error, sql);
     diagnostics.where = where_;
-    write_refused_ = write_refused_ || diagnostics.sqlstate == read_only_transaction;
-    if (is_fatal(diagnostics)) heard_end(diagnostics.sqlstate);
+    server_.met(diagnostics);
     return diagnostics;
   }
-  /// Not just this session has ended, but all of its server have.
-  [[nodiscard]] bool server_lost() const noexcept { return server_lost_; }
-  /// A write came upon something read-only since `take_write_refused` was asked last.
-  [[nodiscard]] bool write_refused() const noexcept { return write_refused_; }
-  [[nodiscard]] bool take_write_refused() noexcept { return std::exchange(write_refused_, false); }
+  [[nodiscard]] ServerSigns& server() noexcept { return server_; }
 
   /// Has the server asked to cancel what it is at, gives the connection up, and throws.
   [[noreturn]] void give_up(Wake why, std::string_view sql) {
@@ -246,14 +231,6 @@ class Channel {
       static_cast<void>(PQisBusy(raw()));
   }
 
-  static void wait_for_end(const Cancelling& request) noexcept {
-    try {
-      const Until soon{saturating_add(Clock::now(), std::chrono::milliseconds{100})};
-      static_cast<void>(wait_for(request.socket(), Need::readable, soon));
-    } catch (const std::exception&) {  // no poll(2), no patience
-    }
-  }
-
   // Keeps notices off stderr, tells of them, and hears the farewell of a session that ended while it was idle.
   static void take_notice(void* self, const PGresult* notice) noexcept {
     const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
@@ -267,13 +244,12 @@ class Channel {
     }
     channel.broken_ = true;
     const char* const sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
-    channel.heard_end(sqlstate == nullptr ? "" : sqlstate);
+    channel.server_.ended(sqlstate == nullptr ? "" : sqlstate);
     try {
       channel.farewell_ = diagnostics_of(notice, {});
     } catch (const std::exception&) {  // out of memory: the session is gone all the same
     }
   }
-  void heard_end(std::string_view sqlstate) noexcept { server_lost_ = server_lost_ || ends_all_sessions(sqlstate); }
 
   ConnectionHandle connection_;
   std::shared_ptr<Registration> registration_;  // of its socket, so that it has to go first
@@ -288,14 +264,13 @@ class Channel {
   PostedDiscard discard_;
   std::optional<Leaves> left_;
   std::optional<Diagnostics> farewell_;
+  ServerSigns server_;
   lido::detail::ProcessMark mark_;
   PQnoticeProcessor notice_processor_;  // libpq's own
   pid_t owner_;
   std::optional<Cancelling> cancelling_;
   bool telling_ = false;  // of a notice: libpq is in the middle of something
   bool broken_ = false;
-  bool server_lost_ = false;
-  bool write_refused_ = false;
 };
 
 }  // namespace lido::postgres::detail

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <string_view>
+#include <utility>
 
+#include <lido/postgres/detail/wire/diagnose.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
 
@@ -18,6 +21,27 @@ namespace lido::postgres::detail {
 /// A write came upon something that is read-only: a standby, a server that no longer takes writes, or a transaction
 /// that asked for it.
 inline constexpr std::string_view read_only_transaction = "25006";
+
+/// What a session has met that speaks against its server.
+class ServerSigns {
+ public:
+  /// The session has ended with that word, or with none.
+  void ended(std::string_view sqlstate) noexcept { lost_ = lost_ || ends_all_sessions(sqlstate); }
+  void met(const Diagnostics& error) noexcept {
+    write_refused_ = write_refused_ || error.sqlstate == read_only_transaction;
+    if (is_fatal(error)) ended(error.sqlstate);
+  }
+
+  /// Not just this session has ended, but all of its server have.
+  [[nodiscard]] bool lost() const noexcept { return lost_; }
+  /// A write came upon something read-only since `take_write_refused` was asked last.
+  [[nodiscard]] bool write_refused() const noexcept { return write_refused_; }
+  [[nodiscard]] bool take_write_refused() noexcept { return std::exchange(write_refused_, false); }
+
+ private:
+  bool lost_ = false;
+  bool write_refused_ = false;
+};
 
 /// Whether the server itself takes no writes, whatever the session has set: a setting of the session is not what RESET
 /// would make of it.
