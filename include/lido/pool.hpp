@@ -4,8 +4,6 @@
 #include <lido/detail/language.hpp>  // first: the rest needs what it looks for
 
 #include <atomic>
-#include <concepts>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -16,6 +14,7 @@
 #include <vector>
 
 #include <lido/async.hpp>
+#include <lido/connector.hpp>
 #include <lido/detail/connector.hpp>
 #include <lido/detail/core.hpp>
 #include <lido/detail/platform.hpp>
@@ -28,24 +27,8 @@
 
 namespace lido {
 
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-class Pool;
-
-/// Opens connections: called with an `OpenInfo`, or with nothing, from several threads at once. Returns the connection,
-/// or throws; an exception that derives from `PermanentFailure` too says that trying again cannot help.
-template <class Connector>
-concept ConnectorType =
-    // Copying is asked last: asked of a pool it would ask whether a pool is a connector.
-    (std::invocable<const Connector&, const OpenInfo&> || std::invocable<const Connector&>) &&
-    std::copy_constructible<Connector>;
-
 namespace detail {
 struct Inspection;  // the tests', which look at what must hold inside
-
-template <class T>
-inline constexpr bool is_pool = false;
-template <class... Parts>
-inline constexpr bool is_pool<Pool<Parts...>> = true;
 }  // namespace detail
 
 /// What was still leased when `close` ran out of grace.

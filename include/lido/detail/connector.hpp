@@ -10,7 +10,19 @@
 #include <lido/policy.hpp>
 #include <lido/recycle.hpp>
 
+namespace lido {
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+class Pool;
+
+}  // namespace lido
+
 namespace lido::detail {
+
+template <class T>
+inline constexpr bool is_pool = false;
+template <class... Parts>
+inline constexpr bool is_pool<Pool<Parts...>> = true;
 
 // In the place of a connection where the connector is none, so that the compiler says so.
 struct NoConnector {};
