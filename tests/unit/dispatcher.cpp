@@ -101,7 +101,8 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
     BOOST_TEST(pool.work.next_to_close() == &slot);
     pool.dispatcher.vacate(slot, guard);  // and the policy wants another at once
     BOOST_TEST((state() == SlotState::opening));
-    pool.attempts.open_failed(*pool.work.next_to_open(), nullptr, false, sim::Platform::now(), guard);
+    pool.attempts.open_failed(*pool.work.next_to_open(), nullptr, false, sim::Platform::now(), guard,
+                              [](std::size_t) {});
     BOOST_TEST((state() == SlotState::vacant));
     BOOST_TEST((pool.capacity.retry_at() != TimePoint::max()));
   });

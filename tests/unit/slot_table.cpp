@@ -4,6 +4,9 @@
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
 #include <lido/detail/monitor.hpp>
 #include <lido/growth.hpp>
 #include <lido/pool.hpp>
@@ -183,6 +186,56 @@ BOOST_AUTO_TEST_CASE(ten_thousand_who_are_late_or_refused_are_told_in_turns) {
     BOOST_TEST(large.pool.waiters.queue().empty());
     BOOST_TEST(std::ranges::all_of(waiters, &Unheard::told));
     BOOST_TEST(CountingPlatform::Mutex::turns > many / 64);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(ten_thousand_who_wait_for_an_open_that_cannot_succeed_are_told_in_turns) {
+  enum class Meanwhile : std::uint8_t { nothing, another_comes, one_opens };
+  for (const Meanwhile meanwhile : {Meanwhile::nothing, Meanwhile::another_comes, Meanwhile::one_opens}) {
+    CountedMonitor pool{FixedSize{many}, {0ms, {5, 10ms, 250ms, 1s}}};
+    const auto error = std::make_exception_ptr(7);
+    struct Waiting : Waiter<CountedSlot> {
+      Waiting() : Waiter{[](Waiter<CountedSlot>& waiter) noexcept { static_cast<Waiting&>(waiter).hear(); }, false} {}
+      void hear() {
+        ++told;
+        if (then) then();
+      }
+      std::size_t told = 0;
+      std::function<void()> then;
+    };
+    std::vector<Waiting> waiters(many);
+    Waiting late;
+    for (Waiting& waiter : waiters) {
+      CountedGuard guard = pool.enter();
+      pool.dispatcher.line_up(waiter, false, guard);
+    }
+    waiters.front().then = [&] {  // nobody has the lock
+      CountedGuard guard = pool.enter();
+      if (meanwhile == Meanwhile::another_comes) pool.dispatcher.line_up(late, false, guard);
+      if (meanwhile == Meanwhile::one_opens) pool.attempts.opened(*pool.work.next_to_open(), TimePoint{1h}, guard);
+    };
+    CountingPlatform::Mutex::turns = 0;
+    std::size_t counted = 0;
+    CountedGuard guard = pool.enter();
+    pool.attempts.open_failed(*pool.work.next_to_open(), error, true, TimePoint{1h}, guard,
+                              [&](std::size_t told) { counted += told; });
+    guard.end();
+    BOOST_TEST(counted == 0U);  // not because it has failed for long
+    const auto in = [&](WaitState state) {
+      return std::ranges::count_if(waiters, [&](const Waiting& waiter) { return waiter.state.load() == state; });
+    };
+    if (meanwhile == Meanwhile::one_opens) {
+      BOOST_TEST(in(WaitState::refused) == 64);
+      BOOST_TEST(in(WaitState::granted) == 1);
+      BOOST_TEST(pool.waiters.queue().size() == many - 65);
+    } else {
+      BOOST_TEST(in(WaitState::refused) == many);
+      BOOST_TEST(
+          std::ranges::all_of(waiters, [&](const Waiting& each) { return each.told == 1 && each.error == error; }));
+      BOOST_TEST(CountingPlatform::Mutex::turns > many / 64);
+      BOOST_TEST(late.told == 0U);
+      BOOST_TEST(pool.waiters.queue().size() == (meanwhile == Meanwhile::another_comes ? 1U : 0U));
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <utility>
 
@@ -41,25 +42,27 @@ class Attempts {
     capacity_.wake_watchers(guard);
   }
 
-  // `permanent`: trying again cannot help, so that callers who have nothing else to wait for are told at once. Returns
-  // how many are told so because opening has failed for long (`FailFast`).
-  std::size_t open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, TimePoint begun,
-                          Guard& guard) noexcept {
-    if (!permanent && capacity_.limiter().outdated(slot.stalled)) return dispatcher_.vacate(slot, guard), 0;
+  // `permanent`: trying again cannot help, so that callers who have nothing else to wait for are told at once. Others
+  // are told because opening has failed for long (`FailFast`), and `count` how many. May give up the lock meanwhile.
+  template <class Count>
+  void open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, TimePoint begun, Guard& guard,
+                   Count count) noexcept {
+    if (!permanent && capacity_.limiter().outdated(slot.stalled)) return dispatcher_.vacate(slot, guard);
     guard.drop_later(capacity_.limiter().backoff().failed(error, permanent, begun));
     fail_fast_.failed(Platform::now());
     capacity_.empty(slot, guard);
-    if (permanent && !capacity_.any_live()) refuse_all(error, guard);
-    return end_attempt(guard);
+    if (permanent) refuse_while([&] { return !capacity_.any_live(); }, error, guard, [](std::size_t) {});
+    end_attempt(guard, count);
   }
 
   // Whoever opened it for itself gave up, which tells little about the server.
-  std::size_t open_given_up(Slot& slot, const std::exception_ptr& error, Guard& guard) noexcept {
+  template <class Count>
+  void open_given_up(Slot& slot, const std::exception_ptr& error, Guard& guard, Count count) noexcept {
     // Nor does it make what fails for good look as if it might pass.
     Backoff& backoff = capacity_.limiter().backoff();
     if (!backoff.permanent()) guard.drop_later(backoff.note(error));
     capacity_.empty(slot, guard);
-    return end_attempt(guard);
+    end_attempt(guard, count);
   }
 
   // Why a newcomer need not line up: the last attempt to open failed for good just now, and there is nothing else to
@@ -83,20 +86,37 @@ class Attempts {
   }
 
  private:
-  // After an attempt to open that came to nothing. How many were told that the server is away.
-  std::size_t end_attempt(Guard& guard) noexcept {
-    const bool away = fail_fast_.due(Platform::now()) && !capacity_.suspended() && !capacity_.any_live();
-    const std::size_t told = away ? refuse_all(capacity_.backoff().cause(), guard) : 0;
+  // After an attempt to open that came to nothing.
+  template <class Count>
+  void end_attempt(Guard& guard, Count count) noexcept {
+    const auto away = [&] {
+      return fail_fast_.due(Platform::now()) && !capacity_.suspended() && !capacity_.any_live();
+    };
+    refuse_while(away, capacity_.backoff().cause(), guard, count);
     dispatcher_.match(guard);
-    return told;
   }
-  std::size_t refuse_all(const std::exception_ptr& error, Guard& guard) noexcept {
-    std::size_t told = 0;
-    for (; auto* const waiter = waiters_.queue().front(); ++told) {
-      waiter->error = error;
-      dispatcher_.end_wait(*waiter, WaitState::refused, guard);
+
+  // Tells those who wait by now, in turns: the lock is given up between, and there may be a connection after it. Who
+  // comes meanwhile has found that it is worth to wait. `count` hears of each turn before its waiters do.
+  template <class Hopeless, class Count>
+  void refuse_while(Hopeless hopeless, std::exception_ptr error, Guard& guard, Count count) noexcept {
+    const std::uint64_t last = waiters_.queue().last_number();
+    bool paused = false;
+    for (; hopeless(); paused = true) {
+      std::size_t told = 0;
+      for (; told < Dispatcher::waiters_a_turn; ++told) {
+        auto* const waiter = waiters_.queue().front();
+        if (waiter == nullptr || waiter->number > last) break;
+        waiter->error = error;
+        dispatcher_.end_wait(*waiter, WaitState::refused, guard);
+      }
+      count(told);
+      if (told < Dispatcher::waiters_a_turn) break;
+      dispatcher_.match(guard);
+      guard.pause();
     }
-    return told;
+    // By now it may be nobody else's. Nothing else is to be dropped, as that was done at the pause.
+    if (paused) guard.drop_later(std::move(error));
   }
 
   Capacity& capacity_;

@@ -30,6 +30,9 @@ class Dispatcher {
   using Guard = detail::Guard<Slot, Platform>;
   using Waiter = detail::Waiter<Slot>;
 
+  // How many are told under the lock at a stretch.
+  static constexpr std::size_t waiters_a_turn = 64;
+
   // `by_callers`: there are no workers.
   Dispatcher(Capacity& capacity, WaitList& waiters, Duration max_standing_wait, bool by_callers) noexcept
       : capacity_{capacity}, waiters_{waiters}, standing_{max_standing_wait}, openers_{waiters, by_callers} {}
@@ -202,8 +205,6 @@ class Dispatcher {
   }
 
  private:
-  static constexpr std::size_t waiters_a_turn = 64;
-
   void place(Slot& slot, Guard& guard) noexcept {
     // The first who is not at work on a connection of its own, which may hang.
     Waiter* const head = capacity_.suspended() ? nullptr : waiters_.next_in_line();

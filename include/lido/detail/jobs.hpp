@@ -118,10 +118,9 @@ class Jobs {
     monitor_.metrics.count(&Statistics::open_failures, lock);
     monitor_.recorder.record(EventKind::open_failed, Platform::now(), lock, 0, CloseReason::none, words);
     if (!heard) monitor_.metrics.count(&Statistics::listener_errors, lock);
-    const std::size_t told = given_up
-                                 ? monitor_.attempts.open_given_up(slot, outcome.failure, lock)
-                                 : monitor_.attempts.open_failed(slot, outcome.failure, outcome.permanent, begun, lock);
-    monitor_.metrics.count(&Statistics::failed_fast, lock, told);
+    const auto count = [&](std::size_t told) { monitor_.metrics.count(&Statistics::failed_fast, lock, told); };
+    given_up ? monitor_.attempts.open_given_up(slot, outcome.failure, lock, count)
+             : monitor_.attempts.open_failed(slot, outcome.failure, outcome.permanent, begun, lock, count);
   }
 
   typename Types::Monitor& monitor_;

@@ -67,6 +67,8 @@ class WaitQueue {
   [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] Entry* front() const noexcept { return first_; }
+  // Of the one that was the last to come.
+  [[nodiscard]] std::uint64_t last_number() const noexcept { return last_number_; }
 
   void push_back(Entry& entry) noexcept {
     entry.number = ++last_number_;
