@@ -158,6 +158,7 @@ FAULTS = [
     Fault("refused_are_all_told_at_once", ATTEMPTS, "      dispatcher_.match(guard);\n      guard.pause();\n", "", SLOTS),
     Fault("newcomer_is_refused_with_those_before", ATTEMPTS, "waiter == nullptr || waiter->number > last", "waiter == nullptr", SLOTS),
     Fault("refused_beside_a_new_connection", ATTEMPTS, "for (; hopeless(); paused = true) {", "for (; paused || hopeless(); paused = true) {", SLOTS),
+    Fault("shed_are_all_told_at_once", DISPATCHER, "      --left;\n", "", SLOTS),
     Fault("mark_counts_for_ever", SLOT_TABLE, "if (slot.retire && !is_over(from) && is_over(to)) census_.tally().unmarked();", "", SLOTS),
     Fault("closing_pool_is_acquired_from", "detail/administration.hpp", "      acquire_.suspend(true);  // nobody takes", "      // nobody takes", SLOTS),
     Fault("uses_beyond_a_byte_are_lost", USE_COUNTS, "if (before == most) spill(bucket);", "", ("unit/metrics",)),

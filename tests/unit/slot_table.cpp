@@ -239,6 +239,48 @@ BOOST_AUTO_TEST_CASE(ten_thousand_who_wait_for_an_open_that_cannot_succeed_are_t
   }
 }
 
+BOOST_AUTO_TEST_CASE(ten_thousand_who_waited_too_long_in_a_queue_that_stands_are_told_in_turns) {
+  constexpr std::size_t size = 4;
+  CountedMonitor pool{FixedSize{size}, {0ms, {5, 10ms, 250ms, 1s}, Duration::max(), 1s}};
+  {
+    CountedGuard guard = pool.enter();
+    pool.dispatcher.grow(guard);
+    while (CountedSlot* const slot = pool.work.next_to_open()) pool.attempts.opened(*slot, TimePoint{1h}, guard);
+  }
+  CountedSlot* const slot = lease(pool.capacity.slots(), size).front();
+  const auto line_up = [&](Unheard& waiter) {
+    waiter.since = CountingPlatform::now();
+    CountedGuard guard = pool.enter();
+    pool.dispatcher.line_up(waiter, false, guard);
+  };
+  std::vector<Unheard> waiters(many);
+  std::ranges::for_each(waiters, line_up);
+  std::vector<Unheard> newcomers(1'000);
+  const auto told = [&] { return std::ranges::count_if(waiters, &Unheard::told); };
+  std::size_t came = 0;
+  std::size_t turns = 0;
+  for (auto before = told(); before < static_cast<std::ptrdiff_t>(many) && came < newcomers.size(); ++came) {
+    CountingPlatform::later += 600ms;  // a while of the queue's is some of these
+    line_up(newcomers[came]);
+    const auto by_joining = told() - before;
+    CountingPlatform::Mutex::longest = 0;
+    {
+      CountedGuard guard = pool.enter();
+      pool.dispatcher.supply(*slot, guard);  // of whoever was served before
+    }
+    const auto after = told();
+    BOOST_REQUIRE(by_joining <= 64);
+    BOOST_REQUIRE(after - before - by_joining <= 65);  // and one is served
+    if (after - before > 2) ++turns;
+    before = after;
+  }
+  CountingPlatform::later = {};
+  BOOST_TEST(told() == static_cast<std::ptrdiff_t>(many));
+  BOOST_TEST(turns >= many / 128 - 1);
+  BOOST_TEST(std::ranges::count_if(waiters, [](const Unheard& each) { return each.state.load() == WaitState::shed; }) >
+             static_cast<std::ptrdiff_t>(many - 2 * turns - 30));
+}
+
 BOOST_AUTO_TEST_CASE(whoever_asks_for_figures_gives_up_the_lock_between) {
   Large large;
   const auto leased = lease(large.pool.capacity.slots(), many / 2);

@@ -271,10 +271,13 @@ class Dispatcher {
     return shed(now, guard);
   }
   // Refuses those who have waited too long in a queue that stands; but for those at work on a connection of their own,
-  // and those who wait for a look alone. True where a wake, a call to open or the keeping of time has to be passed on.
+  // and those who wait for a look alone. No more of them than the lock may be held for: the next who joins or comes
+  // back goes on, and whoever is in front until then is served late. True where a wake, a call to open or the keeping
+  // of time has to be passed on.
   bool shed(TimePoint now, Guard& guard) noexcept {
     bool passed_on = false;
-    for (Waiter* each = standing_.stands() ? waiters_.queue().front() : nullptr; each != nullptr;) {
+    std::size_t left = waiters_a_turn;
+    for (Waiter* each = standing_.stands() ? waiters_.queue().front() : nullptr; each != nullptr && left > 0;) {
       Waiter& waiter = *std::exchange(each, each->next);
       if (!standing_.refuses(now - waiter.since)) break;  // all behind it came later
       if (waiter.busy || waiter.for_look) continue;
@@ -282,6 +285,7 @@ class Dispatcher {
                   waiters_.keeps_time(waiter);
       dequeue(waiter, guard);
       waiters_.complete(waiter, WaitState::shed, guard);
+      --left;
     }
     return passed_on;
   }
