@@ -119,8 +119,9 @@ FAULTS = [
     Fault("recalled_slot_is_not_given_back", LEASES, "    if (monitor_.capacity.slots().give_back(slot)) return;\n    give_back(slot, CloseReason::none);\n",
           "    if (monitor_.capacity.slots().give_back(slot)) return;\n"),
     # --- where a search looks
-    Fault("who_gives_back_an_unlisted_slot_does_not_list_it", SLOT_TABLE,
-          "        segment.listed.set(segment.index_of(slot));\n", "        static_cast<void>(segment);\n", SLOTS),
+    Fault("who_gives_back_an_unlisted_slot_does_not_list_it", SLOT_TABLE, "        segment.listed.set(index);\n        last_used()",
+          "        last_used()", SLOTS),
+    Fault("unlisted_slot_that_comes_back_is_searched_for", SLOT_TABLE, "        last_used() = index;  // this", "        // this", SLOTS),
     Fault("listed_again_is_taken_for_never_listed", SLOT_MAP, "(seen + one_version) | bit_of(index)", "seen | bit_of(index)", SLOTS),
     Fault("slot_that_comes_back_is_taken_out", SLOT_SEARCH,
           "        case SlotState::unlisted:  // its holder may be about to give it back, and have listed it\n", "", SLOTS),

@@ -261,7 +261,9 @@ class SlotTable {
     for (;;) {
       if (held == SlotState::unlisted) {
         Segment& segment = segments_.of(slot);
-        segment.listed.set(segment.index_of(slot));
+        const std::size_t index = segment.index_of(slot);
+        segment.listed.set(index);
+        last_used() = index;  // this thread finds it at once, and no search has to come by the others
       } else if (held != SlotState::leased && held != SlotState::barging) {
         return false;
       }
