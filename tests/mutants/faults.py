@@ -42,6 +42,7 @@ MAINTENANCE = "detail/maintenance.hpp"
 CONNECTION_OPS = "detail/connection_ops.hpp"
 GUARD = "detail/guard.hpp"
 ACQUIRE_REQUEST = "detail/acquire_request.hpp"
+COMPLETION = "detail/completion.hpp"
 WORKER_GROUP = "detail/worker_group.hpp"
 WORK_QUEUE = "detail/work_queue.hpp"
 RESUMPTION = "detail/resumption.hpp"
@@ -57,6 +58,7 @@ PARKER = "detail/parker.hpp"
 SLOT_SEGMENT = "detail/slot_segment.hpp"
 POOL_MODEL = ("model/pool",)
 PARKER_MODEL = ("model/parker",)
+COMPLETION_MODEL = ("model/completion",)
 
 FAULTS = [
     # --- weaker memory orders, which only a race detector sees on this machine
@@ -329,13 +331,17 @@ FAULTS = [
           "sleeper.next_woken = nullptr; sleepers_ = &sleeper;"),
     Fault("sleeper_that_woke_by_itself_stays_listed", GUARD, "    *link = sleeper.next;\n", ""),
     # --- callers that do not block
+    Fault("model_withdrawn_request_sees_no_result", COMPLETION, "phase_.exchange(Phase::withdrawn, std::memory_order_acq_rel)",
+          "phase_.exchange(Phase::withdrawn, std::memory_order_release)", COMPLETION_MODEL, "model"),
+    Fault("model_told_request_sees_no_result", COMPLETION, "phase_.exchange(Phase::told, std::memory_order_acq_rel)",
+          "phase_.exchange(Phase::told, std::memory_order_acquire)", COMPLETION_MODEL, "model"),
     Fault("cancelled_request_goes_on", ACQUIRE_REQUEST, "      if (stop_.stop_requested()) pool_.admission_.throw_cancelled();\n", "",
           ("unit/async",)),
     Fault("withdrawn_request_stays_in_the_queue", ACQUIRE_REQUEST, "      if (waits_) withdraw();\n", "", ("unit/async",)),
     Fault("withdrawn_request_keeps_its_connection", ACQUIRE_REQUEST,
           "      if (this->slot != nullptr) pool_.leases_.give_back(*this->slot, CloseReason::none);\n", "", ("unit/async",)),
     Fault("withdrawn_request_does_not_wait_for_its_call", ACQUIRE_REQUEST,
-          "      parker_.park();  // it is being told just now", "      //", ("unit/async",)),
+          "      completion_.await();  // it is being told just now", "      //", ("unit/async",)),
     Fault("late_grant_is_lent", ACQUIRE_REQUEST,
           "if (reads_clock && now >= this->at && timeout_ > Duration::zero()) {", "if (false) {", ("unit/async",)),
     Fault("nobody_keeps_time", ACQUIRE_REQUEST, "      if (timed) pool_.workers_.start_alarm();\n", "",
@@ -344,7 +350,7 @@ FAULTS = [
           "      if (!asked_worker && needs_worker(now)) return !ask_worker();\n", "", ("unit/async",)),
     Fault("unfit_grant_ends_the_request", ACQUIRE_REQUEST, "if (!lease_if_fit(now)) return !line_up_again();",
           "if (!lease_if_fit(now)) return complete_at_once(WaitState::abandoned);", ("unit/async",)),
-    Fault("done_is_not_called", ACQUIRE_REQUEST, "          return self.done_(self);\n", "          return;\n", ("unit/async",)),
+    Fault("done_is_not_called", ACQUIRE_REQUEST, "if (self.completion_.tell()) self.done_(self);", "(void)self.completion_.tell();", ("unit/async",)),
     Fault("asked_worker_sleeps_on", WORK_QUEUE, "    asked_.push(caller);\n    wake_worker(guard);\n", "    asked_.push(caller);\n", ("unit/async",)),
     Fault("nobody_opens_for_a_request", WORKFORCE,
           "while (Platform::now() < caller.deadline && jobs_.do_one(true, caller)) {",

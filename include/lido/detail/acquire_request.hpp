@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <cstdint>
 #include <exception>
 #include <optional>
 #include <source_location>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include <lido/detail/acquire.hpp>
+#include <lido/detail/completion.hpp>
 #include <lido/detail/worker_group.hpp>
 
 namespace lido::detail {
@@ -94,9 +94,7 @@ class AcquireRequests {
       if (stop_.stop_possible()) on_stop_.emplace(stop_, Cancel{*this});
       pool_.workforce_.open_for({.deadline = this->at, .waiter = this, .stop = &stop_});
       // From here on the request may be gone, unless it has been told already.
-      auto begun = Phase::starting;
-      if (!phase_.compare_exchange_strong(begun, Phase::waiting, std::memory_order_acq_rel, std::memory_order_acquire))
-        done_(*this);
+      if (!completion_.wait()) done_(*this);
     }
 
     // The slot, now the caller's; or throws. Once.
@@ -139,10 +137,6 @@ class AcquireRequests {
     }
 
    private:
-    // Between whoever completes the request and whoever waits for it or withdraws it: the one that comes second to the
-    // exchange knows of the other.
-    enum class Phase : std::uint8_t { starting, waiting, told, withdrawn };
-
     struct Cancel {
       void operator()() const noexcept { request.cancel(); }
       Request& request;
@@ -152,14 +146,7 @@ class AcquireRequests {
       auto& self = static_cast<Request&>(waiter);
       const Resumption::Hold hold;  // as in `wait`
       if (self.state.load(std::memory_order_relaxed) == WaitState::granted && !self.accept()) return;
-      switch (self.phase_.exchange(Phase::told, std::memory_order_acq_rel)) {
-        case Phase::waiting:
-          return self.done_(self);
-        case Phase::withdrawn:
-          return self.parker_.unpark();
-        default:  // `wait` goes on
-          return;
-      }
+      if (self.completion_.tell()) self.done_(self);
     }
 
     // It has been granted a slot. False: it is not complete yet, and may be gone.
@@ -205,13 +192,11 @@ class AcquireRequests {
 
     // Needs the lock, which orders it after `cancel` and `withdraw`: both have found it with a slot in hand, and do not
     // come again.
-    [[nodiscard]] bool is_unwanted() const noexcept {
-      return cancelled_ || phase_.load(std::memory_order_relaxed) == Phase::withdrawn;
-    }
+    [[nodiscard]] bool is_unwanted() const noexcept { return cancelled_ || completion_.is_withdrawn(); }
 
     void withdraw() noexcept {
-      // First the phase, so that nobody calls `done` any more; then the lock: see `line_up_again`.
-      if (phase_.exchange(Phase::withdrawn, std::memory_order_acq_rel) == Phase::told) return;
+      // First this, so that nobody calls `done` any more; then the lock: see `line_up_again`.
+      if (!completion_.withdraw()) return;
       on_stop_.reset();
       {
         Guard lock = pool_.monitor_.enter();
@@ -221,7 +206,7 @@ class AcquireRequests {
           return;
         }
       }
-      parker_.park();  // it is being told just now, or a worker is at its connection
+      completion_.await();  // it is being told just now, or a worker is at its connection
     }
 
     // False: no worker will come any more, or it is not to wait for one, and it is complete instead.
@@ -271,8 +256,7 @@ class AcquireRequests {
     const Done done_;
     std::optional<Reference> keep_;
     std::optional<typename Platform::template StopCallback<Cancel>> on_stop_;
-    typename Platform::Parker parker_;
-    typename Platform::template Atomic<Phase> phase_{Phase::starting};
+    Completion<Platform> completion_;
     bool waits_ = false;        // somebody else may know of it
     bool lined_up_ = false;     // it stood in the queue
     bool with_worker_ = false;  // a worker is to check its connection

@@ -4,7 +4,7 @@
 //
 // | floor     | headers                                                                                               |
 // |-----------|-------------------------------------------------------------------------------------------------------|
-// | ground    | language ticks json describe lifetime parker platform resumption repeat_filter assertion              |
+// | ground    | language ticks json describe lifetime parker completion platform resumption repeat_filter assertion   |
 // | cells     | deadlines waiter job_queue backoff barging_limit use_counts slot slot_map slot_set metrics open_plan  |
 // | tables    | guard slot_tally slot_segment slot_census slot_search slot_table connect_limiter wait_list work_queue |
 // | decisions | capacity invariants openers standing_queue destination dispatcher fail_fast attempts                  |
