@@ -29,8 +29,9 @@ inline void calmly(const std::function<void(Form)>& body) {
 inline void on_many_schedules(const std::function<void(Form)>& body) {
   in_each_form([&](Form form) { on_many_schedules([&] { body(form); }); });
 }
-// The calm schedule and the wild ones of so many seeds.
+// The calm schedule and the wild ones of so many seeds, but ten times what LIDO_SCHEDULES says at most.
 inline void on_seeds(std::uint64_t last, const std::function<void(Form, std::uint64_t)>& body) {
+  last = std::min(last, 10 * number_from_environment("LIDO_SCHEDULES", last));
   in_each_form([&](Form form) {
     for (std::uint64_t seed = 0; seed <= last; ++seed) sim::Simulation{seed}.run([&] { body(form, seed); });
   });

@@ -9,6 +9,7 @@
 
 #include <lido/pool.hpp>
 #include <support/simulation.hpp>
+#include <support/seeds.hpp>
 #include <support/slow.hpp>
 
 namespace lido::test {
@@ -78,10 +79,11 @@ using SimulatedPool = Pool<Resource, Growth, Health, Recycle, sim::Platform>;
 // The calm schedule, for tests that look at the clock.
 inline void calmly(const std::function<void()>& body) { sim::Simulation{0}.run(body); }
 
-// The calm schedule and thirty wild ones, ten under a sanitizer and two by an emulator, for tests that are true on
-// each.
+// The calm schedule and so many wild ones (LIDO_SCHEDULES; else thirty, ten under a sanitizer and two by an emulator),
+// for tests that are true on each.
 inline void on_many_schedules(const std::function<void()>& body) {
-  for (std::uint64_t seed = 0; seed <= (emulated ? 2U : slow ? 10U : 30U); ++seed) sim::Simulation{seed}.run(body);
+  const std::uint64_t wild = number_from_environment("LIDO_SCHEDULES", emulated ? 2 : slow ? 10 : 30);
+  for (std::uint64_t seed = 0; seed <= wild; ++seed) sim::Simulation{seed}.run(body);
 }
 
 // Threads that are joined when the group ends.

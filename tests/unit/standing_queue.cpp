@@ -6,6 +6,7 @@
 #include <random>
 #include <support/forms.hpp>
 #include <support/invariants.hpp>
+#include <support/slow.hpp>
 #include <vector>
 
 using namespace lido;
@@ -147,7 +148,8 @@ BOOST_AUTO_TEST_CASE(without_a_limit_it_never_stands) {
 }
 
 BOOST_AUTO_TEST_CASE(of_an_overload_what_is_answered_is_answered_in_time) {
-  for (const double times : {1.5, 3.0})
+  // Thousands of threads, which cost a sanitizer minutes.
+  for (const double times : slow ? std::vector{1.5} : std::vector{1.5, 3.0})
     for (const bool heavy : {false, true}) {
       const Result shed = play({.times = times, .heavy = heavy});
       BOOST_TEST(static_cast<double>(shed.in_time) >= 0.95 * static_cast<double>(shed.served()));

@@ -247,7 +247,7 @@ BOOST_AUTO_TEST_CASE(a_time_out_of_the_call_wins_over_the_option) {
 BOOST_AUTO_TEST_CASE(waits_without_limit_when_told_to) {
   calmly([](Form form) {
     Ledger ledger;
-    SimulatedPool<> pool{connector(ledger), one};
+    SimulatedPool<> pool{connector(ledger), one, {}, {}, {.sweep_interval = 1min}};
     auto held = acquire(form, pool, Duration::max());
     Threads threads;
     threads.start([&] { acquire(form, pool, Duration::max())->use(); });
