@@ -127,7 +127,7 @@ FAULTS = [
     Fault("listed_again_is_taken_for_never_listed", SLOT_MAP, "(seen + one_version) | bit_of(index)", "seen | bit_of(index)", SLOTS),
     Fault("slot_that_comes_back_is_taken_out", SLOT_SEARCH,
           "        case SlotState::unlisted:  // its holder may be about to give it back, and have listed it\n", "", SLOTS),
-    Fault("what_is_published_is_not_listed", SLOT_TABLE, "if (changes_unseen(to)) segment.listed.set(index);", "", SLOTS),
+    Fault("what_is_published_is_not_listed", SLOT_TABLE, "if (group_of(to) == SlotGroup::unseen) segment.listed.set(index);", "", SLOTS),
     Fault("what_rested_is_not_listed", SLOT_SEARCH, "        segment.listed.set(index);\n", "", SLOTS),
     Fault("word_is_not_found_from_above", SLOT_MAP, "if (!small_) above_.set(slot / bits_a_word);", "", SLOTS),
     Fault("search_looks_at_every_lease", SLOT_SEARCH, "if (++passed <= left_alone) return Walk::on;", "return Walk::on;", SLOTS),
@@ -265,7 +265,7 @@ FAULTS = [
     # --- slots and connections that get lost
     Fault("failed_open_keeps_its_slot", ATTEMPTS, "    capacity_.empty(slot, guard);\n    if (permanent", "    if (permanent"),
     Fault("opening_is_counted_for_ever", CONNECT_LIMITER, "    --attempts_.under_way;\n", ""),
-    Fault("vacant_slot_still_counts", SLOT_TALLY, "    add(to, 1);\n", "    if (to != SlotState::vacant) add(to, 1);\n"),
+    Fault("vacant_slot_still_counts", SLOT_TALLY, "    add(to, 1);\n", "    if (to != SlotGroup::vacant) add(to, 1);\n"),
     Fault("mark_of_the_last_connection_stays", CAPACITY, "    slot.retire = false;\n    slot.close_reason = CloseReason::none;\n", "    slot.close_reason = CloseReason::none;\n"),
     Fault("retired_connection_is_not_closed", WORK_QUEUE, "    closes_.push(slot);\n", ""),
     Fault("freed_slot_serves_nobody", DISPATCHER,

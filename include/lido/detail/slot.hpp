@@ -61,9 +61,6 @@ inline constexpr std::size_t slot_states = static_cast<std::size_t>(SlotState::c
   return is_swift(state) || state == SlotState::recalled;
 }
 
-// Changes its state without the lock.
-[[nodiscard]] constexpr bool changes_unseen(SlotState state) noexcept { return is_free(state) || is_swift(state); }
-
 // As users are told; empty where there is no connection.
 [[nodiscard]] constexpr std::string_view name_of(SlotState state) noexcept {
   switch (state) {

@@ -30,12 +30,14 @@ class SlotCensus {
 
   // A slot changes its state under the lock.
   [[gnu::noinline]] void moves(Segment& segment, std::size_t index, SlotState from, SlotState to) noexcept {
-    tally_.moves(from, to);
-    if (from == SlotState::opening) segment.swift.end_opening(index);
-    if (to == SlotState::opening) segment.swift.begin_opening(index);
-    if (changes_unseen(to))
+    const SlotGroup before = group_of(from);
+    const SlotGroup after = group_of(to);
+    tally_.moves(before, after);
+    if (before == SlotGroup::opening) segment.swift.end_opening(index);
+    if (after == SlotGroup::opening) segment.swift.begin_opening(index);
+    if (after == SlotGroup::unseen)
       tally_.looked(segment.swift.add(index, look_of(to, segment.slots[index])));
-    else if (changes_unseen(from))
+    else if (before == SlotGroup::unseen)
       tally_.looked(segment.swift.remove(index));
   }
 

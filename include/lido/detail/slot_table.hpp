@@ -126,7 +126,7 @@ class SlotTable {
     census_.moves(segment, index, from, to);
     if (slot.retire && !is_over(from) && is_over(to)) census_.tally().unmarked();
     slot.state.store(to, std::memory_order_release);
-    if (changes_unseen(to)) segment.listed.set(index);
+    if (group_of(to) == SlotGroup::unseen) segment.listed.set(index);
     if (to == SlotState::vacant) slot.next_job = std::exchange(vacant_, &slot);
   }
 
