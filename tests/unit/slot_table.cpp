@@ -415,8 +415,11 @@ BOOST_AUTO_TEST_CASE(what_was_recalled_is_passed_by_no_more) {
   open_all(table, many);
   const auto leased = lease(table, many);
   const auto pass = [&] { return CountingPlatform::of([&] { BOOST_TEST(table.claim_idle_or_recall() == nullptr); }); };
+  BOOST_TEST(test::exact_counts(table).leased == many);
   BOOST_TEST(pass() <= 4 * many);
   BOOST_TEST(pass() == 0U);
+  BOOST_TEST(table.counts().leased == many);  // each of them once
+  BOOST_TEST(table.counts().idle == 0U);
   table.put(*leased[5], SlotState::leased);  // somebody else gets it, for whom nobody waits
   BOOST_TEST(pass() <= 8U);
   BOOST_TEST((leased[5]->state.load() == SlotState::recalled));
