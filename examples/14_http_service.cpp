@@ -1,7 +1,9 @@
-// A small HTTP service on Boost.Beast, in one thread: /users from the database, /health and /metrics. While the
-// database is away it answers 503 and does not hang; SIGTERM ends it as soon as the requests under way are answered.
+// A small HTTP service on Boost.Beast, in one thread: /users from the database, /live, /ready and /metrics. While the
+// database is away it answers 503 and does not hang; SIGUSR1 has it write down what its pool does; SIGTERM ends it as
+// soon as the requests under way are answered.
 // Needs PostgreSQL: DATABASE_URL says where. Usage: 14_http_service [PORT]
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -21,6 +23,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <lido/asio/postgres.hpp>
+#include <lido/describe.hpp>
 #include <lido/postgres/pool.hpp>
 
 using namespace std::chrono_literals;
@@ -38,8 +41,36 @@ struct Service {
   lido::postgres::Pool pool;
   boost::asio::io_context loop{};
   tcp::acceptor acceptor{loop};
+  boost::asio::signal_set signals{loop, SIGTERM, SIGINT, SIGUSR1};
   std::set<beast::tcp_stream*> idle{};  // connections between two requests
+  int under_way = 0;                    // requests that were read and are not answered yet
   bool draining = false;
+};
+
+void stop(Service& service) {
+  service.acceptor.close();
+  service.signals.cancel();
+  for (beast::tcp_stream* stream : service.idle) stream->socket().cancel();
+}
+// [drain]
+// Nothing is begun any more. As long as requests are under way there are answers, so that a probe sees why it goes.
+void drain(Service& service) {
+  service.draining = true;
+  if (service.under_way == 0) stop(service);
+}
+// [/drain]
+
+class UnderWay {
+ public:
+  explicit UnderWay(Service& service) : service_{service} { ++service_.under_way; }
+  UnderWay(const UnderWay&) = delete;
+  UnderWay& operator=(const UnderWay&) = delete;
+  ~UnderWay() {
+    if (--service_.under_way == 0 && service_.draining) stop(service_);
+  }
+
+ private:
+  Service& service_;
 };
 
 Response reply(http::status status, std::string body, std::string_view type = "application/json") {
@@ -52,37 +83,77 @@ Response reply(http::status status, std::string body, std::string_view type = "a
 // [users]
 awaitable<Response> users(Service& service) {
   auto lease = co_await lido::asio::async_acquire(service.pool, 1s, use_awaitable);
-  const auto found = co_await lido::asio::async(*lease).exec_until(
-      lido::Clock::now() + 2s, "select coalesce(json_agg(u order by id), '[]')::text from lido_users u");
+  const auto found =
+      co_await lido::asio::async(*lease).exec("select coalesce(json_agg(u order by id), '[]')::text from lido_users u");
   co_return reply(http::status::ok, found.one<std::string>() + '\n');
 }
 // [/users]
 
-awaitable<Response> health(Service& service) {
-  auto lease = co_await lido::asio::async_acquire(service.pool, 1s, use_awaitable);
-  const bool answers = co_await lido::asio::async(*lease).ping(lido::Clock::now() + 1s);
-  if (!answers || service.draining) co_return reply(http::status::service_unavailable, "{\"status\": \"down\"}\n");
-  co_return reply(http::status::ok, "{\"status\": \"up\"}\n");
+// [ready]
+// Whether a connection answers within a second. It queues as any request, and what comes while others wait it leaves to
+// them. The answer has the figures that `check_health` has, which would block the loop.
+awaitable<std::string_view> state_of(Service& service) {
+  if (service.draining) co_return "draining";
+  const lido::TimePoint deadline = lido::Clock::now() + 1s;
+  try {
+    auto lease = co_await lido::asio::async_acquire(service.pool, 1s, use_awaitable);
+    if (service.pool.statistics().now.waiting > 0) co_return "exhausted";
+    if (co_await lido::asio::async(*lease).ping(deadline)) co_return service.draining ? "draining" : "ready";
+    lease.discard();
+  } catch (const lido::AcquireTimeout& late) {
+    if (late.phase() == lido::Phase::waiting) co_return "exhausted";
+  } catch (const lido::QueueFull&) {
+    co_return "exhausted";
+  } catch (const std::exception& error) {
+    std::cerr << "/ready: " << error.what() << '\n';
+  }
+  co_return "unreachable";
+}
+// [/ready]
+
+awaitable<Response> ready(Service& service) {
+  const std::string_view state = co_await state_of(service);
+  const lido::Statistics figures = service.pool.statistics();
+  std::ostringstream text;
+  text << "{\"status\": \"" << state << "\", \"pool_size\": " << figures.pool_size
+       << ", \"checked_out_connections\": " << figures.now.leased << ", \"overflow\": " << figures.overflow()
+       << ", \"total\": " << figures.now.total() << ", \"available\": " << figures.now.idle
+       << ", \"max_size\": " << figures.max_size << ", \"waiting\": " << figures.now.waiting << "}\n";
+  co_return reply(state == "ready" ? http::status::ok : http::status::service_unavailable, text.str());
 }
 
 Response metrics(const Service& service) {
   const lido::Statistics figures = service.pool.statistics();
   std::ostringstream text;
-  text << "# TYPE lido_pool_connections gauge\n"
-       << "lido_pool_connections{state=\"idle\"} " << figures.now.idle << '\n'
-       << "lido_pool_connections{state=\"leased\"} " << figures.now.leased << '\n'
-       << "# TYPE lido_pool_waiting gauge\nlido_pool_waiting " << figures.now.waiting << '\n'
-       << "# TYPE lido_pool_acquired_total counter\nlido_pool_acquired_total " << figures.acquired << '\n'
-       << "# TYPE lido_pool_timeouts_total counter\nlido_pool_timeouts_total " << figures.timeouts << '\n';
+  const auto add = [&](std::string_view name, std::string_view type, auto value) {
+    text << "# TYPE " << name << ' ' << type << '\n' << name << ' ' << value << '\n';
+  };
+  const auto add_spans = [&](std::string_view name, const lido::Histogram& spans) {
+    text << "# TYPE " << name << " summary\n"
+         << name << "_sum " << std::chrono::duration<double>(spans.sum).count() << '\n'
+         << name << "_count " << spans.count() << '\n';
+  };
+  add("db_pool_size", "gauge", figures.pool_size);
+  add("db_pool_max_size", "gauge", figures.max_size);
+  add("db_pool_checkedout", "gauge", figures.now.leased);
+  add("db_pool_idle", "gauge", figures.now.idle);
+  add("db_pool_waiting", "gauge", figures.now.waiting);
+  add("db_pool_acquired_total", "counter", figures.acquired);
+  add("db_pool_timeouts_total", "counter", figures.timeouts);
+  add("db_connection_errors_total", "counter", figures.open_failures);
+  add_spans("db_pool_wait_seconds", figures.wait);
+  add_spans("db_pool_use_seconds", figures.use);
   return reply(http::status::ok, text.str(), "text/plain; version=0.0.4");
 }
 
 awaitable<Response> answer(Service& service, std::string_view target) {
   std::string trouble;
   try {
-    if (target == "/users") co_return co_await users(service);
-    if (target == "/health") co_return co_await health(service);
+    if (target == "/live") co_return reply(http::status::ok, "{\"status\": \"live\"}\n");
+    if (target == "/ready") co_return co_await ready(service);
     if (target == "/metrics") co_return metrics(service);
+    if (service.draining) co_return reply(http::status::service_unavailable, "{\"error\": \"draining\"}\n");
+    if (target == "/users") co_return co_await users(service);
     co_return reply(http::status::not_found, "{\"error\": \"no such page\"}\n");
   } catch (const lido::PoolError& error) {  // no connection in time
     trouble = error.what();
@@ -95,7 +166,7 @@ awaitable<Response> answer(Service& service, std::string_view target) {
 
 awaitable<void> serve(Service& service, beast::tcp_stream stream) try {
   beast::flat_buffer buffer;
-  while (!service.draining) {
+  for (bool more = true; more && service.acceptor.is_open();) {
     Request request;
     stream.expires_after(30s);
     service.idle.insert(&stream);
@@ -106,12 +177,13 @@ awaitable<void> serve(Service& service, beast::tcp_stream stream) try {
       throw;
     }
     service.idle.erase(&stream);
+    const UnderWay under_way{service};
     const beast::string_view target = request.target();
     Response response = co_await answer(service, {target.data(), target.size()});
-    response.keep_alive(request.keep_alive() && !service.draining);
+    more = request.keep_alive() && !service.draining;
+    response.keep_alive(more);
     response.prepare_payload();
     co_await http::async_write(stream, response, use_awaitable);
-    if (!response.keep_alive()) break;
   }
   stream.socket().shutdown(tcp::socket::shutdown_send);
 } catch (const std::exception&) {  // nobody is there to be told
@@ -125,30 +197,33 @@ awaitable<void> accept(Service& service) try {
 } catch (const std::exception&) {  // no more
 }
 
-// [drain]
-void drain(Service& service) {
-  service.draining = true;
-  service.acceptor.close();
-  for (beast::tcp_stream* stream : service.idle) stream->socket().cancel();
+awaitable<void> heed_signals(Service& service) try {
+  while (service.acceptor.is_open()) {
+    if (co_await service.signals.async_wait(use_awaitable) == SIGUSR1)
+      std::cerr << lido::describe(service.pool) << std::flush;
+    else
+      drain(service);
+  }
+} catch (const std::exception&) {  // no more
 }
-// [/drain]
 
 }  // namespace
 
 int main(int argc, char** argv) try {
   Service service{.pool = lido::postgres::Pool{lido::postgres::options_from_environment(
-                      {.pool_size = 4, .max_overflow = 4, .connect_timeout = 1s})}};
-  service.pool.acquire()->exec_script(
-      "create table if not exists lido_users(id int primary key, name text not null);"
-      "insert into lido_users values (1, 'Ada'), (2, 'Grace') on conflict do nothing");
+                      {.pool_size = 4, .max_overflow = 4, .connect_timeout = 1s, .statement_timeout = 2s})}};
+  // It starts without its database, too: whichever connection is the first one makes the table.
+  service.pool.events().on_connect([](lido::postgres::Connection& connection, const lido::ConnectionInfo&) {
+    connection.exec_script(
+        "do $$ begin perform pg_advisory_xact_lock(14);"
+        "if to_regclass('lido_users') is null then create table lido_users(id int primary key, name text not null);"
+        "insert into lido_users values (1, 'Ada'), (2, 'Grace'); end if; end $$");
+  });
 
   const auto port = static_cast<unsigned short>(argc > 1 ? std::atoi(argv[1]) : 0);
   service.acceptor = tcp::acceptor{service.loop, {boost::asio::ip::address_v4::loopback(), port}};
   std::cout << "listening on " << service.acceptor.local_endpoint().port() << '\n' << std::flush;
-  boost::asio::signal_set signals{service.loop, SIGTERM, SIGINT};
-  signals.async_wait([&](const boost::system::error_code& error, int) {
-    if (!error) drain(service);
-  });
+  boost::asio::co_spawn(service.loop, heed_signals(service), boost::asio::detached);
   boost::asio::co_spawn(service.loop, accept(service), boost::asio::detached);
   service.loop.run();  // until nothing is left to be done
   const bool complete = service.pool.close(5s).complete;
