@@ -1,0 +1,147 @@
+// The HTTP service of the examples under load: what its clients see, and what its pool says, while its database
+// restarts. Measures, and so is run by itself: `--run_test=load_`.
+#include <chrono>
+#include <iomanip>
+#include <iostream>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include <boost/test/unit_test.hpp>
+#include <http/service.hpp>
+#include <support/postgres_server.hpp>
+
+using namespace lido::test;
+
+namespace {
+
+// What `hey` says of a run.
+struct Load {
+  std::map<std::string, int> answers;  // by their status
+  std::string errors;                  // of requests that have none
+  double slowest = 0.0;                // seconds
+  double late = 0.0;                   // one in a hundred took longer
+};
+
+Load load(const Service& service, const std::string& how) {
+  const std::string text = output_of("hey " + how + ' ' + service.url("/users") + " 2>&1");
+  Load seen;
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words{line};
+    std::string word;
+    words >> word;
+    if (word == "Slowest:") words >> seen.slowest;
+    if (word == "99%") words >> word >> seen.late;
+    int count = 0;
+    if (word.starts_with('[') && line.ends_with("responses") && words >> count)
+      seen.answers[word.substr(1, word.size() - 2)] = count;
+  }
+  if (const std::size_t errors = text.find("Error distribution"); errors != std::string::npos)
+    seen.errors = text.substr(errors);
+  if (seen.answers.empty()) throw std::runtime_error{"hey got no answer:\n" + text};
+  return seen;
+}
+
+// Figures of the service, by their names.
+class Metrics {
+ public:
+  explicit Metrics(const Service& service) {
+    std::istringstream lines{service.get("/metrics").body};
+    for (std::string line; std::getline(lines, line);)
+      if (!line.starts_with('#'))
+        if (const std::size_t space = line.find(' '); space != std::string::npos)
+          figures_[line.substr(0, space)] = std::stod(line.substr(space + 1));
+  }
+  [[nodiscard]] double operator[](const std::string& name) const { return figures_.at(name); }
+
+ private:
+  std::map<std::string, double> figures_;
+};
+
+struct Phase {
+  Load seen;
+  double wait = 0.0;  // seconds an acquire, on average
+  double use = 0.0;   // of the connections that the pool may have
+};
+
+// Runs `load` and `meanwhile` beside it, and prints a line of the table.
+template <class Meanwhile>
+Phase run_phase(const Service& service, const char* name, const std::string& how, Meanwhile meanwhile) {
+  const Metrics before{service};
+  const auto begun = std::chrono::steady_clock::now();
+  Phase phase;
+  {
+    std::jthread clients{[&] {
+      try {
+        phase.seen = load(service, how);
+      } catch (const std::exception& error) {
+        phase.seen.errors = error.what();
+      }
+    }};
+    meanwhile();
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+  const Metrics after{service};
+  const auto grown = [&](const char* figure) { return after[figure] - before[figure]; };
+  // Those that did not queue count as no wait.
+  phase.wait = grown("db_pool_wait_seconds_sum") / grown("db_pool_acquired_total");
+  phase.use = grown("db_pool_use_seconds_sum") / (took.count() * after["db_pool_max_size"]);
+  BOOST_TEST(grown("db_pool_use_seconds_count") > 0);
+
+  BOOST_TEST(phase.seen.errors == "");
+  for (const auto& [status, count] : phase.seen.answers)
+    BOOST_TEST((status == "200" || status == "503"), count << " requests ended with " << status);
+  BOOST_TEST(phase.seen.slowest < 3.5);  // a second for a connection, two for the statement
+  const auto answers = [&](const char* status) { return phase.seen.answers[status]; };
+  std::cout << "| " << std::left << std::setw(22) << name << std::right << " | " << std::setw(5) << answers("200")
+            << " | " << std::setw(5) << answers("503") << " | " << std::fixed << std::setprecision(0) << std::setw(8)
+            << phase.seen.late * 1e3 << " | " << std::setw(11) << phase.seen.slowest * 1e3 << " | "
+            << std::setprecision(1) << std::setw(13) << phase.wait * 1e3 << " | " << std::setw(6) << phase.use * 100
+            << " |\n"
+            << std::flush;
+  return phase;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(load_, *boost::unit_test::disabled())
+
+BOOST_AUTO_TEST_CASE(no_request_hangs_though_the_database_restarts) {
+  PostgresServer database;
+  Service service{database.conninfo()};
+  BOOST_TEST(service.state() == "ready");
+  const std::string paced = "-c 50 -q 4 -z 5s";  // fifty clients, each four times a second
+  const auto nothing = [] {};
+  std::cout << "| clients                |   200 |   503 | 99 %, ms | slowest, ms | mean wait, ms | use, % |\n"
+               "|------------------------|------:|------:|---------:|------------:|--------------:|-------:|\n";
+
+  const auto check_normal = [](Phase normal) {
+    BOOST_TEST(normal.seen.answers["200"] > 0);
+    BOOST_TEST(normal.seen.answers["503"] == 0);
+    BOOST_TEST(normal.wait < 0.1);
+    BOOST_TEST(normal.use < 0.8);
+  };
+  check_normal(run_phase(service, "50 at a pace", paced, nothing));
+  const Phase burst = run_phase(service, "100 in a burst", "-c 100 -n 2000", nothing);
+  BOOST_TEST(burst.seen.answers.at("200") > 0);
+
+  const Phase restart = run_phase(service, "50 during a restart", paced, [&] {
+    const double acquired = Metrics{service}["db_pool_acquired_total"];
+    PostgresServer::wait_until("there is load",
+                               [&] { return Metrics{service}["db_pool_acquired_total"] > acquired + 300; });
+    database.stop(PostgresServer::Mode::immediate);
+    PostgresServer::wait_until("it is noticed", [&] { return service.status("/ready") == "503"; });
+    BOOST_TEST(service.status("/live") == "200");
+    database.start();
+    PostgresServer::wait_until("it is ready again", [&] { return service.status("/ready") == "200"; });
+  });
+  BOOST_TEST(restart.seen.answers.at("200") > 0);
+  BOOST_TEST(restart.seen.answers.at("503") > 0);
+  check_normal(run_phase(service, "50 afterwards", paced, nothing));
+  BOOST_TEST(service.terminate() == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
