@@ -330,10 +330,11 @@ BOOST_AUTO_TEST_CASE(attempts_that_stall_are_found_among_many_connections_withou
 }
 
 BOOST_AUTO_TEST_CASE(a_pool_that_ends_holds_the_lock_no_longer_for_many_leases) {
-  using CountedPool = Pool<int, FixedSize, AssumeHealthy, KeepAlways, CountingPlatform>;
+  using CountedPool = Pool<int, Elastic, AssumeHealthy, KeepAlways, CountingPlatform>;
   std::vector<CountedPool::Lease> leases;
   {
-    CountedPool pool{[] { return 1; }, FixedSize{many}, {}, {}, {.workers = 0}};
+    // Elastic: each caller opens its own, where a fixed size would want all of them at each acquire.
+    CountedPool pool{[] { return 1; }, Elastic{.min_idle = 0, .max_size = many}, {}, {}, {.workers = 0}};
     while (leases.size() < many) leases.push_back(pool.acquire());
     CountingPlatform::Mutex::longest = 0;
   }
