@@ -19,7 +19,8 @@ inline PostgresServer& server() {
   return instance;
 }
 
-/// A deadline that only a failure reaches: a shared machine may leave a process without the processor for half a minute.
+/// A deadline that only a failure reaches: a shared machine may leave a process without the processor for half a
+/// minute.
 inline TimePoint soon() { return Clock::now() + std::chrono::minutes{1}; }
 
 inline postgres::Connection connect(postgres::ConnectionSettings settings = {}) {
