@@ -329,12 +329,24 @@ BOOST_AUTO_TEST_CASE(attempts_that_stall_are_found_among_many_connections_withou
   BOOST_TEST(stalled == hanging.size());
 }
 
+BOOST_AUTO_TEST_CASE(a_caller_that_opens_for_itself_queues_nothing_that_nobody_opens) {
+  using CountedPool = Pool<int, FixedSize, AssumeHealthy, KeepAlways, CountingPlatform>;
+  CountedPool pool{[] { return 1; }, FixedSize{many}, {}, {}, {.workers = 0}};
+  CountingPlatform::Mutex::longest = 0;
+  const auto first = pool.acquire();
+  const auto second = pool.acquire();
+  BOOST_TEST(Large::held_briefly(), CountingPlatform::Mutex::longest << " steps under the lock");
+  BOOST_TEST(pool.statistics().opened == 2U);
+  pool.maintain();  // opens the rest
+  BOOST_TEST(pool.statistics().now.total() == many);
+  BOOST_TEST(Large::held_briefly(), CountingPlatform::Mutex::longest << " steps under the lock");
+}
+
 BOOST_AUTO_TEST_CASE(a_pool_that_ends_holds_the_lock_no_longer_for_many_leases) {
-  using CountedPool = Pool<int, Elastic, AssumeHealthy, KeepAlways, CountingPlatform>;
+  using CountedPool = Pool<int, FixedSize, AssumeHealthy, KeepAlways, CountingPlatform>;
   std::vector<CountedPool::Lease> leases;
   {
-    // Elastic: each caller opens its own, where a fixed size would want all of them at each acquire.
-    CountedPool pool{[] { return 1; }, Elastic{.min_idle = 0, .max_size = many}, {}, {}, {.workers = 0}};
+    CountedPool pool{[] { return 1; }, FixedSize{many}, {}, {}, {.workers = 0}};
     while (leases.size() < many) leases.push_back(pool.acquire());
     CountingPlatform::Mutex::longest = 0;
   }

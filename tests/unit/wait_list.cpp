@@ -92,9 +92,9 @@ BOOST_AUTO_TEST_CASE(who_is_at_work_is_not_next_and_callbacks_are_not_called_to_
     }
     BOOST_TEST(second.told == 1);
     for (Counting* each : {&busy, &callback, &first, &second}) list.remove(*each);
-    BOOST_TEST(list.nobody_works());
+    BOOST_TEST(list.hands() == 0U);
     list.begin_help();
-    BOOST_TEST(!list.nobody_works());
+    BOOST_TEST(list.hands() == 1U);
     list.end_help();
   });
 }

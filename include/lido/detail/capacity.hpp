@@ -139,8 +139,9 @@ class Capacity {
     while (Sleeper<Platform>* const watcher = watchers_.pop()) guard.wake_later(*watcher);
   }
 
-  // Begins the opens that the growth policy wants for so many waiting callers, and that may begin.
-  void begin_opens(std::size_t waiting, Guard& guard) noexcept {
+  // Begins the opens that the growth policy wants for so many waiting callers, and that may begin. `most`: that may be
+  // queued at a time.
+  void begin_opens(std::size_t waiting, std::size_t most, Guard& guard) noexcept {
     retry_ = false;
     if (closed_ || suspended_ || total() >= plan_.max_size) return;
     const TimePoint time = Platform::now();
@@ -154,7 +155,7 @@ class Capacity {
     const OpenPlan plan = plan_opens({.wanted = growth_->plan(now).open,
                                       .owed = owed,
                                       .room = plan_.max_size - total(),
-                                      .places = limiter_.places(),
+                                      .places = std::min(limiter_.places(), most - std::min(most, work_.opens())),
                                       .one_by_one = limiter_.one_by_one(),
                                       .too_soon = time < limiter_.next()});
     for (std::size_t more = plan.begin; more > 0; --more) {

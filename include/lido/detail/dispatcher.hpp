@@ -170,7 +170,7 @@ class Dispatcher {
   // Asks the growth policy. `extra`: callers that want a connection and do not wait for it.
   void grow(Guard& guard, std::size_t extra = 0) noexcept {
     if (openers_.nobody()) return capacity_.end_retries();
-    capacity_.begin_opens(waiters_.queue().size() + extra, guard);
+    capacity_.begin_opens(waiters_.queue().size() + extra, openers_.most(), guard);
     openers_.call(capacity_.queued_opens(), capacity_.retries(), guard);
   }
 

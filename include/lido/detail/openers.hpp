@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 
 #include <lido/detail/wait_list.hpp>
 
@@ -18,7 +19,12 @@ class Openers {
   Openers(WaitList<Slot, Platform>& waiters, bool by_callers) noexcept : waiters_{waiters}, by_callers_{by_callers} {}
 
   // Without workers an open that is queued while nobody waits or helps would stay queued, and count.
-  [[nodiscard]] bool nobody() const noexcept { return by_callers_ && waiters_.nobody_works(); }
+  [[nodiscard]] bool nobody() const noexcept { return most() == 0; }
+  // So no more of them are queued than there are callers for: of those that the policy wants beyond that each is queued
+  // when one is open.
+  [[nodiscard]] std::size_t most() const noexcept {
+    return by_callers_ ? waiters_.hands() : std::numeric_limits<std::size_t>::max();
+  }
   // Whether this waiter runs for a connection that it was woken for. Who opens for itself has better things to do.
   [[nodiscard]] bool competes(const Waiter& waiter) const noexcept { return waiter.thread && !by_callers_; }
 

@@ -105,7 +105,8 @@ class WaitList {
   // A thread that does not wait for a connection does what is queued.
   void begin_help() noexcept { ++helpers_; }
   void end_help() noexcept { --helpers_; }
-  [[nodiscard]] bool nobody_works() const noexcept { return queue_.empty() && helpers_ == 0; }
+  // How many wait or help.
+  [[nodiscard]] std::size_t hands() const noexcept { return queue_.size() + helpers_; }
 
   // Waiting threads open for themselves: one is called for each open that is queued, so that none waits for another's.
   void call_openers(std::size_t missing, Guard& guard) noexcept {
