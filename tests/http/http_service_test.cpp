@@ -62,6 +62,14 @@ class Setting {
   const char* name_;
 };
 
+// So many connections and no more, and time enough to hold a statement up.
+struct FewConnections {
+  explicit FewConnections(const char* count) : size{"DATABASE_POOL_SIZE", count} {}
+  Setting size;
+  Setting overflow{"DATABASE_POOL_MAX_OVERFLOW", "0"};
+  Setting patience{"DATABASE_POOL_STATEMENT_TIMEOUT", "7s"};
+};
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(http_service)
@@ -121,9 +129,7 @@ BOOST_AUTO_TEST_CASE(lives_without_a_database_and_is_ready_once_there_is_one) {
 }
 
 BOOST_AUTO_TEST_CASE(is_not_ready_and_says_exhausted_while_all_connections_are_held) {
-  const Setting size{"DATABASE_POOL_SIZE", "2"};
-  const Setting overflow{"DATABASE_POOL_MAX_OVERFLOW", "0"};
-  const Setting patience{"DATABASE_POOL_STATEMENT_TIMEOUT", "7s"};
+  const FewConnections settings{"2"};
   PostgresServer database;
   Service service{database.conninfo()};
   BOOST_TEST(service.state() == "ready");
@@ -146,9 +152,7 @@ BOOST_AUTO_TEST_CASE(is_not_ready_and_says_exhausted_while_all_connections_are_h
 }
 
 BOOST_AUTO_TEST_CASE(a_probe_leaves_the_connection_that_comes_to_whoever_waits) {
-  const Setting size{"DATABASE_POOL_SIZE", "1"};
-  const Setting overflow{"DATABASE_POOL_MAX_OVERFLOW", "0"};
-  const Setting patience{"DATABASE_POOL_STATEMENT_TIMEOUT", "7s"};
+  const FewConnections settings{"1"};
   PostgresServer database;
   Service service{database.conninfo()};
   BOOST_TEST(service.state() == "ready");
