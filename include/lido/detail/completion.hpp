@@ -6,7 +6,8 @@
 
 namespace lido::detail {
 
-// The one that comes second to the exchange knows of the other.
+// The one that comes second to the exchange knows of the other. Acquire and release in each: it also sees all that the
+// first did before, the result or what the caller asked for.
 template <class Platform>
 class Completion {
  public:
@@ -31,6 +32,7 @@ class Completion {
   [[nodiscard]] bool withdraw() noexcept {
     return phase_.exchange(Phase::withdrawn, std::memory_order_acq_rel) != Phase::told;
   }
+  // Relaxed: whoever asks is ordered by what it does next.
   [[nodiscard]] bool is_withdrawn() const noexcept {
     return phase_.load(std::memory_order_relaxed) == Phase::withdrawn;
   }

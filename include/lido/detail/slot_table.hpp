@@ -333,7 +333,7 @@ class SlotTable {
   bool offering_ = false;   // something may be offered or barging
 };
 
-// The same as `SlotTable::exact_counts`, by a look at each slot: for tests.
+// The same as `SlotTable::exact_counts`, by a look at each slot: to compare the two.
 template <class SlotTable>
 [[nodiscard]] PoolCounts count_slots(SlotTable& slots) noexcept {
   PoolCounts counts;
