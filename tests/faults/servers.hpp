@@ -23,10 +23,11 @@ using namespace std::chrono_literals;
 inline constexpr const char* application = "lido_faults";
 
 /// Started by the first test that needs it, in the main thread. The user `app` may not use what is reserved for the
-/// superuser.
+/// superuser. Of that there is plenty, since whoever asks leaves a session behind that takes a moment to end.
 inline PostgresServer& server() {
   static const std::unique_ptr<PostgresServer> instance = [] {
-    auto made = std::make_unique<PostgresServer>(std::vector<std::string>{"max_connections=40"});
+    auto made = std::make_unique<PostgresServer>(
+        std::vector<std::string>{"max_connections=52", "superuser_reserved_connections=15"});
     made->ask("create role app login");
     return made;
   }();

@@ -187,10 +187,11 @@ class PostgresServer {
   std::string ask(const std::string& sql) const {
     PGconn* const connection = PQconnectdb(conninfo().c_str());
     PQsetNoticeProcessor(connection, [](void*, const char*) {}, nullptr);
+    const std::string why_not = PQerrorMessage(connection);  // PQexec puts its own words in the place of these
     PGresult* const result = PQexec(connection, sql.c_str());
     const bool good = PQresultStatus(result) == PGRES_TUPLES_OK || PQresultStatus(result) == PGRES_COMMAND_OK;
     const std::string answer = good && PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "";
-    const std::string error = PQerrorMessage(connection);
+    const std::string error = why_not.empty() ? PQerrorMessage(connection) : why_not;
     PQclear(result);
     PQfinish(connection);
     if (!good) throw std::runtime_error{sql + ": " + error};
