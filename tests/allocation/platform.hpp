@@ -6,7 +6,7 @@
 #include <utility>
 
 #include <allocation/faults.hpp>
-#include <support/simulation.hpp>
+#include <lido/testing/platform.hpp>
 
 namespace lido::test {
 

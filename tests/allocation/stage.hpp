@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <lido/testing/detail/one_processor.hpp>
 #include <optional>
 #include <sstream>
 #include <string>
-#include <support/one_processor.hpp>
 #include <support/replay_note.hpp>
 #include <support/simulated_pool.hpp>
 #include <vector>
@@ -126,7 +126,7 @@ inline std::string wanted() {
 // Has the first allocation fail, then the second, until a run needs fewer.
 template <class Play>
 void fail_each(const std::string& name, Play play_one) {
-  const OneProcessor pinned;
+  const lido::detail::OneProcessor pinned;
   for (const auto mode : {Faults::Mode::once, Faults::Mode::from_then_on}) {
     std::uint64_t nth = 1;
     for (bool failed = true; failed; ++nth) {

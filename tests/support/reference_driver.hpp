@@ -14,8 +14,8 @@
 #include <vector>
 
 #include <lido/pool.hpp>
+#include <lido/testing/platform.hpp>
 #include <support/reference_pool.hpp>
-#include <support/simulation.hpp>
 
 namespace lido::test {
 

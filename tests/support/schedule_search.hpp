@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include <support/simulation.hpp>
+#include <lido/testing/platform.hpp>
 
 namespace lido::test {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include <lido/pool.hpp>
+#include <lido/testing/platform.hpp>
 #include <support/seeds.hpp>
-#include <support/simulation.hpp>
 #include <support/slow.hpp>
 
 namespace lido::test {

@@ -4,8 +4,8 @@
 #include <deque>
 #include <lido/detail/monitor.hpp>
 #include <lido/growth.hpp>
+#include <lido/testing/platform.hpp>
 #include <support/invariants.hpp>
-#include <support/simulation.hpp>
 #include <vector>
 
 using namespace lido;

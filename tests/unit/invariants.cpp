@@ -5,7 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <lido/detail/monitor.hpp>
 #include <lido/growth.hpp>
-#include <support/simulation.hpp>
+#include <lido/testing/platform.hpp>
 
 using namespace lido;
 using namespace std::chrono_literals;

@@ -5,9 +5,9 @@
 #  include <sched.h>
 #endif
 
-namespace lido::test {
+namespace lido::detail {
 
-// The calling thread, and those that it starts, while this lives. No more than a hint.
+/// The calling thread, and those that it starts, while this lives. No more than a hint.
 class OneProcessor {
  public:
   OneProcessor() noexcept {
@@ -34,4 +34,4 @@ class OneProcessor {
 #endif
 };
 
-}  // namespace lido::test
+}  // namespace lido::detail
