@@ -74,7 +74,7 @@ template <class Connection>
 struct Signals {
   Signal<Connection&, const ConnectionInfo&> connect, acquire, release, close;
   Signal<const AcquireTimeout&> timeout;
-  Signal<std::exception_ptr> open_failed;
+  Signal<std::exception_ptr> open_failed, refused;
   Signal<const LeakReport&> leak;
 };
 
@@ -107,6 +107,12 @@ class Events {
   /// An acquire ran out of time, or was refused (`Overloaded`).
   Events& on_timeout(std::function<void(const AcquireTimeout&)> listener) {
     return add(signals_->timeout, std::move(listener));
+  }
+  /// An acquire was refused, with what it throws: `QueueFull`, `SelfDeadlock`, `PoolSuspended`, or what the connector
+  /// threw where the server is away (`PoolOptions::fail_fast_after`) or its failure is permanent. In the caller's
+  /// thread; for `async_acquire` in the one that takes the result.
+  Events& on_refused(std::function<void(std::exception_ptr)> listener) {
+    return add(signals_->refused, std::move(listener));
   }
   /// An attempt to open failed, for this reason.
   Events& on_open_failed(std::function<void(std::exception_ptr)> listener) {

@@ -84,6 +84,21 @@ class Recorder {
   RepeatFilter repeats_;
 };
 
+// In one word.
+[[nodiscard]] inline std::string_view reason_of_refusal(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const QueueFull&) {
+    return "queue_full";
+  } catch (const SelfDeadlock&) {
+    return "self_deadlock";
+  } catch (const PoolSuspended&) {
+    return "suspended";
+  } catch (...) {
+    return "unreachable";
+  }
+}
+
 }  // namespace detail
 
 /// From now on tells `sink` of what happens in `pool`, in the thread in which it happens:
@@ -96,13 +111,16 @@ class Recorder {
 /// | `database_connection_checkin`  | debug   | `connection`, `uses`, `held_ms` where the pool reads a clock |
 /// | `database_health_check_failed` | warning | `connection`, `age_ms`                                      |
 /// | `database_acquire_timeout`     | warning | `phase`, `waited_ms`, `leased`, `waiting`, `error`          |
+/// | `database_acquire_refused`     | warning | `reason`, `error`                                           |
 /// | `database_connection_leaked`   | warning | `connection`, `held_ms`, `where`, `returned`                |
 /// | `database_unreachable`         | error   | `error`                                                     |
 ///
-/// Time-outs of one phase, and failed opens of the same words, are told once in `repeat_after`, with `left_out`. A
-/// record has no time: a logger has one. The connection is not asked about itself, so that what a failed open says is
-/// the only thing that a connector could put a secret into. What `sink` refers to must outlive the pool. Blocks while
-/// `sink` does. Throws `std::bad_alloc`, `InvalidOption` for a negative `repeat_after`; the listeners never throw.
+/// The reasons are `queue_full`, `self_deadlock`, `suspended` and, where the server is away, `unreachable`. Time-outs
+/// of one phase, refusals of one reason, and failed opens of the same words, are told once in `repeat_after`, with
+/// `left_out`. A record has no time: a logger has one. The connection is not asked about itself, so that what a failed
+/// open says is the only thing that a connector could put a secret into. What `sink` refers to must outlive the pool.
+/// Blocks while `sink` does. Throws `std::bad_alloc`, `InvalidOption` for a negative `repeat_after`; the listeners
+/// never throw.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, LogSink sink, LogOptions options = {}) {
   using Recorder = detail::Recorder<Platform>;
@@ -141,6 +159,13 @@ void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, LogSi
                            Recorder::number("leased", error.counts().leased),
                            Recorder::number("waiting", error.counts().waiting), Recorder::text("error", error.what())};
       });
+    });
+    events.on_refused([recorder](const std::exception_ptr& error) {
+      recorder->failure(
+          LogLevel::warning, "database_acquire_refused", [&] { return detail::reason_of_refusal(error); },
+          [&](const std::string& reason) {
+            return std::vector{Recorder::text("reason", reason), Recorder::text("error", detail::describe(error))};
+          });
     });
     events.on_leak([recorder](const LeakReport& leak) {
       recorder->record(LogLevel::warning, "database_connection_leaked", [&] {

@@ -224,6 +224,7 @@ FAULTS = [
     Fault("health_check_takes_from_those_who_wait", CHECK_HEALTH, "if (pool.statistics().now.waiting > 0) {", "if (false) {",
           ("unit/check_health",)),
     Fault("failure_that_repeats_fills_the_log", REPEAT_FILTER, "if (now < known->next) {", "if (false) {", ("unit/log",)),
+    Fault("refusal_is_told_to_nobody", ADMISSION, "    refuse(std::make_exception_ptr(error));", "    throw error;", ("unit/log",)),
     Fault("an_outage_never_ends", ATTEMPTS, "    fail_fast_.succeeded();\n", "", ("unit/fail_fast",)),
     Fault("who_waits_is_not_told_of_an_outage", ATTEMPTS, "refuse_while(away, capacity_.backoff().cause(), guard, count);", "",
           ("unit/fail_fast",)),

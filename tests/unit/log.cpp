@@ -165,6 +165,65 @@ BOOST_AUTO_TEST_CASE(writes_a_failure_that_repeats_once_a_second_with_the_number
   BOOST_TEST(lines[1].ends_with(" left_out=4"));
 }
 
+BOOST_AUTO_TEST_CASE(writes_why_an_acquire_is_refused_once_a_second) {
+  std::ostringstream log;
+  calmly([&] {
+    Ledger ledger;
+    {
+      SimulatedPool<> away{connector(ledger), {.max_size = 1}, {}, {}, {.name = "away", .fail_fast_after = 1s}};
+      log_events(away, log, {.level = LogLevel::warning});
+      ledger.on_open = [](const OpenInfo&) { throw std::runtime_error{"no route to host"}; };
+      BOOST_CHECK_THROW((void)away.acquire(30s), std::runtime_error);  // in the queue
+      BOOST_CHECK_THROW((void)away.acquire(30s), std::runtime_error);  // at once
+    }
+    ledger.on_open = [](const OpenInfo&) {};
+    SimulatedPool<> pool{connector(ledger), {.max_size = 1}, {}, {}, {.max_waiting = 1, .refuse_nested_wait = true}};
+    log_events(pool, log, {.level = LogLevel::warning});
+    auto held = pool.acquire(1h);
+    BOOST_CHECK_THROW((void)pool.acquire(30s), SelfDeadlock);
+    sim::Thread waiting{[&] { (void)pool.acquire(1h); }};
+    while (pool.statistics().now.waiting == 0) sim::sleep_for(1ms);
+    sim::Thread refused{[&] {
+      for (int times = 0; times < 3; ++times) BOOST_CHECK_THROW((void)pool.acquire(1h), QueueFull);
+      sim::sleep_for(1s);
+      BOOST_CHECK_THROW((void)pool.acquire(1h), QueueFull);
+    }};
+    refused.join();
+    held.release();
+    waiting.join();
+  });
+  std::vector<std::string> refusals;
+  for (const std::string& line : lines_of(log))
+    if (const std::size_t at = line.find("event=database_acquire_refused"); at != std::string::npos)
+      refusals.push_back(line.substr(0, at) + line.substr(line.find("reason=")));
+  BOOST_TEST(
+      refusals == (std::vector<std::string>{
+                      "level=warning reason=unreachable error=\"no route to host\"",
+                      "level=warning reason=self_deadlock error=\"pool: acquire: this thread holds a connection of the "
+                      "pool already\"",
+                      "level=warning reason=queue_full error=\"pool: acquire: max_waiting callers wait already\"",
+                      "level=warning reason=queue_full error=\"pool: acquire: max_waiting callers wait already\" "
+                      "left_out=2"}),
+      boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(writes_that_a_pool_is_suspended) {
+  std::ostringstream log;
+  calmly([&] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.max_size = 1}};
+    log_events(pool, log, {.level = LogLevel::warning, .format = LogFormat::json});
+    pool.suspend();
+    BOOST_CHECK_THROW((void)pool.acquire(5ms), PoolSuspended);
+    pool.resume();
+  });
+  BOOST_TEST(lines_of(log) ==
+                 (std::vector<std::string>{R"({"level":"warning","event":"database_acquire_refused","pool":"pool",)"
+                                           R"("reason":"suspended","error":"pool: acquire: the pool was suspended for )"
+                                           R"(5 ms"})"}),
+             boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(writes_each_failure_where_nothing_is_to_be_left_out) {
   std::ostringstream log;
   calmly([&] {

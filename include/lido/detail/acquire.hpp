@@ -155,7 +155,7 @@ class Acquire {
         case WaitState::granted:
           break;
         case WaitState::refused:
-          std::rethrow_exception(waiter.error);
+          admission_.refuse(waiter.error);
         case WaitState::shed:
           admission_.throw_overloaded(waiter.since);
         case WaitState::closed:

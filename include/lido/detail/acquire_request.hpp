@@ -107,7 +107,7 @@ class AcquireRequests {
           if (reads_clock && waits_) this->slot->begin_use(Platform::now());  // an executor may have taken its time
           return *this->slot;
         case WaitState::refused:
-          std::rethrow_exception(this->error);
+          pool_.admission_.refuse(this->error);
         case WaitState::shed:
           pool_.admission_.throw_overloaded(this->since);
         case WaitState::closed:

@@ -65,9 +65,9 @@ class Admission {
       }
     }
     if (closed) throw_closed();
-    if (refused != nullptr) std::rethrow_exception(refused);
-    if (nested) throw SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"};
-    if (now < deadline) throw QueueFull{options_.name + ": acquire: max_waiting callers wait already"};
+    if (refused != nullptr) refuse(refused);
+    if (nested) refuse(SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"});
+    if (now < deadline) refuse(QueueFull{options_.name + ": acquire: max_waiting callers wait already"});
     throw_timeout(waiter.since, deadline, unfit);
   }
 
@@ -89,7 +89,8 @@ class Admission {
       suspended = monitor_.capacity.suspended();
       cause = monitor_.capacity.backoff().cause();
     }
-    if (suspended) throw PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)};
+    if (suspended)
+      refuse(PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)});
     if (seen == nullptr) seen = look_around();
     const PoolCounts& counts = seen->counts;
     // What is idle while others wait is theirs already.
@@ -131,6 +132,16 @@ class Admission {
     throw error;
   }
 
+  // For one that gets what others have thrown.
+  [[noreturn]] void refuse(const std::exception_ptr& why) {
+    if (!ops_.tell(ops_.signals().refused, why)) monitor_.count(&Statistics::listener_errors);
+    std::rethrow_exception(why);
+  }
+  template <class Error>
+  [[noreturn]] void refuse(const Error& error) {
+    if (ops_.signals().refused.empty()) throw error;
+    refuse(std::make_exception_ptr(error));
+  }
   [[noreturn]] void throw_cancelled() {
     monitor_.count(&Statistics::cancelled);
     throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};
