@@ -1,6 +1,6 @@
-// A small HTTP service on Boost.Beast, in one thread: /users from the database, /live, /ready and /metrics. While the
-// database is away it answers 503 and does not hang; SIGUSR1 has it write down what its pool does; SIGTERM ends it as
-// soon as the requests under way are answered.
+// A small HTTP service on Boost.Beast, in one thread: /users from the database, /live, /ready and /metrics, and a task
+// in the background that stores how often /users was asked for. While the database is away it answers 503 and does not
+// hang; SIGUSR1 has it write down what its pool does; SIGTERM ends it as soon as the requests under way are answered.
 // Needs PostgreSQL: DATABASE_URL says where. Usage: 14_http_service [PORT]
 #include <chrono>
 #include <csignal>
@@ -19,6 +19,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -42,14 +43,19 @@ struct Service {
   boost::asio::io_context loop{};
   tcp::acceptor acceptor{loop};
   boost::asio::signal_set signals{loop, SIGTERM, SIGINT, SIGUSR1};
-  std::set<beast::tcp_stream*> idle{};  // connections between two requests
-  int under_way = 0;                    // requests that were read and are not answered yet
+  std::set<beast::tcp_stream*> idle{};    // connections between two requests
+  boost::asio::steady_timer pause{loop};  // of the task in the background
+  long visits = 0;                        // which are not stored yet
+  long tasks_begun = 0;
+  long tasks_succeeded = 0;
+  int under_way = 0;  // requests that were read and are not answered yet
   bool draining = false;
 };
 
 void stop(Service& service) {
   service.acceptor.close();
   service.signals.cancel();
+  service.pause.cancel();
   for (beast::tcp_stream* stream : service.idle) stream->socket().cancel();
 }
 // [drain]
@@ -80,14 +86,49 @@ Response reply(http::status status, std::string body, std::string_view type = "a
   return response;
 }
 
+awaitable<void> rest(Service& service) try {
+  if (!service.acceptor.is_open()) co_return;
+  service.pause.expires_after(100ms);
+  co_await service.pause.async_wait(use_awaitable);
+} catch (const std::exception&) {  // the service ends
+}
+
 // [users]
 awaitable<Response> users(Service& service) {
   auto lease = co_await lido::asio::async_acquire(service.pool, 1s, use_awaitable);
   const auto found =
       co_await lido::asio::async(*lease).exec("select coalesce(json_agg(u order by id), '[]')::text from lido_users u");
+  ++service.visits;
   co_return reply(http::status::ok, found.one<std::string>() + '\n');
 }
 // [/users]
+
+// [background]
+// Stores what has come since the last time. A batch has a key, so that it is stored once, also where the answer to the
+// statement was lost and it is tried again.
+awaitable<bool> store(Service& service, const std::string& key, long visits) try {
+  auto lease = co_await lido::asio::async_acquire(service.pool, 1s, use_awaitable);
+  co_await lido::asio::async(*lease).exec("insert into lido_visits values ($1, $2) on conflict do nothing", key,
+                                          visits);
+  co_return true;
+} catch (const std::exception& error) {  // the database is away, or all connections are leased
+  std::cerr << "visits: " << error.what() << '\n';
+  co_return false;
+}
+// Begins ten tasks a second at most, and tries each until it succeeds, or the service ends.
+awaitable<void> store_visits(Service& service) {
+  const std::string process = std::to_string(std::chrono::system_clock::now().time_since_epoch().count()) + '.';
+  while (service.acceptor.is_open() || service.visits > 0) {
+    co_await rest(service);
+    if (service.visits == 0) continue;
+    const long visits = std::exchange(service.visits, 0);
+    const std::string key = process + std::to_string(++service.tasks_begun);
+    bool stored = co_await store(service, key, visits);
+    for (; !stored && service.acceptor.is_open(); stored = co_await store(service, key, visits)) co_await rest(service);
+    if (stored) ++service.tasks_succeeded;
+  }
+}
+// [/background]
 
 // [ready]
 // Whether a connection answers within a second. It queues as any request, and what comes while others wait it leaves to
@@ -141,6 +182,8 @@ Response metrics(const Service& service) {
   add("db_pool_acquired_total", "counter", figures.acquired);
   add("db_pool_timeouts_total", "counter", figures.timeouts);
   add("db_connection_errors_total", "counter", figures.open_failures);
+  add("background_tasks_begun_total", "counter", service.tasks_begun);
+  add("background_tasks_succeeded_total", "counter", service.tasks_succeeded);
   add_spans("db_pool_wait_seconds", figures.wait);
   add_spans("db_pool_use_seconds", figures.use);
   return reply(http::status::ok, text.str(), "text/plain; version=0.0.4");
@@ -212,12 +255,14 @@ awaitable<void> heed_signals(Service& service) try {
 int main(int argc, char** argv) try {
   Service service{.pool = lido::postgres::Pool{lido::postgres::options_from_environment(
                       {.pool_size = 4, .max_overflow = 4, .connect_timeout = 1s, .statement_timeout = 2s})}};
-  // It starts without its database, too: whichever connection is the first one makes the table.
+  // It starts without its database, too: whichever connection is the first one makes the tables.
   service.pool.events().on_connect([](lido::postgres::Connection& connection, const lido::ConnectionInfo&) {
     connection.exec_script(
         "do $$ begin perform pg_advisory_xact_lock(14);"
         "if to_regclass('lido_users') is null then create table lido_users(id int primary key, name text not null);"
-        "insert into lido_users values (1, 'Ada'), (2, 'Grace'); end if; end $$");
+        "insert into lido_users values (1, 'Ada'), (2, 'Grace'); end if;"
+        "if to_regclass('lido_visits') is null then create table lido_visits(batch text primary key, visits bigint);"
+        "end if; end $$");
   });
 
   const auto port = static_cast<unsigned short>(argc > 1 ? std::atoi(argv[1]) : 0);
@@ -225,6 +270,7 @@ int main(int argc, char** argv) try {
   std::cout << "listening on " << service.acceptor.local_endpoint().port() << '\n' << std::flush;
   boost::asio::co_spawn(service.loop, heed_signals(service), boost::asio::detached);
   boost::asio::co_spawn(service.loop, accept(service), boost::asio::detached);
+  boost::asio::co_spawn(service.loop, store_visits(service), boost::asio::detached);
   service.loop.run();  // until nothing is left to be done
   const bool complete = service.pool.close(5s).complete;
   std::cout << "drained\n" << std::flush;
