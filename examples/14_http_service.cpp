@@ -23,7 +23,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <lido/asio/check_health.hpp>
 #include <lido/asio/postgres.hpp>
+#include <lido/check_health.hpp>
 #include <lido/describe.hpp>
 #include <lido/postgres/pool.hpp>
 
@@ -132,23 +134,13 @@ awaitable<void> store_visits(Service& service) {
 
 // [ready]
 // Whether a connection answers within a second. It queues as any request, and what comes while others wait it leaves to
-// them. The answer has the figures that `check_health` has, which would block the loop.
+// them. Why not is for the log, and not for whoever asks.
 awaitable<std::string_view> state_of(Service& service) {
   if (service.draining) co_return "draining";
-  const lido::TimePoint deadline = lido::Clock::now() + 1s;
-  try {
-    auto lease = co_await lido::asio::async_acquire(service.pool, 1s, use_awaitable);
-    if (service.pool.statistics().now.waiting > 0) co_return "exhausted";
-    if (co_await lido::asio::async(*lease).ping(deadline)) co_return service.draining ? "draining" : "ready";
-    lease.discard();
-  } catch (const lido::AcquireTimeout& late) {
-    if (late.phase() == lido::Phase::waiting) co_return "exhausted";
-  } catch (const lido::QueueFull&) {
-    co_return "exhausted";
-  } catch (const std::exception& error) {
-    std::cerr << "/ready: " << error.what() << '\n';
-  }
-  co_return "unreachable";
+  const lido::HealthReport report = co_await lido::asio::async_check_health(service.pool, 1s);
+  if (report.status == lido::HealthStatus::healthy) co_return service.draining ? "draining" : "ready";
+  std::cerr << "/ready: " << report << '\n';
+  co_return report.status == lido::HealthStatus::exhausted ? "exhausted" : "unreachable";
 }
 // [/ready]
 

@@ -8,6 +8,7 @@
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <lido/detail/describe.hpp>
 #include <lido/detail/json.hpp>
@@ -44,64 +45,98 @@ struct HealthReport {
   std::string error;   ///< empty if healthy; the words of whoever threw, and what caused it
 };
 
+namespace detail {
+
+// One check on its way, for whoever acquires and pings, in whatever way.
+class HealthCheck {
+ public:
+  // Throws `InvalidOption`: zero would grant the pool's own check its full time, and ours none.
+  HealthCheck(TimePoint now, Duration timeout) : deadline_{saturating_add(now, timeout)} {
+    require_positive(timeout, "check_health(timeout)");
+  }
+
+  [[nodiscard]] TimePoint deadline() const noexcept { return deadline_; }
+
+  // There is a connection, while so many wait for one. False: it is not to be asked, and goes back as it came.
+  [[nodiscard]] bool may_ask(std::size_t waiting, TimePoint now) {
+    begun_ = now;
+    if (waiting > 0) {
+      report_.status = HealthStatus::exhausted;
+      report_.error = "callers wait for a connection; the one that came was left to them";
+      return false;
+    }
+    if (now < deadline_) return true;
+    report_.error = "no time was left for a round trip";
+    return false;
+  }
+  // What it said; `error` is what the ping threw, or null. False: it is to be discarded.
+  [[nodiscard]] bool answered(bool answer, const std::exception_ptr& error, TimePoint now) {
+    report_.latency = now - begun_;
+    if (answer)
+      report_.status = HealthStatus::healthy;
+    else
+      report_.error = error != nullptr ? describe(error) : "the connection did not answer, or not in time";
+    return answer;
+  }
+  // There is no connection.
+  void refused(const std::exception_ptr& error) {
+    report_.error = describe(error);
+    try {
+      std::rethrow_exception(error);
+    } catch (const AcquireTimeout& late) {
+      if (late.phase() == Phase::waiting) report_.status = HealthStatus::exhausted;
+    } catch (const QueueFull&) {
+      report_.status = HealthStatus::exhausted;
+    } catch (...) {
+      return;
+    }
+  }
+  [[nodiscard]] HealthReport report(const Statistics& figures) {
+    report_.name = figures.name;
+    report_.pool_size = figures.pool_size;
+    report_.checked_out_connections = figures.now.leased;
+    report_.overflow = figures.overflow();
+    report_.total = figures.now.total();
+    report_.available = figures.now.idle;
+    report_.max_size = figures.max_size;
+    report_.waiting = figures.now.waiting;
+    return std::move(report_);
+  }
+
+ private:
+  TimePoint deadline_;
+  TimePoint begun_{};  // the round trip
+  HealthReport report_;
+};
+
+}  // namespace detail
+
 /// Acquires a connection and pings it, once, all within `timeout`: the checks of the pool's own policies at acquire
 /// count towards it. It queues as any caller, and what comes while others wait it leaves to them. Blocks for at most
 /// that long (as far as the connector's and the connection's hooks keep to their deadlines), and then for what the
 /// recycle policy does on release (`PoolOptions::reset_timeout` at most). A connection that does not answer is
 /// discarded. An unhealthy pool is a report, not an exception: throws `InvalidOption` for a `timeout` that is not above
-/// zero, and `std::bad_alloc`. Thread-safe.
+/// zero, and `std::bad_alloc`. Thread-safe. Without blocking: async_check_health.hpp.
 template <Pingable Connection, class Growth, class Health, class Recycle, class Platform>
 [[nodiscard]] HealthReport check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout,
                                         std::source_location where = std::source_location::current()) {
-  // Zero would grant the pool's own check its full time, and ours none.
-  detail::require_positive(timeout, "check_health(timeout)");
-  const TimePoint deadline = saturating_add(Platform::now(), timeout);
-  HealthReport report;
+  detail::HealthCheck check{Platform::now(), timeout};
   try {
     auto lease = pool.acquire(timeout, where);
-    const TimePoint begun = Platform::now();
-    if (pool.statistics().now.waiting > 0) {
-      report.status = HealthStatus::exhausted;
-      report.error = "callers wait for a connection; the one that came was left to them";
-    } else if (begun >= deadline) {
-      // Nothing was learnt about the connection: it goes back as it came.
-      report.error = "no time was left for a round trip";
-    } else {
-      const auto ping = [&] {
-        try {
-          if (lease->ping(deadline)) return true;
-          report.error = "the connection did not answer, or not in time";
-        } catch (...) {
-          report.error = detail::describe(std::current_exception());
-        }
-        return false;
-      };
-      const bool answered = ping();
-      report.latency = Platform::now() - begun;
-      if (answered)
-        report.status = HealthStatus::healthy;
-      else
-        lease.discard();
+    if (check.may_ask(pool.statistics().now.waiting, Platform::now())) {
+      bool answer = false;
+      std::exception_ptr error;
+      try {
+        answer = lease->ping(check.deadline());
+      } catch (...) {
+        error = std::current_exception();
+      }
+      if (!check.answered(answer, error, Platform::now())) lease.discard();
     }
-  } catch (const AcquireTimeout& late) {
-    if (late.phase() == Phase::waiting) report.status = HealthStatus::exhausted;
-    report.error = detail::describe(std::current_exception());
-  } catch (const QueueFull&) {
-    report.status = HealthStatus::exhausted;
-    report.error = detail::describe(std::current_exception());
   } catch (...) {
-    report.error = detail::describe(std::current_exception());
+    check.refused(std::current_exception());
   }
-  const Statistics figures = pool.statistics();
-  report.name = figures.name;
-  report.pool_size = figures.pool_size;
-  report.checked_out_connections = figures.now.leased;
-  report.overflow = figures.overflow();
-  report.total = figures.now.total();
-  report.available = figures.now.idle;
-  report.max_size = figures.max_size;
-  report.waiting = figures.now.waiting;
-  return report;
+  return check.report(pool.statistics());
 }
 
 namespace detail {

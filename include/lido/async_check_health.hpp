@@ -1,0 +1,127 @@
+// The same as check_health.hpp for those who may not block: for coroutines of any type, and for callbacks.
+#pragma once
+
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <source_location>
+#include <utility>
+
+#include <lido/check_health.hpp>
+#include <lido/pool.hpp>
+
+namespace lido {
+
+namespace detail {
+
+// A coroutine of the type `Coroutine`. What `acquire(timeout)` and `ping(connection, deadline)` return is awaited.
+template <class Coroutine, class Connection, class Growth, class Health, class Recycle, class Platform, class Acquire,
+          class Ping>
+Coroutine checking_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout, Acquire acquire,
+                          Ping ping) {
+  HealthCheck check{Platform::now(), timeout};
+  try {
+    auto lease = co_await acquire(timeout);
+    if (check.may_ask(pool.statistics().now.waiting, Platform::now())) {
+      bool answer = false;
+      std::exception_ptr error;
+      try {
+        answer = co_await ping(*lease, check.deadline());
+      } catch (...) {
+        error = std::current_exception();
+      }
+      if (!check.answered(answer, error, Platform::now())) lease.discard();
+    }
+  } catch (...) {
+    check.refused(std::current_exception());
+  }
+  co_return check.report(pool.statistics());
+}
+
+// A check with callbacks, which frees itself before it calls the last one.
+template <class AnyPool, class Platform, class Ping, class Done>
+class HealthProbe {
+  using Lease = typename AnyPool::Lease;
+
+ public:
+  HealthProbe(AnyPool& pool, Duration timeout, Ping ping, Done done, std::source_location where)
+      : pool_{pool},
+        check_{Platform::now(), timeout},
+        ping_{std::move(ping)},
+        done_{std::move(done)},
+        acquire_{pool.async_acquire(timeout, where).connect(Acquired{this})} {}
+  HealthProbe(const HealthProbe&) = delete;
+  HealthProbe& operator=(const HealthProbe&) = delete;
+  ~HealthProbe() = default;
+
+  void start() noexcept { acquire_.start(); }
+
+ private:
+  struct Acquired {
+    void operator()(const std::exception_ptr& failure, Lease lease) const {
+      probe->acquired(failure, std::move(lease));
+    }
+    HealthProbe* probe;
+  };
+
+  void acquired(const std::exception_ptr& failure, Lease lease) noexcept {
+    if (failure != nullptr) {
+      check_.refused(failure);
+      return finish();
+    }
+    if (!check_.may_ask(pool_.statistics().now.waiting, Platform::now())) {
+      lease.release();
+      return finish();
+    }
+    lease_ = std::move(lease);
+    try {
+      std::invoke(ping_, *lease_, check_.deadline(), [this](bool answer) { answered(answer, nullptr); });
+    } catch (...) {
+      answered(false, std::current_exception());
+    }
+  }
+  void answered(bool answer, const std::exception_ptr& error) noexcept {
+    check_.answered(answer, error, Platform::now()) ? lease_.release() : lease_.discard();
+    finish();
+  }
+  void finish() noexcept {
+    HealthReport report = check_.report(pool_.statistics());
+    Done done = std::move(done_);
+    delete this;
+    std::invoke(std::move(done), std::move(report));
+  }
+
+  AnyPool& pool_;
+  HealthCheck check_;
+  Ping ping_;
+  Done done_;
+  Lease lease_;
+  decltype(std::declval<AnyPool&>().async_acquire(Duration{}, std::source_location{}).connect(std::declval<Acquired>()))
+      acquire_;
+};
+
+}  // namespace detail
+
+/// As `check_health`, and blocks no thread. `Coroutine` is a coroutine type of yours that gives a `HealthReport`:
+/// `co_await lido::async_check_health<Task<lido::HealthReport>>(pool, 1s, ping)`. `ping(connection, deadline)` is
+/// awaited; it gives whether the connection answered by then, and may throw. It goes on where `InLine` does. Throws
+/// `InvalidOption` and `std::bad_alloc`. The pool has to outlive it.
+template <class Coroutine, class Connection, class Growth, class Health, class Recycle, class Platform, class Ping>
+Coroutine async_check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout, Ping ping,
+                             std::source_location where = std::source_location::current()) {
+  const auto acquire = [&pool, where](Duration patience) { return pool.async_acquire(patience, where); };
+  return detail::checking_health<Coroutine>(pool, timeout, acquire, std::move(ping));
+}
+
+/// The same with callbacks. `ping(connection, deadline, answered)` begins a round trip and has `answered(bool)` called
+/// once, by that deadline, in any thread; or it throws, and does not. `done(report)` is called once: in this call where
+/// all is known at once, or else in whatever thread finds it. It must neither block nor throw (`std::terminate`).
+template <class Connection, class Growth, class Health, class Recycle, class Platform, class Ping,
+          std::invocable<HealthReport> Done>
+void async_check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout, Ping ping,
+                        Done done, std::source_location where = std::source_location::current()) {
+  using Probe = detail::HealthProbe<Pool<Connection, Growth, Health, Recycle, Platform>, Platform, Ping, Done>;
+  (new Probe{pool, timeout, std::move(ping), std::move(done), where})->start();
+}
+
+}  // namespace lido
