@@ -2,6 +2,7 @@
 #pragma once
 
 #include <source_location>
+#include <utility>  // for awaitable.hpp
 
 #include <boost/asio/awaitable.hpp>
 #include <lido/asio/postgres.hpp>
