@@ -11,12 +11,11 @@
 
 #include <lido/postgres/detail/operations/learning.hpp>
 #include <lido/postgres/detail/operations/pipelining.hpp>
+#include <lido/postgres/detail/operations/queue.hpp>
 #include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
-#include <lido/postgres/detail/values/parameter_count.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
-#include <lido/postgres/detail/wire/statement_cache.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
@@ -31,11 +30,8 @@ class Pipeline {
   /// Appends a statement. Throws `QueryError` when a text holds a zero byte.
   template <detail::Parameter... T>
   Pipeline& add(const Sql& sql, const T&... parameters) {
-    detail::StatementCache::check_text(sql.text);
     const detail::Parameters<sizeof...(T)> bound{parameters...};
-    if (const std::string why = detail::wrong_count(detail::bound_of(bound), sql.text); !why.empty())
-      throw QueryError{why, {.message = why, .statement = detail::without_passwords(sql.text), .where = sql.where}};
-    statements_.push_back({std::string{sql.text}, detail::StoredParameters{detail::bound_of(bound)}, sql.where});
+    statements_.add(sql.text, sql.where, detail::bound_of(bound));
     return *this;
   }
   [[nodiscard]] std::size_t size() const noexcept { return statements_.size(); }
@@ -43,10 +39,10 @@ class Pipeline {
   void clear() noexcept { statements_.clear(); }
 
   /// For what runs it.
-  [[nodiscard]] std::vector<detail::QueuedStatement>& statements() noexcept { return statements_; }
+  [[nodiscard]] const detail::StatementQueue& statements() const noexcept { return statements_; }
 
  private:
-  std::vector<detail::QueuedStatement> statements_;
+  detail::StatementQueue statements_;
 };
 
 /// A statement of a pipeline was refused; those behind it were not run. The connection is still good. Unless the
@@ -74,23 +70,22 @@ class [[gnu::visibility("default")]] PipelineError : public QueryError {
 namespace detail {
 
 /// The results of a pipeline that has run. Throws `PipelineError`.
-[[nodiscard]] inline std::vector<Result> results_of(Pipelining& pipelining, Pipeline& pipeline,
+[[nodiscard]] inline std::vector<Result> results_of(Pipelining& pipelining, const StatementQueue& statements,
                                                     const std::shared_ptr<const ArrayTypes>& types) {
   std::optional<Diagnostics>& error = pipelining.error();
-  const std::size_t count = error ? pipelining.failed_statement() : pipeline.size();
+  const std::size_t count = error ? pipelining.failed_statement() : statements.size();
   std::vector<Result> results;
   results.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
-    ResultHandle& result = pipelining.results()[i];
-    const QueuedStatement& statement = pipeline.statements()[i];
-    const Origin origin = origin_of(result.get(), statement.sql, statement.where);
-    results.emplace_back(std::move(result), types, origin);
+    const QueuedStatement& statement = statements[i];
+    results.emplace_back(std::move(pipelining.results()[i]), types,
+                         Origin{std::string_view{statement.sql()}.substr(0, 256), statement.where, statement.text});
   }
   if (!error) return results;
   // An error at the very end, as of a deferred constraint, is that of the implicit COMMIT.
-  if (count < pipeline.size()) error->where = pipeline.statements()[count].where;
-  error->statement = count < pipeline.size() ? without_passwords(pipeline.statements()[count].sql) : "COMMIT";
-  throw PipelineError{count, std::move(results), pipeline.size(), *std::move(error)};
+  if (count < statements.size()) error->where = statements[count].where;
+  error->statement = count < statements.size() ? without_passwords(statements[count].sql()) : "COMMIT";
+  throw PipelineError{count, std::move(results), statements.size(), *std::move(error)};
 }
 
 /// Runs the statements of a pipeline, which is `Kept` for as long: a `Pipeline`, or a reference to one.
@@ -118,7 +113,8 @@ class Running {
       pipelining_->give_up(why);
   }
   [[nodiscard]] std::vector<Result> outcome() {
-    return pipelining_ ? results_of(*pipelining_, pipeline_, channel_.array_types()) : std::vector<Result>{};
+    return pipelining_ ? results_of(*pipelining_, pipeline_.statements(), channel_.array_types())
+                       : std::vector<Result>{};
   }
 
  private:

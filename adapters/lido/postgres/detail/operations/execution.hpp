@@ -1,7 +1,6 @@
 // One statement with parameters, prepared where it is worth it.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +20,7 @@
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/name_scope.hpp>
 #include <lido/postgres/detail/wire/reply.hpp>
+#include <lido/postgres/detail/wire/staleness.hpp>
 #include <lido/postgres/detail/wire/statement_cache.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
@@ -178,20 +178,9 @@ class Execution : public Answer {
     dropped_.clear();
   }
 
-  // Being prepared has to do with no error of these classes: of constraints and conflicts, of the state of a
-  // transaction, of resources, of a lock or an administrator, and of what functions raise. With any other it may: with
-  // a type that was made anew even an internal one (XX000).
-  [[nodiscard]] bool may_be_stale() noexcept {
-    const std::optional<Diagnostics>& error = reply().error();
-    if (!error || reply().raised_by() == "exec_stmt_raise") return false;
-    const std::string_view state = error->sqlstate;
-    constexpr std::array<std::string_view, 12> others{"08", "23", "25", "28", "2D", "3B",
-                                                      "40", "53", "55", "57", "58", "P0"};
-    return std::ranges::none_of(others, [&](std::string_view other) { return state.starts_with(other); });
-  }
-
   [[nodiscard]] bool runs_again() {
-    if (how_ != How::prepared || !may_be_stale() || !retire()) return false;
+    const std::optional<Diagnostics>& error = reply().error();
+    if (how_ != How::prepared || !error || !may_be_stale(*error, reply().raised_by()) || !retire()) return false;
     send(How::prepare);
     return true;
   }

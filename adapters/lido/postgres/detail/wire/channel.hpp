@@ -105,11 +105,11 @@ class Channel {
   void leaves(Leaves left) noexcept { left_ = std::max(left_.value_or(left), left); }
   [[nodiscard]] NameScope& names() noexcept { return names_; }
   /// This is about to be run.
-  void runs(std::string_view sql) {
-    const Leaves left = leaves_behind(sql);
-    leaves(left);
+  void runs(std::string_view sql) { runs(classify(sql)); }
+  void runs(const Classified& what) {
+    leaves(what.leaves);
     names_.look(transaction());
-    names_.runs(renames(sql, left));
+    names_.runs(what.renames);
   }
   void clean() noexcept {
     left_.reset();

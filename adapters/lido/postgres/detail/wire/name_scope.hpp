@@ -98,6 +98,25 @@ enum class Renames : unsigned char {
   return found;
 }
 
+/// Whether a statement may drop what is prepared, from its first word.
+[[nodiscard]] constexpr bool drops_prepared(std::string_view sql) noexcept {
+  return is_one_of(first_word(sql), "deallocate discard");
+}
+/// Whether it may end a transaction, or go back in it, and with that what SET LOCAL has set.
+[[nodiscard]] constexpr bool ends_local(std::string_view sql) noexcept {
+  return is_one_of(first_word(sql), "commit end rollback abort prepare");
+}
+
+/// What the text of a statement tells.
+struct Classified {
+  Leaves leaves = Leaves::nothing;
+  Renames renames = Renames::nothing;
+};
+[[nodiscard]] inline Classified classify(std::string_view sql) noexcept {
+  const Leaves leaves = leaves_behind(sql);
+  return {.leaves = leaves, .renames = renames(sql, leaves)};
+}
+
 /// Follows them through the transactions of a session. What they are is a text that is the same only where they are the
 /// same; the first is empty.
 class NameScope {

@@ -137,9 +137,8 @@ class Reply {
   [[nodiscard]] std::size_t syncs() const noexcept { return syncs_; }
   [[nodiscard]] Channel& channel() noexcept { return channel_; }
   [[nodiscard]] std::string_view sql() const noexcept { return sql_; }
-  /// From now on it is about this statement of a pipeline.
+  /// From now on it is about the next statement of a pipeline.
   void about(std::string_view sql) noexcept {
-    if (sql.data() == sql_.data()) return;
     report();
     sql_ = sql;
   }

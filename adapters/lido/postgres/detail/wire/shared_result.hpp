@@ -26,8 +26,9 @@ inline char shape{};
 
 /// Where a result comes from.
 struct Origin {
-  std::string_view statement{};  // the begin of it, which lives in the result
+  std::string_view statement{};  // the begin of it, which lives in the result, or in its owner
   std::source_location where{};
+  std::shared_ptr<const void> owner{};
 };
 
 /// A statement as its result keeps it: copied into the memory that libpq has for that, so that nothing is allocated.
@@ -36,15 +37,17 @@ struct Origin {
   constexpr std::size_t longest = 256;
   const std::string_view shown = sql.substr(0, longest);
   void* const copy = result == nullptr ? nullptr : PQresultAlloc(result, shown.size() + 1);
-  if (copy == nullptr) return {{}, where};
+  if (copy == nullptr) return {{}, where, {}};
   std::memcpy(copy, shown.data(), shown.size());
-  return {{static_cast<const char*>(copy), shown.size()}, where};
+  return {{static_cast<const char*>(copy), shown.size()}, where, {}};
 }
 
 struct SharedResult {
-  explicit SharedResult(ResultHandle result, std::shared_ptr<const ArrayTypes> known = {},
-                        const Origin& from = {}) noexcept
-      : handle{std::move(result)}, types{std::move(known)}, columns{columns_of(handle.get())}, origin{from} {}
+  explicit SharedResult(ResultHandle result, std::shared_ptr<const ArrayTypes> known = {}, Origin from = {}) noexcept
+      : handle{std::move(result)},
+        types{std::move(known)},
+        columns{columns_of(handle.get())},
+        origin{std::move(from)} {}
 
   SharedResult(const SharedResult&) = delete;
   SharedResult& operator=(const SharedResult&) = delete;

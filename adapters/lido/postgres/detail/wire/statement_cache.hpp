@@ -69,8 +69,9 @@ class StatementCache {
   /// Whether a statement of such a text is remembered.
   [[nodiscard]] bool takes(std::string_view text) const noexcept { return size_ > 0 && text.size() <= longest; }
   /// The entry of `key`, now the most recently used; null when it is not to be remembered. Complexity: linear in the
-  /// text, to hash it. Throws `QueryError` when the text holds a zero byte.
-  [[nodiscard]] Entry* use(const StatementKey& key) {
+  /// text, to hash it. `known`: what the text tells, if that was found out. Throws `QueryError` when the text holds a
+  /// zero byte.
+  [[nodiscard]] Entry* use(const StatementKey& key, const Classified* known = nullptr) {
     if (!takes(key.text)) return nullptr;
     if (const auto found = index_.find(key); found != index_.end()) {
       entries_.splice(entries_.begin(), entries_, found->second);
@@ -79,13 +80,13 @@ class StatementCache {
     }
     check_text(key.text);
     if (entries_.size() >= size_) evict(std::prev(entries_.end()));
-    const Leaves leaves = leaves_behind(key.text);
+    const Classified what = known != nullptr ? *known : classify(key.text);
     entries_.push_front({.text = std::string{key.text},
                          .types = {key.types.begin(), key.types.end()},
                          .names = std::string{key.names},
                          .name = {},
-                         .leaves = leaves,
-                         .renames = renames(key.text, leaves)});
+                         .leaves = what.leaves,
+                         .renames = what.renames});
     try {
       index_.emplace(key_of(entries_.front()), entries_.begin());
     } catch (...) {
@@ -117,6 +118,15 @@ class StatementCache {
     evicted_.push_back(entry.name);
     entry.name.clear();
     --prepared_;
+  }
+  /// What was to be prepared under `name` was not, as something before it failed. Complexity: linear.
+  void never_prepared(std::string_view name) noexcept {
+    std::erase(evicted_, name);
+    for (Entry& entry : entries_) {
+      if (entry.name != name) continue;
+      entry.name.clear();
+      --prepared_;
+    }
   }
   /// All that was prepared is gone from the server, as after DISCARD ALL.
   void forget() noexcept {
