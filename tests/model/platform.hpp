@@ -42,9 +42,13 @@ struct World {
 };
 inline World world;
 
+// What the C++ runtime knows of this thread's exceptions, which is that of all fibres: asked once, since each switch
+// needs it twice.
+inline void* const exception_globals = abi::__cxa_get_globals();
+
 // Begins an iteration, or a thread of it.
 inline void enter_thread() {
-  std::memset(static_cast<void*>(abi::__cxa_get_globals()), 0, sizeof(void*) + sizeof(unsigned));
+  std::memset(exception_globals, 0, sizeof(void*) + sizeof(unsigned));
   detail::Resumption::current() = &world.lines[static_cast<std::size_t>(rl::thread_index())];
 }
 
@@ -52,9 +56,9 @@ inline void enter_thread() {
 // coroutines that stand in its line.
 class Switch {
  public:
-  Switch() noexcept { std::memcpy(&exceptions_, static_cast<void*>(abi::__cxa_get_globals()), sizeof(exceptions_)); }
+  Switch() noexcept { std::memcpy(&exceptions_, exception_globals, sizeof(exceptions_)); }
   ~Switch() {
-    std::memcpy(static_cast<void*>(abi::__cxa_get_globals()), &exceptions_, sizeof(exceptions_));
+    std::memcpy(exception_globals, &exceptions_, sizeof(exceptions_));
     detail::Resumption::current() = line_;
   }
   Switch(const Switch&) = delete;
