@@ -390,6 +390,32 @@ BOOST_AUTO_TEST_CASE(what_a_search_passed_by_is_found_at_once_by_the_thread_that
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_search_does_not_come_by_a_run_of_leases_that_ends_where_it_begins) {
+  CountedTable table{many};
+  open_all(table, many);
+  std::vector<CountedSlot*> leased;
+  while (leased.size() < 200)
+    BOOST_REQUIRE(CountingPlatform::of([&] { leased.push_back(lease(table, 1).front()); }) <= 10U);
+  for (const CountedSlot* const slot : leased) BOOST_TEST((slot->state.load() == SlotState::leased));
+}
+
+BOOST_AUTO_TEST_CASE(what_stands_before_the_beginning_of_a_search_is_found_last) {
+  CountedTable table{many};
+  open_all(table, many);
+  auto leased = lease(table, many);
+  for (const std::size_t from : {std::size_t{31}, many / 2, many - 1}) {
+    CountedSlot* const one = leased[from];
+    BOOST_TEST(table.claim_idle() == nullptr);
+    BOOST_REQUIRE(table.give_back(*leased[from - from % 32]));  // the first of its word
+    BOOST_REQUIRE(table.give_back(*one));
+    BOOST_REQUIRE(table.claim_idle() == one);  // the next search begins here
+    CountedSlot* found = nullptr;
+    const std::size_t steps = CountingPlatform::of([&] { found = table.claim_idle(); });
+    BOOST_TEST(found == leased[from - from % 32]);
+    BOOST_TEST(steps <= words + 20);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(nineteen_of_twenty_may_be_leased_and_the_next_is_found_in_a_few_steps) {
   for (const double share : {0.05, 0.5, 0.95}) {
     CountedTable table{many};

@@ -43,15 +43,19 @@ class SlotMap {
   template <class Look>
   bool walk(std::size_t start, Look&& look) noexcept {
     if (small_) return words_.walk(start, look) == Walk::found;
+    // Of the first word what comes before `start` is looked at last: of a run of slots that were leased one after the
+    // other, a search that goes on at its end would come by each.
     const std::size_t first = start / bits_a_word;
-    return above_.walk(first, [&](std::size_t index, std::uint64_t& above) {
+    const std::uint32_t from_start = Level::all << (start % bits_a_word);
+    const Walk then = above_.walk(first, [&](std::size_t index, std::uint64_t& above) {
       std::uint64_t word = words_.read(index);
-      const std::size_t begin = index == first ? start % bits_a_word : 0;
-      Walk then = Level::walk_word(word, index, Level::all << begin, look);
-      if (then == Walk::on) then = Level::walk_word(word, index, ~(Level::all << begin), look);
+      const Walk seen = Level::walk_word(word, index, index == first ? from_start : Level::all, look);
       if (Level::bits(word) == 0) above_.clear(index, above);
-      return then;
-    }) == Walk::found;
+      return seen;
+    });
+    if (then != Walk::on) return then == Walk::found;
+    std::uint64_t word = words_.read(first);
+    return Level::walk_word(word, first, ~from_start, look) == Walk::found;
   }
 
  private:
