@@ -153,7 +153,7 @@ FAULTS = [
           SLOTS),
     Fault("first_waiter_recalls_all_at_once", "detail/monitor.hpp",
           "more = !capacity.closed() && !capacity.suspended() && capacity.slots().recall_some();", "more = false;", SLOTS),
-    Fault("late_are_all_told_at_once", DISPATCHER, "      leave(*late, WaitState::abandoned, false, guard);\n      if (count % waiters_a_turn == 0) guard.pause();\n",
+    Fault("late_are_all_told_at_once", DISPATCHER, "      leave(*late, WaitState::abandoned, false, guard);\n      if (count % late_a_turn == 0) guard.pause();\n",
           "      leave(*late, WaitState::abandoned, false, guard);\n", SLOTS),
     Fault("deadlines_in_order_fill_the_heap", "detail/deadlines.hpp", "if (const std::size_t row = row_for(entry); row < rows) {",
           "if (const std::size_t row = rows; row < rows) {", DEADLINES),
