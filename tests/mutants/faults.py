@@ -20,6 +20,9 @@ SLOT_TALLY = "detail/slot_tally.hpp"
 SLOT_CENSUS = "detail/slot_census.hpp"
 SLOT_MAP = "detail/slot_map.hpp"
 SLOT_SEARCH = "detail/slot_search.hpp"
+SLOT_PASSES = "detail/slot_passes.hpp"
+TRANSITIONS = "detail/transitions.hpp"
+SHEDDING = "detail/shedding.hpp"
 USE_COUNTS = "detail/use_counts.hpp"
 DISPATCHER = "detail/dispatcher.hpp"
 WAIT_LIST = "detail/wait_list.hpp"
@@ -89,9 +92,9 @@ FAULTS = [
     Fault("model_segment_is_linked_before_it_is_made", SLOT_SEGMENT,
           "last->next.store(new Segment{size - present, uses_}, std::memory_order_release);",
           "last->next.store(new Segment{size - present, uses_}, std::memory_order_relaxed);", POOL_MODEL, "model"),
-    Fault("model_waiter_recalls_nothing", SLOT_TABLE, "if (!claim(slot, seen, SlotState::recalled)) continue;", "",
+    Fault("model_waiter_recalls_nothing", SLOT_PASSES, "if (!claim(slot, seen, SlotState::recalled)) continue;", "",
           POOL_MODEL, "model"),
-    Fault("model_recall_is_no_exchange", SLOT_TABLE, "if (!claim(slot, seen, SlotState::recalled)) continue;",
+    Fault("model_recall_is_no_exchange", SLOT_PASSES, "if (!claim(slot, seen, SlotState::recalled)) continue;",
           "slot.state.store(SlotState::recalled, std::memory_order_relaxed);", POOL_MODEL, "model"),
     Fault("model_token_carries_nothing", PARKER, "word_.exchange(token, std::memory_order_release)",
           "word_.exchange(token, std::memory_order_relaxed)", PARKER_MODEL, "model"),
@@ -112,10 +115,10 @@ FAULTS = [
           "    {\n      const std::lock_guard<typename System::Mutex> lock{mutex_};\n      token_ = true;\n    }\n",
           PARKER_MODEL, "model"),
     # --- the meeting of a waiter and a releaser
-    Fault("waiter_recalls_nothing", SLOT_TABLE,
+    Fault("waiter_recalls_nothing", SLOT_PASSES,
           "if (!claim(slot, seen, SlotState::recalled)) continue;", ""),
     Fault("resting_slots_are_lost", SLOT_SEARCH, "    segment.rested.set(index);\n", ""),
-    Fault("waiter_overlooks_resting_slots", SLOT_TABLE,
+    Fault("waiter_overlooks_resting_slots", SLOT_PASSES,
           "if (!is_free(seen) || !claim(slot, seen, SlotState::leased)) continue;",
           "if (seen == SlotState::resting) return true;\n        if (!is_free(seen) || !claim(slot, seen, SlotState::leased)) continue;"),
     Fault("recalled_slot_is_not_given_back", LEASES, "    if (monitor_.capacity.slots().give_back(slot)) return;\n    give_back(slot, CloseReason::none);\n",
@@ -137,7 +140,7 @@ FAULTS = [
           "return Level::walk_word(word, first, ~from_start, look) == Walk::found;", "return false;", SLOTS),
     Fault("search_looks_at_every_word", SLOT_MAP, "if (Level::bits(word) == 0) above_.clear(index, above);", "", SLOTS),
     Fault("published_slot_is_passed_over", "detail/slot_set.hpp", "    word.in |= bit_of(slot);\n", "", SLOTS),
-    Fault("all_are_renamed_at_each_match", SLOT_TABLE, "if (std::exchange(offering_, false)) rename", "rename", SLOTS),
+    Fault("all_are_renamed_at_each_match", SLOT_PASSES, "if (std::exchange(offering_, false)) rename", "rename", SLOTS),
     Fault("vacant_slot_is_lost", SLOT_TABLE, "slot.next_job = std::exchange(vacant_, &slot);", "(void)vacant_;", SLOTS),
     Fault("all_are_asked_at_each_count", SLOT_CENSUS, "const std::size_t wanted = std::min(slots_a_turn, tally_.swift());",
           "const std::size_t wanted = tally_.swift();", SLOTS),
@@ -168,7 +171,7 @@ FAULTS = [
     Fault("refused_are_all_told_at_once", ATTEMPTS, "      dispatcher_.match(guard);\n      guard.pause();\n", "", SLOTS),
     Fault("newcomer_is_refused_with_those_before", ATTEMPTS, "waiter == nullptr || waiter->number > last", "waiter == nullptr", SLOTS),
     Fault("refused_beside_a_new_connection", ATTEMPTS, "for (; hopeless(); paused = true) {", "for (; paused || hopeless(); paused = true) {", SLOTS),
-    Fault("shed_are_all_told_at_once", DISPATCHER, "      --left;\n", "", SLOTS),
+    Fault("shed_are_all_told_at_once", SHEDDING, "      --left;\n", "", SLOTS),
     Fault("mark_counts_for_ever", SLOT_TABLE, "if (slot.retire && !is_over(from) && is_over(to)) census_.tally().unmarked();", "", SLOTS),
     Fault("closing_pool_is_acquired_from", "detail/administration.hpp", "      acquire_.suspend(true);  // nobody takes", "      // nobody takes", SLOTS),
     Fault("uses_beyond_a_byte_are_lost", USE_COUNTS, "if (before == most) spill(bucket);", "", ("unit/metrics",)),
@@ -241,9 +244,9 @@ FAULTS = [
     Fault("short_wait_tells_nothing", STANDING_QUEUE, "waiting == 0 || waited <= (stands_ ? limit_ / 2 : limit_) ?", "waiting == 0 ?",
           ("unit/standing_queue",)),
     Fault("queue_stands_at_the_limit_for_ever", STANDING_QUEUE, "(stands_ ? limit_ / 2 : limit_)", "limit_", ("unit/standing_queue",)),
-    Fault("queue_that_nobody_serves_is_not_seen", DISPATCHER, "    return shed(now, guard);", "    return false;",
+    Fault("queue_that_nobody_serves_is_not_seen", SHEDDING, "    return shed(now, guard, leave);", "    return false;",
           ("unit/dispatcher",)),
-    Fault("who_waits_for_an_open_is_refused", DISPATCHER, " || capacity_.limiter().under_way() > 0) return false;", ") return false;",
+    Fault("who_waits_for_an_open_is_refused", SHEDDING, " || capacity_.limiter().under_way() > 0) return false;", ") return false;",
           ("unit/standing_queue",)),
     Fault("refused_waiter_swallows_the_wake", DISPATCHER, "    place(slot, guard);\n    if (passed_on) match(guard);", "    place(slot, guard);",
           ("unit/dispatcher",)),
@@ -317,9 +320,9 @@ FAULTS = [
           "return CloseReason::none;"),
     # --- administration
     Fault("suspended_pool_lends", DISPATCHER, "capacity_.suspended() ? nullptr : waiters_.next_in_line();", "waiters_.next_in_line();"),
-    Fault("resume_serves_nobody", DISPATCHER, "    capacity_.suspend(false);\n    match(guard);", "    capacity_.suspend(false);"),
-    Fault("close_leaves_waiters", DISPATCHER, "end_wait(*waiter, WaitState::closed, guard);", "dequeue(*waiter, guard);"),
-    Fault("close_leaves_connections", DISPATCHER, "    capacity_.drop_queued_opens(guard);\n    capacity_.invalidate(CloseReason::shut_down, guard);", "    capacity_.drop_queued_opens(guard);"),
+    Fault("resume_serves_nobody", TRANSITIONS, "    capacity_.suspend(false);\n    dispatcher_.match(guard);", "    capacity_.suspend(false);"),
+    Fault("close_leaves_waiters", TRANSITIONS, "dispatcher_.end_wait(*waiter, WaitState::closed, guard);", "waiters_.remove(*waiter);"),
+    Fault("close_leaves_connections", TRANSITIONS, "    capacity_.drop_queued_opens(guard);\n    capacity_.invalidate(CloseReason::shut_down, guard);", "    capacity_.drop_queued_opens(guard);"),
     Fault("suspended_pool_lends_what_is_idle", "detail/administration.hpp",
           "    acquire_.suspend(true);\n", ""),
     Fault("permanent_failure_is_waited_for", ATTEMPTS, "if (permanent) refuse_while(", "if (false) refuse_while("),

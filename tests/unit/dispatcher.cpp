@@ -246,13 +246,13 @@ BOOST_AUTO_TEST_CASE(what_is_idle_or_leased_when_a_thread_is_woken_is_offered_or
     const std::array free{&f.lease(), &f.lease()};
     TestSlot& leased = f.lease();  // behind those
     for (TestSlot* slot : free) f.give_back(*slot);
-    f.pool.dispatcher.suspend();
+    f.pool.transitions.suspend();
     Noting thread{true};
     f.line_up(thread);
     BOOST_TEST(TestTable::claim(*free.back(), SlotState::idle, SlotState::resting));
     {
       TestGuard guard = f.pool.enter();
-      f.pool.dispatcher.resume(guard);
+      f.pool.transitions.resume(guard);
     }
     BOOST_TEST((thread.state.load() == WaitState::woken));
     for (TestSlot* slot : free) BOOST_TEST((slot->state.load() == SlotState::offered));
@@ -438,7 +438,7 @@ BOOST_AUTO_TEST_CASE(those_who_come_back_stand_in_the_order_in_which_they_came) 
       in_queue.at(at++) = static_cast<Noting*>(waiter);
     BOOST_TEST((in_queue == std::array{&oldest, &older, &young, &youngest}));
     BOOST_TEST(f.pool.waiters.queue().size() == 4U);
-    f.pool.dispatcher.close(guard);
+    f.pool.transitions.close(guard);
   });
 }
 

@@ -142,11 +142,11 @@ BOOST_AUTO_TEST_CASE(whoever_retires_many_gives_up_the_lock_between) {
     BOOST_TEST(test::exact_counts(large.pool.capacity.slots()).idle == left);
   };
   retire([](auto& pool, auto& guard) { pool.capacity.invalidate(CloseReason::invalidated, guard); }, 0);
-  retire([](auto& pool, auto& guard) { pool.dispatcher.close(guard); }, 0);
+  retire([](auto& pool, auto& guard) { pool.transitions.close(guard); }, 0);
   retire(
       [](auto& pool, auto& guard) {
         auto growth = std::make_unique<const FixedSize>(3U);
-        pool.dispatcher.resize(growth, guard);
+        pool.transitions.resize(growth, guard);
       },
       3);
 }
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(ten_thousand_who_are_late_or_refused_are_told_in_turns) {
     CountingPlatform::Mutex::turns = 0;
     CountedGuard guard = large.pool.enter();
     if (closes)
-      large.pool.dispatcher.close(guard);
+      large.pool.transitions.close(guard);
     else
       BOOST_TEST(large.pool.dispatcher.expire(TimePoint{3h}, guard) == nullptr);
     guard.end();

@@ -50,7 +50,7 @@ class Administration {
       monitor_.capacity.slots().grow_to(size);
       Guard lock = monitor_.enter();
       monitor_.recorder.record(EventKind::resized, Platform::now(), lock);
-      monitor_.dispatcher.resize(other, lock);
+      monitor_.transitions.resize(other, lock);
     }
     workforce_.close_retired();
   }
@@ -58,14 +58,14 @@ class Administration {
   void suspend() noexcept {
     const Guard lock = monitor_.enter();
     monitor_.recorder.record(EventKind::suspended, Platform::now(), lock);
-    monitor_.dispatcher.suspend();
+    monitor_.transitions.suspend();
     acquire_.suspend(true);
   }
 
   void resume() noexcept {
     Guard lock = monitor_.enter();
     monitor_.recorder.record(EventKind::resumed, Platform::now(), lock);
-    monitor_.dispatcher.resume(lock);
+    monitor_.transitions.resume(lock);
     acquire_.suspend(false);
   }
 
@@ -106,7 +106,7 @@ class Administration {
       Guard lock = monitor_.enter();
       acquire_.suspend(true);  // nobody takes what is idle yet where the lock is given up meanwhile
       monitor_.recorder.record(EventKind::shut_down, Platform::now(), lock);
-      monitor_.dispatcher.close(lock);
+      monitor_.transitions.close(lock);
     }
     ops_.end_opens();
     workforce_.close_retired();

@@ -3,14 +3,12 @@
 
 #include <atomic>
 #include <cstddef>
-#include <exception>
-#include <memory>
 #include <utility>
 
 #include <lido/detail/capacity.hpp>
 #include <lido/detail/destination.hpp>
 #include <lido/detail/openers.hpp>
-#include <lido/detail/standing_queue.hpp>
+#include <lido/detail/shedding.hpp>
 
 namespace lido::detail {
 
@@ -30,15 +28,17 @@ class Dispatcher {
   using Guard = detail::Guard<Slot, Platform>;
   using Waiter = detail::Waiter<Slot>;
 
-  // How many are told under the lock at a stretch.
-  static constexpr std::size_t waiters_a_turn = 64;
+  static constexpr std::size_t waiters_a_turn = WaitList::waiters_a_turn;
   // And of those who are late: to take the earliest deadline of many out of a heap is to touch some that nobody has
   // looked at for long.
   static constexpr std::size_t late_a_turn = 16;
 
   // `by_callers`: there are no workers.
   Dispatcher(Capacity& capacity, WaitList& waiters, Duration max_standing_wait, bool by_callers) noexcept
-      : capacity_{capacity}, waiters_{waiters}, standing_{max_standing_wait}, openers_{waiters, by_callers} {}
+      : capacity_{capacity},
+        waiters_{waiters},
+        shedding_{capacity, waiters, max_standing_wait},
+        openers_{waiters, by_callers} {}
 
   // May give up the lock meanwhile.
   [[nodiscard]] PoolCounts counts(Guard& guard) noexcept {
@@ -67,7 +67,7 @@ class Dispatcher {
   // `unfit`: after a connection that was not fit.
   void line_up(Waiter& waiter, bool unfit, Guard& guard) noexcept {
     waiters_.add(waiter, unfit, guard);
-    const bool passed_on = standing_.watched() && join_standing(guard);
+    const bool passed_on = shedding_.watched() && shedding_.joined(guard, leaves(guard));
     // Behind others that are not at work the invariant holds already, and no pass over the slots is due.
     // But one who was woken and has waited its limit need not come for what is offered to it.
     const Waiter* const head = waiters_.next_in_line();
@@ -137,6 +137,9 @@ class Dispatcher {
     waiters_.complete(waiter, state, guard);
   }
 
+  // A queue that stood stands no more, as nobody is served meanwhile.
+  void end_standing() noexcept { shedding_.clear(); }
+
   // --- supply -----------------------------------------------------------------------------------------------------
 
   // A connection is free: its slot is the caller's, and goes to a waiter, to the idle ones, or to be closed.
@@ -144,7 +147,7 @@ class Dispatcher {
     capacity_.verify_owner(slot);
     const bool awaited = !capacity_.closed() && !slot.retire && !capacity_.suspended() && !waiters_.queue().empty();
     // Whom it was the turn of may have been woken, or had to open: then it is matched again.
-    const bool passed_on = awaited && standing_.watched() && shed(Platform::now(), guard);
+    const bool passed_on = awaited && shedding_.watched() && shedding_.shed(Platform::now(), guard, leaves(guard));
     place(slot, guard);
     if (passed_on) match(guard);
   }
@@ -175,36 +178,6 @@ class Dispatcher {
     if (openers_.nobody()) return capacity_.end_retries();
     capacity_.begin_opens(waiters_.queue().size() + extra, openers_.most(), guard);
     openers_.call(capacity_.queued_opens(), capacity_.retries(), guard);
-  }
-
-  // --- administration ---------------------------------------------------------------------------------------------
-
-  // The slots that `growth` needs must have been added (`slots().grow_to`). What was the policy stands there
-  // afterwards.
-  void resize(std::unique_ptr<const Growth>& growth, Guard& guard) noexcept {
-    capacity_.resize(growth);
-    capacity_.retire_excess(guard);
-    match(guard);
-  }
-
-  void suspend() noexcept {
-    capacity_.suspend(true);
-    standing_.clear();
-  }
-  void resume(Guard& guard) noexcept {
-    capacity_.suspend(false);
-    match(guard);
-  }
-
-  void close(Guard& guard) noexcept {
-    capacity_.close();
-    for (std::size_t count = 1; Waiter* const waiter = waiters_.queue().front(); ++count) {
-      end_wait(*waiter, WaitState::closed, guard);
-      if (count % waiters_a_turn == 0) guard.pause();
-    }
-    capacity_.drop_queued_opens(guard);
-    capacity_.invalidate(CloseReason::shut_down, guard);
-    capacity_.wake_watchers(guard);
   }
 
  private:
@@ -255,42 +228,11 @@ class Dispatcher {
   void assign(Waiter& waiter, Slot& slot, Guard& guard) noexcept {
     if (!capacity_.plan().reuse) capacity_.slots().mark(slot, CloseReason::not_pooled);
     dequeue(waiter, guard);
-    if (standing_.watched()) {
-      const TimePoint now = Platform::now();
-      standing_.served(now - waiter.since, waiters_.queue().size(), now);
-    }
+    shedding_.served(waiter);
     waiter.slot = &slot;
     // While others wait this slot has to come back by the lock.
     const bool last = waiters_.queue().empty() && !slot.retire;
     capacity_.slots().put(slot, last ? SlotState::leased : SlotState::recalled);
-  }
-
-  // Somebody has joined the queue. As `shed`. Not while it is a connection to be opened that those who wait wait for.
-  bool join_standing(Guard& guard) noexcept {
-    if (capacity_.suspended() || capacity_.backoff().failing() || capacity_.limiter().under_way() > 0) return false;
-    const TimePoint now = Platform::now();
-    if (const Waiter* const oldest = waiters_.next_in_line())
-      standing_.joined(now - oldest->since, waiters_.queue().size(), now);
-    return shed(now, guard);
-  }
-  // Refuses those who have waited too long in a queue that stands; but for those at work on a connection of their own,
-  // and those who wait for a look alone. No more of them than the lock may be held for: the next who joins or comes
-  // back goes on, and whoever is in front until then is served late. True where a wake, a call to open or the keeping
-  // of time has to be passed on.
-  bool shed(TimePoint now, Guard& guard) noexcept {
-    bool passed_on = false;
-    std::size_t left = waiters_a_turn;
-    for (Waiter* each = standing_.stands() ? waiters_.queue().front() : nullptr; each != nullptr && left > 0;) {
-      Waiter& waiter = *std::exchange(each, each->next);
-      if (!standing_.refuses(now - waiter.since)) break;  // all behind it came later
-      if (waiter.busy || waiter.for_look) continue;
-      passed_on = passed_on || waiter.state.load(std::memory_order_relaxed) != WaitState::waiting ||
-                  waiters_.keeps_time(waiter);
-      dequeue(waiter, guard);
-      waiters_.complete(waiter, WaitState::shed, guard);
-      --left;
-    }
-    return passed_on;
   }
 
   void publish(Slot& slot, SlotState free) noexcept { capacity_.slots().put(slot, free); }
@@ -305,15 +247,19 @@ class Dispatcher {
       capacity_.slots().end_offer();
   }
 
+  // For one that is refused.
+  [[nodiscard]] auto leaves(Guard& guard) noexcept {
+    return [this, &guard](Waiter& waiter) { dequeue(waiter, guard); };
+  }
   void dequeue(Waiter& waiter, Guard& guard) noexcept {
     waiters_.remove(waiter);
-    if (waiters_.queue().empty()) standing_.clear();
+    if (waiters_.queue().empty()) shedding_.clear();
     if (openers_.nobody()) capacity_.drop_queued_opens(guard);
   }
 
   Capacity& capacity_;
   WaitList& waiters_;
-  StandingQueue standing_;
+  Shedding<Slot, Growth, Platform> shedding_;
   Openers<Slot, Platform> openers_;
 };
 

@@ -10,6 +10,21 @@
 
 namespace lido::detail {
 
+// The same as `SlotTable::exact_counts`, by a look at each slot: to compare the two.
+template <class SlotTable>
+[[nodiscard]] PoolCounts count_slots(SlotTable& slots) noexcept {
+  PoolCounts counts;
+  slots.each([&](auto& slot) {
+    const SlotState state = slot.state.load(std::memory_order_relaxed);
+    if (is_free(state)) ++counts.idle;
+    if (is_leased(state)) ++counts.leased;
+    if (state == SlotState::opening) ++counts.opening;
+    if (state == SlotState::checking) ++counts.checking;
+    if (state == SlotState::closing) ++counts.closing;
+  });
+  return counts;
+}
+
 // Needs the lock. Other threads acquire and release meanwhile: what they may change is not looked at, or twice.
 template <class Slot, GrowthPolicy Growth, class Platform>
 class Invariants {

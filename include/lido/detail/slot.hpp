@@ -42,7 +42,7 @@ enum class SlotState : std::uint8_t {
   resting,   // the same, and not leased since the last sweep
   offered,   // the same, for a waiter on its way; for others until it has waited its limit
   leased,    // the holder owns it
-  unlisted,  // the same, and a search passes it by: see `SlotTable::search`
+  unlisted,  // the same, and a search passes it by: see `SlotSearch`
   barging,   // the same, ahead of a waiter on its way; then it is offered again
   recalled,  // the holder owns it and gives it back under the lock
   checking,  // the background owns it

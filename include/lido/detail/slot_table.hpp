@@ -8,6 +8,7 @@
 
 #include <lido/detail/barging_limit.hpp>
 #include <lido/detail/slot_census.hpp>
+#include <lido/detail/slot_passes.hpp>
 #include <lido/detail/slot_search.hpp>
 #include <lido/detail/slot_segment.hpp>
 
@@ -66,49 +67,15 @@ class SlotTable {
 
   // --- with the lock held -----------------------------------------------------------------------------------------
 
-  // Claims an idle slot, or else leaves every leased one recalled.
-  //
-  // This is where a waiter and a releaser meet, and all that orders them is the state of each slot: its modifications
-  // have one order. If the releaser's leased -> idle comes first, this pass finds the slot idle and claims it; if the
-  // pass's leased -> recalled comes first, the releaser's exchange fails and it comes by the lock, where it finds the
-  // waiter. The same is true of barging -> offered and barging -> recalled. No slot that was passed can slip back to
-  // one of these states behind the pass: out of every other state it changes under the lock only. So after a pass that
-  // returned null a waiter may sleep.
-  //
-  // It passes those that may change without the lock. A slot that was recalled is none of them until it is published
-  // again, so that all passes together take as long as what was published between them.
-  Slot* claim_idle_or_recall() noexcept {
-    Slot* found = nullptr;
-    each_swift([&](Segment& segment, std::size_t index) {
-      Slot& slot = segment.slots[index];
-      while (!recall(segment, index)) {
-        const SlotState seen = slot.state.load(std::memory_order_relaxed);
-        if (!is_free(seen) || !claim(slot, seen, SlotState::leased)) continue;
-        if (seen == SlotState::resting) segment.listed.set(index);
-        census_.moves(segment, index, seen, SlotState::leased);
-        found = &slot;
-        return false;
-      }
-      return true;
-    });
-    return found;
-  }
-  // The first part of such a pass, in a large table: for one who is about to wait and gives up the lock between the
-  // parts. False: the rest is short, or there is an idle one.
-  bool recall_some() noexcept {
-    if (census_.tally().swift() < 2 * slots_a_turn) return false;
-    std::size_t left = slots_a_turn;
-    segments_.each_swift([&](Segment& segment, std::size_t index) { return recall(segment, index) && --left > 0; });
-    return left == 0;
-  }
-  [[nodiscard]] bool is_large() noexcept {
-    return segments_.first().size >= 2 * slots_a_turn || Segments::next(segments_.first()) != nullptr;
-  }
-  // Makes a leased slot come back by the lock; false when it is not leased.
-  bool recall(Slot& slot) noexcept {
-    Segment& segment = segments_.of(slot);
-    return recall(segment, segment.index_of(slot)) || slot.state.load(std::memory_order_relaxed) == SlotState::recalled;
-  }
+  // See `SlotPasses`.
+  Slot* claim_idle_or_recall() noexcept { return passes_.claim_idle_or_recall(); }
+  bool recall_some() noexcept { return passes_.recall_some(); }
+  [[nodiscard]] bool is_large() noexcept { return passes_.is_large(); }
+  bool recall(Slot& slot) noexcept { return passes_.recall(slot); }
+  void offer(TimePoint until) noexcept { passes_.offer(until); }
+  void limit_barging(TimePoint until) noexcept { passes_.limit_barging(until); }
+  void end_offer() noexcept { passes_.end_offer(); }
+
   // Claims what is free. False: it is not.
   bool claim_free_for(SlotState to, Slot& slot) noexcept {
     if (!claim_free(slot, to)) return false;
@@ -146,25 +113,6 @@ class SlotTable {
   [[nodiscard]] std::size_t not_closing() const noexcept { return census_.tally().not_closing(); }
   // And are not marked either.
   [[nodiscard]] std::size_t staying() const noexcept { return census_.tally().staying(); }
-
-  // A waiter is on its way: others get what is idle, or comes back, until `until` alone.
-  //
-  // As above, each slot is passed by one exchange: a claim or a release comes before it, and is seen, or after it, and
-  // fails. Behind the pass a slot is offered or barging or changes under the lock only. Nor can one who saw a slot idle
-  // long ago lease it past the waiter: it is idle no more before the waiter has looked.
-  void offer(TimePoint until) noexcept {
-    limit_barging(until);
-    rename(SlotState::offered, SlotState::barging);
-  }
-  // The same where none is idle and all that are leased are recalled: for the one that is published next.
-  void limit_barging(TimePoint until) noexcept {
-    offering_ = true;
-    barging_limit_.set(until);
-  }
-  // Nobody waits any more.
-  void end_offer() noexcept {
-    if (std::exchange(offering_, false)) rename(SlotState::idle, SlotState::leased);
-  }
 
   // A vacant slot, to be `put` to use, or null: the one that was last in use, or else the first that never was.
   Slot* vacant() noexcept {
@@ -274,47 +222,9 @@ class SlotTable {
     }
   }
 
-  bool recall(Segment& segment, std::size_t index) noexcept {
-    Slot& slot = segment.slots[index];
-    for (;;) {
-      const SlotState seen = slot.state.load(std::memory_order_relaxed);
-      if (!is_swift(seen)) return false;
-      if (!claim(slot, seen, SlotState::recalled)) continue;
-      census_.moves(segment, index, SlotState::leased, SlotState::recalled);
-      if constexpr (!Slot::is_timed) slot.stamp(Platform::now());
-      return true;
-    }
-  }
-
   // Whoever puts a slot into one of these states has ended its connection, or is about to.
   static constexpr bool is_over(SlotState state) noexcept {
     return state == SlotState::closing || state == SlotState::vacant;
-  }
-
-  // Gives all that change without the lock the states of a pool in which somebody waits, or nobody does.
-  void rename(SlotState free, SlotState swift) noexcept {
-    each_swift([&](Segment& segment, std::size_t index) {
-      Slot& slot = segment.slots[index];
-      for (;;) {
-        SlotState seen = slot.state.load(std::memory_order_relaxed);
-        // What rests, or is unlisted, goes on so where nobody waits.
-        const bool stays = free == SlotState::idle && (seen == SlotState::resting || seen == SlotState::unlisted);
-        const SlotState wanted = is_free(seen) ? free : swift;
-        if (stays || seen == wanted) return true;
-        // Release: whoever sees it offered sees until when.
-        if (!slot.state.compare_exchange_strong(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed))
-          continue;
-        if (seen == SlotState::resting || seen == SlotState::unlisted) segment.listed.set(index);
-        return true;
-      }
-    });
-  }
-
-  // Until `function` returns false.
-  template <class Function>
-  void each_swift(Function&& function) {
-    if (census_.tally().swift() == 0) return;
-    segments_.each_swift(std::forward<Function>(function));
   }
 
   // A hint, shared by all pools of this type in this thread; any value is right.
@@ -329,23 +239,8 @@ class SlotTable {
 
   // Owned by the lock.
   alignas(cache_line) SlotCensus<Slot, Platform> census_{segments_};
+  SlotPasses<Slot, Platform> passes_{segments_, census_, barging_limit_};
   Slot* vacant_ = nullptr;  // linked by `next_job`
-  bool offering_ = false;   // something may be offered or barging
 };
-
-// The same as `SlotTable::exact_counts`, by a look at each slot: to compare the two.
-template <class SlotTable>
-[[nodiscard]] PoolCounts count_slots(SlotTable& slots) noexcept {
-  PoolCounts counts;
-  slots.each([&](auto& slot) {
-    const SlotState state = slot.state.load(std::memory_order_relaxed);
-    if (is_free(state)) ++counts.idle;
-    if (is_leased(state)) ++counts.leased;
-    if (state == SlotState::opening) ++counts.opening;
-    if (state == SlotState::checking) ++counts.checking;
-    if (state == SlotState::closing) ++counts.closing;
-  });
-  return counts;
-}
 
 }  // namespace lido::detail

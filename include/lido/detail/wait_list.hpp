@@ -16,6 +16,9 @@ class WaitList {
   using Guard = detail::Guard<Slot, Platform>;
   using Waiter = detail::Waiter<Slot>;
 
+  // How many are told under the lock at a stretch.
+  static constexpr std::size_t waiters_a_turn = 64;
+
   explicit WaitList(Duration barging_limit) noexcept : barging_limit_{barging_limit} {}
 
   [[nodiscard]] const WaitQueue<Slot>& queue() const noexcept { return queue_; }
