@@ -29,6 +29,7 @@ namespace lido {
 
 namespace detail {
 struct Inspection;  // the tests', which look at what must hold inside
+struct Tracing;     // tracing.hpp
 }  // namespace detail
 
 /// What was still leased when `close` ran out of grace.
@@ -210,6 +211,7 @@ class Pool {
 
  private:
   friend struct detail::Inspection;
+  friend struct detail::Tracing;
 
   struct Abandon {
     void operator()(Core* core) const noexcept { core->abandon(); }

@@ -237,6 +237,11 @@ FAULTS = [
     Fault("an_outage_never_ends", ATTEMPTS, "    fail_fast_.succeeded();\n", "", ("unit/fail_fast",)),
     Fault("who_waits_is_not_told_of_an_outage", ATTEMPTS, "refuse_while(away, capacity_.backoff().cause(), guard, count);", "",
           ("unit/fail_fast",)),
+    Fault("traced_acquire_takes_the_short_way", ACQUIRE, "std::uint8_t unless = Detour::any", "std::uint8_t unless = Detour::suspended",
+          ("unit/tracing",)),
+    Fault("suspension_ends_the_tracing", ACQUIRE, "detours_.load(std::memory_order_relaxed) & Detour::traced;", "0;", ("unit/tracing",)),
+    Fault("given_up_acquire_has_no_end", ACQUIRE_REQUEST, "if (!spans_.empty()) end_trace(", "if (false) end_trace(",
+          ("unit/tracing",)),
     # --- who is refused of those who are too many
     Fault("burst_is_taken_for_an_overload", STANDING_QUEUE, "stands_ = waiting >= length_;", "stands_ = true;", ("unit/standing_queue",)),
     Fault("a_few_waits_are_a_while", STANDING_QUEUE, " || noted_ < notes_of_a_while", "", ("unit/standing_queue",)),

@@ -10,7 +10,7 @@
 // | decisions | connect_limiter capacity openers standing_queue shedding destination dispatcher fail_fast attempts    |
 // | sides     | transitions invariants flight_recorder monitor listening connection_ops pool_types                    |
 // | work      | jobs workforce leaks leases                                                                           |
-// | calls     | maintenance worker_group complaint admission acquire acquire_request administration connector         |
+// | calls     | maintenance worker_group complaint admission tracing acquire acquire_request administration connector |
 // | core      | core                                                                                                  |
 //
 // The parts of the two sides and above. `Monitor` decides under the lock and calls nobody's code; `Ops` calls the
@@ -93,6 +93,11 @@ class Core {
   [[nodiscard]] std::vector<Holder> holders() { return leaks_.holders(); }
   [[nodiscard]] std::vector<ConnectionDescription> connections() { return leaks_.connections(); }
   [[nodiscard]] Signals<Connection>& signals() noexcept { return ops_.signals(); }
+  // Tracers of acquires have been added.
+  void trace_acquires() noexcept {
+    const typename Types::Guard lock = monitor_.enter();
+    acquire_.trace();
+  }
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
   [[nodiscard]] Administration<Types>& administration() noexcept { return administration_; }
   [[nodiscard]] typename Types::Monitor& monitor() noexcept { return monitor_; }
