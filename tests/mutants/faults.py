@@ -173,7 +173,7 @@ FAULTS = [
     Fault("refused_beside_a_new_connection", ATTEMPTS, "for (; hopeless(); paused = true) {", "for (; paused || hopeless(); paused = true) {", SLOTS),
     Fault("shed_are_all_told_at_once", SHEDDING, "      --left;\n", "", SLOTS),
     Fault("mark_counts_for_ever", SLOT_TABLE, "if (slot.retire && !is_over(from) && is_over(to)) census_.tally().unmarked();", "", SLOTS),
-    Fault("closing_pool_is_acquired_from", "detail/administration.hpp", "      acquire_.suspend(true);  // nobody takes", "      // nobody takes", SLOTS),
+    Fault("closing_pool_is_acquired_from", "detail/administration.hpp", "    acquire_.suspend(true);  // nobody takes", "    // nobody takes", SLOTS),
     Fault("uses_beyond_a_byte_are_lost", USE_COUNTS, "if (before == most) spill(bucket);", "", ("unit/metrics",)),
     Fault("figure_of_uses_falls", USE_COUNTS, "std::max(told_[i], histogram.counts[i])", "histogram.counts[i]", ("unit/metrics",)),
     Fault("granted_slot_is_not_recalled_for_the_next", DISPATCHER,
@@ -329,7 +329,7 @@ FAULTS = [
     Fault("close_leaves_waiters", TRANSITIONS, "dispatcher_.end_wait(*waiter, WaitState::closed, guard);", "waiters_.remove(*waiter);"),
     Fault("close_leaves_connections", TRANSITIONS, "    capacity_.drop_queued_opens(guard);\n    capacity_.invalidate(CloseReason::shut_down, guard);", "    capacity_.drop_queued_opens(guard);"),
     Fault("suspended_pool_lends_what_is_idle", "detail/administration.hpp",
-          "    acquire_.suspend(true);\n", ""),
+          "  acquire_.suspend(true);\n}", "}"),
     Fault("permanent_failure_is_waited_for", ATTEMPTS, "if (permanent) refuse_while(", "if (false) refuse_while("),
     Fault("cancelled_before_is_not_noticed", ACQUIRE, "    if (stop.stop_requested()) admission_.throw_cancelled();\n", ""),
     # --- figures
@@ -445,7 +445,7 @@ FAULTS = [
     Fault("connections_are_counted_twice", METRICS, "totals_.*counter += times;", "totals_.*counter += 1;", ("unit/metrics",)),
     Fault("connection_is_closed_uncounted", JOBS, "    monitor_.metrics.count(&Statistics::closed, lock);\n", ""),
     # --- listeners end with their pool
-    Fault("listeners_are_called_for_ever", CORE, "    ops_.silence(deadline);\n", "", ("unit/lifetime",)),
+    Fault("listeners_are_called_for_ever", CORE, "  ops_.silence(deadline);\n", "", ("unit/lifetime",)),
     # --- callers without time
     Fault("end_of_a_look_is_not_told", DISPATCHER, "    capacity_.wake_watchers(guard);\n    if (!waiters_.any_for_look()", "    if (!waiters_.any_for_look()",
           ("unit/waiting",)),
@@ -459,7 +459,7 @@ FAULTS = [
     Fault("who_waits_for_fibres_does_not_help", WORKFORCE, "waits_work_{workers == 0 || options.start_worker}", "waits_work_{workers == 0}",
           ("unit/start_worker",)),
     Fault("full_pool_does_not_grow", ADMISSION, "        if (full) workforce_.want_one_more(lock);\n", ""),
-    Fault("old_failure_is_told_again", "detail/administration.hpp", "      before = monitor_.capacity.backoff().cause();\n", ""),
+    Fault("old_failure_is_told_again", "detail/administration.hpp", "    before = monitor_.capacity.backoff().cause();\n", ""),
     Fault("full_pool_is_not_ready", CAPACITY, "any_live() && (full || ", "any_live() && ("),
     Fault("first_opens_are_cut_short", OPEN_PLAN, "in_the_way = facts.in_trouble && !facts.room;", "in_the_way = !facts.room;", HANGING),
     Fault("newcomer_sleeps_behind_those_at_work", DISPATCHER, "const head = waiters_.next_in_line();", "const head = waiters_.queue().front();"),

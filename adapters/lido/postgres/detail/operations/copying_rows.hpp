@@ -15,6 +15,7 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/operations/copying.hpp>
+#include <lido/postgres/detail/values/copy_source.hpp>
 #include <lido/postgres/detail/values/copy_text.hpp>
 #include <lido/postgres/detail/values/limits.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
@@ -23,14 +24,6 @@
 #include <lido/postgres/result.hpp>
 
 namespace lido::postgres::detail {
-
-/// Text that is sent as it is.
-template <class Row>
-concept CopyText = std::convertible_to<Row, std::string_view>;
-
-/// A tuple of parameters, a struct, or text that is sent as it is.
-template <class Row>
-concept CopyRow = CopyText<Row> || Copyable<Row>;
 
 /// Rows on their way into a COPY, sent by the batch.
 class CopyBuffer {
