@@ -4,6 +4,7 @@
 #include <lido/detail/language.hpp>  // first: the rest needs what it looks for
 
 #include <atomic>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <source_location>
@@ -28,7 +29,6 @@ namespace lido {
 
 namespace detail {
 struct Inspection;  // the tests', which look at what must hold inside
-struct Tracing;     // tracing.hpp
 }  // namespace detail
 
 /// What was still leased when `close` ran out of grace.
@@ -180,14 +180,16 @@ class Pool {
   }
   /// Leases nothing until `resume`: callers wait, each for its own time-out, which then throws `PoolSuspended`.
   void suspend() { core().administration().suspend(); }
-  /// Serves those who wait, in their order, and leases again.
+  /// Serves those who wait, in their order, and leases again; not where `suspend` or `close` comes meanwhile.
   void resume() { core().administration().resume(); }
   /// One sweep in this thread: retires idle connections that are worn or too many, opens what the growth policy misses,
   /// closes what waits to be closed. Blocks while it does. For pools with `workers = 0`; harmless in others.
   void maintain() { core().administration().maintain(); }
   /// What happened last: opens, closes with their reason, failures with their words, time-outs; at most 256, oldest
   /// first, those alike in a row as one. Takes the pool's lock while it copies them. Throws `std::bad_alloc`.
-  [[nodiscard]] std::vector<RecordedEvent> recent_events() const { return core().recent_events(); }
+  [[nodiscard]] std::vector<RecordedEvent> recent_events() const {
+    return core().monitor().recent(std::numeric_limits<std::size_t>::max());
+  }
   /// Blocks until at least one connection is open and the growth policy wants no more, or there is room for none;
   /// returns at once where nothing is kept (`NullPool`). What has failed for good is tried once more. Throws
   /// `AcquireTimeout` with the last failure nested, or `PoolSuspended`; the connector's own exception at once if it is
@@ -208,7 +210,6 @@ class Pool {
 
  private:
   friend struct detail::Inspection;
-  friend struct detail::Tracing;
 
   struct Abandon {
     void operator()(Core* core) const noexcept { core->abandon(); }

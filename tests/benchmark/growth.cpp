@@ -322,6 +322,48 @@ double closing(std::size_t slots) {
   return until_there_are(0, slots, *pool, [](auto& each) { each.close(5min); });
 }
 
+// All are leased meanwhile, and come back then.
+template <class Platform, class Change>
+double changing_leased(std::size_t slots, std::size_t left, Change change) {
+  const auto pool = grown<Platform>(slots, 1h);
+  pool->resize({.min_idle = 0, .max_size = slots});
+  auto leases = lease(*pool, slots);
+  return until_there_are(left, slots, *pool, [&](auto& each) {
+    change(each);
+    leases.clear();
+  });
+}
+
+// A suspension ends: all slots are leased and somebody waits, or all are idle and as many wait.
+template <class Platform>
+double resuming(std::size_t slots, bool leased) {
+  Callers<Platform> callers{slots};
+  callers.leases.reserve(2 * slots);
+  if (!leased) callers.leases.clear();
+  callers.pool->suspend();
+  for (std::size_t i = 0; i < (leased ? 1 : slots); ++i) callers.queue(1h);
+  TimedPlatform::Mutex::longest = 0;
+  const double began = thread_ns();
+  callers.pool->resume();
+  const double took = thread_ns() - began;
+  if (callers.told != (leased ? 0 : slots)) std::abort();
+  return took / static_cast<double>(slots);
+}
+
+// All leases come back while a thread waits for one, and takes its time to wake up.
+template <class Platform>
+double coming_back(std::size_t slots) {
+  const auto pool = opened<Platform>(slots);
+  auto leases = lease(*pool, slots);
+  std::thread waiter{[&pool] { (void)pool->acquire(1h); }};
+  while (pool->statistics().now.waiting == 0) std::this_thread::sleep_for(1ms);
+  TimedPlatform::Mutex::longest = 0;
+  const double began = process_ns();
+  leases.clear();
+  waiter.join();
+  return (process_ns() - began) / static_cast<double>(slots);
+}
+
 template <class Pool>
 double bytes_a_slot() {
   const auto bytes = [](std::size_t slots) {
@@ -355,6 +397,15 @@ std::vector<Row> all_rows() {
       {"resize to one, a slot", 0, [](auto n) { return resizing<Platform>(n); }},
       {"invalidate, a slot", 0, [](auto n) { return invalidating<Platform>(n); }},
       {"close, a slot", 0, [](auto n) { return closing<Platform>(n); }},
+      {"resize to one, all are leased, a slot", 0,
+       [](auto n) { return changing_leased<Platform>(n, 1, [](auto& each) { each.resize({.max_size = 1}); }); }},
+      {"invalidate, all are leased, a slot", 0,
+       [](auto n) { return changing_leased<Platform>(n, 0, [](auto& each) { each.invalidate(); }); }},
+      {"close, all are leased, a slot", 0,
+       [](auto n) { return changing_leased<Platform>(n, 0, [](auto& each) { each.close(0s); }); }},
+      {"resume, all are leased and one waits, a slot", 0, [](auto n) { return resuming<Platform>(n, true); }},
+      {"resume, all are idle and as many wait, a slot", 0, [](auto n) { return resuming<Platform>(n, false); }},
+      {"all come back while one is woken, a slot", 0, [](auto n) { return coming_back<Platform>(n); }},
   };
 }
 

@@ -157,6 +157,8 @@ class Invariants {
     demand(woken == (monitor_.waiters.wake_in_flight() ? 1U : 0U), "the wake in flight is not that of one waiter");
     demand(!monitor_.capacity.closed() || waiting == 0, "somebody waits for a closed pool");
     if (monitor_.capacity.suspended()) return;
+    demand(woken > 0 || monitor_.capacity.closed() || !monitor_.capacity.slots().offering(),
+           "an offer goes on though nobody is on the way");
     monitor_.capacity.slots().each([&](auto& slot) {
       const SlotState state = slot.state.load();
       const bool for_woken = state == SlotState::offered || state == SlotState::barging;

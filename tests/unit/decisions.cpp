@@ -35,23 +35,27 @@ BOOST_AUTO_TEST_CASE(a_free_connection_goes_to_the_oldest_waiter_or_is_offered_o
       {{.reuse = true, .awaited = true, .competes = true, .overdue = true, .wake_in_flight = true}, Destination::head},
       {{.reuse = true, .awaited = true, .competes = true}, Destination::offered_to_head},
       {{.reuse = true, .awaited = true, .competes = true, .wake_in_flight = true}, Destination::offered},
+      {{.reuse = true, .awaited = true, .competes = true, .plenty = true}, Destination::head},
+      {{.reuse = true, .awaited = true, .competes = true, .wake_in_flight = true, .plenty = true}, Destination::head},
+      {{.reuse = true, .plenty = true}, Destination::idle},
   };
   for (std::size_t i = 0; i < rows.size(); ++i) BOOST_TEST((destination_of(rows[i].freed) == rows[i].to), "row " << i);
 }
 
 BOOST_AUTO_TEST_CASE(nobody_who_waits_is_passed_over_for_an_idle_connection) {
-  for (unsigned bits = 0; bits < 64; ++bits) {
+  for (unsigned bits = 0; bits < 128; ++bits) {
     const FreedSlot freed{.unwanted = (bits & 1) != 0,
                           .reuse = (bits & 2) != 0,
                           .awaited = (bits & 4) != 0,
                           .competes = (bits & 8) != 0,
                           .overdue = (bits & 16) != 0,
-                          .wake_in_flight = (bits & 32) != 0};
+                          .wake_in_flight = (bits & 32) != 0,
+                          .plenty = (bits & 64) != 0};
     const Destination to = destination_of(freed);
     BOOST_TEST((to == Destination::close) == (freed.unwanted || (!freed.reuse && !freed.awaited)));
     if (to == Destination::idle) BOOST_TEST((freed.reuse && !freed.awaited));
     if (to == Destination::offered || to == Destination::offered_to_head)
-      BOOST_TEST((freed.reuse && freed.competes && !freed.overdue));
+      BOOST_TEST((freed.reuse && freed.competes && !freed.overdue && !freed.plenty));
     if (to == Destination::offered_to_head) BOOST_TEST(!freed.wake_in_flight);
   }
 }

@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <lido/detail/monitor.hpp>
@@ -102,7 +103,7 @@ using CountedGuard = CountedMonitor::Guard;
 
 // A pool of many idle connections, which no policy wants to be more.
 struct Large {
-  Large() : pool{FixedSize{many}, {0ms, {5, 10ms, 250ms, 1s}}} {
+  explicit Large(Duration barging_limit = 0ms) : pool{FixedSize{many}, {barging_limit, {5, 10ms, 250ms, 1s}}} {
     CountedGuard guard = pool.enter();
     pool.dispatcher.grow(guard);
     while (CountedSlot* const slot = pool.work.next_to_open()) pool.attempts.opened(*slot, TimePoint{1h}, guard);
@@ -116,8 +117,52 @@ struct Large {
 };
 
 struct Unheard : Waiter<CountedSlot> {
-  Unheard() : Waiter{[](Waiter<CountedSlot>& waiter) noexcept { static_cast<Unheard&>(waiter).told = true; }, false} {}
+  explicit Unheard(bool is_thread = false)
+      : Waiter{[](Waiter<CountedSlot>& waiter) noexcept { static_cast<Unheard&>(waiter).told = true; }, is_thread} {}
   bool told = false;
+};
+
+// A large pool whose waiters may overtake each other for an hour, so that those who are woken compete.
+struct Competing : Large {
+  Competing() : Large{1h} {}
+  void line_up(Unheard& waiter) {
+    waiter.since = CountingPlatform::now();
+    pool.recall_in_turns();
+    CountedGuard guard = pool.enter();
+    pool.dispatcher.line_up(waiter, false, guard);
+  }
+  void give_back(CountedSlot& slot) {
+    if (pool.capacity.slots().give_back(slot)) return;
+    CountedGuard guard = pool.enter();
+    pool.dispatcher.supply(slot, guard);
+  }
+  template <class Change>
+  void change(Change change) {
+    CountedGuard guard = pool.enter();
+    change(pool.transitions, guard);
+  }
+  void suspend() {
+    change([](auto& transitions, auto&) { transitions.suspend(); });
+  }
+  void resume() {
+    change([](auto& transitions, auto& guard) { transitions.resume(guard); });
+  }
+  std::size_t in(SlotState state) {
+    std::size_t count = 0;
+    pool.capacity.slots().each([&](const CountedSlot& slot) { count += slot.state.load() == state ? 1 : 0; });
+    return count;
+  }
+  // The lock was never held for long since the last look, and all is as it must be.
+  void is_in_order() {
+    BOOST_TEST(held_briefly(), CountingPlatform::Mutex::longest << " steps under the lock");
+    {
+      const CountedGuard guard = pool.enter();
+      const char* const broken =
+          detail::Invariants<CountedSlot, FixedSize, CountingPlatform>{pool.capacity, pool.waiters}.broken();
+      BOOST_TEST(broken == nullptr, (broken != nullptr ? broken : ""));
+    }
+    CountingPlatform::Mutex::longest = 0;
+  }
 };
 
 }  // namespace
@@ -164,6 +209,150 @@ BOOST_AUTO_TEST_CASE(the_first_who_waits_behind_many_leases_holds_the_lock_no_lo
     BOOST_TEST(large.held_briefly(), CountingPlatform::Mutex::longest << " steps under the lock");
   }
   for (const CountedSlot* const slot : leased) BOOST_REQUIRE((slot->state.load() == SlotState::recalled));
+}
+
+BOOST_AUTO_TEST_CASE(a_resume_recalls_many_leases_in_turns) {
+  Competing large;
+  const auto leased = lease(large.pool.capacity.slots(), many);
+  std::array<Unheard, 3> waiters;
+  large.suspend();
+  std::ranges::for_each(waiters, [&](Unheard& each) { large.line_up(each); });
+  BOOST_TEST(large.in(SlotState::recalled) == 0U);
+  CountingPlatform::Mutex::longest = CountingPlatform::Mutex::turns = 0;
+  large.resume();
+  large.is_in_order();
+  BOOST_TEST(CountingPlatform::Mutex::turns > many / 64 - 4);
+  BOOST_TEST(large.in(SlotState::recalled) == many);
+  for (Unheard& waiter : waiters) {
+    BOOST_TEST(!waiter.told);
+    large.give_back(*leased[static_cast<std::size_t>(&waiter - waiters.data())]);
+    BOOST_TEST((waiter.state.load() == WaitState::granted));
+  }
+  large.is_in_order();
+}
+
+BOOST_AUTO_TEST_CASE(a_resume_serves_many_who_wait_in_turns_and_first_those_who_came_first) {
+  for (const bool threads : {false, true}) {
+    Competing large;
+    large.suspend();
+    std::deque<Unheard> waiters;
+    while (waiters.size() < many + 2) large.line_up(waiters.emplace_back(threads));
+    CountingPlatform::Mutex::longest = CountingPlatform::Mutex::turns = 0;
+    large.resume();
+    large.is_in_order();
+    BOOST_TEST(CountingPlatform::Mutex::turns > many / 64 - 4);
+    const auto served = std::ranges::count_if(
+        waiters, [](const Unheard& each) { return each.state.load() == WaitState::granted && each.told; });
+    // Of the last ones each thread is woken by the one before it.
+    BOOST_TEST(served >= static_cast<std::ptrdiff_t>(many - 128));
+    BOOST_TEST(std::ranges::all_of(waiters.begin(), waiters.begin() + served,
+                                   [](const Unheard& each) { return each.state.load() == WaitState::granted; }));
+    for (Unheard& waiter : waiters) {
+      if (waiter.state.load() != WaitState::woken) continue;
+      CountedGuard guard = large.pool.enter();
+      BOOST_REQUIRE(large.pool.dispatcher.compete(waiter, guard) == (waiter.slot != nullptr));
+    }
+    BOOST_TEST(large.pool.waiters.queue().size() == 2U);
+    large.is_in_order();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_suspension_or_an_end_that_comes_between_the_turns_of_a_resume_holds) {
+  struct First : Waiter<CountedSlot> {
+    First() : Waiter{[](Waiter<CountedSlot>& waiter) noexcept { static_cast<First&>(waiter).then(); }, false} {}
+    std::function<void()> then;
+  };
+  enum class Meanwhile : std::uint8_t { suspended, suspended_and_resumed, closed, another_comes };
+  for (const Meanwhile meanwhile :
+       {Meanwhile::suspended, Meanwhile::suspended_and_resumed, Meanwhile::closed, Meanwhile::another_comes}) {
+    Competing large;
+    large.suspend();
+    First first;
+    first.since = CountingPlatform::now();
+    {
+      CountedGuard guard = large.pool.enter();
+      large.pool.dispatcher.line_up(first, false, guard);
+    }
+    std::deque<Unheard> waiters;
+    while (waiters.size() < 1'000) large.line_up(waiters.emplace_back(false));
+    Unheard newcomer;
+    first.then = [&] {  // nobody has the lock
+      if (meanwhile == Meanwhile::another_comes) return large.line_up(newcomer);
+      if (meanwhile == Meanwhile::closed)
+        return large.change([](auto& transitions, auto& guard) { transitions.close(guard); });
+      large.suspend();
+      if (meanwhile == Meanwhile::suspended_and_resumed) large.resume();
+    };
+    CountingPlatform::Mutex::longest = 0;
+    large.resume();
+    large.is_in_order();
+    const auto in = [&](WaitState state) {
+      return std::ranges::count_if(waiters, [&](const Unheard& each) { return each.state.load() == state; });
+    };
+    const bool stays = meanwhile == Meanwhile::suspended;
+    BOOST_TEST(large.pool.capacity.suspended() == (stays || meanwhile == Meanwhile::closed));
+    BOOST_TEST(in(WaitState::granted) == (stays || meanwhile == Meanwhile::closed ? 63 : 1'000));
+    BOOST_TEST(in(WaitState::closed) == (meanwhile == Meanwhile::closed ? 937 : 0));
+    BOOST_TEST((newcomer.state.load() == WaitState::granted) == (meanwhile == Meanwhile::another_comes));
+    if (!stays) continue;
+    large.resume();
+    BOOST_TEST(in(WaitState::granted) == 1'000);
+    large.is_in_order();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(many_that_come_back_before_a_woken_thread_looks_are_offered_to_nobody_for_long) {
+  for (const bool suspended : {false, true}) {
+    Competing large;
+    const auto leased = lease(large.pool.capacity.slots(), many);
+    Unheard thread{true};
+    large.line_up(thread);
+    large.give_back(*leased.front());
+    BOOST_TEST((thread.state.load() == WaitState::woken));
+    for (std::size_t i = 1; i < 100; ++i) large.give_back(*leased[i]);
+    if (suspended) large.suspend();
+    for (std::size_t i = 100; i < many; ++i) large.give_back(*leased[i]);
+    if (!suspended) {  // by then there was plenty
+      BOOST_TEST((thread.state.load() == WaitState::granted));
+    } else {
+      large.resume();
+      BOOST_TEST((thread.state.load() == WaitState::granted));
+    }
+    large.is_in_order();
+    BOOST_TEST(large.in(SlotState::offered) + large.in(SlotState::barging) == 0U);
+    BOOST_TEST(large.in(SlotState::idle) == many - 1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_who_lines_up_beside_many_that_came_back_meanwhile_is_handed_one) {
+  for (const bool is_thread : {false, true}) {
+    Competing large;
+    Unheard waiter{is_thread};
+    large.line_up(waiter);
+    BOOST_TEST((waiter.state.load() == WaitState::granted));
+    large.is_in_order();
+    BOOST_TEST(large.in(SlotState::idle) == many - 1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_suspended_pool_that_had_offered_something_ends_that_in_turns) {
+  Competing large;
+  const auto leased = lease(large.pool.capacity.slots(), many);
+  Unheard thread{true};
+  large.line_up(thread);
+  for (std::size_t i = 0; i < 100; ++i) large.give_back(*leased[i]);
+  BOOST_TEST(large.in(SlotState::offered) == 100U);
+  large.suspend();
+  {
+    CountedGuard guard = large.pool.enter();
+    BOOST_TEST(large.pool.dispatcher.leave(thread, WaitState::abandoned, true, guard));
+  }
+  for (std::size_t i = 100; i < many; ++i) large.give_back(*leased[i]);
+  CountingPlatform::Mutex::longest = CountingPlatform::Mutex::turns = 0;
+  large.resume();
+  large.is_in_order();
+  BOOST_TEST(CountingPlatform::Mutex::turns > many / 64 - 4);
+  BOOST_TEST(large.in(SlotState::idle) == many);
 }
 
 BOOST_AUTO_TEST_CASE(ten_thousand_who_are_late_or_refused_are_told_in_turns) {
@@ -575,12 +764,56 @@ BOOST_AUTO_TEST_CASE(a_large_pool_gives_nothing_out_while_it_closes) {
       std::size_t got = 0;
       pool.events().on_close([&](Resource&, const ConnectionInfo&) {  // in a worker, beside the close
         ++asked;
+        if (asked % 2 == 0) pool.resume();
         if (pool.try_acquire()) ++got;
       });
       pool.close(1h);
       BOOST_TEST(asked == 300U);
       BOOST_TEST(got == 0U);
       BOOST_TEST(ledger.live == 0U);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_large_pool_keeps_its_order_while_bursts_come_back_and_it_is_suspended) {
+  using namespace lido::test;
+  for (std::uint64_t seed = 1; seed <= 4; ++seed)
+    sim::Simulation{seed}.run([seed] {
+      Ledger ledger;
+      SimulatedPool<FixedSize> pool{
+          connector(ledger), FixedSize{.size = 300}, {}, {}, {.barging_limit = seed % 2 == 0 ? 1ms : 1h}};
+      pool.wait_until_ready(1h);
+      const std::size_t detached = 0;
+      test::Invariants<SimulatedPool<FixedSize>> invariants{*sim::self->world, pool, ledger, detached};
+      std::size_t served = 0;
+      Threads threads;
+      for (int i = 0; i < 5; ++i)
+        threads.start([&] {
+          for (int round = 0; round < 4; ++round) {
+            std::vector<SimulatedPool<FixedSize>::Lease> burst;
+            while (burst.size() < 70) {
+              auto got = invariants.in_order([&] { return pool.try_acquire(); });
+              if (!got) break;
+              burst.push_back(std::move(*got));
+            }
+            sim::sleep_for(1ms);
+          }
+        });
+      for (int i = 0; i < 90; ++i)
+        threads.start([&] {
+          sim::sleep_for(500us);
+          for (int round = 0; round < 3; ++round, ++served) pool.acquire(Duration::max())->use(100us);
+        });
+      threads.start([&] {
+        for (int round = 0; round < 4; ++round) {
+          sim::sleep_for(700us);
+          pool.suspend();
+          sim::sleep_for(800us);
+          pool.resume();
+        }
+      });
+      threads.join();
+      BOOST_TEST(served == 270U);
+      BOOST_TEST(pool.statistics().now.idle == 300U);
     });
 }
 

@@ -6,7 +6,6 @@
 #include <optional>
 #include <source_location>
 #include <thread>
-#include <type_traits>
 #include <utility>
 
 #include <lido/detail/acquire.hpp>
@@ -60,64 +59,10 @@ class AcquireRequests {
       if (taken_ || !keep_ || !pool_.mark_.is_ours()) return;
       if (waits_) withdraw();
       if (this->slot != nullptr) pool_.leases_.give_back(*this->slot, CloseReason::none);
-      if (!spans_.empty()) end_trace(nullptr, pool_.admission_.given_up());
     }
 
     // Takes what is idle. True: there is a result. False: `wait` for it. Throws what an acquire throws.
     bool try_now() {
-      if (!pool_.acquire_.traced() || !pool_.mark_.is_ours()) return claim_now();
-      begin_trace(pool_.monitor_, pool_.ops_, spans_, timeout_, where_);
-      return ending_with_it([this] { return claim_now(); });
-    }
-
-    // Has `done` called, later or before it returns. Throws what an acquire throws, and `std::system_error` where the
-    // thread that keeps time cannot be started: then `done` is not called.
-    void wait() {
-      const Resumption::Hold hold;  // nobody destroys this request before it is done here
-      spans_.empty() ? enter() : ending_with_it([this] { enter(); });
-    }
-
-    // The slot, now the caller's; or throws. Once.
-    Slot& result() {
-      if (spans_.empty() || !pool_.mark_.is_ours()) return take();
-      Slot& found = ending_with_it([this]() -> Slot& { return take(); });
-      end_trace(&found, nullptr);
-      return found;
-    }
-
-    // Once `wait` has returned, while it lives. Harmless when it is over.
-    void cancel() noexcept {
-      if (!waits_ || !pool_.mark_.is_ours()) return;
-      const Resumption::Hold hold;  // as in `wait`
-      {
-        Guard lock = pool_.monitor_.enter();
-        cancelled_ = true;
-        if (!pool_.monitor_.take_back(*this, lock)) {
-          pool_.monitor_.dispatcher.leave(*this, WaitState::cancelled, false, lock);
-          return;
-        }
-      }
-      pool_.leases_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
-      complete_at_once(WaitState::cancelled);
-      heard(*this);
-    }
-
-   private:
-    void end_trace(const Slot* found, const std::exception_ptr& why) noexcept {
-      detail::end_trace(pool_.monitor_, pool_.ops_, spans_, found, why);
-    }
-    // What `action` throws ends the acquire for its tracers.
-    template <class Action>
-    std::invoke_result_t<Action&> ending_with_it(Action action) {
-      try {
-        return action();
-      } catch (...) {
-        end_trace(nullptr, std::current_exception());
-        throw;
-      }
-    }
-
-    bool claim_now() {
       if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();
       require_not_negative(timeout_, "async_acquire(timeout)");
       if (stop_.stop_requested()) pool_.admission_.throw_cancelled();
@@ -132,7 +77,10 @@ class AcquireRequests {
       return false;
     }
 
-    void enter() {
+    // Has `done` called, later or before it returns. Throws what an acquire throws, and `std::system_error` where the
+    // thread that keeps time cannot be started: then `done` is not called.
+    void wait() {
+      const Resumption::Hold hold;  // nobody destroys this request before it is done here
       keep_.emplace(pool_.lifetime_);
       const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.monitor_.dispatcher.looks();
       if (timed) pool_.workers_.start_alarm();
@@ -149,7 +97,8 @@ class AcquireRequests {
       if (!completion_.wait()) done_(*this);
     }
 
-    Slot& take() {
+    // The slot, now the caller's; or throws. Once.
+    Slot& result() {
       if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();
       on_stop_.reset();
       taken_ = true;
@@ -170,6 +119,24 @@ class AcquireRequests {
       }
     }
 
+    // Once `wait` has returned, while it lives. Harmless when it is over.
+    void cancel() noexcept {
+      if (!waits_ || !pool_.mark_.is_ours()) return;
+      const Resumption::Hold hold;  // as in `wait`
+      {
+        Guard lock = pool_.monitor_.enter();
+        cancelled_ = true;
+        if (!pool_.monitor_.take_back(*this, lock)) {
+          pool_.monitor_.dispatcher.leave(*this, WaitState::cancelled, false, lock);
+          return;
+        }
+      }
+      pool_.leases_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
+      complete_at_once(WaitState::cancelled);
+      heard(*this);
+    }
+
+   private:
     struct Cancel {
       void operator()() const noexcept { request.cancel(); }
       Request& request;
@@ -213,6 +180,7 @@ class AcquireRequests {
     // At its place in the queue, after a connection that was not fit. False: it is complete instead.
     bool line_up_again() noexcept {
       const TimePoint now = Platform::now();
+      pool_.monitor_.recall_in_turns();
       Guard lock = pool_.monitor_.enter();
       if (pool_.monitor_.capacity.closed()) return !complete_at_once(WaitState::closed);
       if (is_unwanted()) return !complete_at_once(WaitState::cancelled);
@@ -290,7 +258,6 @@ class AcquireRequests {
     std::optional<Reference> keep_;
     std::optional<typename Platform::template StopCallback<Cancel>> on_stop_;
     Completion<Platform> completion_;
-    Spans<AcquireEnd> spans_;   // what tracers have begun
     bool waits_ = false;        // somebody else may know of it
     bool lined_up_ = false;     // it stood in the queue
     bool with_worker_ = false;  // a worker is to check its connection

@@ -103,9 +103,13 @@ class Dispatcher {
         match(guard);  // others may be idle: the next one is woken
         return true;
       }
-      assign(head, *slot, guard);
-      waiters_.complete(head, WaitState::granted, guard);
+      grant(head, *slot, guard);
     }
+  }
+  // The caller's slot is this waiter's. What it was woken or called for has to be passed on, by a match.
+  void grant(Waiter& waiter, Slot& slot, Guard& guard) noexcept {
+    assign(waiter, slot, guard);
+    waiters_.complete(waiter, WaitState::granted, guard);
   }
 
   // Lets those go whose time is over. The first of them that waits elsewhere than in the queue is returned instead, and
@@ -190,7 +194,8 @@ class Dispatcher {
                             .awaited = head != nullptr,
                             .competes = competes,
                             .overdue = competes && waiters_.overdue(*head),
-                            .wake_in_flight = waiters_.wake_in_flight()})) {
+                            .wake_in_flight = waiters_.wake_in_flight(),
+                            .plenty = capacity_.slots().many()})) {
       case Destination::close:
         return capacity_.retire(slot, reason_to_close(slot), guard);
       case Destination::idle:
@@ -213,8 +218,7 @@ class Dispatcher {
   void hand_over(Waiter& head, Slot& slot, Guard& guard) noexcept {
     const WaitState before = head.state.load(std::memory_order_relaxed);
     const bool kept_time = waiters_.keeps_time(head);
-    assign(head, slot, guard);
-    waiters_.complete(head, WaitState::granted, guard);
+    grant(head, slot, guard);
     // No wake is in flight any more, so that the invariant has to be made true again; or nobody follows the call to
     // open, or keeps time any more.
     if (before != WaitState::waiting || kept_time) match(guard);

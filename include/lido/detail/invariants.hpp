@@ -89,6 +89,8 @@ class Invariants {
   [[nodiscard]] const char* broken_match() noexcept {
     const char* found = nullptr;
     if (capacity_.suspended() || capacity_.closed()) return found;
+    // Then it ends with a pass over few: see `FreedSlot::plenty`.
+    if (woken_ == 0 && capacity_.slots().offering()) return "an offer goes on though nobody is on the way";
     capacity_.slots().each([&](const Slot& slot) {
       const SlotState state = slot.state.load(std::memory_order_relaxed);
       const bool for_woken = state == SlotState::offered || state == SlotState::barging;

@@ -48,7 +48,6 @@ class Jobs {
     caller.done();
     const TimePoint now = Platform::now();
     monitor_.metrics.count(&Statistics::opened, lock);
-    monitor_.metrics.count(&Statistics::listener_errors, lock, outcome.errors);
     monitor_.metrics.record(&Statistics::open, now - begun, lock);
     monitor_.recorder.record(EventKind::opened, now, lock, slot.id.load(std::memory_order_relaxed));
     monitor_.attempts.opened(slot, begun, lock);
@@ -57,6 +56,7 @@ class Jobs {
   // Closes the connection of a slot that is closing. Blocks for as long as the connection's destructor does.
   void close(Slot& slot, const Caller& caller) noexcept {
     const std::size_t errors = ops_.close(slot);
+    recall_for(caller);
     Guard lock = monitor_.enter();
     caller.done();
     monitor_.metrics.count(&Statistics::closed, lock);
@@ -107,6 +107,12 @@ class Jobs {
   [[nodiscard]] Help help() noexcept { return Help{monitor_}; }
 
  private:
+  // Whoever worked for itself, and has no connection, waits as the others do from then on: what is leased has to come
+  // back by the lock.
+  void recall_for(const Caller& caller) noexcept {
+    if (caller.waiter != nullptr) monitor_.recall_in_turns();
+  }
+
   [[gnu::cold]] void fail(Slot& slot, const Caller& caller, const OpenOutcome& outcome, TimePoint begun,
                           Duration allowed) noexcept {
     // A probe tells nothing either: the server may be slow.
@@ -114,11 +120,12 @@ class Jobs {
     const bool given_up = !outcome.permanent && (cut_short || caller.gave_up());
     const bool heard = ops_.tell(ops_.signals().open_failed, outcome.failure);
     const FewWords words{outcome.failure};
+    recall_for(caller);
     Guard lock = monitor_.enter();
     caller.done();
     monitor_.metrics.count(&Statistics::open_failures, lock);
     monitor_.recorder.record(EventKind::open_failed, Platform::now(), lock, 0, CloseReason::none, words);
-    monitor_.metrics.count(&Statistics::listener_errors, lock, outcome.errors + (heard ? 0U : 1U));
+    if (!heard) monitor_.metrics.count(&Statistics::listener_errors, lock);
     const auto count = [&](std::size_t told) { monitor_.metrics.count(&Statistics::failed_fast, lock, told); };
     given_up ? monitor_.attempts.open_given_up(slot, outcome.failure, lock, count)
              : monitor_.attempts.open_failed(slot, outcome.failure, outcome.permanent, begun, lock, count);

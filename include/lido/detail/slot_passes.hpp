@@ -48,16 +48,19 @@ class SlotPasses {
       }
       return true;
     });
+    if (found == nullptr) offering_ = false;  // nothing is offered or barging any more
     return found;
   }
   // The first part of such a pass, in a large table: for one who is about to wait and gives up the lock between the
   // parts. False: the rest is short, or there is an idle one.
   bool recall_some() noexcept {
-    if (census_.tally().swift() < 2 * slots_a_turn) return false;
+    if (!many()) return false;
     std::size_t left = slots_a_turn;
     segments_.each_swift([&](Segment& segment, std::size_t index) { return recall(segment, index) && --left > 0; });
     return left == 0;
   }
+  // Whether more may change without the lock than one pass should come by.
+  [[nodiscard]] bool many() const noexcept { return census_.tally().swift() >= 2 * slots_a_turn; }
   [[nodiscard]] bool is_large() noexcept {
     return segments_.first().size >= 2 * slots_a_turn || Segments::next(segments_.first()) != nullptr;
   }
@@ -85,6 +88,22 @@ class SlotPasses {
   void end_offer() noexcept {
     if (std::exchange(offering_, false)) rename(SlotState::idle, SlotState::leased);
   }
+  // The same of many, with the lock given up between. False: `goes_on` was false after that. Until it is done nobody
+  // may be offered anything anew.
+  template <class Guard, class GoesOn>
+  bool end_offer_in_turns(Guard& guard, GoesOn goes_on) noexcept {
+    if (!offering_ || !many()) return true;
+    for (Segment* segment = &segments_.first(); segment != nullptr; segment = Segments::next(*segment))
+      for (std::size_t word = 0; word < segment->swift.words(); ++word) {
+        segment->swift.each_of(
+            word, [&](std::size_t index) { return rename(*segment, index, SlotState::idle, SlotState::leased); });
+        guard.pause();
+        if (!goes_on()) return false;
+      }
+    offering_ = false;
+    return true;
+  }
+  [[nodiscard]] bool offering() const noexcept { return offering_; }
 
  private:
   static constexpr std::size_t slots_a_turn = Census::slots_a_turn;
@@ -105,21 +124,23 @@ class SlotPasses {
 
   // Gives all that change without the lock the states of a pool in which somebody waits, or nobody does.
   void rename(SlotState free, SlotState swift) noexcept {
-    each_swift([&](Segment& segment, std::size_t index) {
-      Slot& slot = segment.slots[index];
-      for (;;) {
-        SlotState seen = slot.state.load(std::memory_order_relaxed);
-        // What rests, or is unlisted, goes on so where nobody waits.
-        const bool stays = free == SlotState::idle && (seen == SlotState::resting || seen == SlotState::unlisted);
-        const SlotState wanted = is_free(seen) ? free : swift;
-        if (stays || seen == wanted) return true;
-        // Release: whoever sees it offered sees until when.
-        if (!slot.state.compare_exchange_strong(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed))
-          continue;
-        if (seen == SlotState::resting || seen == SlotState::unlisted) segment.listed.set(index);
-        return true;
-      }
-    });
+    each_swift([&](Segment& segment, std::size_t index) { return rename(segment, index, free, swift); });
+  }
+  // One of them. True: the pass goes on.
+  bool rename(Segment& segment, std::size_t index, SlotState free, SlotState swift) noexcept {
+    Slot& slot = segment.slots[index];
+    for (;;) {
+      SlotState seen = slot.state.load(std::memory_order_relaxed);
+      // What rests, or is unlisted, goes on so where nobody waits.
+      const bool stays = free == SlotState::idle && (seen == SlotState::resting || seen == SlotState::unlisted);
+      const SlotState wanted = is_free(seen) ? free : swift;
+      if (stays || seen == wanted) return true;
+      // Release: whoever sees it offered sees until when.
+      if (!slot.state.compare_exchange_strong(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed))
+        continue;
+      if (seen == SlotState::resting || seen == SlotState::unlisted) segment.listed.set(index);
+      return true;
+    }
   }
 
   // Until `function` returns false.

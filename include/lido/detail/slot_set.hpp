@@ -71,8 +71,14 @@ class SlotSet {
   template <class Function>
   bool each(Function&& function) {
     for (std::size_t number = 0; number < words_count_; ++number)
-      for (std::uint64_t left = words_[number].in; left != 0; left &= left - 1)
-        if (!function(number * word_size + static_cast<std::size_t>(std::countr_zero(left)))) return false;
+      if (!each_of(number, function)) return false;
+    return true;
+  }
+  // The same for those of one word.
+  template <class Function>
+  bool each_of(std::size_t number, Function&& function) {
+    for (std::uint64_t left = words_[number].in; left != 0; left &= left - 1)
+      if (!function(number * word_size + static_cast<std::size_t>(std::countr_zero(left)))) return false;
     return true;
   }
 

@@ -75,6 +75,14 @@ class SlotTable {
   void offer(TimePoint until) noexcept { passes_.offer(until); }
   void limit_barging(TimePoint until) noexcept { passes_.limit_barging(until); }
   void end_offer() noexcept { passes_.end_offer(); }
+  [[nodiscard]] bool offering() const noexcept { return passes_.offering(); }
+  // How many may change without the lock; and whether that is more than one pass should come by.
+  [[nodiscard]] std::size_t swift() const noexcept { return census_.tally().swift(); }
+  [[nodiscard]] bool many() const noexcept { return passes_.many(); }
+  template <class Guard, class GoesOn>
+  bool end_offer_in_turns(Guard& guard, GoesOn goes_on) noexcept {
+    return passes_.end_offer_in_turns(guard, goes_on);
+  }
 
   // Claims what is free. False: it is not.
   bool claim_free_for(SlotState to, Slot& slot) noexcept {

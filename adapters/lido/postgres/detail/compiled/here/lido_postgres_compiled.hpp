@@ -1,3 +1,0 @@
-// That this header is found, which is so of what links `lido::postgres_compiled`, says that the bodies of the
-// operations are compiled elsewhere.
-#pragma once

@@ -1,2 +1,0 @@
-#define BOOST_TEST_MODULE lab
-#include <support/test_module.hpp>
