@@ -80,8 +80,7 @@ class Params {
   }
   void append(const detail::Bound& one) {
     const char* const value = *one.values;
-    const bool binary = *one.formats != 0;
-    const int length = value == nullptr ? 0 : binary ? *one.lengths : static_cast<int>(std::strlen(value));
+    const int length = value == nullptr ? 0 : *one.lengths;
     // Counted by `values_`: what is behind, because something threw, is overwritten.
     lengths_.resize(size());
     formats_.resize(size());

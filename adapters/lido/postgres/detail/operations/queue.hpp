@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <source_location>
 #include <string>
@@ -96,7 +95,7 @@ class StatementQueue {
     }
     for (std::size_t i = 0; i < count; ++i) {
       const Value& value = values_[statement.first + i];
-      arrays.values[i] = value.at == null ? nullptr : bytes_.data() + value.at;
+      arrays.values[i] = value.length < 0 ? nullptr : bytes_.data() + value.at;
       arrays.types[i] = value.type;
       arrays.lengths[i] = value.length;
       arrays.formats[i] = value.binary ? 1 : 0;
@@ -110,18 +109,16 @@ class StatementQueue {
   /// How much a statement makes to be sent, in bytes, roughly.
   [[nodiscard]] std::size_t weight(const QueuedStatement& statement) const noexcept {
     const std::size_t end = end_of(statement);
-    const std::size_t behind = end < values_.size() ? values_[end].begin : bytes_.size();
-    const std::size_t begin = statement.first < values_.size() ? values_[statement.first].begin : bytes_.size();
+    const std::size_t behind = end < values_.size() ? values_[end].at : bytes_.size();
+    const std::size_t begin = statement.first < values_.size() ? values_[statement.first].at : bytes_.size();
     return statement.sql().size() + (behind - begin);
   }
 
  private:
-  static constexpr std::size_t null = std::numeric_limits<std::size_t>::max();
   struct Value {
-    std::size_t at;     // in the bytes
-    std::size_t begin;  // the same, also of a null
+    std::size_t at;  // in the bytes
+    int length;      // negative: null
     Oid type;
-    int length;
     bool binary;
   };
 
@@ -130,16 +127,18 @@ class StatementQueue {
   }
   [[nodiscard]] Value keep(const Bound& bound, std::size_t index) {
     const char* const text = bound.values[index];
-    Value value{.at = null,
-                .begin = bytes_.size(),
+    Value value{.at = bytes_.size(),
+                .length = -1,
                 .type = bound.types == nullptr ? 0 : bound.types[index],
-                .length = 0,
                 .binary = bound.formats != nullptr && bound.formats[index] != 0};
     if (text == nullptr) return value;
-    const std::size_t length = value.binary ? static_cast<std::size_t>(bound.lengths[index]) : std::strlen(text);
-    bytes_.append(text, length).push_back('\0');
-    value.at = value.begin;
+    const std::size_t length =
+        bound.lengths != nullptr ? static_cast<std::size_t>(bound.lengths[index]) : std::strlen(text);
     value.length = static_cast<int>(length);
+    if (value.binary)
+      bytes_.append(text, length).push_back('\0');
+    else
+      bytes_.append(text, length + 1);  // it has one
     return value;
   }
 

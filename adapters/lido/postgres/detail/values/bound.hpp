@@ -15,7 +15,7 @@ struct Bound {
   int count = 0;
   const char* const* values = nullptr;
   const Oid* types = nullptr;
-  const int* lengths = nullptr;  // of binary ones
+  const int* lengths = nullptr;  // of all, for the binary ones
   const int* formats = nullptr;  // 0 is text, 1 binary; null: all are text
   bool counted = false;          // only for a statement that takes just as many
 };
@@ -55,7 +55,8 @@ class StoredParameters {
       null_[i] = value == nullptr;
       if (value == nullptr) continue;
       const bool binary = bound.formats != nullptr && bound.formats[i] != 0;
-      texts_[i].assign(value, binary ? static_cast<std::size_t>(bound.lengths[i]) : std::strlen(value));
+      const bool known = binary || bound.lengths != nullptr;
+      texts_[i].assign(value, known ? static_cast<std::size_t>(bound.lengths[i]) : std::strlen(value));
     }
   }
 

@@ -153,13 +153,13 @@ class Parameters {
     count(index, bytes.size());
     // No bytes may have no address, which would be a NULL.
     values_[index] = bytes.empty() ? "" : reinterpret_cast<const char*>(bytes.data());
-    lengths_[index] = static_cast<int>(bytes.size());
     formats_[index] = 1;
   }
 
   // They go in one message.
   void count(std::size_t index, std::size_t bytes) {
     check_length(bytes, [&] { return parameter(index); });
+    lengths_[index] = static_cast<int>(bytes);
     total_ += bytes;
     check_length(total_, [&] { return "parameters $1 to $" + std::to_string(before_ + index + 1) + " together"; });
   }
