@@ -9,6 +9,7 @@
 
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
+#include <lido/trace_facts.hpp>
 
 namespace lido {
 
@@ -76,6 +77,8 @@ struct Signals {
   Signal<const AcquireTimeout&> timeout;
   Signal<std::exception_ptr> open_failed, refused;
   Signal<const LeakReport&> leak;
+  Signal<Spans<AcquireEnd>&, const AcquireBegin&> trace_acquire;
+  Signal<Spans<OpenEnd>&, const OpenBegin&> trace_open;
 };
 
 }  // namespace detail

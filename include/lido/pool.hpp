@@ -4,7 +4,6 @@
 #include <lido/detail/language.hpp>  // first: the rest needs what it looks for
 
 #include <atomic>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <source_location>
@@ -29,6 +28,7 @@ namespace lido {
 
 namespace detail {
 struct Inspection;  // the tests', which look at what must hold inside
+struct Tracing;     // tracing.hpp
 }  // namespace detail
 
 /// What was still leased when `close` ran out of grace.
@@ -187,9 +187,7 @@ class Pool {
   void maintain() { core().administration().maintain(); }
   /// What happened last: opens, closes with their reason, failures with their words, time-outs; at most 256, oldest
   /// first, those alike in a row as one. Takes the pool's lock while it copies them. Throws `std::bad_alloc`.
-  [[nodiscard]] std::vector<RecordedEvent> recent_events() const {
-    return core().monitor().recent(std::numeric_limits<std::size_t>::max());
-  }
+  [[nodiscard]] std::vector<RecordedEvent> recent_events() const { return core().recent_events(); }
   /// Blocks until at least one connection is open and the growth policy wants no more, or there is room for none;
   /// returns at once where nothing is kept (`NullPool`). What has failed for good is tried once more. Throws
   /// `AcquireTimeout` with the last failure nested, or `PoolSuspended`; the connector's own exception at once if it is
@@ -210,6 +208,7 @@ class Pool {
 
  private:
   friend struct detail::Inspection;
+  friend struct detail::Tracing;
 
   struct Abandon {
     void operator()(Core* core) const noexcept { core->abandon(); }

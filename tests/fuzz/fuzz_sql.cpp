@@ -94,8 +94,9 @@ constexpr std::array<void (*)(const std::string&), 16> scanners{
     read_value<std::chrono::sys_time<std::chrono::microseconds>>,
     read_value<Numeric>,
     [](const std::string& text) {
-      std::string_view line = text;
-      while (!line.empty()) static_cast<void>(take_field(line));
+      std::array<LineField, 8> fields;
+      std::string room;
+      static_cast<void>(take_fields(text, fields, room));
     }};
 
 // The text again and again, until it is long; a byte 1 stands for a number that grows.

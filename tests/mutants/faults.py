@@ -173,7 +173,7 @@ FAULTS = [
     Fault("refused_beside_a_new_connection", ATTEMPTS, "for (; hopeless(); paused = true) {", "for (; paused || hopeless(); paused = true) {", SLOTS),
     Fault("shed_are_all_told_at_once", SHEDDING, "      --left;\n", "", SLOTS),
     Fault("mark_counts_for_ever", SLOT_TABLE, "if (slot.retire && !is_over(from) && is_over(to)) census_.tally().unmarked();", "", SLOTS),
-    Fault("closing_pool_is_acquired_from", "detail/administration.hpp", "      acquire_.suspend(true);  // nobody takes", "      // nobody takes", SLOTS),
+    Fault("closing_pool_is_acquired_from", "detail/administration.hpp", "    acquire_.suspend(true);  // nobody takes", "    // nobody takes", SLOTS),
     Fault("uses_beyond_a_byte_are_lost", USE_COUNTS, "if (before == most) spill(bucket);", "", ("unit/metrics",)),
     Fault("figure_of_uses_falls", USE_COUNTS, "std::max(told_[i], histogram.counts[i])", "histogram.counts[i]", ("unit/metrics",)),
     Fault("granted_slot_is_not_recalled_for_the_next", DISPATCHER,
@@ -237,6 +237,11 @@ FAULTS = [
     Fault("an_outage_never_ends", ATTEMPTS, "    fail_fast_.succeeded();\n", "", ("unit/fail_fast",)),
     Fault("who_waits_is_not_told_of_an_outage", ATTEMPTS, "refuse_while(away, capacity_.backoff().cause(), guard, count);", "",
           ("unit/fail_fast",)),
+    Fault("traced_acquire_takes_the_short_way", ACQUIRE, "std::uint8_t unless = Detour::any", "std::uint8_t unless = Detour::suspended",
+          ("unit/tracing",)),
+    Fault("suspension_ends_the_tracing", ACQUIRE, "detours_.load(std::memory_order_relaxed) & Detour::traced;", "0;", ("unit/tracing",)),
+    Fault("given_up_acquire_has_no_end", ACQUIRE_REQUEST, "if (!spans_.empty()) end_trace(", "if (false) end_trace(",
+          ("unit/tracing",)),
     # --- who is refused of those who are too many
     Fault("burst_is_taken_for_an_overload", STANDING_QUEUE, "stands_ = waiting >= length_;", "stands_ = true;", ("unit/standing_queue",)),
     Fault("a_few_waits_are_a_while", STANDING_QUEUE, " || noted_ < notes_of_a_while", "", ("unit/standing_queue",)),
@@ -336,7 +341,7 @@ FAULTS = [
     Fault("close_leaves_waiters", TRANSITIONS, "dispatcher_.end_wait(*waiter, WaitState::closed, guard);", "waiters_.remove(*waiter);"),
     Fault("close_leaves_connections", TRANSITIONS, "    capacity_.drop_queued_opens(guard);\n    capacity_.invalidate(CloseReason::shut_down, guard);", "    capacity_.drop_queued_opens(guard);"),
     Fault("suspended_pool_lends_what_is_idle", "detail/administration.hpp",
-          "    acquire_.suspend(true);\n", ""),
+          "  acquire_.suspend(true);\n}", "}"),
     Fault("permanent_failure_is_waited_for", ATTEMPTS, "if (permanent) refuse_while(", "if (false) refuse_while("),
     Fault("cancelled_before_is_not_noticed", ACQUIRE, "    if (stop.stop_requested()) admission_.throw_cancelled();\n", ""),
     # --- figures
@@ -452,7 +457,7 @@ FAULTS = [
     Fault("connections_are_counted_twice", METRICS, "totals_.*counter += times;", "totals_.*counter += 1;", ("unit/metrics",)),
     Fault("connection_is_closed_uncounted", JOBS, "    monitor_.metrics.count(&Statistics::closed, lock);\n", ""),
     # --- listeners end with their pool
-    Fault("listeners_are_called_for_ever", CORE, "    ops_.silence(deadline);\n", "", ("unit/lifetime",)),
+    Fault("listeners_are_called_for_ever", CORE, "  ops_.silence(deadline);\n", "", ("unit/lifetime",)),
     # --- callers without time
     Fault("end_of_a_look_is_not_told", DISPATCHER, "    capacity_.wake_watchers(guard);\n    if (!waiters_.any_for_look()", "    if (!waiters_.any_for_look()",
           ("unit/waiting",)),
@@ -466,7 +471,7 @@ FAULTS = [
     Fault("who_waits_for_fibres_does_not_help", WORKFORCE, "waits_work_{workers == 0 || options.start_worker}", "waits_work_{workers == 0}",
           ("unit/start_worker",)),
     Fault("full_pool_does_not_grow", ADMISSION, "        if (full) workforce_.want_one_more(lock);\n", ""),
-    Fault("old_failure_is_told_again", "detail/administration.hpp", "      before = monitor_.capacity.backoff().cause();\n", ""),
+    Fault("old_failure_is_told_again", "detail/administration.hpp", "    before = monitor_.capacity.backoff().cause();\n", ""),
     Fault("full_pool_is_not_ready", CAPACITY, "any_live() && (full || ", "any_live() && ("),
     Fault("first_opens_are_cut_short", OPEN_PLAN, "in_the_way = facts.in_trouble && !facts.room;", "in_the_way = !facts.room;", HANGING),
     Fault("newcomer_sleeps_behind_those_at_work", DISPATCHER, "const head = waiters_.next_in_line();", "const head = waiters_.queue().front();"),

@@ -17,6 +17,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <lido/pool.hpp>
+#include <lido/tracing.hpp>
 #include <support/forking.hpp>
 #include <support/task.hpp>
 
@@ -68,6 +69,25 @@ int terminates(const std::function<void()>& body) {
     body();
     return 0;
   });
+}
+
+BOOST_AUTO_TEST_CASE(the_child_is_traced_as_the_parent_was) {
+  struct Counts {
+    int begin(const AcquireBegin&) const { return ++*begun; }
+    void end(int, const AcquireEnd&) const { ++*ended; }
+    std::atomic<int>* begun;
+    std::atomic<int>* ended;
+  };
+  std::atomic<int> begun{0};
+  std::atomic<int> ended{0};
+  Pool pool{[] { return Mute{}; }, Elastic{.min_idle = 0, .max_size = 2}};
+  trace(pool, Counts{&begun, &ended});
+  pool.acquire().release();
+  BOOST_TEST(in_a_child([&] {
+               pool.acquire(30s).release();
+               return begun == 2 && ended == 2 ? 0 : 1;
+             }) == 0);
+  BOOST_TEST(begun == 1);
 }
 
 BOOST_AUTO_TEST_CASE(an_executor_or_a_callback_that_throws_ends_the_program) {

@@ -13,22 +13,11 @@
 //   ENVIRONMENT            `test`: no pooling, unless DATABASE_POOL_POOLING says otherwise
 #pragma once
 
-#include <unistd.h>
-
-#include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <ostream>
 #include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
 
-#include <lido/postgres/detail/connect/connection_string.hpp>
-#include <lido/postgres/detail/connect/nearest.hpp>
-#include <lido/postgres/detail/connect/pool_keys.hpp>
-#include <lido/postgres/detail/connect/settings.hpp>
-#include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 
 namespace lido::postgres {
@@ -44,50 +33,13 @@ using GetVariable = std::function<const char*(const char* name)>;
 
 namespace detail {
 
-// A piece of a password may look like a key.
-[[nodiscard]] inline std::string shown_key(const std::string& key) {
-  const bool plain = key.size() <= 40 && key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
-  return plain ? key : "a key that begins with pool_";
-}
-
-// An empty one is shown as such; a connection string in the wrong variable is not shown.
-[[nodiscard]] inline std::string shown_value(const std::string& value) {
-  if (value.empty()) return "''";
-  return value.size() > 32 || value.find_first_of("@:=") != std::string::npos ? "(not shown)" : value;
-}
-
-[[nodiscard]] inline std::vector<std::string> known_keys() {
-  std::vector<std::string> known;
-  for (const OptionSetting& setting : settings) known.push_back(setting.key());
-  return known;
-}
-
-// Kubernetes sets variables for each service of the same namespace, and one may be called `database-pool`.
-[[nodiscard]] inline bool is_of_a_service(std::string_view rest) noexcept {
-  return rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_");
-}
-
-/// Throws `SettingError` for a variable that looks like one of these and is none; `name_and_value` as the environment
-/// has it, of which the name alone is shown.
-inline void refuse_unknown_variable(std::string_view name_and_value) {
-  constexpr std::string_view prefix = "DATABASE_POOL_";
-  if (!name_and_value.starts_with(prefix)) return;
-  const std::string name{name_and_value.substr(0, name_and_value.find('='))};
-  std::vector<std::string> known;
-  for (const OptionSetting& setting : settings) known.push_back(setting.variable());
-  if (std::ranges::find(known, name) != known.end()) return;
-  if (is_of_a_service(std::string_view{name}.substr(prefix.size()))) return;
-  const bool plain =
-      name.size() <= longest_name && name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string::npos;
-  throw SettingError{plain ? name : "a variable that begins with DATABASE_POOL_", "", known_names(name, known)};
-}
-
-inline void read_variable(Options& options, const OptionSetting& setting, const std::string& name,
-                          const GetVariable& get) {
-  const char* const value = name.empty() ? nullptr : get(name.c_str());
-  if (value != nullptr && !assign(options, setting, value))
-    throw SettingError{name, shown_value(value), expected_of(setting)};
-}
+/// As `Calls`: defined in configuring.hpp.
+template <class Form = void>
+struct Configuring {
+  [[nodiscard]] static Environment from_string(const std::string& connection_string, Options options);
+  [[nodiscard]] static Environment from_environment(const GetVariable& from, Options options);
+  [[nodiscard]] static std::string text_of(const Options& options);
+};
 
 }  // namespace detail
 
@@ -95,17 +47,7 @@ inline void read_variable(Options& options, const OptionSetting& setting, const 
 /// value that they have. Throws `PermanentConnectError` when the string is malformed, `SettingError`, naming the key,
 /// when one is unknown or malformed, and `InvalidOption`. No error shows a value.
 [[nodiscard]] inline Environment options_from_string(const std::string& connection_string, Options options = {}) {
-  detail::SplitString split{connection_string};
-  // First, so that a string that is malformed altogether gets no errors of its pieces.
-  static_cast<void>(detail::ConnectionString{split.rest});
-  for (const auto& [key, value] : split.pool) {
-    const auto* const setting = std::ranges::find(detail::settings, key, &detail::OptionSetting::key);
-    if (setting == detail::settings.end())
-      throw SettingError{detail::shown_key(key), "", detail::known_names(key, detail::known_keys())};
-    if (!detail::assign(options, *setting, value)) throw SettingError{key, "", detail::expected_of(*setting)};
-  }
-  validate(options);
-  return {std::move(split.rest), std::move(options)};
+  return detail::Configuring<>::from_string(connection_string, std::move(options));
 }
 
 /// Reads the variables above; what is not set keeps the value that it has in `options`. Throws `SettingError`, naming
@@ -113,29 +55,7 @@ inline void read_variable(Options& options, const OptionSetting& setting, const 
 /// `get` to read from elsewhere, where nobody can look for variables that are misspelt; libpq's own variables are read
 /// from the environment of the process. Not while another thread changes the environment.
 [[nodiscard]] inline Environment options_from_environment(const GetVariable& from = {}, Options options = {}) {
-  const GetVariable get = from ? from : [](const char* name) -> const char* { return std::getenv(name); };
-  if (!from)
-    for (char** each = ::environ; each != nullptr && *each != nullptr; ++each) detail::refuse_unknown_variable(*each);
-  const auto text = [&](const char* name) {
-    const char* const value = get(name);
-    return std::string{value == nullptr ? "" : value};
-  };
-  const std::string url = text("DATABASE_URL");
-  if (url.empty() && text("PGHOST").empty() && text("PGHOSTADDR").empty() && text("PGSERVICE").empty())
-    throw SettingError{"DATABASE_URL", "",
-                       "a connection string, or else the server in PGHOST, PGHOSTADDR or PGSERVICE; none is set"};
-  if (text("ENVIRONMENT") == "test") options.pooling = false;
-  for (const detail::OptionSetting& setting : detail::settings) {
-    detail::read_variable(options, setting, std::string{setting.other_variable}, get);
-    detail::read_variable(options, setting, setting.variable(), get);
-  }
-  try {
-    return options_from_string(url, std::move(options));
-  } catch (const SettingError& error) {
-    throw SettingError{"DATABASE_URL", error};
-  } catch (const PermanentConnectError& error) {
-    throw SettingError{"DATABASE_URL", error};
-  }
+  return detail::Configuring<>::from_environment(from, std::move(options));
 }
 
 /// The same of the environment of the process, with what a program has been compiled with where that says nothing:
@@ -146,20 +66,14 @@ inline void read_variable(Options& options, const OptionSetting& setting, const 
 
 /// The options that a connection string can hold, as it would hold them: `pool_size=20 pool_max_overflow=40 ...`. There
 /// is nothing secret among them.
-[[nodiscard]] inline std::string to_string(const Options& options) {
-  std::string text;
-  for (const detail::OptionSetting& setting : detail::settings) {
-    text += (text.empty() ? "" : " ") + setting.key() + '=';
-    const std::string value = detail::print(options, setting);
-    const bool plain = !value.empty() && std::ranges::all_of(value, detail::is_word);
-    if (!plain) text += '\'';
-    for (const char c : value) (c == '\'' || c == '\\') ? (text += '\\') += c : text += c;
-    if (!plain) text += '\'';
-  }
-  return text;
-}
+[[nodiscard]] inline std::string to_string(const Options& options) { return detail::Configuring<>::text_of(options); }
 
 /// As `to_string` has it.
 inline std::ostream& operator<<(std::ostream& out, const Options& options) { return out << to_string(options); }
 
 }  // namespace lido::postgres
+
+// What these do, unless this program has it compiled.
+#if !__has_include(<lido_postgres_compiled.hpp>)
+#  include <lido/postgres/detail/compiled/configuring.hpp>
+#endif

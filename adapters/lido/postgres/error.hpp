@@ -38,8 +38,20 @@ struct Diagnostics {
 
 namespace detail {
 
-/// What `Error::what` says: the message, the SQLSTATE, and of which statement it is, cut to a line.
-[[nodiscard]] inline std::string error_text(const std::string& message, const Diagnostics& about) {
+/// What errors say. Not inline, so that each unit that throws some has it but once, or none where `extern template`
+/// says that it is elsewhere.
+template <class Form = void>
+struct ErrorText {
+  /// What `Error::what` says: the message, the SQLSTATE, and of which statement it is, cut to a line.
+  [[nodiscard]] static std::string of(const std::string& message, const Diagnostics& about);
+  /// And `ResultError::message`.
+  [[nodiscard]] static std::string of_result(std::size_t row, const std::string& column, const std::string& wanted,
+                                             const std::string& actual);
+  [[nodiscard]] static std::shared_ptr<const Diagnostics> kept(Diagnostics&& diagnostics);
+};
+
+template <class Form>
+std::string ErrorText<Form>::of(const std::string& message, const Diagnostics& about) {
   constexpr std::size_t longest = 200;
   std::string text = message;
   if (!about.sqlstate.empty()) text += " (SQLSTATE " + about.sqlstate + ")";
@@ -54,6 +66,17 @@ namespace detail {
   return text;
 }
 
+template <class Form>
+std::string ErrorText<Form>::of_result(std::size_t row, const std::string& column, const std::string& wanted,
+                                       const std::string& actual) {
+  return "row " + std::to_string(row) + ", column " + column + ": wanted " + wanted + ", found " + actual;
+}
+
+template <class Form>
+std::shared_ptr<const Diagnostics> ErrorText<Form>::kept(Diagnostics&& diagnostics) {
+  return std::make_shared<const Diagnostics>(std::move(diagnostics));
+}
+
 }  // namespace detail
 
 /// The base of everything that this adapter throws. `what()` ends with the statement, cut to a line, and where it was
@@ -62,8 +85,8 @@ class [[gnu::visibility("default")]] Error : public std::runtime_error {
  public:
   explicit Error(const std::string& what) : Error{what, {}} {}
   Error(const std::string& what, Diagnostics diagnostics)
-      : std::runtime_error{detail::error_text(what, diagnostics)},
-        diagnostics_{std::make_shared<const Diagnostics>(std::move(diagnostics))} {}
+      : std::runtime_error{detail::ErrorText<>::of(what, diagnostics)},
+        diagnostics_{detail::ErrorText<>::kept(std::move(diagnostics))} {}
 
   [[nodiscard]] const std::string& sqlstate() const noexcept { return diagnostics_->sqlstate; }
   [[nodiscard]] const std::string& severity() const noexcept { return diagnostics_->severity; }
@@ -165,8 +188,7 @@ class [[gnu::visibility("default")]] ResultError : public Error {
   /// Says where, what was wanted and what is there; never the value.
   ResultError(std::size_t row, const std::string& column, const std::string& wanted, const std::string& actual,
               Diagnostics about = {})
-      : Error{"row " + std::to_string(row) + ", column " + column + ": wanted " + wanted + ", found " + actual,
-              std::move(about)},
+      : Error{detail::ErrorText<>::of_result(row, column, wanted, actual), std::move(about)},
         row_{row},
         column_{column},
         wanted_{wanted},

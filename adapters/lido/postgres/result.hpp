@@ -30,7 +30,8 @@ class Result {
   explicit Result(detail::ResultHandle result, std::shared_ptr<const detail::ArrayTypes> types = {},
                   detail::Origin origin = {})
       : result_{std::make_shared<const detail::SharedResult>(std::move(result), std::move(types), std::move(origin))} {
-    if (PQbinaryTuples(raw()) != 0) throw ResultError{0, "*", "values as text", "values in binary format", about()};
+    if (PQbinaryTuples(raw()) != 0)
+      detail::Refused<>::raise(0, "*", "values as text", "values in binary format", origin);
   }
 
   /// The number of rows returned.
@@ -41,7 +42,7 @@ class Result {
   /// The name of a column, counted from 0; throws `ResultError` beyond the last.
   [[nodiscard]] std::string column_name(std::size_t column) const {
     if (column >= columns())
-      throw ResultError{0, std::to_string(column), "a column", std::to_string(columns()) + " columns", about()};
+      detail::Refused<>::raise(0, std::to_string(column), "a column", columns(), "columns", origin());
     return PQfname(raw(), static_cast<int>(column));
   }
 
@@ -70,7 +71,7 @@ class Result {
   /// also when there is not exactly one row.
   template <class... T>
   [[nodiscard]] detail::RowValue<T...> one() const& {
-    if (rows() != 1) throw not_one("one row");
+    if (rows() != 1) not_one("one row");
     return (*this)[0].template as<T...>();
   }
   template <class... T>
@@ -90,7 +91,7 @@ class Result {
   /// As `one`, but nothing when there is no row.
   template <class... T>
   [[nodiscard]] std::optional<detail::RowValue<T...>> optional() const& {
-    if (rows() > 1) throw not_one("at most one row");
+    if (rows() > 1) not_one("at most one row");
     return empty() ? std::nullopt : std::optional{(*this)[0].template as<T...>()};
   }
   template <class... T>
@@ -133,13 +134,13 @@ class Result {
                   "lido: a std::string_view would point into a result that is gone: keep the result in a variable, or "
                   "read a std::string");
   }
-  [[nodiscard]] ResultError not_one(const char* wanted) const {
-    return {0, "*", wanted, std::to_string(rows()) + " rows", about()};
+  [[noreturn]] void not_one(const char* wanted) const {
+    detail::Refused<>::raise(0, "*", wanted, rows(), "rows", origin());
   }
   void check(std::size_t row) const {
-    if (row >= rows()) throw ResultError{row, "*", "a row", std::to_string(rows()) + " rows", about()};
+    if (row >= rows()) detail::Refused<>::raise(row, "*", "a row", rows(), "rows", origin());
   }
-  [[nodiscard]] Diagnostics about() const { return result_ ? result_->about() : Diagnostics{}; }
+  [[nodiscard]] detail::Origin origin() const noexcept { return result_ ? result_->origin : detail::Origin{}; }
   // libpq takes these two without const and changes nothing.
   [[nodiscard]] PGresult* mutable_result() const noexcept { return const_cast<PGresult*>(raw()); }
   // Nothing once it was moved from, which libpq takes for an empty result.

@@ -105,14 +105,13 @@ class Row {
   [[nodiscard]] std::size_t checked(Index index) const {
     const auto column = static_cast<std::size_t>(index);
     if (column >= size())
-      throw ResultError{row_, std::to_string(index), "a column", std::to_string(size()) + " columns",
-                        view_.result->about()};
+      detail::Refused<>::raise(row_, std::to_string(index), "a column", size(), "columns", view_.result->origin);
     return column;
   }
   [[nodiscard]] std::size_t find(std::string_view name) const {
     for (std::size_t column = 0; column < size(); ++column)
       if (name == PQfname(view_.raw(), static_cast<int>(column))) return column;
-    throw ResultError{row_, std::string{name}, "a column of that name", "none", view_.result->about()};
+    detail::Refused<>::raise(row_, name, "a column of that name", "none", view_.result->origin);
   }
 
   detail::ResultView view_;

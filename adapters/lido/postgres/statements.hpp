@@ -4,27 +4,19 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <source_location>
-#include <string>
-#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <lido/facts.hpp>
-#include <lido/postgres/bulk/copy.hpp>
-#include <lido/postgres/bulk/pipeline.hpp>
+#include <lido/postgres/bulk/copy_source.hpp>
+#include <lido/postgres/bulk/forward.hpp>
 #include <lido/postgres/connection_settings.hpp>
+#include <lido/postgres/detail/compiled/calls.hpp>
 #include <lido/postgres/detail/operations/call.hpp>
-#include <lido/postgres/detail/operations/copying_rows.hpp>
-#include <lido/postgres/detail/operations/execution.hpp>
-#include <lido/postgres/detail/operations/housekeeping.hpp>
-#include <lido/postgres/detail/operations/learning.hpp>
-#include <lido/postgres/detail/operations/scripting.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
-#include <lido/postgres/detail/wire/blocking.hpp>
-#include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/result.hpp>
 #include <lido/postgres/sql.hpp>
 #include <lido/postgres/until.hpp>
@@ -52,14 +44,14 @@ class Statements {
   Result exec_until(const Until& until, const Sql& sql, const T&... parameters) {
     const detail::Call call{channel_.get(), until, sql.where};
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return execute(call, sql.text, detail::bound_of(values));
+    return detail::Calls<>::execute(call, sql.text, detail::bound_of(values));
   }
 
   /// Runs several statements separated by semicolons, without parameters, as one transaction unless they say
   /// otherwise; the result is the last one's. Blocks and throws as above.
   Result exec_script(const Sql& script, const std::optional<Until>& until = {}) {
     const detail::Call call = call_of(script.where, until);
-    return detail::Blocking::run(call.until, [&] { return detail::Scripting{call.begin(), std::string{script.text}}; });
+    return detail::Calls<>::exec_script(call, script.text);
   }
 
   /// Runs a `COPY ... FROM STDIN` with what `rows` has, and returns how many rows the server has stored: tuples of
@@ -70,40 +62,39 @@ class Statements {
   template <CopySource Rows>
   std::size_t copy_in(const Sql& sql, Rows&& rows, const std::optional<Until>& until = {}) {
     const detail::Call call = call_of(sql.where, until);
-    return detail::Blocking::run(
-        call.until, [&] { return detail::CopyingRows{call.begin(), sql.text, std::ranges::ref_view{rows}}; });
+    return detail::CopyIn<std::remove_reference_t<Rows>>::run(call, sql.text, rows);
   }
   /// Runs the statements of `pipeline` in one go and returns a result each. Without `BEGIN` they are one transaction.
   /// Throws `PipelineError`, which names the statement that the server refused. Blocks and throws as above.
   std::vector<Result> run(Pipeline& pipeline, const std::optional<Until>& until = {},
                           std::source_location where = std::source_location::current()) {
     const detail::Call call = call_of(where, until);
-    return detail::Blocking::run(call.until, [&] { return detail::Running<Pipeline&>{call.begin(), pipeline}; });
+    return detail::Calls<>::run(call, pipeline);
   }
 
   /// Whether the session lives as far as the socket tells; free. False for one that the server ended, but a hung
   /// server or a cut cable looks alive.
-  [[nodiscard]] bool is_alive() { return channel_->peek(); }
+  [[nodiscard]] bool is_alive() { return detail::Calls<>::is_alive(*channel_); }
 
   /// Whether the server answers: the cheapest round trip there is. Blocks until then; one that did not answer is
   /// unusable.
-  [[nodiscard]] bool ping(const Until& until) {
-    return detail::Blocking::run(until, [&] { return detail::pinging(*channel_, until); });
-  }
+  [[nodiscard]] bool ping(const Until& until) { return detail::Calls<>::ping(*channel_, until); }
 
   /// A transaction is open, failed ones included.
   [[nodiscard]] bool in_transaction() const noexcept {
-    const PGTransactionStatusType status = channel_->transaction();
+    const PGTransactionStatusType status = detail::Calls<>::transaction(*channel_);
     return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
   }
   /// The open transaction has failed: all that the server accepts is its end.
-  [[nodiscard]] bool in_failed_transaction() const noexcept { return channel_->transaction() == PQTRANS_INERROR; }
+  [[nodiscard]] bool in_failed_transaction() const noexcept {
+    return detail::Calls<>::transaction(*channel_) == PQTRANS_INERROR;
+  }
   /// Not broken, and no answer on its way.
-  [[nodiscard]] bool is_usable() const noexcept { return channel_->quiet(); }
+  [[nodiscard]] bool is_usable() const noexcept { return detail::Calls<>::is_usable(*channel_); }
   /// The server process of this session.
-  [[nodiscard]] int backend_pid() const noexcept { return PQbackendPID(channel_->raw()); }
+  [[nodiscard]] int backend_pid() const noexcept { return detail::Calls<>::backend_pid(*channel_); }
   /// For instance 150004.
-  [[nodiscard]] int server_version() const noexcept { return PQserverVersion(channel_->raw()); }
+  [[nodiscard]] int server_version() const noexcept { return detail::Calls<>::server_version(*channel_); }
 
   /// Does not compile: the lease would be gone before the rows are there.
   template <class... Columns, class... T>
@@ -125,12 +116,12 @@ class Statements {
 
   /// Until when a call blocks that is told nothing else.
   [[nodiscard]] Until usual() const {
-    const Duration limit = channel_->settings().statement_timeout;
+    const Duration limit = detail::Calls<>::settings(*channel_).statement_timeout;
     return limit == Duration::max() ? Until{} : Until{saturating_add(Clock::now(), limit)};
   }
 
  protected:
-  explicit Statements(std::unique_ptr<detail::Channel> channel) noexcept : channel_{std::move(channel)} {}
+  explicit Statements(detail::ChannelOwner channel) noexcept : channel_{std::move(channel)} {}
   // By a `Connection` alone.
   Statements(Statements&&) noexcept = default;
   Statements& operator=(Statements&&) noexcept = default;
@@ -139,19 +130,10 @@ class Statements {
   [[nodiscard]] detail::Call call_of(const std::source_location& where, const std::optional<Until>& until) const {
     return {channel_.get(), until ? *until : usual(), where};
   }
-  // The answer to a statement of the pool's own; nothing where it would throw.
-  [[nodiscard]] std::optional<Result> ask(const Until& until, const char* sql) {
-    return detail::Blocking::run(until, [&] { return detail::Question{*channel_, until, sql}; });
-  }
 
-  std::unique_ptr<detail::Channel> channel_;
+  detail::ChannelOwner channel_;
 
  private:
-  Result execute(const detail::Call& call, std::string_view sql, const detail::Bound& bound) {
-    return detail::Blocking::run(call.until,
-                                 [&] { return detail::Learned<detail::Execution>{call.begin(), sql, bound}; });
-  }
-
   template <class...>
   static constexpr bool refuse = false;
 };

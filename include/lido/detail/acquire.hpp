@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <source_location>
@@ -11,6 +12,7 @@
 
 #include <lido/detail/admission.hpp>
 #include <lido/detail/leases.hpp>
+#include <lido/detail/tracing.hpp>
 
 namespace lido::detail {
 
@@ -35,16 +37,18 @@ class Acquire {
         workforce_{workforce},
         leases_{leases},
         admission_{admission},
-        options_{options} {}
+        options_{options} {
+    if (!ops.signals().trace_acquire.empty()) trace();  // in the child of a fork
+  }
 
   // A slot with a fit connection, now the caller's. Throws what `Pool::acquire` throws.
   Slot& acquire(Duration timeout, const StopToken& stop, std::source_location where) {
     if (timeout < Duration::zero()) throw InvalidOption{"acquire(timeout)", "a duration of zero or more"};
-    if (stop.stop_requested()) admission_.throw_cancelled();
+    if (stop.stop_requested()) return detour(timeout, stop, where);
     const TimePoint begun = reads_clock ? Platform::now() : TimePoint{};
     bool unfit = false;
     if (Slot* const slot = claim(begun, timeout, where, unfit, timeout == Duration::zero())) return *slot;
-    return wait(begun, timeout, stop, where, unfit);
+    return traced() ? detour(timeout, stop, where) : wait(begun, timeout, stop, where, unfit);
   }
 
   // The same for a connection that is idle now; null where none is. Lets the pool grow for the next try.
@@ -52,6 +56,13 @@ class Acquire {
     if (limit < Duration::zero()) throw InvalidOption{"try_acquire(limit)", "a duration of zero or more"};
     bool unfit = false;
     if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, limit, where, unfit, true)) return slot;
+    if (traced()) {
+      Spans<AcquireEnd> spans;
+      begin_trace(monitor_, ops_, spans, limit, where);
+      Slot* const slot = claim(spans.begun, limit, where, unfit, true, Detour::suspended);
+      end_trace(monitor_, ops_, spans, slot, nullptr);
+      if (slot != nullptr) return slot;
+    }
     Guard lock = monitor_.enter();
     if (!monitor_.capacity.closed()) workforce_.want_one_more(lock);
     return nullptr;
@@ -59,8 +70,16 @@ class Acquire {
 
   // Callers wait from now on, or no longer. Read by every acquire, written by few calls. Relaxed, as an acquire that
   // overlaps a suspension may come before it. A closed pool has nothing idle; while it closes it is suspended here.
-  void suspend(bool suspended) noexcept { suspended_.store(suspended, std::memory_order_relaxed); }
-  [[nodiscard]] bool suspended() const noexcept { return suspended_.load(std::memory_order_relaxed); }
+  void suspend(bool suspended) noexcept {
+    const std::uint8_t others = detours_.load(std::memory_order_relaxed) & Detour::traced;
+    detours_.store(suspended ? others | Detour::suspended : others, std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool suspended() const noexcept { return goes(Detour::suspended); }
+  // Tracers are told from now on. Both need the lock.
+  void trace() noexcept {
+    detours_.store(detours_.load(std::memory_order_relaxed) | Detour::traced, std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool traced() const noexcept { return goes(Detour::traced); }
 
   // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
   [[gnu::always_inline]] bool lease_if_fit(Slot& slot, TimePoint now, TimePoint deadline, std::source_location where,
@@ -99,14 +118,42 @@ class Acquire {
     typename Platform::Parker parker;
   };
 
+  // What keeps acquires from their short way, as bits of one number, so that it looks once.
+  struct Detour {
+    static constexpr std::uint8_t suspended = 1;
+    static constexpr std::uint8_t traced = 2;
+    static constexpr std::uint8_t any = 0xFF;
+  };
+  [[nodiscard]] bool goes(std::uint8_t detour) const noexcept {
+    return (detours_.load(std::memory_order_relaxed) & detour) != 0;
+  }
+
+  // An acquire that is traced, or was stopped before it began.
+  [[gnu::cold, gnu::noinline]] Slot& detour(Duration timeout, const StopToken& stop, std::source_location where) {
+    Spans<AcquireEnd> spans;
+    if (traced()) begin_trace(monitor_, ops_, spans, timeout, where);
+    try {
+      if (stop.stop_requested()) admission_.throw_cancelled();
+      const TimePoint begun = reads_clock ? spans.begun : TimePoint{};
+      bool unfit = false;
+      Slot* slot = claim(begun, timeout, where, unfit, timeout == Duration::zero(), Detour::suspended);
+      if (slot == nullptr) slot = &wait(begun, timeout, stop, where, unfit);
+      end_trace(monitor_, ops_, spans, slot, nullptr);
+      return *slot;
+    } catch (...) {
+      end_trace(monitor_, ops_, spans, nullptr, std::current_exception());
+      throw;
+    }
+  }
+
   // Any idle connection that passes the check. `unfit` tells that one did not. `last`: the caller does not queue, and
-  // so waits for those that are looked at just now.
+  // so waits for those that are looked at just now. `unless`: none where these are.
   [[gnu::always_inline]] Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit,
-                                     bool last) {
+                                     bool last, std::uint8_t unless = Detour::any) {
     // A caller that does not wait still gives the check its time.
     const Duration allowed = timeout == Duration::zero() ? options_.check_timeout : timeout;
     const TimePoint deadline = reads_clock ? saturating_add(now, allowed) : TimePoint::max();
-    while (!suspended()) {
+    while (!goes(unless)) {
       Slot* slot = slots_.claim_idle(now);
       if (slot == nullptr && last) {
         slot = claim_after_look(reads_clock ? deadline : saturating_add(Platform::now(), options_.check_timeout));
@@ -237,7 +284,7 @@ class Acquire {
   }
 
   SlotTable<Slot, Platform>& slots_;
-  typename Platform::template Atomic<bool> suspended_{false};
+  typename Platform::template Atomic<std::uint8_t> detours_{0};
   Lifetime& lifetime_;
   typename Types::Monitor& monitor_;
   Ops& ops_;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <source_location>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 #include <lido/detail/acquire.hpp>
@@ -59,64 +60,29 @@ class AcquireRequests {
       if (taken_ || !keep_ || !pool_.mark_.is_ours()) return;
       if (waits_) withdraw();
       if (this->slot != nullptr) pool_.leases_.give_back(*this->slot, CloseReason::none);
+      if (!spans_.empty()) end_trace(nullptr, pool_.admission_.given_up());
     }
 
     // Takes what is idle. True: there is a result. False: `wait` for it. Throws what an acquire throws.
     bool try_now() {
-      if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();
-      require_not_negative(timeout_, "async_acquire(timeout)");
-      if (stop_.stop_requested()) pool_.admission_.throw_cancelled();
-      this->since = Platform::now();
-      this->at = saturating_add(this->since, timeout_);
-      for (TimePoint now = this->since; !pool_.acquire_.suspended(); now = Platform::now()) {
-        this->slot = pool_.monitor_.capacity.slots().claim_idle(now);
-        if (this->slot == nullptr || needs_worker(now)) return false;
-        if (lease_if_fit(now)) return complete_at_once(WaitState::granted);
-        if (Platform::now() >= this->at) return false;
-      }
-      return false;
+      if (!pool_.acquire_.traced() || !pool_.mark_.is_ours()) return claim_now();
+      begin_trace(pool_.monitor_, pool_.ops_, spans_, timeout_, where_);
+      return ending_with_it([this] { return claim_now(); });
     }
 
     // Has `done` called, later or before it returns. Throws what an acquire throws, and `std::system_error` where the
     // thread that keeps time cannot be started: then `done` is not called.
     void wait() {
       const Resumption::Hold hold;  // nobody destroys this request before it is done here
-      keep_.emplace(pool_.lifetime_);
-      const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.monitor_.dispatcher.looks();
-      if (timed) pool_.workers_.start_alarm();
-      // Whoever completes it may do so before the call that makes it known returns.
-      lined_up_ = this->slot == nullptr;
-      waits_ = true;
-      if (lined_up_)
-        line_up();
-      else if (!ask_worker())
-        return done_(*this);
-      if (stop_.stop_possible()) on_stop_.emplace(stop_, Cancel{*this});
-      pool_.workforce_.open_for({.deadline = this->at, .waiter = this, .stop = &stop_});
-      // From here on the request may be gone, unless it has been told already.
-      if (!completion_.wait()) done_(*this);
+      spans_.empty() ? enter() : ending_with_it([this] { enter(); });
     }
 
     // The slot, now the caller's; or throws. Once.
     Slot& result() {
-      if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();
-      on_stop_.reset();
-      taken_ = true;
-      switch (this->state.load(std::memory_order_relaxed)) {
-        case WaitState::granted:
-          if (reads_clock && waits_) this->slot->begin_use(Platform::now());  // an executor may have taken its time
-          return *this->slot;
-        case WaitState::refused:
-          pool_.admission_.refuse(this->error);
-        case WaitState::shed:
-          pool_.admission_.throw_overloaded(this->since);
-        case WaitState::closed:
-          pool_.admission_.throw_closed();
-        case WaitState::cancelled:
-          pool_.admission_.throw_cancelled();
-        default:
-          pool_.admission_.throw_timeout(this->since, this->at, unfit_, {});
-      }
+      if (spans_.empty() || !pool_.mark_.is_ours()) return take();
+      Slot& found = ending_with_it([this]() -> Slot& { return take(); });
+      end_trace(&found, nullptr);
+      return found;
     }
 
     // Once `wait` has returned, while it lives. Harmless when it is over.
@@ -137,6 +103,73 @@ class AcquireRequests {
     }
 
    private:
+    void end_trace(const Slot* found, const std::exception_ptr& why) noexcept {
+      detail::end_trace(pool_.monitor_, pool_.ops_, spans_, found, why);
+    }
+    // What `action` throws ends the acquire for its tracers.
+    template <class Action>
+    std::invoke_result_t<Action&> ending_with_it(Action action) {
+      try {
+        return action();
+      } catch (...) {
+        end_trace(nullptr, std::current_exception());
+        throw;
+      }
+    }
+
+    bool claim_now() {
+      if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();
+      require_not_negative(timeout_, "async_acquire(timeout)");
+      if (stop_.stop_requested()) pool_.admission_.throw_cancelled();
+      this->since = Platform::now();
+      this->at = saturating_add(this->since, timeout_);
+      for (TimePoint now = this->since; !pool_.acquire_.suspended(); now = Platform::now()) {
+        this->slot = pool_.monitor_.capacity.slots().claim_idle(now);
+        if (this->slot == nullptr || needs_worker(now)) return false;
+        if (lease_if_fit(now)) return complete_at_once(WaitState::granted);
+        if (Platform::now() >= this->at) return false;
+      }
+      return false;
+    }
+
+    void enter() {
+      keep_.emplace(pool_.lifetime_);
+      const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.monitor_.dispatcher.looks();
+      if (timed) pool_.workers_.start_alarm();
+      // Whoever completes it may do so before the call that makes it known returns.
+      lined_up_ = this->slot == nullptr;
+      waits_ = true;
+      if (lined_up_)
+        line_up();
+      else if (!ask_worker())
+        return done_(*this);
+      if (stop_.stop_possible()) on_stop_.emplace(stop_, Cancel{*this});
+      pool_.workforce_.open_for({.deadline = this->at, .waiter = this, .stop = &stop_});
+      // From here on the request may be gone, unless it has been told already.
+      if (!completion_.wait()) done_(*this);
+    }
+
+    Slot& take() {
+      if (!pool_.mark_.is_ours()) pool_.admission_.throw_inherited();
+      on_stop_.reset();
+      taken_ = true;
+      switch (this->state.load(std::memory_order_relaxed)) {
+        case WaitState::granted:
+          if (reads_clock && waits_) this->slot->begin_use(Platform::now());  // an executor may have taken its time
+          return *this->slot;
+        case WaitState::refused:
+          pool_.admission_.refuse(this->error);
+        case WaitState::shed:
+          pool_.admission_.throw_overloaded(this->since);
+        case WaitState::closed:
+          pool_.admission_.throw_closed();
+        case WaitState::cancelled:
+          pool_.admission_.throw_cancelled();
+        default:
+          pool_.admission_.throw_timeout(this->since, this->at, unfit_, {});
+      }
+    }
+
     struct Cancel {
       void operator()() const noexcept { request.cancel(); }
       Request& request;
@@ -258,6 +291,7 @@ class AcquireRequests {
     std::optional<Reference> keep_;
     std::optional<typename Platform::template StopCallback<Cancel>> on_stop_;
     Completion<Platform> completion_;
+    Spans<AcquireEnd> spans_;   // what tracers have begun
     bool waits_ = false;        // somebody else may know of it
     bool lined_up_ = false;     // it stood in the queue
     bool with_worker_ = false;  // a worker is to check its connection

@@ -29,90 +29,21 @@ class Administration {
         admission_{admission},
         acquire_{acquire} {}
 
-  void invalidate() noexcept {
-    {
-      Guard lock = monitor_.enter();
-      monitor_.metrics.count(&Statistics::invalidated, lock,
-                             monitor_.capacity.invalidate(CloseReason::invalidated, lock));
-      monitor_.recorder.record(EventKind::invalidated, Platform::now(), lock);
-      monitor_.capacity.suspect_outage();
-      monitor_.dispatcher.match(lock);
-    }
-    workforce_.close_retired();
-  }
+  void invalidate() noexcept;
 
-  void resize(Growth growth) {
-    const std::size_t size = growth.plan({}).max_size;
-    auto other = std::make_unique<const Growth>(std::move(growth));
-    {
-      // Not the queue's lock: slots are allocated.
-      const std::scoped_lock one_at_a_time{resizing_};
-      monitor_.capacity.slots().grow_to(size);
-      Guard lock = monitor_.enter();
-      monitor_.recorder.record(EventKind::resized, Platform::now(), lock);
-      monitor_.transitions.resize(other, lock);
-    }
-    workforce_.close_retired();
-  }
+  void resize(Growth growth);
 
-  void suspend() noexcept {
-    const Guard lock = monitor_.enter();
-    monitor_.recorder.record(EventKind::suspended, Platform::now(), lock);
-    monitor_.transitions.suspend();
-    acquire_.suspend(true);
-  }
+  void suspend() noexcept;
 
-  void resume() noexcept {
-    Guard lock = monitor_.enter();
-    monitor_.recorder.record(EventKind::resumed, Platform::now(), lock);
-    monitor_.transitions.resume(lock);
-    // It may be suspended anew by then, or closed.
-    acquire_.suspend(monitor_.capacity.suspended() || monitor_.capacity.closed());
-  }
+  void resume() noexcept;
 
-  void maintain() noexcept {
-    const auto help = jobs_.help();
-    maintenance_.sweep();
-    while (jobs_.do_one(true)) {
-    }
-  }
+  void maintain() noexcept;
 
   // Waits until the growth policy wants no more connections and at least one is open. Throws as `acquire` does.
-  void wait_until_ready(Duration timeout) {
-    const TimePoint begun = Platform::now();
-    const TimePoint deadline = saturating_add(begun, timeout);
-    std::exception_ptr before;  // what is known to have failed: it is tried once more
-    {
-      const Guard lock = monitor_.enter();
-      before = monitor_.capacity.backoff().cause();
-    }
-    workforce_.await(deadline, [&](Guard& lock) { return ready(lock, before); });
-    std::exception_ptr refused;
-    bool closed = false;
-    {
-      Guard lock = monitor_.enter();
-      closed = monitor_.capacity.closed();
-      if (!closed && ready(lock, before) && !failed(before)) return;
-      if (failed(before)) refused = monitor_.capacity.backoff().cause();
-    }
-    if (closed) admission_.throw_closed();
-    if (refused) std::rethrow_exception(refused);
-    admission_.throw_timeout(begun, deadline, false);
-  }
+  void wait_until_ready(Duration timeout);
 
   // Refuses newcomers, fails waiters, closes what is idle, and waits for what is leased. True when all is closed.
-  bool close(Duration grace) noexcept {
-    const TimePoint deadline = saturating_add(Platform::now(), grace);
-    {
-      Guard lock = monitor_.enter();
-      acquire_.suspend(true);  // nobody takes what is idle yet where the lock is given up meanwhile
-      monitor_.recorder.record(EventKind::shut_down, Platform::now(), lock);
-      monitor_.transitions.close(lock);
-    }
-    ops_.end_opens();
-    workforce_.close_retired();
-    return workforce_.await(deadline, [this](Guard&) { return monitor_.capacity.total() == 0; });
-  }
+  bool close(Duration grace) noexcept;
 
  private:
   [[nodiscard]] bool failed(const std::exception_ptr& before) noexcept {
@@ -135,5 +66,95 @@ class Administration {
   Acquire<Types>& acquire_;
   typename Platform::Mutex resizing_;
 };
+
+template <class Types>
+void Administration<Types>::invalidate() noexcept {
+  {
+    Guard lock = monitor_.enter();
+    monitor_.metrics.count(&Statistics::invalidated, lock,
+                           monitor_.capacity.invalidate(CloseReason::invalidated, lock));
+    monitor_.recorder.record(EventKind::invalidated, Platform::now(), lock);
+    monitor_.capacity.suspect_outage();
+    monitor_.dispatcher.match(lock);
+  }
+  workforce_.close_retired();
+}
+
+template <class Types>
+void Administration<Types>::resize(Growth growth) {
+  const std::size_t size = growth.plan({}).max_size;
+  auto other = std::make_unique<const Growth>(std::move(growth));
+  {
+    // Not the queue's lock: slots are allocated.
+    const std::scoped_lock one_at_a_time{resizing_};
+    monitor_.capacity.slots().grow_to(size);
+    Guard lock = monitor_.enter();
+    monitor_.recorder.record(EventKind::resized, Platform::now(), lock);
+    monitor_.transitions.resize(other, lock);
+  }
+  workforce_.close_retired();
+}
+
+template <class Types>
+void Administration<Types>::suspend() noexcept {
+  const Guard lock = monitor_.enter();
+  monitor_.recorder.record(EventKind::suspended, Platform::now(), lock);
+  monitor_.transitions.suspend();
+  acquire_.suspend(true);
+}
+
+template <class Types>
+void Administration<Types>::resume() noexcept {
+  Guard lock = monitor_.enter();
+  monitor_.recorder.record(EventKind::resumed, Platform::now(), lock);
+  monitor_.transitions.resume(lock);
+  // It may be suspended anew by then, or closed.
+  acquire_.suspend(monitor_.capacity.suspended() || monitor_.capacity.closed());
+}
+
+template <class Types>
+void Administration<Types>::maintain() noexcept {
+  const auto help = jobs_.help();
+  maintenance_.sweep();
+  while (jobs_.do_one(true)) {
+  }
+}
+
+template <class Types>
+void Administration<Types>::wait_until_ready(Duration timeout) {
+  const TimePoint begun = Platform::now();
+  const TimePoint deadline = saturating_add(begun, timeout);
+  std::exception_ptr before;  // what is known to have failed: it is tried once more
+  {
+    const Guard lock = monitor_.enter();
+    before = monitor_.capacity.backoff().cause();
+  }
+  workforce_.await(deadline, [&](Guard& lock) { return ready(lock, before); });
+  std::exception_ptr refused;
+  bool closed = false;
+  {
+    Guard lock = monitor_.enter();
+    closed = monitor_.capacity.closed();
+    if (!closed && ready(lock, before) && !failed(before)) return;
+    if (failed(before)) refused = monitor_.capacity.backoff().cause();
+  }
+  if (closed) admission_.throw_closed();
+  if (refused) std::rethrow_exception(refused);
+  admission_.throw_timeout(begun, deadline, false);
+}
+
+template <class Types>
+bool Administration<Types>::close(Duration grace) noexcept {
+  const TimePoint deadline = saturating_add(Platform::now(), grace);
+  {
+    Guard lock = monitor_.enter();
+    acquire_.suspend(true);  // nobody takes what is idle yet where the lock is given up meanwhile
+    monitor_.recorder.record(EventKind::shut_down, Platform::now(), lock);
+    monitor_.transitions.close(lock);
+  }
+  ops_.end_opens();
+  workforce_.close_retired();
+  return workforce_.await(deadline, [this](Guard&) { return monitor_.capacity.total() == 0; });
+}
 
 }  // namespace lido::detail

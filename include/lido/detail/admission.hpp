@@ -146,6 +146,11 @@ class Admission {
     monitor_.count(&Statistics::cancelled);
     throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};
   }
+  // For one that nobody waits for any more.
+  [[nodiscard]] std::exception_ptr given_up() const {
+    return std::make_exception_ptr(
+        AcquireCancelled{options_.name + ": acquire: given up, as its coroutine or operation was destroyed"});
+  }
   [[noreturn]] void throw_closed() { throw PoolClosed{closed_message(options_.name)}; }
   [[noreturn]] void throw_inherited() { throw PoolClosed{inherited_message(options_.name)}; }
 

@@ -22,6 +22,7 @@ namespace lido::detail {
 struct OpenOutcome {
   std::exception_ptr failure;  // null: there is a connection
   bool permanent = false;
+  std::size_t errors = 0;  // of tracers that threw
 };
 
 // Calls the connector, the policies, the listeners and the destructors, in the slots that its callers own. Knows of no
@@ -37,6 +38,8 @@ class ConnectionOps {
   using Connector = std::function<void(Slot&, const OpenInfo&)>;  // makes the connection in its slot
   using OnConnection = Signal<Connection&, const ConnectionInfo&>;
 
+  [[nodiscard]] static TimePoint now() noexcept { return Platform::now(); }
+
   ConnectionOps(Connector connector, Health health, Recycle recycle)
       : connector_{std::move(connector)}, health_{std::move(health)}, recycle_{std::move(recycle)} {}
   // For the child of a fork: the same user's code, of which nothing goes on.
@@ -51,29 +54,14 @@ class ConnectionOps {
   // Opens the connection of a slot that is opening. Blocks until the connector returns, which is told to by the
   // deadline, by `end_opens`, and by `stop` where there is one.
   [[nodiscard]] OpenOutcome open(Slot& slot, TimePoint deadline, const StopToken* stop) noexcept {
-    OpenOutcome outcome;
-    bool made = false;
-    try {
-      std::optional<EitherStop> either;
-      if (stop != nullptr && stop->stop_possible()) either.emplace(ending_.get_token(), *stop);
-      const OpenInfo info{.deadline = deadline,
-                          .id = slot.id.load(std::memory_order_relaxed),
-                          .stop = either ? either->source.get_token() : ending_.get_token()};
-      connector_(slot, info);
-      made = true;
-      const TimePoint now = Platform::now();
-      slot.uses.store(0, std::memory_order_relaxed);
-      slot.opened_at.store(now, std::memory_order_relaxed);
-      slot.since.store(reads_clock ? now : TimePoint{}, std::memory_order_release);
-      slot.checked_at.store(now, std::memory_order_relaxed);
-      if (const std::exception_ptr thrown = emit(signals_.connect, slot, Moment::sweep, now))
-        std::rethrow_exception(thrown);
-    } catch (const PermanentFailure&) {
-      outcome = {std::current_exception(), true};
-    } catch (...) {
-      outcome = {std::current_exception(), false};
-    }
-    if (outcome.failure && made) destroy(slot);
+    if (signals_.trace_open.empty()) return attempt(slot, deadline, stop);
+    Spans<OpenEnd> spans;
+    spans.begun = Platform::now();
+    const OpenBegin begun{.pool = {}, .connection = slot.id.load(std::memory_order_relaxed), .deadline = deadline};
+    const bool heard = tell(signals_.trace_open, spans, begun);
+    OpenOutcome outcome = attempt(slot, deadline, stop);
+    const bool told = end(spans, OpenEnd{.took = Platform::now() - spans.begun, .error = outcome.failure});
+    outcome.errors = (heard ? 0U : 1U) + (told ? 0U : 1U);
     return outcome;
   }
 
@@ -142,6 +130,13 @@ class ConnectionOps {
   bool tell_of(const OnConnection& signal, Slot& slot, Moment moment, TimePoint at) noexcept {
     return emit(signal, slot, moment, at) == nullptr;
   }
+  // Ends what tracers have begun. False when one threw.
+  template <class End>
+  bool end(Spans<End>& spans, const End& ended) noexcept {
+    if (spans.empty()) return true;
+    const typename Listening<Platform>::Call call{listening_};
+    return !call || spans.end(ended);
+  }
   // From now on nobody is told. Waits for the calls that go on in other threads, at most until the deadline.
   void silence(TimePoint deadline) noexcept { listening_.silence(deadline); }
 
@@ -159,6 +154,33 @@ class ConnectionOps {
     std::stop_callback<Pass> first;
     typename Platform::template StopCallback<Pass> second;
   };
+
+  [[nodiscard]] OpenOutcome attempt(Slot& slot, TimePoint deadline, const StopToken* stop) noexcept {
+    OpenOutcome outcome;
+    bool made = false;
+    try {
+      std::optional<EitherStop> either;
+      if (stop != nullptr && stop->stop_possible()) either.emplace(ending_.get_token(), *stop);
+      const OpenInfo info{.deadline = deadline,
+                          .id = slot.id.load(std::memory_order_relaxed),
+                          .stop = either ? either->source.get_token() : ending_.get_token()};
+      connector_(slot, info);
+      made = true;
+      const TimePoint now = Platform::now();
+      slot.uses.store(0, std::memory_order_relaxed);
+      slot.opened_at.store(now, std::memory_order_relaxed);
+      slot.since.store(reads_clock ? now : TimePoint{}, std::memory_order_release);
+      slot.checked_at.store(now, std::memory_order_relaxed);
+      if (const std::exception_ptr thrown = emit(signals_.connect, slot, Moment::sweep, now))
+        std::rethrow_exception(thrown);
+    } catch (const PermanentFailure&) {
+      outcome = {.failure = std::current_exception(), .permanent = true};
+    } catch (...) {
+      outcome = {.failure = std::current_exception()};
+    }
+    if (outcome.failure && made) destroy(slot);
+    return outcome;
+  }
 
   // The first exception, or null.
   std::exception_ptr emit(const OnConnection& signal, Slot& slot, Moment moment, TimePoint at) noexcept {

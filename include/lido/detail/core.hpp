@@ -10,7 +10,7 @@
 // | decisions | connect_limiter capacity openers standing_queue shedding destination dispatcher fail_fast attempts    |
 // | sides     | transitions invariants flight_recorder monitor listening connection_ops pool_types                    |
 // | work      | jobs workforce leaks leases                                                                           |
-// | calls     | maintenance worker_group complaint admission acquire acquire_request administration connector         |
+// | calls     | maintenance worker_group complaint admission tracing acquire acquire_request administration connector |
 // | core      | core                                                                                                  |
 //
 // The parts of the two sides and above. `Monitor` decides under the lock and calls nobody's code; `Ops` calls the
@@ -35,6 +35,8 @@
 // tests/documentation/arrows holds both tables against the headers.
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <source_location>
 #include <utility>
 #include <vector>
@@ -49,6 +51,9 @@ namespace lido::detail {
 // still out. While the pool lives a lease needs no reference of its own: its release touches the core for the last
 // time in the exchange that gives the slot back. A pool that is destroyed meanwhile either finds the slot idle, or has
 // recalled it, and then it comes back by the lock and drops the reference that the pool took for it.
+//
+// What is defined behind the class, here and in administration.hpp, is not inline: a unit that has been told of an
+// instantiation elsewhere (`extern template`) compiles nothing of it, nor what it calls.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 class Core {
  public:
@@ -57,24 +62,33 @@ class Core {
   using StopToken = typename Types::StopToken;
   using Request = typename AcquireRequests<Types>::Request;
 
-  Core(typename Types::Ops::Connector connector, Growth growth, Health health, Recycle recycle, PoolOptions options)
-      : options_{std::move(options)},
-        ops_{std::move(connector), std::move(health), std::move(recycle)},
-        worker_count_{worker_count(options_, growth)},
-        monitor_{std::move(growth), rules()} {}
+  Core(typename Types::Ops::Connector connector, Growth growth, Health health, Recycle recycle, PoolOptions options);
 
   // --- acquire and release ------------------------------------------------------------------------------------------
 
   Slot& acquire(Duration timeout, const StopToken& stop, std::source_location where) {
-    return acquire_.acquire(timeout, stop, where);
+    if constexpr (is_long)
+      return acquire_apart(timeout, stop, where);
+    else
+      return acquire_.acquire(timeout, stop, where);
   }
-  Slot* try_acquire(Duration limit, std::source_location where) { return acquire_.try_acquire(limit, where); }
+  Slot* try_acquire(Duration limit, std::source_location where) {
+    if constexpr (is_long)
+      return try_acquire_apart(limit, where);
+    else
+      return acquire_.try_acquire(limit, where);
+  }
   [[nodiscard]] Duration acquire_timeout() const noexcept { return options_.acquire_timeout; }
   [[nodiscard]] AcquireRequests<Types>& requests() noexcept { return requests_; }
 
-  void release(Slot& slot) noexcept { is_ours() ? leases_.release(slot) : disown(slot); }
-  void discard(Slot& slot) noexcept { is_ours() ? leases_.discard(slot) : disown(slot); }
-  Connection detach(Slot& slot) { return is_ours() ? leases_.detach(slot) : std::move(slot.connection); }
+  void release(Slot& slot) noexcept {
+    if constexpr (is_long)
+      release_apart(slot);
+    else
+      is_ours() ? leases_.release(slot) : disown(slot);
+  }
+  void discard(Slot& slot) noexcept;
+  Connection detach(Slot& slot);
 
   // --- what it does and did -----------------------------------------------------------------------------------------
 
@@ -83,16 +97,16 @@ class Core {
     facts.moment = Moment::acquire;
     return facts;
   }
-  [[nodiscard]] Statistics statistics() {
-    Statistics figures = monitor_.figures();
-    figures.name = options_.name;
-    auto& slots = monitor_.capacity.slots();
-    slots.uses().read(figures.use, [&] { slots.each([&](const Slot& slot) { Metrics::add_leases(slot, figures); }); });
-    return figures;
-  }
-  [[nodiscard]] std::vector<Holder> holders() { return leaks_.holders(); }
-  [[nodiscard]] std::vector<ConnectionDescription> connections() { return leaks_.connections(); }
+  [[nodiscard]] Statistics statistics();
+  [[nodiscard]] std::vector<Holder> holders();
+  [[nodiscard]] std::vector<ConnectionDescription> connections();
+  [[nodiscard]] std::vector<RecordedEvent> recent_events();
   [[nodiscard]] Signals<Connection>& signals() noexcept { return ops_.signals(); }
+  // Tracers of acquires have been added.
+  void trace_acquires() noexcept {
+    const typename Types::Guard lock = monitor_.enter();
+    acquire_.trace();
+  }
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
   [[nodiscard]] Administration<Types>& administration() noexcept { return administration_; }
   [[nodiscard]] typename Types::Monitor& monitor() noexcept { return monitor_; }
@@ -100,51 +114,30 @@ class Core {
   // --- its life -----------------------------------------------------------------------------------------------------
 
   // Starts the workers. Throws `std::system_error`.
-  void start() {
-    maintenance_.plan_sweep();
-    workers_.start();
-  }
+  void start();
   // The first opens.
-  void begin() noexcept {
-    typename Types::Guard lock = monitor_.enter();
-    monitor_.dispatcher.grow(lock);
-  }
+  void begin() noexcept;
 
   // The pool's last call: close, stop the workers, and leave what is still leased to its holders.
-  void abandon() noexcept {
-    if (!is_ours()) return disown();
-    const TimePoint deadline = saturating_add(Platform::now(), workers_.longest_call());
-    administration_.close(Duration::zero());
-    workers_.stop();
-    leases_.leave_to_holders();
-    ops_.silence(deadline);
-    lifetime_.drop_reference();
-  }
+  void abandon() noexcept;
 
   // False in the child of a fork, where this core is the parent's: its threads do not exist, its locks may be held for
   // ever, and its connections are in use elsewhere. It is never freed there.
   [[nodiscard]] bool is_ours() const noexcept { return mark_.is_ours(); }
   // A core like this one, for the child. Takes no lock: only a change that the fork cut in two could be seen half done.
-  [[nodiscard]] Core* in_child() const {
-    auto* const own = new Core{*this};
-    if (monitor_.capacity.suspended()) own->administration_.suspend();
-    if (monitor_.capacity.closed()) own->administration_.close(Duration::zero());
-    return own;
-  }
+  [[nodiscard]] Core* in_child() const;
   // Lets go of what the child inherited and nobody has.
-  void disown() noexcept {
-    monitor_.capacity.slots().each([](Slot& slot) {
-      if (Types::Table::claim_free(slot, SlotState::leased)) disown(slot);
-    });
-  }
+  void disown() noexcept;
 
  private:
+  // Of a pool whose policies want to know the time: too long to be worth a copy in each function that acquires.
+  static constexpr bool is_long = Types::Ops::reads_clock;
+  Slot& acquire_apart(Duration timeout, const StopToken& stop, std::source_location where);
+  Slot* try_acquire_apart(Duration limit, std::source_location where);
+  void release_apart(Slot& slot) noexcept;
+
   // For the child of a fork: with the parent's settings, and nothing of what goes on.
-  Core(const Core& parent)
-      : options_{parent.options_},
-        ops_{parent.ops_},
-        worker_count_{parent.worker_count_},
-        monitor_{parent.monitor_.capacity.growth(), rules()} {}
+  Core(const Core& parent);
   ~Core() = default;
 
   // The caller's connection is the parent's.
@@ -181,5 +174,109 @@ class Core {
                                    leases_,   workers_, admission_, acquire_, options_};
   Administration<Types> administration_{monitor_, ops_, jobs_, workforce_, maintenance_, admission_, acquire_};
 };
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+Core<Connection, Growth, Health, Recycle, Platform>::Core(typename Types::Ops::Connector connector, Growth growth,
+                                                          Health health, Recycle recycle, PoolOptions options)
+    : options_{std::move(options)},
+      ops_{std::move(connector), std::move(health), std::move(recycle)},
+      worker_count_{worker_count(options_, growth)},
+      monitor_{std::move(growth), rules()} {}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+Core<Connection, Growth, Health, Recycle, Platform>::Core(const Core& parent)
+    : options_{parent.options_},
+      ops_{parent.ops_},
+      worker_count_{parent.worker_count_},
+      monitor_{parent.monitor_.capacity.growth(), rules()} {}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+void Core<Connection, Growth, Health, Recycle, Platform>::discard(Slot& slot) noexcept {
+  is_ours() ? leases_.discard(slot) : disown(slot);
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+Connection Core<Connection, Growth, Health, Recycle, Platform>::detach(Slot& slot) {
+  return is_ours() ? leases_.detach(slot) : std::move(slot.connection);
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+Statistics Core<Connection, Growth, Health, Recycle, Platform>::statistics() {
+  Statistics figures = monitor_.figures();
+  figures.name = options_.name;
+  auto& slots = monitor_.capacity.slots();
+  slots.uses().read(figures.use, [&] { slots.each([&](const Slot& slot) { Metrics::add_leases(slot, figures); }); });
+  return figures;
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+std::vector<Holder> Core<Connection, Growth, Health, Recycle, Platform>::holders() {
+  return leaks_.holders();
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+std::vector<ConnectionDescription> Core<Connection, Growth, Health, Recycle, Platform>::connections() {
+  return leaks_.connections();
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+std::vector<RecordedEvent> Core<Connection, Growth, Health, Recycle, Platform>::recent_events() {
+  return monitor_.recent(std::numeric_limits<std::size_t>::max());
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+void Core<Connection, Growth, Health, Recycle, Platform>::start() {
+  maintenance_.plan_sweep();
+  workers_.start();
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+void Core<Connection, Growth, Health, Recycle, Platform>::begin() noexcept {
+  typename Types::Guard lock = monitor_.enter();
+  monitor_.dispatcher.grow(lock);
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+void Core<Connection, Growth, Health, Recycle, Platform>::abandon() noexcept {
+  if (!is_ours()) return disown();
+  const TimePoint deadline = saturating_add(Platform::now(), workers_.longest_call());
+  administration_.close(Duration::zero());
+  workers_.stop();
+  leases_.leave_to_holders();
+  ops_.silence(deadline);
+  lifetime_.drop_reference();
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+auto Core<Connection, Growth, Health, Recycle, Platform>::in_child() const -> Core* {
+  auto* const own = new Core{*this};
+  if (monitor_.capacity.suspended()) own->administration_.suspend();
+  if (monitor_.capacity.closed()) own->administration_.close(Duration::zero());
+  return own;
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+void Core<Connection, Growth, Health, Recycle, Platform>::disown() noexcept {
+  monitor_.capacity.slots().each([](Slot& slot) {
+    if (Types::Table::claim_free(slot, SlotState::leased)) disown(slot);
+  });
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+auto Core<Connection, Growth, Health, Recycle, Platform>::acquire_apart(Duration timeout, const StopToken& stop,
+                                                                        std::source_location where) -> Slot& {
+  return acquire_.acquire(timeout, stop, where);
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+auto Core<Connection, Growth, Health, Recycle, Platform>::try_acquire_apart(Duration limit, std::source_location where)
+    -> Slot* {
+  return acquire_.try_acquire(limit, where);
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+void Core<Connection, Growth, Health, Recycle, Platform>::release_apart(Slot& slot) noexcept {
+  is_ours() ? leases_.release(slot) : disown(slot);
+}
 
 }  // namespace lido::detail

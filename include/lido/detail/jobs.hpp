@@ -48,6 +48,7 @@ class Jobs {
     caller.done();
     const TimePoint now = Platform::now();
     monitor_.metrics.count(&Statistics::opened, lock);
+    monitor_.metrics.count(&Statistics::listener_errors, lock, outcome.errors);
     monitor_.metrics.record(&Statistics::open, now - begun, lock);
     monitor_.recorder.record(EventKind::opened, now, lock, slot.id.load(std::memory_order_relaxed));
     monitor_.attempts.opened(slot, begun, lock);
@@ -125,7 +126,7 @@ class Jobs {
     caller.done();
     monitor_.metrics.count(&Statistics::open_failures, lock);
     monitor_.recorder.record(EventKind::open_failed, Platform::now(), lock, 0, CloseReason::none, words);
-    if (!heard) monitor_.metrics.count(&Statistics::listener_errors, lock);
+    monitor_.metrics.count(&Statistics::listener_errors, lock, outcome.errors + (heard ? 0U : 1U));
     const auto count = [&](std::size_t told) { monitor_.metrics.count(&Statistics::failed_fast, lock, told); };
     given_up ? monitor_.attempts.open_given_up(slot, outcome.failure, lock, count)
              : monitor_.attempts.open_failed(slot, outcome.failure, outcome.permanent, begun, lock, count);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <lido/facts.hpp>
+#include <lido/postgres/bulk/forward.hpp>
 #include <lido/postgres/detail/operations/call.hpp>
 #include <lido/postgres/detail/operations/incoming.hpp>
 #include <lido/postgres/detail/operations/walk.hpp>
@@ -77,10 +78,5 @@ class RowsOf {
 
   detail::Walk<Rows> walk_;
 };
-
-/// The rows of a statement: of `Row` for `Stream<>`, of `T` for `Stream<T>`, whose statement has one column, of tuples
-/// for more.
-template <class... T>
-using Stream = RowsOf<detail::IncomingRows<T...>>;
 
 }  // namespace lido::postgres

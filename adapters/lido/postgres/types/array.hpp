@@ -110,7 +110,21 @@ template <class T>
   }
 }
 
-// False when a value cannot be passed.
+// Both: false when a value cannot be passed.
+template <class T>
+[[nodiscard]] bool append_item(std::string& text, const T& value, bool quote) {
+  if constexpr (Puts<Converter<T>, T>) {
+    char room[Converter<T>::longest];
+    const char* const end = Converter<T>::put(room, value);
+    if (end == nullptr) return false;
+    append_short_item(text, {room, end}, quote);
+  } else {
+    const std::optional<std::string> item = Converter<T>::write(value);
+    if (!item) return false;
+    append_array_item(text, *item, quote);
+  }
+  return true;
+}
 template <class T>
 [[nodiscard]] bool write_array(std::string& text, const std::vector<T>& values) {
   constexpr char delimiter = array_delimiter<typename Innermost<T>::Type>();
@@ -126,13 +140,9 @@ template <class T>
         text += "NULL";
         continue;
       }
-      const std::optional<std::string> item = Converter<unwrapped<T>>::write(*value);
-      if (!item) return false;
-      append_array_item(text, *item, quote);
+      if (!append_item(text, *value, quote)) return false;
     } else {
-      const std::optional<std::string> item = Converter<T>::write(value);
-      if (!item) return false;
-      append_array_item(text, *item, quote);
+      if (!append_item<T>(text, value, quote)) return false;
     }
   }
   if (before == '{') text += '{';

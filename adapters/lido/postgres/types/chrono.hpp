@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,10 +32,12 @@ struct DateConverter {
     return since ? std::optional{Time{*since}} : std::nullopt;
   }
   static std::string_view reason(std::string_view text) noexcept { return why_no_time(text); }
-  static std::optional<std::string> write(Time value) {
+  static constexpr std::size_t longest = longest_time;
+  static char* put(char* to, Time value) noexcept {
     const std::optional<std::int64_t> days = to_count<std::chrono::days>(value.time_since_epoch());
-    return days ? print_days(*days) : std::nullopt;
+    return days ? put_days(to, *days) : nullptr;
   }
+  static std::optional<std::string> write(Time value) { return written<DateConverter>(value); }
 };
 
 }  // namespace detail
@@ -55,10 +58,12 @@ struct Converter<std::chrono::time_point<std::chrono::system_clock, Duration>> {
     return since ? std::optional{Value{*since}} : std::nullopt;
   }
   static std::string_view reason(std::string_view text) noexcept { return detail::why_no_time(text); }
-  static std::optional<std::string> write(Value value) {
+  static constexpr std::size_t longest = detail::longest_time;
+  static char* put(char* to, Value value) noexcept {
     const std::optional<std::int64_t> count = detail::to_microseconds(value.time_since_epoch());
-    return count ? std::optional{detail::print_timestamp(*count, "+00")} : std::nullopt;
+    return count ? detail::put_timestamp(to, *count, "+00") : nullptr;
   }
+  static std::optional<std::string> write(Value value) { return detail::written<Converter>(value); }
 };
 
 /// `date`: a day, as `std::chrono::sys_days` is one, whatever the session's TimeZone. Compared with a `timestamptz` or
@@ -83,10 +88,12 @@ struct Converter<std::chrono::local_time<Duration>> {
     return since ? std::optional{Value{*since}} : std::nullopt;
   }
   static std::string_view reason(std::string_view text) noexcept { return detail::why_no_time(text); }
-  static std::optional<std::string> write(Value value) {
+  static constexpr std::size_t longest = detail::longest_time;
+  static char* put(char* to, Value value) noexcept {
     const std::optional<std::int64_t> count = detail::to_microseconds(value.time_since_epoch());
-    return count ? std::optional{detail::print_timestamp(*count, "")} : std::nullopt;
+    return count ? detail::put_timestamp(to, *count, "") : nullptr;
   }
+  static std::optional<std::string> write(Value value) { return detail::written<Converter>(value); }
 };
 
 /// `date`: a day, as `std::chrono::local_days` is one.
@@ -112,13 +119,15 @@ struct Converter<std::chrono::year_month_day> {
                  std::chrono::day{static_cast<unsigned>(date->day)}};
   }
   static std::string_view reason(std::string_view text) noexcept { return detail::why_no_time(text); }
-  /// Nothing unless `value.ok()`.
-  static std::optional<std::string> write(Value value) {
-    if (!value.ok()) return std::nullopt;
+  static constexpr std::size_t longest = detail::longest_time;
+  static char* put(char* to, Value value) noexcept {
+    if (!value.ok()) return nullptr;
     const detail::Civil date{static_cast<int>(value.year()), static_cast<unsigned>(value.month()),
                              static_cast<unsigned>(value.day())};
-    return detail::print_date(date).append(detail::era(date));
+    return detail::put_era(detail::put_date(to, date), date);
   }
+  /// Nothing unless `value.ok()`.
+  static std::optional<std::string> write(Value value) { return detail::written<Converter>(value); }
 };
 
 /// `time`: the time of a day, up to 24:00:00. Precision as above.
@@ -133,12 +142,14 @@ struct Converter<std::chrono::hh_mm_ss<Duration>> {
     const std::optional<Duration> since = count ? detail::from_microseconds<Duration>(*count) : std::nullopt;
     return since ? std::optional{Value{*since}} : std::nullopt;
   }
-  /// Nothing when it is negative or longer than a day.
-  static std::optional<std::string> write(const Value& value) {
+  static constexpr std::size_t longest = detail::longest_time;
+  static char* put(char* to, const Value& value) noexcept {
     const std::optional<std::int64_t> count = detail::to_microseconds(value.to_duration());
-    if (!count || *count < 0 || *count > detail::microseconds_a_day) return std::nullopt;
-    return detail::print_time(*count);
+    if (!count || *count < 0 || *count > detail::microseconds_a_day) return nullptr;
+    return detail::put_time(to, *count);
   }
+  /// Nothing when it is negative or longer than a day.
+  static std::optional<std::string> write(const Value& value) { return detail::written<Converter>(value); }
 };
 
 /// `interval` without months and years, which have no fixed length. A day has 24 hours, in both directions:
@@ -164,10 +175,12 @@ struct Converter<std::chrono::duration<Rep, Period>> {
       return "a value that is too long, or not in its usual style (set intervalstyle to 'postgres')";
     return "a value that it cannot hold exactly";
   }
-  static std::optional<std::string> write(Value value) {
+  static constexpr std::size_t longest = detail::longest_time;
+  static char* put(char* to, Value value) noexcept {
     const std::optional<std::int64_t> count = detail::to_microseconds(value);
-    return count ? std::optional{detail::print_time(*count)} : std::nullopt;
+    return count ? detail::put_time(to, *count) : nullptr;
   }
+  static std::optional<std::string> write(Value value) { return detail::written<Converter>(value); }
 };
 
 /// `interval` of whole months, as `std::chrono::months` and `std::chrono::years` count them: `months{1}` is passed as

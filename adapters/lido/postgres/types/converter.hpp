@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -65,6 +66,23 @@ concept Writable = requires(const T& value) {
 
 namespace detail {
 
+/// A `Converter` of this library that writes what is short, and has nothing in it that is escaped anywhere: `put`
+/// writes behind `to`, where there is room for the `longest`, and returns the end; null: it cannot be passed.
+template <class As, class T>
+concept Puts = requires(char* to, const T& value) {
+  { As::longest } -> std::convertible_to<std::size_t>;
+  { As::put(to, value) } -> std::same_as<char*>;
+};
+
+/// As `Converter::write`, by `put`.
+template <class As, class T>
+[[nodiscard]] std::optional<std::string> written(const T& value) {
+  char room[As::longest];
+  char* const end = As::put(room, value);
+  if (end == nullptr) return std::nullopt;
+  return std::string{room, end};
+}
+
 /// Passed as it is.
 template <class T>
 concept Text = std::is_convertible_v<const T&, std::string_view>;
@@ -103,6 +121,8 @@ struct Converter<T> {
                                                                               : detail::oid::int8;
   static bool accepts(Oid type) noexcept { return detail::is_integer(type); }
   static std::optional<T> read(std::string_view text) { return detail::parse_number<T>(text); }
+  static constexpr std::size_t longest = detail::longest_number<T>();
+  static char* put(char* to, T value) noexcept { return detail::put_number(to, value); }
   static std::string write(T value) { return detail::print_number(value); }
 };
 
@@ -125,6 +145,8 @@ struct Converter<T> {
   static std::string_view reason(std::string_view) noexcept {
     return "a value out of its range, or a whole number that it cannot hold exactly";
   }
+  static constexpr std::size_t longest = detail::longest_number<T>();
+  static char* put(char* to, T value) noexcept { return detail::put_number(to, value); }
   static std::string write(T value) { return detail::print_number(value); }
 };
 
@@ -138,6 +160,8 @@ struct Converter<bool> {
     if (text == "f") return false;
     return std::nullopt;
   }
+  static constexpr std::size_t longest = 1;
+  static char* put(char* to, bool value) noexcept { return *to = value ? 't' : 'f', to + 1; }
   static std::string write(bool value) { return value ? "t" : "f"; }
 };
 

@@ -53,7 +53,8 @@ struct Converter<Interval> {
     const std::int64_t time = value.time.count();
     if (time == std::numeric_limits<std::int64_t>::min())  // which the server reads in two pieces alone
       return text.append("-2562047788 hours ").append("-54775808 us");
-    return text += (time < 0 ? "" : "+") + detail::print_time(time);
+    char room[detail::longest_time];
+    return text.append(time < 0 ? "" : "+").append(room, detail::put_time(room, time));
   }
 };
 

@@ -15,22 +15,16 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/operations/copying.hpp>
+#include <lido/postgres/detail/values/copy_source.hpp>
 #include <lido/postgres/detail/values/copy_text.hpp>
 #include <lido/postgres/detail/values/limits.hpp>
+#include <lido/postgres/detail/values/out_buffer.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
 
 namespace lido::postgres::detail {
-
-/// Text that is sent as it is.
-template <class Row>
-concept CopyText = std::convertible_to<Row, std::string_view>;
-
-/// A tuple of parameters, a struct, or text that is sent as it is.
-template <class Row>
-concept CopyRow = CopyText<Row> || Copyable<Row>;
 
 /// Rows on their way into a COPY, sent by the batch.
 class CopyBuffer {
@@ -48,20 +42,20 @@ class CopyBuffer {
         append_row(text_, row);
         check_length(text_.size() - before, [] { return std::string{"a row of a COPY"}; });
       } catch (...) {
-        text_.resize(before);
+        text_.cut(before);
         throw;
       }
     }
   }
   [[nodiscard]] bool is_full() const noexcept { return text_.size() >= batch; }
   void send(CopyingIn& copying) {
-    copying.put(text_);
-    text_.clear();
+    copying.put(text_.view());
+    text_.cut(0);
   }
 
  private:
   static constexpr std::size_t batch = 65'536;
-  std::string text_;
+  OutBuffer text_;
 };
 
 /// Copies the rows of a range. What the range throws ends the COPY with an error, for which it waits for two seconds at

@@ -79,11 +79,14 @@ class IncomingRows {
     } else {
       using Shape = RowShape<T...>;
       try {
-        if constexpr (Shape::by_name) {  // one statement: what comes later has the same columns
+        // One statement: what comes later has the same columns.
+        if constexpr (Shape::by_name) {
           if (order_.empty()) order_ = find_and_check<Shape>(rows.source(), at_);
           return read_row<Shape>(rows.source(), at_, order_.data());
         } else {
-          return read_row<Shape>(rows.source(), at_, rows.order<Shape>(at_));
+          if (!fits_) static_cast<void>(rows.template order<Shape>(at_));
+          fits_ = true;
+          return read_row<Shape>(rows.source(), at_, InOrder{});
         }
       } catch (const ResultError& error) {  // which counts from the beginning of what has just come
         throw ResultError{before_ + at_, error.column(), error.wanted(), error.actual(), rows.about()};
@@ -101,6 +104,7 @@ class IncomingRows {
   std::size_t at_ = 0;                   // the present row of these
   std::size_t before_ = 0;               // how many came before these
   mutable std::vector<unsigned> order_;  // the columns of a struct's members, once a row was read
+  mutable bool fits_ = false;            // the columns have been checked
 };
 
 /// Lines as the server sent them without `T`, else what these read. Stays where it is.

@@ -119,9 +119,7 @@ template <class T>
     append_array_item(text, Converter<std::span<const std::byte>>::write(bytes), quote);
     return true;
   } else if constexpr (Writable<T>) {
-    const std::optional<std::string> item = Converter<T>::write(value);
-    if (item) append_array_item(text, *item, quote);
-    return item.has_value();
+    return append_item(text, value, quote);
   } else {
     if constexpr (std::is_pointer_v<T>) {
       if (value == nullptr) return text += "NULL", true;

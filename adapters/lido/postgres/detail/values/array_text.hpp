@@ -83,6 +83,14 @@ class ArrayText {
   return true;
 }
 
+/// Appends an element in which nothing is to be escaped: in quotes where there is a blank, or anyway.
+inline void append_short_item(std::string& array, std::string_view text, bool quote) {
+  quote = quote || text.find(' ') != std::string_view::npos;
+  if (quote) array += '"';
+  array += text;
+  if (quote) array += '"';
+}
+
 /// Appends an element, in quotes where it could be taken for something else, or anyway.
 inline void append_array_item(std::string& array, std::string_view text, bool quote) {
   static constexpr std::string_view null = "null";

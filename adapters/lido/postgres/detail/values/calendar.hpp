@@ -31,11 +31,15 @@ struct Civil {
 
 /// Days since 1970-01-01.
 [[nodiscard]] constexpr std::int64_t days_of(const Civil& date) noexcept {
-  const std::int64_t year = date.year - (date.month <= 2 ? 1 : 0);
-  const std::int64_t era = floor_divide(year, 400);
-  const std::int64_t year_of_era = year - era * 400;
-  const std::int64_t day_of_year = (153 * (date.month + (date.month > 2 ? -3 : 9)) + 2) / 5 + date.day - 1;
-  return era * 146'097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719'468;
+  // So many eras later all is positive, and 32 bits are enough for all but the last step.
+  constexpr std::int64_t later = 30'000;
+  const auto year = static_cast<std::uint32_t>(date.year - (date.month <= 2 ? 1 : 0) + later * 400);
+  const auto month = static_cast<std::uint32_t>(date.month + (date.month > 2 ? -3 : 9));
+  const std::uint32_t era = year / 400;
+  const std::uint32_t year_of_era = year - era * 400;
+  const std::uint32_t day_of_year = (153 * month + 2) / 5 + static_cast<std::uint32_t>(date.day) - 1;
+  const std::uint32_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+  return (std::int64_t{era} - later) * 146'097 + day_of_era - 719'468;
 }
 
 [[nodiscard]] constexpr Civil civil_of(std::int64_t days) noexcept {

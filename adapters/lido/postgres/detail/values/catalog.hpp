@@ -127,21 +127,22 @@ inline constexpr CatalogEntry catalog[] = {{16, 1000, "bool"},
   return 0;
 }
 
-// Of each type below that number, the place of what it is or is an array of, counted from 1. Arrays are below 0.
+// Of each type below that number, the place of what it is or is an array of, counted from 1. Arrays are below 0. Small:
+// each program has it.
 inline constexpr auto catalog_places = [] {
-  std::array<std::int16_t, 8192> places{};
-  std::int16_t place = 0;
+  std::array<std::int8_t, 6158> places{};
+  std::int8_t place = 0;
   for (const CatalogEntry& entry : catalog) {
     ++place;
     places.at(entry.type) = place;
-    if (entry.array != 0) places.at(entry.array) = static_cast<std::int16_t>(-place);
+    if (entry.array != 0) places.at(entry.array) = static_cast<std::int8_t>(-place);
   }
   return places;
 }();
 
 /// What the server's own arrays of that type are; null where it is none of these.
 [[nodiscard]] constexpr const CatalogEntry* find_array(Oid array) noexcept {
-  const std::int16_t place = array < catalog_places.size() ? catalog_places[array] : std::int16_t{0};
+  const std::int8_t place = array < catalog_places.size() ? catalog_places[array] : std::int8_t{0};
   return place < 0 ? &catalog[-place - 1] : nullptr;
 }
 

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +16,7 @@
 #include <utility>
 
 #include <lido/postgres/detail/values/fields.hpp>
+#include <lido/postgres/detail/values/out_buffer.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/detail/values/shape.hpp>
 #include <lido/postgres/error.hpp>
@@ -20,8 +24,30 @@
 
 namespace lido::postgres::detail {
 
+/// Whether a COPY takes all of `text` as it stands: there is no control character in it, and no backslash.
+[[nodiscard]] inline bool is_plain(std::string_view text) noexcept {
+  constexpr std::uint64_t ones = 0x0101'0101'0101'0101;
+  constexpr std::uint64_t tops = ones << 7U;
+  const auto special = [](std::uint64_t eight) {
+    const std::uint64_t backslashes = eight ^ (ones * '\\');
+    return (((eight - ones * ' ') & ~eight) | ((backslashes - ones) & ~backslashes)) & tops;
+  };
+  const char* at = text.data();
+  std::size_t left = text.size();
+  std::uint64_t found = 0;
+  for (; left >= 8; at += 8, left -= 8) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, at, 8);
+    found |= special(eight);
+  }
+  std::uint64_t rest = ones * ' ';
+  for (; left > 0; --left) rest = rest << 8U | static_cast<unsigned char>(*at++);
+  return (found | special(rest)) == 0;
+}
+
 /// Appends `text` as a field of a line.
-inline void append_escaped(std::string& line, std::string_view text) {
+inline void append_escaped(OutBuffer& line, std::string_view text) {
+  if (is_plain(text)) return line.append(text);
   static constexpr std::string_view special{"\b\f\n\r\t\v\\\0", 8};
   static constexpr std::string_view letters = "bfnrtv\\";
   for (;;) {
@@ -31,16 +57,16 @@ inline void append_escaped(std::string& line, std::string_view text) {
     const std::size_t which = special.find(text[plain]);
     if (which >= letters.size())
       throw QueryError{"COPY: a text holds a zero byte, which PostgreSQL cannot store (use std::vector<std::byte>)"};
-    line += '\\';
-    line += letters[which];
+    line.push_back('\\');
+    line.push_back(letters[which]);
     text.remove_prefix(plain + 1);
   }
 }
 
 template <Parameter T>
-void append_field(std::string& line, const T& value) {
+void append_field(OutBuffer& line, const T& value) {
   if constexpr (Null<T>) {
-    line += "\\N";
+    line.append("\\N");
   } else if constexpr (is_optional<T>) {
     value ? append_field(line, *value) : append_field(line, nullptr);
   } else if constexpr (Text<T>) {
@@ -48,6 +74,10 @@ void append_field(std::string& line, const T& value) {
       if (value == nullptr) return append_field(line, nullptr);
     }
     append_escaped(line, std::string_view{value});
+  } else if constexpr (Puts<AsParameter<T>, T>) {
+    const char* const end = AsParameter<T>::put(line.room(AsParameter<T>::longest), value);
+    if (end == nullptr) refuse_value("COPY", AsParameter<T>::name);
+    line.filled(end);
   } else {
     append_escaped(line, text_of(value, [] { return std::string{"COPY"}; }));
   }
@@ -58,48 +88,75 @@ template <class Row>
 concept Copyable = RowOfFields<Row>;
 
 template <Copyable Row>
-void append_row(std::string& line, const Row& row) {
+void append_row(OutBuffer& line, const Row& row) {
   with_fields(row, [&line](const auto&... fields) {
     bool first = true;
     ((std::exchange(first, false) ? void() : line.push_back('\t'), append_field(line, fields)), ...);
   });
-  line += '\n';
+  line.push_back('\n');
 }
 
-/// Takes the first field off `line`, which has lost its line end; nothing for NULL.
-[[nodiscard]] inline std::optional<std::string> take_field(std::string_view& line) {
-  const std::size_t end = line.find('\t');
-  const std::string_view field = line.substr(0, end);
-  line.remove_prefix(end == std::string_view::npos ? line.size() : end + 1);
-  if (field == "\\N") return std::nullopt;
+/// A field of a line. What has no backslash in it is where it came.
+struct LineField {
+  std::string_view text;
+  bool null = false;
+};
+
+/// What an escaped field stands for, appended to `room`, which has to have room for it.
+[[nodiscard]] inline LineField unescaped(std::string_view field, std::string& room) {
+  if (field == "\\N") return {{}, true};
   static constexpr std::string_view letters = "bfnrtv";
   static constexpr std::string_view characters = "\b\f\n\r\t\v";
-  std::string text;
-  text.reserve(field.size());
-  for (std::size_t i = 0; i < field.size(); ++i) {
-    if (field[i] != '\\' || i + 1 == field.size()) {
-      text += field[i];
-      continue;
-    }
-    const std::size_t letter = letters.find(field[++i]);
-    text += letter == std::string_view::npos ? field[i] : characters[letter];
+  const std::size_t begin = room.size();
+  while (!field.empty()) {
+    const std::size_t escape = field.find('\\');
+    room += field.substr(0, escape);
+    if (escape == std::string_view::npos) break;
+    field.remove_prefix(escape + 1);
+    const char c = field.empty() ? '\\' : field.front();
+    const std::size_t letter = letters.find(c);
+    room += letter == std::string_view::npos ? c : characters[letter];
+    field.remove_prefix(std::min<std::size_t>(field.size(), 1));
   }
-  return text;
+  return {std::string_view{room}.substr(begin)};
+}
+
+/// Takes a line apart into as many `fields` as there is room for, and returns how many it has. They are valid as long
+/// as the line and `room`, which is empty before.
+[[nodiscard]] inline std::size_t take_fields(std::string_view line, std::span<LineField> fields, std::string& room) {
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  const bool escapes = line.find('\\') != std::string_view::npos;
+  if (escapes) room.reserve(line.size());  // so that it stays where it is
+  for (std::size_t count = 0;; ++count) {
+    const std::size_t end = std::min(line.find('\t'), line.size());
+    if (count < fields.size()) {
+      const std::string_view field{line.data(), end};
+      fields[count] = escapes ? unescaped(field, room) : LineField{field};
+    }
+    if (end == line.size()) return count + 1;
+    line.remove_prefix(end + 1);
+  }
+}
+
+[[noreturn, gnu::cold]] inline void refuse_field(std::size_t row, std::size_t column, std::string_view wanted,
+                                                 const char* actual) {
+  throw ResultError{row, std::to_string(column), std::string{wanted}, actual};
 }
 
 template <class T>
-[[nodiscard]] T read_field(const std::optional<std::string>& text, std::size_t row, std::size_t column) {
+[[nodiscard]] T read_field(const LineField& field, std::size_t row, std::size_t column) {
   if constexpr (is_optional<T>) {
-    if (!text) return std::nullopt;
-    return read_field<typename T::value_type>(text, row, column);
+    if (field.null) return std::nullopt;
+    return read_field<typename T::value_type>(field, row, column);
   } else {
-    const auto mismatch = [&](const char* actual) {
-      return ResultError{row, std::to_string(column), std::string{Converter<T>::name}, actual};
-    };
-    if (!text) throw mismatch("NULL");
-    std::optional<T> value = Converter<T>::read(*text);
-    if (!value) throw mismatch("a text that is none");
-    return *std::move(value);
+    if (field.null) refuse_field(row, column, Converter<T>::name, "NULL");
+    if constexpr (std::same_as<T, std::string>) {
+      return std::string{field.text};
+    } else {
+      std::optional<T> value = Converter<T>::read(field.text);
+      if (!value) refuse_field(row, column, Converter<T>::name, "a text that is none");
+      return *std::move(value);
+    }
   }
 }
 
@@ -107,11 +164,11 @@ template <class T>
 struct LineFields {
   template <class T>
   [[nodiscard]] T read(std::size_t field) const {
-    return read_field<T>(texts[field], row, field);
+    return read_field<T>(fields[field], row, field);
   }
-  [[nodiscard]] bool is_null(std::size_t field) const noexcept { return !texts[field]; }
+  [[nodiscard]] bool is_null(std::size_t field) const noexcept { return fields[field].null; }
 
-  std::span<const std::optional<std::string>> texts;
+  std::span<const LineField> fields;
   std::size_t row;
 };
 
@@ -122,13 +179,11 @@ template <class... T>
   static_assert(!Shape::by_name,
                 "lido: a COPY has no names of columns: say copy_out<lido::postgres::ByPosition<T>>, and in the "
                 "statement the columns in the order of the members");
-  constexpr std::size_t columns = Shape::Columns::size;
-  if (line.ends_with('\n')) line.remove_suffix(1);
-  const std::size_t fields = 1 + static_cast<std::size_t>(std::ranges::count(line, '\t'));
-  if (fields != columns) throw ResultError{row, "*", std::to_string(columns) + " columns", std::to_string(fields)};
-  std::array<std::optional<std::string>, columns> texts;
-  for (std::optional<std::string>& text : texts) text = take_field(line);
-  return make_row<Shape>(LineFields{texts, row});
+  std::array<LineField, Shape::Columns::size> fields;
+  std::string room;
+  if (const std::size_t count = take_fields(line, fields, room); count != fields.size())
+    throw ResultError{row, "*", std::to_string(fields.size()) + " columns", std::to_string(count)};
+  return make_row<Shape>(LineFields{fields, row});
 }
 
 }  // namespace lido::postgres::detail

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -44,20 +45,40 @@ template <Integer T>
   return value;
 }
 
+/// How many characters a number has at most.
 template <Integer T>
-[[nodiscard]] std::string print_number(T value) {
-  char room[std::numeric_limits<T>::digits10 + 3];
-  return {room, std::to_chars(room, room + sizeof room, value).ptr};
+[[nodiscard]] constexpr std::size_t longest_number() noexcept {
+  return std::numeric_limits<T>::digits10 + 3;
+}
+template <Floating T>
+[[nodiscard]] constexpr std::size_t longest_number() noexcept {
+  return 400;  // the least double has 326
 }
 
+/// Writes a number behind `to`, where there is room for the longest. Returns its end.
+template <Integer T>
+[[nodiscard]] char* put_number(char* to, T value) noexcept {
+  return std::to_chars(to, to + longest_number<T>(), value).ptr;
+}
 /// Without an exponent, so that a whole number is one for the server too, and by the names that every type of number
 /// has for what is none.
 template <Floating T>
+[[nodiscard]] char* put_number(char* to, T value) noexcept {
+  if (!std::isfinite(value)) {
+    const std::string_view name = std::isnan(value) ? "NaN" : value < 0 ? "-Infinity" : "Infinity";
+    return to + name.copy(to, name.size());
+  }
+  // To find the shortest digits takes long, and a whole number has no others.
+  constexpr T limit = static_cast<T>(std::uint64_t{1} << std::numeric_limits<T>::digits);
+  if (std::fabs(value) < limit && std::trunc(value) == value && (value != 0 || !std::signbit(value)))
+    return put_number(to, static_cast<std::int64_t>(value));
+  return std::to_chars(to, to + longest_number<T>(), value, std::chars_format::fixed).ptr;
+}
+
+template <class T>
 [[nodiscard]] std::string print_number(T value) {
-  if (std::isnan(value)) return "NaN";
-  if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
-  char room[400];  // the least double has 326 characters
-  return {room, std::to_chars(room, room + sizeof room, value, std::chars_format::fixed).ptr};
+  char room[longest_number<T>()];
+  return {room, put_number(room, value)};
 }
 
 /// Whether `text` is `12`, `-12.5`, or one of these with an exponent.

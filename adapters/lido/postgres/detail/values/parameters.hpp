@@ -52,12 +52,15 @@ struct Passed {
 template <class T>
 concept Parameter = is_parameter<T> || Passed<T>::possible;
 
+[[noreturn, gnu::cold]] inline void refuse_value(const std::string& where, std::string_view name) {
+  throw QueryError{where + (": a value of " + std::string{name} + " that cannot be passed")};
+}
+
 /// What is sent for `value`. Throws `QueryError`, which begins with what `where()` returns, when it cannot be passed.
 template <class T, class Where>
 [[nodiscard]] std::string text_of(const T& value, Where where) {
   std::optional<std::string> text = AsParameter<T>::write(value);
-  if (!text)
-    throw QueryError{where() + (": a value of " + std::string{AsParameter<T>::name} + " that cannot be passed")};
+  if (!text) refuse_value(where(), AsParameter<T>::name);
   return *std::move(text);
 }
 
@@ -141,6 +144,11 @@ class Parameters {
       }
       if constexpr (requires { As::bytes(value); }) {
         bind_bytes(index, As::bytes(value));
+      } else if constexpr (Puts<As, T>) {
+        char room[As::longest];
+        const char* const end = As::put(room, value);
+        if (end == nullptr) refuse_value(parameter(index), As::name);
+        bind_short(index, {room, end});
       } else {
         texts_[index] = text_of(value, [&] { return parameter(index); });
         count(index, texts_[index].size());
@@ -149,6 +157,15 @@ class Parameters {
     }
   }
 
+  void bind_short(std::size_t index, std::string_view text) {
+    count(index, text.size());
+    if (text.size() < rooms_[index].size()) {
+      rooms_[index][text.copy(rooms_[index].data(), text.size())] = '\0';
+      values_[index] = rooms_[index].data();
+    } else {
+      values_[index] = texts_[index].assign(text).c_str();
+    }
+  }
   void bind_bytes(std::size_t index, std::span<const std::byte> bytes) {
     count(index, bytes.size());
     // No bytes may have no address, which would be a NULL.
@@ -176,6 +193,7 @@ class Parameters {
   }
 
   std::array<std::string, N> texts_;
+  std::array<std::array<char, 40>, N> rooms_;  // of what is short; not initialised, as most are not used
   std::array<Oid, N> types_{};
   std::array<const char*, N> values_{};
   std::array<int, N> lengths_{};

@@ -30,12 +30,35 @@ namespace lido::postgres::detail {
   return static_cast<std::size_t>(PQnfields(result));
 }
 
-[[noreturn]] inline void throw_mismatch(const PGresult* result, int row, int column, std::string_view wanted,
-                                        const std::string& actual) {
+/// Throws where a value cannot be read. Not inline, as `ErrorText`.
+template <class Form = void>
+struct Misfit {
+  [[noreturn]] static void raise(const PGresult* result, int row, int column, std::string_view wanted,
+                                 const std::string& actual);
+  [[noreturn]] static void raise_type(const PGresult* result, int row, int column, std::string_view wanted);
+  [[noreturn]] static void raise_value(const PGresult* result, int row, int column, std::string_view wanted,
+                                       std::string_view reason);
+};
+
+template <class Form>
+void Misfit<Form>::raise(const PGresult* result, int row, int column, std::string_view wanted,
+                         const std::string& actual) {
   const char* name = PQfname(result, column);
   throw ResultError{static_cast<std::size_t>(row),
                     name == nullptr || *name == '\0' ? std::to_string(column) : std::string{name}, std::string{wanted},
                     actual};
+}
+
+template <class Form>
+void Misfit<Form>::raise_type(const PGresult* result, int row, int column, std::string_view wanted) {
+  raise(result, row, column, wanted, type_name(PQftype(result, column)));
+}
+
+template <class Form>
+void Misfit<Form>::raise_value(const PGresult* result, int row, int column, std::string_view wanted,
+                               std::string_view reason) {
+  if (PQgetisnull(result, row, column) != 0) raise(result, row, column, wanted, "NULL");
+  raise(result, row, column, wanted, type_name(PQftype(result, column)).append(" with ").append(reason));
 }
 
 template <class T>
@@ -48,23 +71,18 @@ void check_column(const Source& source, int row, int column) {
   } else if constexpr (requires { Value::accepts(type); }) {
     accepted = Value::accepts(type);
   }
-  if (!accepted) throw_mismatch(source.result, row, column, Value::name, type_name(type));
+  if (!accepted) Misfit<>::raise_type(source.result, row, column, Value::name);
 }
 
 // Says why the value is no T.
 template <class T>
 [[noreturn, gnu::cold, gnu::noinline]] void throw_unfit(const PGresult* result, int row, int column,
                                                         std::string_view text) {
-  std::string actual = "NULL";
-  if (PQgetisnull(result, row, column) == 0) {
-    actual = type_name(PQftype(result, column)) + " with ";
-    if constexpr (requires { Converter<T>::reason(text); }) {
-      actual += Converter<T>::reason(text);
-    } else {
-      actual += "a value that does not fit";
-    }
+  if constexpr (requires { Converter<T>::reason(text); }) {
+    if (PQgetisnull(result, row, column) == 0)
+      Misfit<>::raise_value(result, row, column, Converter<T>::name, Converter<T>::reason(text));
   }
-  throw_mismatch(result, row, column, Converter<T>::name, actual);
+  Misfit<>::raise_value(result, row, column, Converter<T>::name, "a value that does not fit");
 }
 
 // In line, whatever the compiler thinks of it: a call for each value costs a tenth of what reading it does.

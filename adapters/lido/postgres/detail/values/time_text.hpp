@@ -2,10 +2,11 @@
 // ones. What the other styles write is told apart, never read wrongly.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include <lido/postgres/detail/sql/lexer.hpp>
@@ -94,6 +95,76 @@ class TimeText {
   return date;
 }
 
+/// Reads digits at fixed places, as the usual date and time have them: `2024-02-29 23:59:59`.
+class UsualText {
+ public:
+  explicit constexpr UsualText(std::string_view text) noexcept : text_{text} {}
+
+  /// Two digits; else what they make is wrong.
+  [[nodiscard]] constexpr std::uint32_t two(std::size_t at) noexcept {
+    const auto first = static_cast<std::uint32_t>(static_cast<unsigned char>(text_[at])) - '0';
+    const auto second = static_cast<std::uint32_t>(static_cast<unsigned char>(text_[at + 1])) - '0';
+    wrong_ |= static_cast<unsigned>(first > 9) | static_cast<unsigned>(second > 9);
+    return first * 10 + second;
+  }
+  constexpr void expect(std::size_t at, char c) noexcept { require(text_[at] == c); }
+  constexpr void require(bool right) noexcept { wrong_ |= static_cast<unsigned>(!right); }
+  [[nodiscard]] constexpr bool wrong() const noexcept { return wrong_ != 0; }
+
+  /// The date that the text begins with, in days since 1970.
+  [[nodiscard]] constexpr std::int64_t days() noexcept {
+    const std::uint32_t year = two(0) * 100 + two(2);
+    const std::uint32_t month = two(5);
+    const std::uint32_t day = two(8);
+    expect(4, '-');
+    expect(7, '-');
+    // What is beyond the 28th is not for here to judge.
+    require(year > 0 && month - 1 < 12 && day - 1 < 28);
+    return days_of({year, month, day});
+  }
+  /// The time that begins there, in microseconds without a fraction.
+  [[nodiscard]] constexpr std::int64_t seconds(std::size_t at) noexcept {
+    const std::uint32_t hours = two(at);
+    const std::uint32_t minutes = two(at + 3);
+    const std::uint32_t seconds = two(at + 6);
+    expect(at + 2, ':');
+    expect(at + 5, ':');
+    require(hours < 24 && minutes < 60 && seconds < 60);
+    return std::int64_t{hours * 3600 + minutes * 60 + seconds} * 1'000'000;
+  }
+
+ private:
+  std::string_view text_;
+  unsigned wrong_ = 0;
+};
+
+/// A `timestamp` in its usual form, in one pass; nothing for any other form, which may be a timestamp all the same.
+[[nodiscard]] constexpr std::optional<std::int64_t> read_usual_timestamp(std::string_view text,
+                                                                         bool has_offset) noexcept {
+  constexpr std::size_t usual = 19;  // characters without the fraction and the offset
+  if (text.size() < usual) return std::nullopt;
+  UsualText digits{text};
+  std::int64_t total = digits.days() * microseconds_a_day + digits.seconds(11);
+  digits.expect(10, ' ');
+  std::size_t at = usual;
+  if (at < text.size() && text[at] == '.') {
+    constexpr std::array<std::int64_t, 7> units{1'000'000, 100'000, 10'000, 1'000, 100, 10, 1};
+    const std::size_t end = std::min(text.size(), usual + units.size());
+    std::int64_t fraction = 0;
+    for (++at; at < end && is_digit(text[at]); ++at) fraction = fraction * 10 + (text[at] - '0');
+    total += fraction * units[at - usual - 1];
+    digits.require(at > usual + 1);
+  }
+  if (has_offset) {
+    if (text.size() != at + 3) return std::nullopt;
+    const std::int64_t hours = digits.two(at + 1);
+    digits.require(hours < 60 && (text[at] == '+' || text[at] == '-'));
+    total -= (text[at] == '-' ? -hours : hours) * 3'600'000'000;
+    at += 3;
+  }
+  return digits.wrong() || at != text.size() ? std::nullopt : std::optional{total};
+}
+
 /// A `date`.
 [[nodiscard]] constexpr std::optional<Civil> read_date(std::string_view text) noexcept {
   TimeText rest{text};
@@ -103,8 +174,9 @@ class TimeText {
   return valid(*date, before_christ);
 }
 
-/// A `timestamp`, or with an offset from UTC a `timestamptz`, in microseconds since 1970.
-[[nodiscard]] constexpr std::optional<std::int64_t> read_timestamp(std::string_view text, bool has_offset) noexcept {
+/// A `timestamp` in any form.
+[[nodiscard]] constexpr std::optional<std::int64_t> read_any_timestamp(std::string_view text,
+                                                                       bool has_offset) noexcept {
   TimeText rest{text};
   const std::optional<Civil> date = rest.date();
   if (!date || !rest.take(" ")) return std::nullopt;
@@ -118,6 +190,12 @@ class TimeText {
   std::int64_t total = days_of(*correct);
   if (!multiply(total, microseconds_a_day) || !add(total, *time) || !add(total, -*offset)) return std::nullopt;
   return total;
+}
+
+/// A `timestamp`, or with an offset from UTC a `timestamptz`, in microseconds since 1970.
+[[nodiscard]] constexpr std::optional<std::int64_t> read_timestamp(std::string_view text, bool has_offset) noexcept {
+  const std::optional<std::int64_t> usual = read_usual_timestamp(text, has_offset);
+  return usual ? usual : read_any_timestamp(text, has_offset);
 }
 
 /// A `time`, in microseconds since midnight; 24:00:00 is one.
@@ -172,57 +250,71 @@ class TimeText {
   return years.value_or(0) * 12 + *months;
 }
 
-inline void append_padded(std::string& text, std::uint64_t value, std::size_t width) {
-  const std::string digits = std::to_string(value);
-  if (digits.size() < width) text.append(width - digits.size(), '0');
-  text += digits;
+// What is written goes behind `to`, and its end is returned.
+
+/// `put_digits` with just so many digits, `put_padded` with at least as many.
+[[nodiscard]] inline char* put_digits(char* to, std::uint64_t value, std::size_t width) noexcept {
+  for (char* at = to + width; at != to; value /= 10) *--at = static_cast<char>('0' + value % 10);
+  return to + width;
+}
+[[nodiscard]] inline char* put_padded(char* to, std::uint64_t value, std::size_t width) noexcept {
+  std::uint64_t rest = value;
+  for (std::size_t i = 0; i < width; ++i) rest /= 10;
+  for (; rest > 0; rest /= 10) ++width;
+  return put_digits(to, value, width);
 }
 
-[[nodiscard]] inline std::string print_date(const Civil& date) {
-  std::string text;
-  append_padded(text, static_cast<std::uint64_t>(date.year > 0 ? date.year : 1 - date.year), 4);
-  text += '-';
-  append_padded(text, static_cast<std::uint64_t>(date.month), 2);
-  text += '-';
-  append_padded(text, static_cast<std::uint64_t>(date.day), 2);
-  return text;
+[[nodiscard]] inline char* put_date(char* to, const Civil& date) noexcept {
+  to = put_padded(to, static_cast<std::uint64_t>(date.year > 0 ? date.year : 1 - date.year), 4);
+  *to++ = '-';
+  to = put_digits(to, static_cast<std::uint64_t>(date.month), 2);
+  *to++ = '-';
+  return put_digits(to, static_cast<std::uint64_t>(date.day), 2);
 }
 
 /// What a date ends with.
-[[nodiscard]] constexpr std::string_view era(const Civil& date) noexcept { return date.year > 0 ? "" : " BC"; }
+[[nodiscard]] inline char* put_era(char* to, const Civil& date) noexcept {
+  constexpr std::string_view before_christ = " BC";
+  return date.year > 0 ? to : to + before_christ.copy(to, before_christ.size());
+}
 
-/// A `date`, by the days since 1970; nothing in a year that the server does not know.
-[[nodiscard]] inline std::optional<std::string> print_days(std::int64_t days) {
+/// How many characters a date or a time has at most: 20 digits of hours or 7 of a year, and the rest of it.
+inline constexpr std::size_t longest_time = 48;
+
+/// A `date`, by the days since 1970; null in a year that the server does not know.
+[[nodiscard]] inline char* put_days(char* to, std::int64_t days) noexcept {
   constexpr std::int64_t most = 3'650'000'000;  // of seven digits, as many as are read
-  if (days < -most || days > most) return std::nullopt;
+  if (days < -most || days > most) return nullptr;
   const Civil date = civil_of(days);
-  return print_date(date).append(era(date));
+  return put_era(put_date(to, date), date);
 }
 
 /// A time of day or an interval.
-[[nodiscard]] inline std::string print_time(std::int64_t microseconds) {
-  std::string text = microseconds < 0 ? "-" : "";
+[[nodiscard]] inline char* put_time(char* to, std::int64_t microseconds) noexcept {
+  if (microseconds < 0) *to++ = '-';
   // Unsigned, as the least value has no opposite.
   const std::uint64_t size =
       microseconds < 0 ? 0 - static_cast<std::uint64_t>(microseconds) : static_cast<std::uint64_t>(microseconds);
-  append_padded(text, size / 3'600'000'000, 2);
-  text += ':';
-  append_padded(text, size / 60'000'000 % 60, 2);
-  text += ':';
-  append_padded(text, size / 1'000'000 % 60, 2);
-  text += '.';
-  append_padded(text, size % 1'000'000, 6);
-  return text;
+  const std::uint64_t hours = size / 3'600'000'000;
+  const auto rest = static_cast<std::uint32_t>(size / 1'000'000 - hours * 3600);
+  to = put_padded(to, hours, 2);
+  *to++ = ':';
+  to = put_digits(to, rest / 60, 2);
+  *to++ = ':';
+  to = put_digits(to, rest % 60, 2);
+  *to++ = '.';
+  return put_digits(to, size % 1'000'000, 6);
 }
 
 /// A `timestamp` or `timestamptz`, with `offset` behind the time.
-[[nodiscard]] inline std::string print_timestamp(std::int64_t microseconds, std::string_view offset) {
+[[nodiscard]] inline char* put_timestamp(char* to, std::int64_t microseconds, std::string_view offset) noexcept {
   const std::int64_t days = floor_divide(microseconds, microseconds_a_day);
   const Civil date = civil_of(days);
-  std::string text = print_date(date) + ' ' + print_time(microseconds - days * microseconds_a_day);
-  text += offset;
-  text += era(date);
-  return text;
+  to = put_date(to, date);
+  *to++ = ' ';
+  to = put_time(to, microseconds - days * microseconds_a_day);
+  to += offset.copy(to, offset.size());
+  return put_era(to, date);
 }
 
 /// Why a date or time could not be read.

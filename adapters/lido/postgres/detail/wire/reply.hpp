@@ -81,16 +81,17 @@ class Reply {
     // Before the first wait nothing has come: looking would be a system call for nothing.
     if (std::exchange(waited_, false) && !channel_.consume()) ended_ = true;
     while (!complete_) {
+      // The next piece of a COPY is at hand, or the server is about to send it.
+      if (copy_.is_open() && !copy_.end(channel_.raw(), ended_)) {
+        if (copy_.any()) return Need::nothing;
+        waited_ = true;
+        return PQflush(channel_.raw()) > 0 ? channel_.to_read(Need::either) : channel_.to_read();
+      }
       if (!ended_) {
         if (const Need need = channel_.pending(); need != Need::nothing) {
           waited_ = true;
           return need;
         }
-      }
-      if (copy_.is_open() && !copy_.end(channel_.raw(), ended_)) {
-        if (copy_.any()) return Need::nothing;
-        waited_ = true;
-        return channel_.to_read();
       }
       ResultHandle result{PQgetResult(channel_.raw())};
       if (!result) {

@@ -42,6 +42,43 @@ struct Origin {
   return {{static_cast<const char*>(copy), shown.size()}, where, {}};
 }
 
+/// What is asked of a result and not there. Not inline, as `ErrorText`.
+template <class Form = void>
+struct Refused {
+  [[nodiscard]] static Diagnostics about(const Origin& origin);
+  /// Throws the same with its origin, unless it has one or none is known.
+  static void locate(const ResultError& error, const Origin& origin);
+  /// Throws.
+  [[noreturn]] static void raise(std::size_t row, std::string_view column, std::string_view wanted,
+                                 std::string_view actual, const Origin& origin);
+  /// The same for so many `what`.
+  [[noreturn]] static void raise(std::size_t row, std::string_view column, std::string_view wanted, std::size_t count,
+                                 std::string_view what, const Origin& origin);
+};
+
+template <class Form>
+Diagnostics Refused<Form>::about(const Origin& origin) {
+  return {.statement = without_passwords(origin.statement), .where = origin.where};
+}
+
+template <class Form>
+void Refused<Form>::locate(const ResultError& error, const Origin& origin) {
+  if (error.where().line() != 0 || origin.where.line() == 0) return;
+  throw ResultError{error.row(), error.column(), error.wanted(), error.actual(), about(origin)};
+}
+
+template <class Form>
+void Refused<Form>::raise(std::size_t row, std::string_view column, std::string_view wanted, std::string_view actual,
+                          const Origin& origin) {
+  throw ResultError{row, std::string{column}, std::string{wanted}, std::string{actual}, about(origin)};
+}
+
+template <class Form>
+void Refused<Form>::raise(std::size_t row, std::string_view column, std::string_view wanted, std::size_t count,
+                          std::string_view what, const Origin& origin) {
+  raise(row, column, wanted, std::to_string(count).append(1, ' ').append(what), origin);
+}
+
 struct SharedResult {
   explicit SharedResult(ResultHandle result, std::shared_ptr<const ArrayTypes> known = {}, Origin from = {}) noexcept
       : handle{std::move(result)},
@@ -57,17 +94,15 @@ struct SharedResult {
   }
 
   /// What an error of reading it says of where it comes from.
-  [[nodiscard]] Diagnostics about() const {
-    return {.statement = without_passwords(origin.statement), .where = origin.where};
-  }
+  [[nodiscard]] Diagnostics about() const { return Refused<>::about(origin); }
   /// What `read` returns; an error of it says where the result comes from.
   template <class Read>
   decltype(auto) named(Read read) const {
     try {
       return read();
     } catch (const ResultError& error) {
-      if (error.where().line() != 0 || origin.where.line() == 0) throw;
-      throw ResultError{error.row(), error.column(), error.wanted(), error.actual(), about()};
+      Refused<>::locate(error, origin);
+      throw;
     }
   }
 

@@ -1,0 +1,123 @@
+// How a pool's settings are read from a connection string and from the environment, and shown.
+#pragma once
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <lido/postgres/detail/connect/connection_string.hpp>
+#include <lido/postgres/detail/connect/nearest.hpp>
+#include <lido/postgres/detail/connect/pool_keys.hpp>
+#include <lido/postgres/detail/connect/settings.hpp>
+#include <lido/postgres/environment.hpp>
+#include <lido/postgres/error.hpp>
+#include <lido/postgres/options.hpp>
+
+namespace lido::postgres::detail {
+
+// A piece of a password may look like a key.
+[[nodiscard]] inline std::string shown_key(const std::string& key) {
+  const bool plain = key.size() <= 40 && key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+  return plain ? key : "a key that begins with pool_";
+}
+
+// An empty one is shown as such; a connection string in the wrong variable is not shown.
+[[nodiscard]] inline std::string shown_value(const std::string& value) {
+  if (value.empty()) return "''";
+  return value.size() > 32 || value.find_first_of("@:=") != std::string::npos ? "(not shown)" : value;
+}
+
+[[nodiscard]] inline std::vector<std::string> known_keys() {
+  std::vector<std::string> known;
+  for (const OptionSetting& setting : settings) known.push_back(setting.key());
+  return known;
+}
+
+// Kubernetes sets variables for each service of the same namespace, and one may be called `database-pool`.
+[[nodiscard]] inline bool is_of_a_service(std::string_view rest) noexcept {
+  return rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_");
+}
+
+/// Throws `SettingError` for a variable that looks like one of these and is none; `name_and_value` as the environment
+/// has it, of which the name alone is shown.
+inline void refuse_unknown_variable(std::string_view name_and_value) {
+  constexpr std::string_view prefix = "DATABASE_POOL_";
+  if (!name_and_value.starts_with(prefix)) return;
+  const std::string name{name_and_value.substr(0, name_and_value.find('='))};
+  std::vector<std::string> known;
+  for (const OptionSetting& setting : settings) known.push_back(setting.variable());
+  if (std::ranges::find(known, name) != known.end()) return;
+  if (is_of_a_service(std::string_view{name}.substr(prefix.size()))) return;
+  const bool plain =
+      name.size() <= longest_name && name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string::npos;
+  throw SettingError{plain ? name : "a variable that begins with DATABASE_POOL_", "", known_names(name, known)};
+}
+
+inline void read_variable(Options& options, const OptionSetting& setting, const std::string& name,
+                          const GetVariable& get) {
+  const char* const value = name.empty() ? nullptr : get(name.c_str());
+  if (value != nullptr && !assign(options, setting, value))
+    throw SettingError{name, shown_value(value), expected_of(setting)};
+}
+
+template <class Form>
+Environment Configuring<Form>::from_string(const std::string& connection_string, Options options) {
+  SplitString split{connection_string};
+  // First, so that a string that is malformed altogether gets no errors of its pieces.
+  static_cast<void>(ConnectionString{split.rest});
+  for (const auto& [key, value] : split.pool) {
+    const auto* const setting = std::ranges::find(settings, key, &OptionSetting::key);
+    if (setting == settings.end()) throw SettingError{shown_key(key), "", known_names(key, known_keys())};
+    if (!assign(options, *setting, value)) throw SettingError{key, "", expected_of(*setting)};
+  }
+  validate(options);
+  return {std::move(split.rest), std::move(options)};
+}
+
+template <class Form>
+Environment Configuring<Form>::from_environment(const GetVariable& from, Options options) {
+  const GetVariable get = from ? from : [](const char* name) -> const char* { return std::getenv(name); };
+  if (!from)
+    for (char** each = ::environ; each != nullptr && *each != nullptr; ++each) refuse_unknown_variable(*each);
+  const auto text = [&](const char* name) {
+    const char* const value = get(name);
+    return std::string{value == nullptr ? "" : value};
+  };
+  const std::string url = text("DATABASE_URL");
+  if (url.empty() && text("PGHOST").empty() && text("PGHOSTADDR").empty() && text("PGSERVICE").empty())
+    throw SettingError{"DATABASE_URL", "",
+                       "a connection string, or else the server in PGHOST, PGHOSTADDR or PGSERVICE; none is set"};
+  if (text("ENVIRONMENT") == "test") options.pooling = false;
+  for (const OptionSetting& setting : settings) {
+    read_variable(options, setting, std::string{setting.other_variable}, get);
+    read_variable(options, setting, setting.variable(), get);
+  }
+  try {
+    return from_string(url, std::move(options));
+  } catch (const SettingError& error) {
+    throw SettingError{"DATABASE_URL", error};
+  } catch (const PermanentConnectError& error) {
+    throw SettingError{"DATABASE_URL", error};
+  }
+}
+
+template <class Form>
+std::string Configuring<Form>::text_of(const Options& options) {
+  std::string text;
+  for (const OptionSetting& setting : settings) {
+    text += (text.empty() ? "" : " ") + setting.key() + '=';
+    const std::string value = print(options, setting);
+    const bool plain = !value.empty() && std::ranges::all_of(value, is_word);
+    if (!plain) text += '\'';
+    for (const char c : value) (c == '\'' || c == '\\') ? (text += '\\') += c : text += c;
+    if (!plain) text += '\'';
+  }
+  return text;
+}
+
+}  // namespace lido::postgres::detail

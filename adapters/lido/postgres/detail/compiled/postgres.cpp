@@ -1,0 +1,27 @@
+// The one unit of `lido::postgres_compiled`.
+#include <lido/detail/administration.hpp>
+#include <lido/detail/core.hpp>
+#include <lido/detail/platform.hpp>
+#include <lido/detail/pool_types.hpp>
+#include <lido/postgres/detail/compiled/calls.hpp>
+#include <lido/postgres/environment.hpp>
+#include <lido/postgres/policies.hpp>
+#include <lido/postgres/pool.hpp>
+#include <lido/postgres/session.hpp>
+#include <lido/postgres/transact.hpp>
+
+namespace lido::detail {
+template class Core<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle,
+                    StandardPlatform>;
+template class Administration<
+    PoolTypes<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle, StandardPlatform>>;
+}  // namespace lido::detail
+
+namespace lido::postgres::detail {
+template struct Calls<>;
+template struct Configuring<>;
+template struct MakingPool<>;
+template struct ErrorText<>;
+template struct Misfit<>;
+template struct Refused<>;
+}  // namespace lido::postgres::detail
