@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(a_failed_allocation_loses_nothing_while_others_wait) {
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_failed_allocation_loses_nothing_when_a_loan_lasts_too_long) {
+BOOST_AUTO_TEST_CASE(a_failed_allocation_loses_nothing_when_a_lease_lasts_too_long) {
   for (const std::size_t workers : {0U, 2U})
     fail_each("leak-" + std::to_string(workers) + "-workers", [&](auto nth, auto mode, bool& failed) {
       sim::Simulation{}.run([&] { play<FaultyPlatform>(workers, use_for_too_long, nth, mode, failed); });

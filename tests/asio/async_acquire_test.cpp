@@ -141,10 +141,10 @@ BOOST_AUTO_TEST_CASE(a_handler_runs_on_its_executor_and_neither_within_the_call_
   loop.run();
   BOOST_TEST(threads.size() == 1U);
 
-  ThingLease lent = pool.acquire();
+  ThingLease held = pool.acquire();
   ask();
   BOOST_TEST(live > 0);
-  std::jthread{[&] { lent.release(); }}.join();
+  std::jthread{[&] { held.release(); }}.join();
   BOOST_TEST(threads.size() == 1U);
   loop.restart();
   loop.run();  // it had work as long as somebody waited
@@ -157,13 +157,13 @@ BOOST_AUTO_TEST_CASE(a_handler_runs_on_its_executor_and_neither_within_the_call_
 BOOST_AUTO_TEST_CASE(a_loop_runs_as_long_as_somebody_waits) {
   ThingPool pool = things();
   net::io_context loop;
-  ThingLease lent = pool.acquire();
+  ThingLease held = pool.acquire();
   bool served = false;
   lido::asio::async_acquire(pool, 10s,
                             net::bind_executor(loop, [&](const std::exception_ptr&, ThingLease) { served = true; }));
   std::jthread later{[&] {
     BOOST_TEST(eventually([&] { return pool.statistics().now.waiting == 1; }));
-    lent.release();
+    held.release();
   }};
   loop.run();
   BOOST_TEST(served);
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(a_stop_token_cancels_and_loses_nothing) {
   ThingPool pool = things();
   net::io_context loop;
   std::stop_source source;
-  ThingLease lent = pool.acquire();
+  ThingLease held = pool.acquire();
   std::vector<int> ends;
   const auto ask = [&](int number) {
     lido::asio::async_acquire(pool, 10s, source.get_token(),
@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(a_stop_token_cancels_and_loses_nothing) {
 BOOST_AUTO_TEST_CASE(those_who_wait_when_the_pool_is_destroyed_get_pool_closed) {
   net::io_context loop;
   std::optional<ThingPool> pool{things()};
-  std::optional<ThingLease> lent{pool->acquire()};
+  std::optional<ThingLease> held{pool->acquire()};
   int closed = 0;
   for (int i = 0; i < 3; ++i)
     lido::asio::async_acquire(*pool, 10s, net::bind_executor(loop, [&](const std::exception_ptr& error, ThingLease) {
@@ -202,12 +202,12 @@ BOOST_AUTO_TEST_CASE(those_who_wait_when_the_pool_is_destroyed_get_pool_closed) 
   pool.reset();
   loop.run();
   BOOST_TEST(closed == 3);
-  lent.reset();
+  held.reset();
 }
 
 BOOST_AUTO_TEST_CASE(an_event_loop_that_ends_with_waiters_destroys_their_handlers_and_leaves_the_queue) {
   ThingPool pool = things();
-  ThingLease lent = pool.acquire();
+  ThingLease held = pool.acquire();
   const auto alive = std::make_shared<int>();
   {
     net::io_context loop;
@@ -225,7 +225,7 @@ BOOST_AUTO_TEST_CASE(an_event_loop_that_ends_with_waiters_destroys_their_handler
   }
   BOOST_TEST(pool.statistics().now.waiting == 0U);
   BOOST_TEST(alive.use_count() == 1);
-  lent.release();
+  held.release();
   BOOST_TEST(pool.statistics().now.idle == 1U);
 }
 
@@ -233,12 +233,12 @@ BOOST_AUTO_TEST_CASE(a_loop_that_has_stopped_gives_back_what_was_granted_when_it
   ThingPool pool = things();
   {
     net::io_context loop;
-    ThingLease lent = pool.acquire();
+    ThingLease held = pool.acquire();
     lido::asio::async_acquire(pool, 10s, net::bind_executor(loop, [](const std::exception_ptr&, ThingLease) {
                                 BOOST_ERROR("the loop has stopped");
                               }));
     loop.stop();
-    lent.release();
+    held.release();
     BOOST_TEST(pool.statistics().now.idle == 0U);  // on its way to the handler
     loop.run();
   }
@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_has_stopped_gives_back_what_was_granted_when_it
 BOOST_AUTO_TEST_CASE(loops_that_end_amid_grants_lose_nothing) {
   ThingPool pool = things(2);
   std::atomic<bool> end{false};
-  std::jthread borrower{[&] {
+  std::jthread holder{[&] {
     while (!end.load()) {
       auto lease = pool.acquire(10s);
       std::this_thread::yield();
@@ -261,7 +261,7 @@ BOOST_AUTO_TEST_CASE(loops_that_end_amid_grants_lose_nothing) {
     loop.stop();
   }
   end = true;
-  borrower.join();
+  holder.join();
   BOOST_TEST(pool.statistics().now.waiting == 0U);
   auto first = pool.acquire(10s);
   auto second = pool.acquire(10s);
@@ -277,7 +277,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_throws_throws_out_of_the_loop_and_its_connec
                               }));
   };
   {
-    ThingLease lent = pool.acquire();
+    ThingLease held = pool.acquire();
     ask();
   }
   ask();

@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_CASE(each_kind_of_cancellation_ends_the_wait_for_a_connection) {
        {net::cancellation_type::terminal, net::cancellation_type::partial, net::cancellation_type::total}) {
     ThingPool pool = things();
     net::io_context loop;
-    ThingPool::Lease lent = pool.acquire();
+    ThingPool::Lease held = pool.acquire();
     net::cancellation_signal signal;
     bool cancelled = false;
     bool called = false;

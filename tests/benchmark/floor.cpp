@@ -13,7 +13,7 @@ class Floor {
   explicit Floor(std::size_t slots) : flags_{std::make_unique<Flag[]>(slots)}, slots_{slots} {}
 
   template <class Work>
-  void borrow(Work work) {
+  void use(Work work) {
     thread_local std::size_t last = 0;
     std::size_t index = last < slots_ ? last : 0;
     while (flags_[index].taken.exchange(true, std::memory_order_acquire))

@@ -1,7 +1,7 @@
 // What all contenders of the benchmark have in common: the scenarios, the stop-watch, the table of contenders.
 //
 // A contender is a class with a constructor from the number of slots, which opens them all, and a member
-// `borrow(work)` that acquires, calls `work()`, and releases.
+// `use(work)` that acquires, calls `work()`, and releases.
 #pragma once
 
 #include <time.h>
@@ -21,7 +21,7 @@ namespace benchmark {
 
 using Clock = std::chrono::steady_clock;
 
-// What a borrower does with what it has.
+// What a holder does with what it has.
 enum class Hold : std::uint8_t { nothing, computes, sleeps };
 
 struct Scenario {
@@ -45,8 +45,8 @@ inline double processor_ns() {
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-// What a borrower holds a connection for: 50 microseconds. `steps` of arithmetic take as long on an idle core; they do
-// not look at a clock, so that a borrower that loses its core has its work still before it.
+// What a holder holds a connection for: 50 microseconds. `steps` of arithmetic take as long on an idle core; they do
+// not look at a clock, so that a holder that loses its core has its work still before it.
 inline std::uint64_t compute(std::uint64_t steps) {
   std::uint64_t value = steps | 1;
   for (std::uint64_t i = 0; i < steps; ++i) {
@@ -103,13 +103,13 @@ Outcome measure(const Scenario& scenario) {
       if (scenario.hold == Hold::nothing) {
         // In batches, so that asking whether to stop is not part of what is measured.
         while (!stop.load(std::memory_order_relaxed)) {
-          for (int i = 0; i < 64; ++i) pool.borrow([] { asm volatile("" ::: "memory"); });
+          for (int i = 0; i < 64; ++i) pool.use([] { asm volatile("" ::: "memory"); });
           cycles += 64;
         }
       } else {
         while (!stop.load(std::memory_order_relaxed)) {
           const auto asked = Clock::now();
-          pool.borrow([&] {
+          pool.use([&] {
             const std::chrono::nanoseconds waited = Clock::now() - asked;
             tally.waits.push_back(static_cast<std::uint32_t>(std::min<std::int64_t>(waited.count(), UINT32_MAX)));
             hold(scenario.hold);

@@ -22,7 +22,7 @@ class Lido {
  public:
   explicit Lido(std::size_t slots) : Lido{slots, lido::PoolOptions{}} {}
   template <class Work>
-  void borrow(Work work) {
+  void use(Work work) {
     const auto lease = pool_.acquire();
     work();
   }
@@ -64,7 +64,7 @@ class Watched : public Base {
   Watched& operator=(const Watched&) = delete;
 
   template <class Work>
-  void borrow(Work work) {
+  void use(Work work) {
     const std::uint64_t overdue = overdue_head();
     const auto lease = this->pool_.acquire();
     if (overdue != 0 && overdue_head() == overdue) {

@@ -26,7 +26,7 @@ class Peer {
   }
 
   template <class Work>
-  void borrow(Work work) {
+  void use(Work work) {
     const cppdb::ref_ptr<cppdb::backend::connection> connection = pool_->open();  // gives itself back
     work();
   }

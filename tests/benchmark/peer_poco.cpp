@@ -19,7 +19,7 @@ class Peer {
   explicit Peer(std::size_t slots) : pool_{slots, slots} {}
 
   template <class Work>
-  void borrow(Work work) {
+  void use(Work work) {
     const Lease lease{pool_, pool_.borrowObject(30'000)};
     work();
   }

@@ -15,7 +15,7 @@ class Peer {
   explicit Peer(std::size_t slots) : pool_{slots} {}
 
   template <class Work>
-  void borrow(Work work) {
+  void use(Work work) {
     const Lease lease{pool_};
     work();
   }

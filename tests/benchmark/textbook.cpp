@@ -23,7 +23,7 @@ class Textbook {
   }
 
   template <class Work>
-  void borrow(Work work) {
+  void use(Work work) {
     const Lease lease{*this, acquire(std::chrono::seconds{30})};
     work();
   }

@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(what_is_read_is_no_older_than_the_bound) {
             << " on the primary, the oldest " << static_cast<int>(oldest * 1000) << " ms old; the bound is 300 ms\n";
   BOOST_TEST(standby > 0);
   BOOST_TEST(primary > 0);
-  BOOST_TEST(oldest < 1.3);  // a second for a machine that lends no processor between the check and the query
+  BOOST_TEST(oldest < 1.3);  // a second for a machine that gives no processor between the check and the query
 }
 
 BOOST_AUTO_TEST_CASE(a_standby_that_hangs_leaves_a_read_the_time_for_the_primary) {

@@ -17,7 +17,7 @@ struct Job {
   };
 };
 
-Job borrow(lido::Pool<int, lido::FixedSize, lido::AssumeHealthy, lido::KeepAlways>& pool) {
+Job use(lido::Pool<int, lido::FixedSize, lido::AssumeHealthy, lido::KeepAlways>& pool) {
   auto asked = pool.async_acquire();
 #ifdef LIDO_WRONG
   auto lease = co_await asked;

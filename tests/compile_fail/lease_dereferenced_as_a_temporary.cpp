@@ -3,7 +3,7 @@
 // expect: operator ?\*
 #include <lido/pool.hpp>
 
-int borrow(lido::Pool<int, lido::FixedSize, lido::AssumeHealthy, lido::KeepAlways>& pool) {
+int use(lido::Pool<int, lido::FixedSize, lido::AssumeHealthy, lido::KeepAlways>& pool) {
 #ifdef LIDO_WRONG
   int& connection = *pool.acquire();
   return connection;

@@ -7,5 +7,5 @@
 int main() {
   lido::Pool pool{[] { return 42; }, lido::FixedSize{.size = 1}};
   const auto lease = lido::asio::async_acquire(pool, boost::asio::use_future).get();
-  std::cout << "lent " << *lease << " to a future\n";
+  std::cout << "leased " << *lease << " to a future\n";
 }

@@ -5,5 +5,5 @@
 int main() {
   lido::Pool pool{[] { return 42; }, lido::FixedSize{.size = 1}};
   const auto lease = pool.acquire();
-  std::cout << "lent " << *lease << '\n';
+  std::cout << "leased " << *lease << '\n';
 }

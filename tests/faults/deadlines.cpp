@@ -117,7 +117,7 @@ void release_in_transaction(Pool::Lease lease, Findings& found) {
 
 template <class Begin, class End>
 void measure_acquires(const std::string& conninfo, Begin begin, End end, Findings& found) {
-  // Every loan asks the server, so that a connection that hangs is met in a check.
+  // Every acquire asks the server, so that a connection that hangs is met in a check.
   Pool pool{postgres::Connector{conninfo, {.application_name = application}}, postgres::Growth{.overflow = {16, 0}},
             postgres::CheckSession{.after = 0s}, postgres::Recycle{}, core_options()};
   std::vector<Pool::Lease> idle;

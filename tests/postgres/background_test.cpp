@@ -32,7 +32,7 @@ int sessions(const std::string& which) {
                                 std::string{worker} + "'" + which));
 }
 
-// After each test: nothing is committed, nothing is lent, and no transaction is open on the server.
+// After each test: nothing is committed, nothing is leased, and no transaction is open on the server.
 struct Background {
   Background() { server().ask("drop table if exists jobs; create table jobs(id int)"); }
   ~Background() {

@@ -418,7 +418,7 @@ BOOST_AUTO_TEST_CASE(gives_up_a_connection_whose_statement_began_a_copy) {
   BOOST_TEST(!connection.reset(soon()));
 }
 
-BOOST_AUTO_TEST_CASE(reset_leaves_nothing_of_a_session_to_the_next_borrower) {
+BOOST_AUTO_TEST_CASE(reset_leaves_nothing_of_a_session_to_the_next_holder) {
   server().ask(
       "drop role if exists somebody; create role somebody; drop table if exists kept; create table kept(id int)");
   for (const ResetLevel level : {ResetLevel::targeted, ResetLevel::discard_all}) {

@@ -26,8 +26,8 @@ BOOST_AUTO_TEST_CASE(a_child_opens_its_own_sessions_and_leaves_the_parents_alone
   std::optional<Session> session{std::in_place, pool};
   Session& in_progress = *session;
   in_progress.exec("create temporary table kept as select 7 as value");
-  auto lent = pool.acquire();
-  const int lent_pid = lent->backend_pid();
+  auto held = pool.acquire();
+  const int held_pid = held->backend_pid();
   int idle_pid = 0;
   {
     auto third = pool.acquire();
@@ -41,9 +41,9 @@ BOOST_AUTO_TEST_CASE(a_child_opens_its_own_sessions_and_leaves_the_parents_alone
         auto own = pool.acquire(20s);
         auto other = pool.acquire(20s);
         for (const int pid : {own->backend_pid(), other->backend_pid()})
-          if (pid == lent_pid || pid == idle_pid) return 1;
+          if (pid == held_pid || pid == idle_pid) return 1;
         if (own->exec("select 1").one<int>() != 1) return 2;
-        lent.release();  // sends nothing
+        held.release();  // sends nothing
         try {
           in_progress.exec("select 1");
           return 5;
@@ -61,8 +61,8 @@ BOOST_AUTO_TEST_CASE(a_child_opens_its_own_sessions_and_leaves_the_parents_alone
   BOOST_TEST(status == 0);
   BOOST_TEST(in_progress.exec("select value from kept").one<int>() == 7);
   in_progress.commit();
-  BOOST_TEST(lent->exec("select pg_backend_pid()").one<int>() == lent_pid);
-  lent.release();
+  BOOST_TEST(held->exec("select pg_backend_pid()").one<int>() == held_pid);
+  held.release();
   std::vector<int> pids;
   {
     auto a = pool.acquire();
@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(a_child_opens_its_own_sessions_and_leaves_the_parents_alone
     pids = {a->backend_pid(), b->backend_pid(), c->backend_pid()};
   }
   BOOST_TEST(std::ranges::count(pids, idle_pid) == 1);
-  BOOST_TEST(std::ranges::count(pids, lent_pid) == 1);
+  BOOST_TEST(std::ranges::count(pids, held_pid) == 1);
   BOOST_TEST(pool.statistics().opened == 3U);
 }
 

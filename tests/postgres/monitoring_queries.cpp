@@ -124,7 +124,7 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(active_connections_shows_what_a_borrower_waits_for) {
+BOOST_AUTO_TEST_CASE(active_connections_shows_what_a_holder_waits_for) {
   lido::postgres::Pool pool{server().conninfo(), {.pool_size = 2, .max_overflow = 0, .application_name = "active"}};
   Connection operations = connect();
   Session lock{pool};

@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(a_terminated_session_is_noticed_at_once) {
   BOOST_CHECK_THROW(static_cast<void>(connection.wait_for_notification(soon())), ConnectionLost);
 }
 
-BOOST_AUTO_TEST_CASE(none_reaches_the_next_borrower) {
+BOOST_AUTO_TEST_CASE(none_reaches_the_next_holder) {
   Connection connection = lido::test::connect();
   connection.listen("news");
   connection.exec("select pg_notify('news', 'private')");

@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(gets_all_connections_back_from_fifty_sessions_at_once) {
   BOOST_TEST(std::stoi(server().ask("select count(*) from pg_stat_activity where application_name = 'fifty'")) <= 10);
 }
 
-BOOST_AUTO_TEST_CASE(lends_no_session_that_the_server_ended) {
+BOOST_AUTO_TEST_CASE(leases_no_session_that_the_server_ended) {
   postgres::Pool pool{server().conninfo(), {.pool_size = 3, .max_overflow = 0, .pre_ping = false}};
   {
     auto first = pool.acquire(), second = pool.acquire(), third = pool.acquire();
@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(keeps_idle_sessions_alive_before_the_server_ends_them) {
   BOOST_TEST(left.acquire()->backend_pid() != left_before);
 }
 
-BOOST_AUTO_TEST_CASE(leaves_no_session_state_to_the_next_borrower) {
+BOOST_AUTO_TEST_CASE(leaves_no_session_state_to_the_next_holder) {
   postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
   int pid = 0;
   {

@@ -39,7 +39,7 @@ struct OnePool {
   postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
 };
 
-// A pool that checks nothing: the first `lost` connections that it lends are dead.
+// A pool that checks nothing: the first `lost` connections that it leases are dead.
 struct OwnedLease {
   std::optional<Connection> connection;
 
@@ -51,12 +51,12 @@ struct OwnedLease {
 };
 struct Unchecked {
   int lost = 0;
-  int lent = 0;
+  int leased = 0;
 
   static PoolOptions options() { return {}; }
   OwnedLease acquire(Duration, const std::stop_token&, std::source_location) {
     OwnedLease lease{lido::test::connect()};
-    if (++lent <= lost) terminate(*lease);
+    if (++leased <= lost) terminate(*lease);
     return lease;
   }
 };
@@ -217,10 +217,10 @@ BOOST_AUTO_TEST_CASE(replaces_a_connection_that_is_lost_between_check_and_begin_
     BasicSession<OwnedLease> session{one_lost};
     BOOST_TEST(session.exec("select 1").one<int>() == 1);
   }
-  BOOST_TEST(one_lost.lent == 2);
+  BOOST_TEST(one_lost.leased == 2);
   Unchecked all_lost{.lost = 9};
   BOOST_CHECK_THROW(BasicSession<OwnedLease>{all_lost}, ConnectionLost);
-  BOOST_TEST(all_lost.lent == 2);
+  BOOST_TEST(all_lost.leased == 2);
 }
 
 BOOST_AUTO_TEST_CASE(begins_as_it_is_told) {

@@ -222,7 +222,7 @@ BOOST_AUTO_TEST_CASE(begins_no_attempt_past_its_deadline) {
 BOOST_AUTO_TEST_CASE(cuts_acquiring_statements_and_commit_to_its_deadline) {
   const auto start = Clock::now();
   postgres::Pool one{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1h}};
-  const auto lent = one.acquire();
+  const auto held = one.acquire();
   BOOST_CHECK_THROW(transact(one, [](Session&) {}, {.timeout = 20ms}), AcquireTimeout);
   static_cast<void>(pool.acquire(10s));  // opened
   BOOST_CHECK_THROW(transact(pool, [](Session& session) { session.exec("select pg_sleep(20)"); }, {.timeout = 100ms}),

@@ -150,7 +150,7 @@ void act_aside(Stage<Kind>& stage, Duration patience, const sim::StopToken& stop
 }
 
 template <class Lease, class Kind>
-void end_loan(Lease& lease, Stage<Kind>& stage) {
+void end_lease(Lease& lease, Stage<Kind>& stage) {
   switch (stage.dice(16)) {
     case 0:
       lease.discard();
@@ -215,7 +215,7 @@ void act(Stage<Kind>& stage) {
       const auto form = static_cast<Form>(dice(3));
       auto lease = stage.invariants->in_order([&] { return acquire(form, stage.pool, patience, stop.get_token()); });
       dice(2) == 0 ? lease->use() : lease->use(1ms * static_cast<int>(1 + dice(5)));
-      end_loan(lease, stage);
+      end_lease(lease, stage);
     } catch (const PoolError&) {
     } catch (const std::runtime_error&) {  // a permanent failure to open
     }

@@ -82,11 +82,11 @@ class ReferencePool {
     throw Mismatch{"a connection is leased that should not be"};
   }
 
-  // --- lending ----------------------------------------------------------------------------------------------------
+  // --- leasing ----------------------------------------------------------------------------------------------------
 
   // `waits`: it may queue, and open; from `retry_at` on, if openings failed before. `fails`: opening does.
   void acquired(std::uint64_t id, bool waits, TimePoint retry_at, bool fails, const Seen& seen) {
-    expect(!closed_ && !suspended_, "a pool that is closed or suspended lends");
+    expect(!closed_ && !suspended_, "a pool that is closed or suspended leases");
     look_over(seen);
     Member member{};
     if (holds(idle_, id)) {

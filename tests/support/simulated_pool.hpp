@@ -52,7 +52,7 @@ class Resource {
 
   // Work with it; throws when somebody else is at it.
   void use(Duration span = {}) {
-    if (std::exchange(in_use_, true)) throw std::logic_error{"two borrowers have one resource"};
+    if (std::exchange(in_use_, true)) throw std::logic_error{"two holders have one resource"};
     span == Duration::zero() ? sim::yield() : sim::sleep_for(span);
     in_use_ = false;
   }

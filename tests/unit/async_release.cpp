@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(listeners_hear_of_the_release_after_the_reset) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_leak_that_ends_is_reported_by_its_borrower) {
+BOOST_AUTO_TEST_CASE(a_leak_that_ends_is_reported_by_its_holder) {
   calmly([] {
     Ledger ledger;
     ledger.on_reset = [](TimePoint) { return sim::sleep_for(1h), true; };

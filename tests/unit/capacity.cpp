@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(reuses_an_idle_connection_before_it_opens_one) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(lends_no_connection_twice) {
+BOOST_AUTO_TEST_CASE(leases_no_connection_twice) {
   on_many_schedules([] {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}};
@@ -325,7 +325,7 @@ BOOST_AUTO_TEST_CASE(detach_frees_the_slot_wakes_a_waiter_and_does_not_close) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(resize_down_closes_idle_excess_now_and_lent_excess_on_return) {
+BOOST_AUTO_TEST_CASE(resize_down_closes_idle_excess_now_and_leased_excess_on_return) {
   on_many_schedules([] {
     Ledger ledger;
     SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 4}};
@@ -343,7 +343,7 @@ BOOST_AUTO_TEST_CASE(resize_down_closes_idle_excess_now_and_lent_excess_on_retur
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_waiter_opens_nothing_while_more_are_lent_than_may_be) {
+BOOST_AUTO_TEST_CASE(a_waiter_opens_nothing_while_more_are_leased_than_may_be) {
   calmly([] {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 4}};

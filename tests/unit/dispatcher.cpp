@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(a_slot_goes_through_its_states) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_waiter_recalls_every_lent_slot_and_so_hears_of_the_next_release) {
+BOOST_AUTO_TEST_CASE(a_waiter_recalls_every_leased_slot_and_so_hears_of_the_next_release) {
   in_simulation([] {
     Fixture f{3};
     TestSlot& a = f.lease();

@@ -281,7 +281,7 @@ BOOST_AUTO_TEST_CASE(a_lease_that_is_meant_to_be_long_is_no_leak_and_the_next_on
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_connection_that_is_checked_before_a_loan_has_no_holder) {
+BOOST_AUTO_TEST_CASE(a_connection_that_is_checked_before_a_lease_has_no_holder) {
   calmly([] {
     Ledger ledger;
     SimulatedPool<Elastic, PingOnAcquire> pool{

@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(ends_the_program_with_connections_out, *boost::unit_test::p
   std::exit(3);  // NOLINT(concurrency-mt-unsafe): the last word says how it went
 }
 
-BOOST_AUTO_TEST_CASE(a_program_may_end_with_connections_of_a_static_pool_idle_and_lent) {
+BOOST_AUTO_TEST_CASE(a_program_may_end_with_connections_of_a_static_pool_idle_and_leased) {
   const char* const program = boost::unit_test::framework::master_test_suite().argv[0];
   const pid_t child = ::fork();
   if (child == 0) {

@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE(a_connection_opened_for_the_caller_is_not_checked) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_connection_that_opens_while_the_pool_is_suspended_is_checked_when_it_is_lent) {
+BOOST_AUTO_TEST_CASE(a_connection_that_opens_while_the_pool_is_suspended_is_checked_when_it_is_leased) {
   on_many_schedules([] {
     Ledger ledger;
     bool suspended = false;
@@ -370,7 +370,7 @@ BOOST_AUTO_TEST_CASE(a_use_limit_is_exact) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_connection_past_its_age_is_closed_on_return_and_not_under_its_borrower) {
+BOOST_AUTO_TEST_CASE(a_connection_past_its_age_is_closed_on_return_and_not_under_its_holder) {
   calmly([] {
     Ledger ledger;
     SimulatedPool<Elastic, AssumeHealthy, RetireAfter> pool{

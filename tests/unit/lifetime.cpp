@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_pool_takes_no_time_where_its_workers_sleep) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_pool_moves_with_what_it_lent) {
+BOOST_AUTO_TEST_CASE(a_pool_moves_with_what_it_leased) {
   calmly([] {
     Ledger ledger;
     std::optional<SimulatedPool<>> first{std::in_place, connector(ledger), two};

@@ -723,7 +723,7 @@ BOOST_AUTO_TEST_CASE(readiness_tries_once_more_what_has_failed_for_good) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_pool_with_all_its_connections_lent_is_ready) {
+BOOST_AUTO_TEST_CASE(a_pool_with_all_its_connections_leased_is_ready) {
   calmly([] {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 1, .max_size = 2}};
