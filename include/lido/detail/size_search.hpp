@@ -48,16 +48,12 @@ class SizeSearch {
     looks_ = crowded_ = 0;
     served_ = 0;
     seconds_ = held_ = 0;
-    switch (trying_) {
-      case Trying::nothing:
-        return crowded ? rest(now) : ease(now);
-      case Trying::twice:
-      case Trying::a_bit_more:
-        return judge_more(now, crowded);
-      case Trying::half:
-      case Trying::a_bit_fewer:
-        return judge_fewer(now);
-    }
+    if (trying_ == Trying::nothing)
+      crowded ? rest(now) : ease(now);
+    else if (trying_ == Trying::twice || trying_ == Trying::a_bit_more)
+      judge_more(now, crowded);
+    else
+      judge_fewer(now);
   }
 
  private:
