@@ -90,6 +90,7 @@ class CopyingIn {
         return Need::nothing;
       }
       last_ = reply_.result();
+      reply_.returned(last_.get());
       if (!is_copy(last_)) continue;
       if (ending_ || PQresultStatus(last_.get()) != PGRES_COPY_IN) refuse_copy(reply_);
       open_ = true;
@@ -122,6 +123,7 @@ class CopyingOut : public Leavable {
         return Need::nothing;
       }
       if (const ResultHandle result = reply().result()) {
+        reply().returned(result.get());
         if (!is_copy(result)) continue;
         if (PQresultStatus(result.get()) != PGRES_COPY_OUT) refuse_copy(reply());
         copied_ = true;

@@ -39,7 +39,10 @@ class Answer {
   ~Answer() = default;
 
   [[nodiscard]] Reply& reply() noexcept { return reply_; }
-  void keep(ResultHandle result) noexcept { kept_ = std::move(result); }
+  void keep(ResultHandle result) noexcept {
+    reply_.returned(result.get());
+    kept_ = std::move(result);
+  }
   /// Reads on and calls `take` with each result. `Need::nothing`: the answer is complete. Throws `ConnectionLost`.
   template <class Take>
   [[nodiscard]] Need read(Take take) {

@@ -100,13 +100,17 @@ class Pipelining {
     if (at >= results_.size()) return;
     if (at > about_) reply_.about(statements_[about_ = at].sql());
     if (is_copy(result)) refuse_copy(reply_);
+    reply_.returned(result.get());
     results_[at] = std::move(result);
   }
   [[nodiscard]] bool runs_again() {
     if (!reply_.error()) return false;
     const std::size_t unit = reply_.failed_statement();
     failed_ = preparing_.statement_of(unit);
-    if (!preparing_.failed(unit, *reply_.error(), reply_.raised_by())) return false;
+    if (!preparing_.failed(unit, *reply_.error(), reply_.raised_by())) {
+      if (failed_ > about_ && failed_ < results_.size()) reply_.about(statements_[about_ = failed_].sql());
+      return false;
+    }
     for (ResultHandle& result : results_) result.reset();
     begin();
     return true;

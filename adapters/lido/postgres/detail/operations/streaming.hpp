@@ -49,6 +49,7 @@ class Streaming : public Leavable {
       if (complete()) return reply().check(), Need::nothing;
       rows_ = reply().result();
       if (is_copy(rows_)) refuse_copy(reply());
+      reply().returned(rows_.get());
       if (PQntuples(rows_.get()) > 0) return Need::nothing;
       rows_.reset();  // behind the last row comes an empty result
     }

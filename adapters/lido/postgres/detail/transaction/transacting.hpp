@@ -11,9 +11,11 @@
 #include <lido/postgres/detail/transaction/ending.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/check_time.hpp>
+#include <lido/postgres/detail/wire/tracing.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
+#include <lido/postgres/trace_facts.hpp>
 #include <lido/postgres/transaction.hpp>
 #include <lido/postgres/until.hpp>
 
@@ -25,6 +27,7 @@ struct Transaction {
   Lease lease;
   bool rolls_back = false;  // its session does so by itself, as it can wait for it
   bool committed = false;
+  bool unknown = false;  // COMMIT was not answered
   std::optional<TransactionId> id{};
   Savepoints savepoints{};
 
@@ -40,21 +43,46 @@ struct Transaction {
   // What puts the connection in order is no statement of the session's, and rows that are still to come are nobody's.
   void let_go() noexcept {
     if (!lease) return;
-    lease->channel().guests().dismiss();
-    lease->channel().held().let_go();
+    Channel& channel = lease->channel();
+    channel.guests().dismiss();
+    channel.tracing().end(committed || channel.held().is_committed() ? TransactionEnd::Outcome::committed
+                          : unknown                                  ? TransactionEnd::Outcome::unknown
+                                                                     : TransactionEnd::Outcome::rolled_back);
+    channel.held().let_go();
   }
+};
+
+/// The transaction of a session for its tracer, until it has begun.
+class BeginningTrace {
+ public:
+  explicit BeginningTrace(Channel& channel) noexcept {
+    if (channel.tracing()) traced_ = channel.tracing().transaction(channel.raw(), channel.where());
+  }
+  BeginningTrace(const BeginningTrace&) = delete;
+  BeginningTrace& operator=(const BeginningTrace&) = delete;
+  ~BeginningTrace() { traced_.end({}); }
+  void begun(Channel& channel) noexcept {
+    if (traced_) channel.tracing().hold(std::move(traced_));
+  }
+
+ private:
+  Traced<TransactionEnd> traced_;
 };
 
 /// The begin of a session.
 template <class Lease>
-class BeginningSession : public Beginning {
+class BeginningSession : BeginningTrace, public Beginning {
  public:
   BeginningSession(Transaction<Lease>& transaction, const TransactionOptions& options)
-      : Beginning{transaction.lease->channel(), options}, transaction_{transaction}, tracks_{options.track_commit} {}
+      : BeginningTrace{transaction.lease->channel()},
+        Beginning{transaction.lease->channel(), options},
+        transaction_{transaction},
+        tracks_{options.track_commit} {}
   void outcome() {
     const Result answer = Beginning::outcome();
     if (tracks_) transaction_.id = transaction_id_of(answer);
     transaction_.lease->channel().held().hold();
+    begun(transaction_.lease->channel());
   }
 
  private:
@@ -129,6 +157,7 @@ class Committing {
       throw;
     } catch (const Error& error) {
       script_.reset();
+      transaction_.unknown = true;
       transaction_.discard();
       throw unknown_commit(error, transaction_.id);
     } catch (...) {

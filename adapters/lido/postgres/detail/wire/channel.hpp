@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -35,6 +36,7 @@
 #include <lido/postgres/detail/wire/parting.hpp>
 #include <lido/postgres/detail/wire/posted_discard.hpp>
 #include <lido/postgres/detail/wire/statement_cache.hpp>
+#include <lido/postgres/detail/wire/tracing.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 
@@ -97,6 +99,13 @@ class Channel {
   [[nodiscard]] StatementCache& statements() noexcept { return statements_; }
   [[nodiscard]] HeldTransaction& held() noexcept { return held_; }
   [[nodiscard]] Guests& guests() noexcept { return guests_; }
+  [[nodiscard]] ConnectionTracing& tracing() noexcept { return tracing_; }
+  /// Somebody wants to be told of statements.
+  [[nodiscard]] bool watched() const noexcept { return watched_; }
+  void trace(const std::shared_ptr<SessionTracer>& tracer, std::uint64_t connection) noexcept {
+    tracing_.trace(tracer, connection);
+    watched_ = true;
+  }
   /// What is known of arrays that are not the server's own; null: nothing.
   [[nodiscard]] const std::shared_ptr<const ArrayTypes>& array_types() const noexcept { return array_types_; }
   void array_types(std::shared_ptr<const ArrayTypes> types) noexcept { array_types_ = std::move(types); }
@@ -259,6 +268,7 @@ class Channel {
   std::source_location where_{};
   HeldTransaction held_;
   Guests guests_;
+  ConnectionTracing tracing_;
   NameScope names_;
   HeldBack held_back_;
   PostedDiscard discard_;
@@ -271,6 +281,7 @@ class Channel {
   std::optional<Cancelling> cancelling_;
   bool telling_ = false;  // of a notice: libpq is in the middle of something
   bool broken_ = false;
+  bool watched_ = static_cast<bool>(settings_->echo);
 };
 
 }  // namespace lido::postgres::detail

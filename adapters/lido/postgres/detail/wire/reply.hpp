@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <source_location>
 #include <string>
@@ -19,6 +20,7 @@
 #include <lido/postgres/detail/wire/enclosure.hpp>
 #include <lido/postgres/detail/wire/failed_commit.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/tracing.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 
@@ -32,7 +34,8 @@ class Reply {
       : channel_{channel},
         sql_{sql},
         where_{channel.where()},
-        start_{channel.settings().echo ? Clock::now() : TimePoint{}} {
+        start_{channel.watched() ? Clock::now() : TimePoint{}},
+        watched_{channel.watched()} {
     check_length(sql.size(), [] { return std::string{"the statement"}; });  // before anybody reads all of it
     channel.require_quiet(sql);
     channel.held().require(sql, channel.transaction());
@@ -42,7 +45,8 @@ class Reply {
   Reply& operator=(const Reply&) = delete;
   ~Reply() {
     if (!complete_) channel_.give_up();
-    report();
+    if (watched_) report();
+    if (trace_) trace_->end(complete_);
   }
 
   /// Sends with `send`, which calls one of `PQsend*`; outside of a pipeline perhaps not before a step, when the answer
@@ -50,7 +54,7 @@ class Reply {
   /// statement to send. What can be refused without that is found before this is called.
   template <class Send>
   void send(Send send) {
-    sent_ = true;
+    if (watched_ && !std::exchange(sent_, true) && channel_.tracing()) begin_trace();
     if (channel_.discard().outstanding() && syncs_ == 0) {
       complete_ = false;
       return void(later_ = std::move(send));
@@ -106,6 +110,7 @@ class Reply {
   /// Throws `QueryTimeout` or `QueryCancelled`.
   [[noreturn]] void give_up(Wake why) {
     channel_.called_from(where_);
+    if (trace_) trace_->given_up(why);
     channel_.give_up(why, sql_);
   }
 
@@ -142,6 +147,11 @@ class Reply {
   void about(std::string_view sql) noexcept {
     report();
     sql_ = sql;
+    if (trace_) begin_trace();
+  }
+  /// For a tracer: it is one of the results that its caller gets.
+  void returned(PGresult* result) noexcept {
+    if (trace_) trace_->returned(result);
   }
 
   /// Once it is complete: throws `QueryError` when the answer is an error.
@@ -195,6 +205,7 @@ class Reply {
 
   void fail(const PGresult* result) {
     Diagnostics error = channel_.diagnose(result, sql_);
+    if (trace_) trace_->failed(error.sqlstate);
     if (is_fatal(error) || PQstatus(channel_.raw()) != CONNECTION_OK)
       throw channel_.lost(error_ ? *std::move(error_) : std::move(error));
     if (error_ || syncs_ != part_) return;
@@ -210,6 +221,16 @@ class Reply {
     if (syncs_ == 0) complete_ = true;
   }
 
+  void begin_trace() noexcept {
+    if (sql_.empty()) return;
+    try {
+      // The one before it in a pipeline ends well: its result has come.
+      if (trace_) trace_->next();
+      trace_ = std::make_unique<StatementTrace>(channel_.tracing().statement(channel_.raw(), sql_, where_),
+                                                trace_ ? trace_->sqlstate() : std::string{});
+    } catch (...) {  // out of memory
+    }
+  }
   void report() const noexcept {
     const Echo& echo = channel_.settings().echo;
     if (echo && sent_ && !sql_.empty()) tell(echo, sql_, Clock::now() - start_);
@@ -222,6 +243,7 @@ class Reply {
     const bool first = !std::exchange(answered_, true);
     if (first && tag == "ROLLBACK" && begins_with_commit(sql_)) {
       error_ = failed_commit(sql_);
+      if (trace_) trace_->failed(error_->sqlstate);
       failed_statement_ = statement_;
       return false;
     }
@@ -240,10 +262,12 @@ class Reply {
   std::optional<Diagnostics> error_;
   std::string raised_by_;
   TimePoint start_;
+  std::unique_ptr<StatementTrace> trace_;  // null: nobody traces it
   std::size_t syncs_ = 0;
   std::size_t part_ = 0;  // how many of these are to come in the part whose errors count
   std::size_t statement_ = 0;
   std::size_t failed_statement_ = 0;
+  bool watched_;  // somebody wants to be told of it
   bool sent_ = false;
   bool answered_ = false;  // a command has been
   bool waited_ = false;    // the next step looks what has come
