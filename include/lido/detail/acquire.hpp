@@ -12,6 +12,7 @@
 
 #include <lido/detail/admission.hpp>
 #include <lido/detail/leases.hpp>
+#include <lido/detail/probes.hpp>
 #include <lido/detail/tracing.hpp>
 
 namespace lido::detail {
@@ -47,25 +48,18 @@ class Acquire {
     if (stop.stop_requested()) return detour(timeout, stop, where);
     const TimePoint begun = reads_clock ? Platform::now() : TimePoint{};
     bool unfit = false;
-    if (Slot* const slot = claim(begun, timeout, where, unfit, timeout == Duration::zero())) return *slot;
+    if (Slot* const slot = claim(begun, timeout, where, unfit, timeout == Duration::zero())) {
+      Probes::acquire(slot);
+      return *slot;
+    }
     return traced() ? detour(timeout, stop, where) : wait(begun, timeout, stop, where, unfit);
   }
 
   // The same for a connection that is idle now; null where none is. Lets the pool grow for the next try.
   Slot* try_acquire(Duration limit, std::source_location where) {
-    if (limit < Duration::zero()) throw InvalidOption{"try_acquire(limit)", "a duration of zero or more"};
-    bool unfit = false;
-    if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, limit, where, unfit, true)) return slot;
-    if (traced()) {
-      Spans<AcquireEnd> spans;
-      begin_trace(monitor_, ops_, spans, limit, where);
-      Slot* const slot = claim(spans.begun, limit, where, unfit, true, Detour::suspended);
-      end_trace(monitor_, ops_, spans, slot, nullptr);
-      if (slot != nullptr) return slot;
-    }
-    Guard lock = monitor_.enter();
-    if (!monitor_.capacity.closed()) workforce_.want_one_more(lock);
-    return nullptr;
+    Slot* const slot = try_claim(limit, where);
+    if (slot != nullptr) Probes::acquire(slot);
+    return slot;
   }
 
   // Callers wait from now on, or no longer. Read by every acquire, written by few calls. Relaxed, as an acquire that
@@ -128,6 +122,22 @@ class Acquire {
     return (detours_.load(std::memory_order_relaxed) & detour) != 0;
   }
 
+  Slot* try_claim(Duration limit, std::source_location where) {
+    if (limit < Duration::zero()) throw InvalidOption{"try_acquire(limit)", "a duration of zero or more"};
+    bool unfit = false;
+    if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, limit, where, unfit, true)) return slot;
+    if (traced()) {
+      Spans<AcquireEnd> spans;
+      begin_trace(monitor_, ops_, spans, limit, where);
+      Slot* const slot = claim(spans.begun, limit, where, unfit, true, Detour::suspended);
+      end_trace(monitor_, ops_, spans, slot, nullptr);
+      if (slot != nullptr) return slot;
+    }
+    Guard lock = monitor_.enter();
+    if (!monitor_.capacity.closed()) workforce_.want_one_more(lock);
+    return nullptr;
+  }
+
   // An acquire that is traced, or was stopped before it began.
   [[gnu::cold, gnu::noinline]] Slot& detour(Duration timeout, const StopToken& stop, std::source_location where) {
     Spans<AcquireEnd> spans;
@@ -137,7 +147,7 @@ class Acquire {
       const TimePoint begun = reads_clock ? spans.begun : TimePoint{};
       bool unfit = false;
       Slot* slot = claim(begun, timeout, where, unfit, timeout == Duration::zero(), Detour::suspended);
-      if (slot == nullptr) slot = &wait(begun, timeout, stop, where, unfit);
+      slot == nullptr ? static_cast<void>(slot = &wait(begun, timeout, stop, where, unfit)) : Probes::acquire(slot);
       end_trace(monitor_, ops_, spans, slot, nullptr);
       return *slot;
     } catch (...) {
@@ -222,6 +232,7 @@ class Acquire {
       if (lease_if_fit(*waiter.slot, now, deadline, where, Platform::this_thread())) {
         const Guard lock = monitor_.enter();
         monitor_.metrics.record(&Statistics::wait, now - waiter.since, lock);
+        Probes::acquire(waiter.slot);
         return *waiter.slot;
       }
       unfit = true;  // and once more, at its old place

@@ -11,6 +11,7 @@
 
 #include <lido/detail/acquire.hpp>
 #include <lido/detail/completion.hpp>
+#include <lido/detail/probes.hpp>
 #include <lido/detail/worker_group.hpp>
 
 namespace lido::detail {
@@ -156,6 +157,7 @@ class AcquireRequests {
       switch (this->state.load(std::memory_order_relaxed)) {
         case WaitState::granted:
           if (reads_clock && waits_) this->slot->begin_use(Platform::now());  // an executor may have taken its time
+          Probes::acquire(this->slot);
           return *this->slot;
         case WaitState::refused:
           pool_.admission_.refuse(this->error);

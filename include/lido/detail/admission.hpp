@@ -10,6 +10,7 @@
 
 #include <lido/detail/complaint.hpp>
 #include <lido/detail/leaks.hpp>
+#include <lido/detail/probes.hpp>
 #include <lido/detail/workforce.hpp>
 
 namespace lido::detail {
@@ -29,6 +30,7 @@ class Admission {
   // Throws where there is nothing to wait for. `again`: it was in the queue before. `unfit`: it had a connection in
   // hand that was not fit, which costs it no place.
   void line_up(typename Types::Waiter& waiter, TimePoint deadline, bool again, bool unfit) {
+    if (!again) Probes::wait(options_.name.c_str());
     const TimePoint now = Platform::now();
     const bool nested = waiter.thread && options_.refuse_nested_wait && leaks_.held_by(Platform::this_thread()) > 0;
     bool full = false;

@@ -5,10 +5,10 @@
 // | floor     | headers                                                                                               |
 // |-----------|-------------------------------------------------------------------------------------------------------|
 // | ground    | language ticks json describe lifetime parker platform resumption repeat_filter assertion size_search  |
-// | cells     | deadlines waiter job_queue backoff barging_limit use_counts slot slot_map slot_set metrics open_plan  |
-// | tables    | guard slot_tally slot_segment slot_census slot_search slot_passes slot_table wait_list work_queue     |
-// | decisions | connect_limiter capacity openers standing_queue shedding destination dispatcher fail_fast attempts    |
-// | sides     | transitions invariants flight_recorder monitor listening connection_ops pool_types                    |
+// | cells     | probes deadlines waiter job_queue backoff barging_limit use_counts slot slot_map slot_set metrics     |
+// | tables    | open_plan guard slot_tally slot_segment slot_census slot_search slot_passes slot_table wait_list      |
+// | decisions | work_queue connect_limiter capacity openers standing_queue shedding destination dispatcher fail_fast  |
+// | sides     | attempts transitions invariants flight_recorder monitor listening connection_ops pool_types           |
 // | work      | completion jobs workforce leaks leases                                                                |
 // | calls     | maintenance worker_group complaint admission tracing acquire acquire_request administration connector |
 // | core      | core                                                                                                  |

@@ -7,6 +7,7 @@
 #include <exception>
 
 #include <lido/detail/pool_types.hpp>
+#include <lido/detail/probes.hpp>
 #include <lido/options.hpp>
 
 namespace lido::detail {
@@ -43,6 +44,8 @@ class Jobs {
     const TimePoint begun = Platform::now();
     const Duration allowed = monitor_.begin_open(slot);
     const OpenOutcome outcome = ops_.open(slot, std::min(caller.deadline, saturating_add(begun, allowed)), caller.stop);
+    Probes::open(&slot, slot.id.load(std::memory_order_relaxed), (Platform::now() - begun).count(),
+                 outcome.failure ? 1 : 0);
     if (outcome.failure) return fail(slot, caller, outcome, begun, allowed);
     Guard lock = monitor_.enter();
     caller.done();
@@ -56,6 +59,7 @@ class Jobs {
 
   // Closes the connection of a slot that is closing. Blocks for as long as the connection's destructor does.
   void close(Slot& slot, const Caller& caller) noexcept {
+    Probes::close(&slot, slot.id.load(std::memory_order_relaxed), static_cast<int>(slot.close_reason));
     const std::size_t errors = ops_.close(slot);
     recall_for(caller);
     Guard lock = monitor_.enter();
