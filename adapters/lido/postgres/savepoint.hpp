@@ -3,6 +3,7 @@
 
 #include <source_location>
 
+#include <lido/postgres/detail/compiled/session_bodies.hpp>
 #include <lido/postgres/detail/sql/savepoint_script.hpp>
 #include <lido/postgres/session.hpp>
 #include <lido/postgres/until.hpp>

@@ -12,12 +12,11 @@
 #include <utility>
 
 #include <lido/facts.hpp>
-#include <lido/postgres/bulk/copy.hpp>
-#include <lido/postgres/bulk/pipeline.hpp>
+#include <lido/postgres/bulk/copy_source.hpp>
+#include <lido/postgres/bulk/forward.hpp>
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/detail/sql/savepoint_script.hpp>
-#include <lido/postgres/detail/transaction/ending.hpp>
-#include <lido/postgres/detail/transaction/transacting.hpp>
+#include <lido/postgres/detail/transaction/held_lease.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/detail/wire/blocking.hpp>
 #include <lido/postgres/detail/wire/check_time.hpp>
@@ -38,6 +37,8 @@ class AsyncConnection;
 /// `QueryTimeout` and `QueryCancelled` are thrown without sending anything, and the connection stays good. Of two stop
 /// tokens, it is that of the call which counts while it runs. Throws what that of `Connection` does, `Error` when the
 /// session has ended, and `QueryError` (25P01) when a statement has ended its transaction.
+///
+/// What is not defined here is in detail/compiled/session_bodies.hpp.
 template <class Lease, class Runner>
 class SessionStatements {
   static constexpr bool blocks = std::is_same_v<Runner, detail::Blocking>;
@@ -140,19 +141,10 @@ class SessionStatements {
   /// for instance 40001), `ConnectionLost` (rolled back), `QueryTimeout` or `QueryCancelled` (rolled back: the time was
   /// over before COMMIT was sent), or `CommitUnknown`, also where it is given up while it waits for the answer. Only
   /// while a savepoint, a stream or a COPY is open it throws `Error` and changes nothing.
-  auto commit(std::source_location where = std::source_location::current()) {
-    static_cast<void>(connection());
-    const Until until = limit();
-    return runner_.run(until, [this, until, where] {
-      connection().channel().called_from(where);
-      return detail::Committing<Lease>{transaction_, until};
-    });
-  }
+  auto commit(std::source_location where = std::source_location::current());
   /// Rolls back, ends the session and gives the connection back; harmless when it has ended. A connection that does not
   /// answer within five seconds is discarded: the server rolls back by itself.
-  auto rollback() {
-    return runner_.run(soon(), [this] { return detail::RollingBack<Lease>{transaction_}; });
-  }
+  auto rollback();
 
  protected:
   SessionStatements(Lease lease, Runner runner, Until until)
@@ -164,28 +156,14 @@ class SessionStatements {
   [[nodiscard]] const Runner& runner() const noexcept { return runner_; }
 
   // What `options` hold has to live until it has begun.
-  auto begin(const TransactionOptions& options, const std::source_location& where) {
-    return runner_.run(limit(), [this, &options, where] {
-      connection().channel().called_from(where);
-      detail::check_time(until_);
-      return detail::BeginningSession<Lease>{transaction_, options};
-    });
-  }
+  auto begin(const TransactionOptions& options, const std::source_location& where);
 
   // Savepoints, whose forms differ: an object ends one in its destructor, which may wait; a coroutine by its end.
   [[nodiscard]] detail::Savepoints& savepoints() noexcept { return transaction_.savepoints; }
-  auto open_savepoint(detail::SavepointId id, const std::source_location& where) {
-    return change(limit(), id, detail::open_savepoint(id), &detail::Savepoints::opened, where);
-  }
-  auto release_savepoint(detail::SavepointId id, const std::source_location& where) {
-    const Until until = limit();
-    savepoints().check_innermost(id);
-    return change(until, id, detail::release_savepoint(id), &detail::Savepoints::closed, where);
-  }
+  auto open_savepoint(detail::SavepointId id, const std::source_location& where);
+  auto release_savepoint(detail::SavepointId id, const std::source_location& where);
   // What fails to be undone stays open, and keeps the session from being committed.
-  auto undo_savepoint(detail::SavepointId id, const Until& until, const std::source_location& where) {
-    return change(until, id, detail::undo_savepoint(id), &detail::Savepoints::closed, where);
-  }
+  auto undo_savepoint(detail::SavepointId id, const Until& until, const std::source_location& where);
 
   [[nodiscard]] static Until soon() noexcept { return saturating_add(Clock::now(), std::chrono::seconds{5}); }
   // Of the next statement.
@@ -210,16 +188,9 @@ class SessionStatements {
   template <class...>
   static constexpr bool refuse = false;
 
-  auto change(const Until& until, detail::SavepointId id, std::string script, detail::ChangingSavepoint::Change how,
-              const std::source_location& where) {
-    static_cast<void>(connection());
-    return runner_.run(until, [this, until, id, script = std::move(script), how, where]() mutable {
-      detail::Channel& channel = connection().channel();
-      channel.called_from(where);
-      detail::check_time(until);
-      return detail::ChangingSavepoint{channel, savepoints(), id, std::move(script), how};
-    });
-  }
+  template <class Change>
+  auto change(const Until& until, detail::SavepointId id, std::string script, Change how,
+              const std::source_location& where);
 
   Runner runner_;
   Until until_;

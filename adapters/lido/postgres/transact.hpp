@@ -83,3 +83,10 @@ auto transact(AnyPool& pool, Body&& body, const TransactOptions& options = {},
 }
 
 }  // namespace lido::postgres
+
+#if __has_include(<lido_postgres_compiled.hpp>)
+namespace lido::postgres::detail {
+extern template TimePoint Attempts<TransactOptions>::after(std::optional<Session>&, const Error&, const Until&);
+extern template void Attempts<TransactOptions>::begun(Session&) const;
+}  // namespace lido::postgres::detail
+#endif

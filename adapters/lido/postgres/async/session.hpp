@@ -10,6 +10,7 @@
 
 #include <lido/postgres/async/connection.hpp>
 #include <lido/postgres/detail/async/coroutine_result.hpp>
+#include <lido/postgres/detail/compiled/session_bodies.hpp>
 #include <lido/postgres/detail/sql/savepoint_script.hpp>
 #include <lido/postgres/session_statements.hpp>
 #include <lido/postgres/sql.hpp>

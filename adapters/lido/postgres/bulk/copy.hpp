@@ -12,6 +12,7 @@
 #include <lido/postgres/detail/operations/copying_rows.hpp>
 #include <lido/postgres/detail/operations/incoming.hpp>
 #include <lido/postgres/detail/wire/blocking.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
 
 namespace lido::postgres::detail {
 

@@ -31,6 +31,7 @@
 #include <lido/postgres/detail/wire/blocking.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/failover.hpp>
+#include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/notification.hpp>
 #include <lido/postgres/result.hpp>

@@ -17,7 +17,15 @@ template class Administration<
     PoolTypes<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle, StandardPlatform>>;
 }  // namespace lido::detail
 
+namespace lido::postgres {
+template struct detail::Transaction<Pool::Lease>;
+template class BasicSession<Pool::Lease>;
+template BasicSession<Pool::Lease>::BasicSession(Pool&, const TransactionOptions&, std::source_location);
+}  // namespace lido::postgres
+
 namespace lido::postgres::detail {
+template TimePoint Attempts<TransactOptions>::after(std::optional<Session>&, const Error&, const Until&);
+template void Attempts<TransactOptions>::begun(Session&) const;
 template struct Calls<>;
 template struct Configuring<>;
 template struct MakingPool<>;

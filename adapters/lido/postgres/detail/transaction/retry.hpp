@@ -38,20 +38,10 @@ class Attempts {
   /// When the attempt of `session` that ended with `error` is followed by another one, if that is before `until`; to be
   /// asked before it is rolled back. `TimePoint::max()`: by none.
   template <class AnySession>
-  [[nodiscard]] TimePoint after(std::optional<AnySession>& session, const Error& error, const Until& until) {
-    const bool committed = session && may_have_committed(*session);
-    if (committed) return TimePoint::max();
-    if (prepared_ && options_.attempts > 1 && session && may_be_stale(*session, error)) {
-      prepared_ = false;
-      return Clock::now();
-    }
-    return may_follow(error) ? next(until) : TimePoint::max();
-  }
+  [[nodiscard]] TimePoint after(std::optional<AnySession>& session, const Error& error, const Until& until);
   /// The session of the next one has begun.
   template <class AnySession>
-  void begun(AnySession& session) const {
-    if (!prepared_) session.connection().channel().held().avoid_prepared();
-  }
+  void begun(AnySession& session) const;
 
  private:
   // Whether an attempt that ended with `error` and committed nothing is followed by another one.
@@ -82,5 +72,23 @@ class Attempts {
   std::size_t made_ = 1;  // or being made
   bool prepared_ = true;  // statements may be
 };
+
+template <class Options>
+template <class AnySession>
+TimePoint Attempts<Options>::after(std::optional<AnySession>& session, const Error& error, const Until& until) {
+  const bool committed = session && may_have_committed(*session);
+  if (committed) return TimePoint::max();
+  if (prepared_ && options_.attempts > 1 && session && may_be_stale(*session, error)) {
+    prepared_ = false;
+    return Clock::now();
+  }
+  return may_follow(error) ? next(until) : TimePoint::max();
+}
+
+template <class Options>
+template <class AnySession>
+void Attempts<Options>::begun(AnySession& session) const {
+  if (!prepared_) session.connection().channel().held().avoid_prepared();
+}
 
 }  // namespace lido::postgres::detail

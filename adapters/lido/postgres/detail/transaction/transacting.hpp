@@ -9,6 +9,7 @@
 #include <lido/postgres/detail/transaction/begin.hpp>
 #include <lido/postgres/detail/transaction/beginning.hpp>
 #include <lido/postgres/detail/transaction/ending.hpp>
+#include <lido/postgres/detail/transaction/held_lease.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/check_time.hpp>
 #include <lido/postgres/detail/wire/tracing.hpp>
@@ -21,36 +22,17 @@
 
 namespace lido::postgres::detail {
 
-/// What a session has. The lease goes back as soon as nothing refers to the connection any more.
+// What puts the connection in order is no statement of the session's, and rows that are still to come are nobody's.
 template <class Lease>
-struct Transaction {
-  Lease lease;
-  bool rolls_back = false;  // its session does so by itself, as it can wait for it
-  bool committed = false;
-  bool unknown = false;  // COMMIT was not answered
-  std::optional<TransactionId> id{};
-  Savepoints savepoints{};
-
-  ~Transaction() { let_go(); }
-  void release() noexcept {
-    let_go();
-    lease.release();
-  }
-  void discard() noexcept {
-    let_go();
-    lease.discard();
-  }
-  // What puts the connection in order is no statement of the session's, and rows that are still to come are nobody's.
-  void let_go() noexcept {
-    if (!lease) return;
-    Channel& channel = lease->channel();
-    channel.guests().dismiss();
-    channel.tracing().end(committed || channel.held().is_committed() ? TransactionEnd::Outcome::committed
-                          : unknown                                  ? TransactionEnd::Outcome::unknown
-                                                                     : TransactionEnd::Outcome::rolled_back);
-    channel.held().let_go();
-  }
-};
+void Transaction<Lease>::let_go() noexcept {
+  if (!lease) return;
+  Channel& channel = lease->channel();
+  channel.guests().dismiss();
+  channel.tracing().end(committed || channel.held().is_committed() ? TransactionEnd::Outcome::committed
+                        : unknown                                  ? TransactionEnd::Outcome::unknown
+                                                                   : TransactionEnd::Outcome::rolled_back);
+  channel.held().let_go();
+}
 
 /// The transaction of a session for its tracer, until it has begun.
 class BeginningTrace {

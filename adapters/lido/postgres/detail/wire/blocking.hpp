@@ -1,7 +1,6 @@
 // Whoever waits in the thread that calls.
 #pragma once
 
-#include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
