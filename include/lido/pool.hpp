@@ -15,7 +15,7 @@
 #include <lido/async.hpp>
 #include <lido/connector.hpp>
 #include <lido/detail/connector.hpp>
-#include <lido/detail/core.hpp>
+#include <lido/detail/core_apart.hpp>
 #include <lido/detail/platform.hpp>
 #include <lido/growth.hpp>
 #include <lido/health.hpp>

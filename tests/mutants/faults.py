@@ -37,6 +37,7 @@ CONNECT_LIMITER = "detail/connect_limiter.hpp"
 CORE = "detail/core.hpp"
 METRICS = "detail/metrics.hpp"
 ACQUIRE = "detail/acquire.hpp"
+BLOCKING_WAIT = "detail/blocking_wait.hpp"
 LEASES = "detail/leases.hpp"
 ADMISSION = "detail/admission.hpp"
 JOBS = "detail/jobs.hpp"
@@ -191,7 +192,7 @@ FAULTS = [
     Fault("last_of_several_waiters_is_not_told", GUARD,
           "    waiter.next_notified = nullptr;\n    *last_waiter_ = &waiter;",
           "    waiter.next_notified = nullptr;\n    if (waiters_ != nullptr) return;\n    *last_waiter_ = &waiter;"),
-    Fault("waiter_leaves_before_it_was_told", ACQUIRE,
+    Fault("waiter_leaves_before_it_was_told", BLOCKING_WAIT,
           "      if (!told) {  // the call", "      if (false) {  // the call"),
     Fault("two_wakes_in_flight", DESTINATION,
           "freed.wake_in_flight ? Destination::offered : Destination::offered_to_head", "Destination::offered_to_head"),
@@ -457,7 +458,7 @@ FAULTS = [
     Fault("connections_are_counted_twice", METRICS, "totals_.*counter += times;", "totals_.*counter += 1;", ("unit/metrics",)),
     Fault("connection_is_closed_uncounted", JOBS, "    monitor_.metrics.count(&Statistics::closed, lock);\n", ""),
     # --- listeners end with their pool
-    Fault("listeners_are_called_for_ever", CORE, "  ops_.silence(deadline);\n", "", ("unit/lifetime",)),
+    Fault("listeners_are_called_for_ever", "detail/core_apart.hpp", "  ops_.silence(deadline);\n", "", ("unit/lifetime",)),
     # --- callers without time
     Fault("end_of_a_look_is_not_told", DISPATCHER, "    capacity_.wake_watchers(guard);\n    if (!waiters_.any_for_look()", "    if (!waiters_.any_for_look()",
           ("unit/waiting",)),

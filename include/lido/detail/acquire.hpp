@@ -5,12 +5,11 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
-#include <optional>
 #include <source_location>
-#include <stop_token>
 #include <thread>
 
 #include <lido/detail/admission.hpp>
+#include <lido/detail/blocking_wait.hpp>
 #include <lido/detail/leases.hpp>
 #include <lido/detail/probes.hpp>
 #include <lido/detail/tracing.hpp>
@@ -27,17 +26,15 @@ class Acquire {
   static constexpr bool reads_clock = Ops::reads_clock;
 
  public:
-  Acquire(Lifetime& lifetime, typename Types::Monitor& monitor, Ops& ops, Jobs<Types>& jobs,
-          Workforce<Types>& workforce, Leases<Types>& leases, Admission<Types>& admission,
-          const PoolOptions& options) noexcept
+  Acquire(typename Types::Monitor& monitor, Ops& ops, Workforce<Types>& workforce, Leases<Types>& leases,
+          Admission<Types>& admission, BlockingWait<Types>& blocking_wait, const PoolOptions& options) noexcept
       : slots_{monitor.capacity.slots()},
-        lifetime_{lifetime},
         monitor_{monitor},
         ops_{ops},
-        jobs_{jobs},
         workforce_{workforce},
         leases_{leases},
         admission_{admission},
+        blocking_wait_{blocking_wait},
         options_{options} {
     if (!ops.signals().trace_acquire.empty()) trace();  // in the child of a fork
   }
@@ -106,12 +103,6 @@ class Acquire {
   }
 
  private:
-  struct ThreadWaiter : Types::Waiter {
-    ThreadWaiter() noexcept : Types::Waiter{&wake, true} {}
-    static void wake(typename Types::Waiter& waiter) noexcept { static_cast<ThreadWaiter&>(waiter).parker.unpark(); }
-    typename Platform::Parker parker;
-  };
-
   // What keeps acquires from their short way, as bits of one number, so that it looks once.
   struct Detour {
     static constexpr std::uint8_t suspended = 1;
@@ -195,114 +186,20 @@ class Acquire {
     return slot;
   }
 
-  // The slow path: a place in the queue until a slot is granted or the time is up.
   Slot& wait(TimePoint begun, Duration timeout, const StopToken& stop, std::source_location where, bool unfit) {
-    const Reference keep{lifetime_};
-    ThreadWaiter waiter;
-    waiter.since = reads_clock ? begun : Platform::now();
-    const TimePoint deadline = saturating_add(waiter.since, timeout);
-    for (bool again = false;; again = true) {
-      admission_.line_up(waiter, deadline, again, unfit);
-      {
-        std::optional<typename Platform::template StopCallback<Cancel>> on_stop;
-        if (stop.stop_possible()) on_stop.emplace(stop, Cancel{*this, waiter});
-        sleep(waiter, deadline, stop);
-      }
-      switch (waiter.state.load(std::memory_order_relaxed)) {
-        case WaitState::granted:
-          break;
-        case WaitState::refused:
-          admission_.refuse(waiter.error);
-        case WaitState::shed:
-          admission_.throw_overloaded(waiter.since);
-        case WaitState::closed:
-          admission_.throw_closed();
-        case WaitState::cancelled:
-          admission_.throw_cancelled();
-        default:
-          admission_.throw_timeout(waiter.since, deadline, unfit);
-      }
-      const TimePoint now = Platform::now();
-      if (reads_clock && now > deadline) {
-        // Granted too late to be checked: it is passed on, and not condemned for the lack of time.
-        waiter.slot->end_freshness();
-        leases_.give_back(*waiter.slot, CloseReason::none);
-        admission_.throw_timeout(waiter.since, deadline, unfit);
-      }
-      if (lease_if_fit(*waiter.slot, now, deadline, where, Platform::this_thread())) {
-        const Guard lock = monitor_.enter();
-        monitor_.metrics.record(&Statistics::wait, now - waiter.since, lock);
-        Probes::acquire(waiter.slot);
-        return *waiter.slot;
-      }
-      unfit = true;  // and once more, at its old place
-      waiter.state.store(WaitState::waiting, std::memory_order_relaxed);
-    }
-  }
-
-  struct Cancel {
-    void operator()() const noexcept {
-      Guard lock = pool.monitor_.enter();
-      pool.monitor_.dispatcher.leave(waiter, WaitState::cancelled, false, lock);
-    }
-    Acquire& pool;
-    ThreadWaiter& waiter;
-  };
-
-  // Until the wait is complete.
-  void sleep(ThreadWaiter& waiter, TimePoint deadline, const StopToken& stop) noexcept {
-    for (TimePoint retry = TimePoint::max();;) {
-      const bool told = waiter.parker.park_until(std::min(deadline, retry));
-      Guard lock = monitor_.enter();
-      const WaitState state = waiter.state.load(std::memory_order_relaxed);
-      if (!told && (state == WaitState::waiting || state == WaitState::woken || state == WaitState::called)) {
-        if (Platform::now() < deadline) {
-          monitor_.dispatcher.try_again(waiter, lock);
-          retry = monitor_.dispatcher.keeps_time_until(waiter);
-          continue;
-        }
-        monitor_.dispatcher.leave(waiter, WaitState::abandoned, true, lock);
-        if (state == WaitState::waiting) return;
-      }
-      if (!told) {  // the call is on its way, and may not find the waiter gone
-        lock.end();
-        return waiter.parker.park();
-      }
-      if (state == WaitState::woken) {
-        if (monitor_.dispatcher.compete(waiter, lock)) return;
-      } else if (state == WaitState::called && Platform::now() >= deadline) {
-        monitor_.dispatcher.leave(waiter, WaitState::abandoned, true, lock);
-        return;
-      } else if (state == WaitState::called) {
-        retry = open_for_itself(waiter, {.deadline = deadline, .waiter = &waiter, .stop = &stop}, lock);
-      } else if (state != WaitState::waiting) {
-        return;
-      }
-    }
-  }
-
-  // In a pool without workers. May be granted a slot meanwhile: then its parker holds the token. Until when it may
-  // sleep.
-  TimePoint open_for_itself(ThreadWaiter& waiter, const typename Jobs<Types>::Caller& caller, Guard& lock) noexcept {
-    waiter.state.store(WaitState::waiting,
-                       std::memory_order_relaxed);  // whoever completes it owes it a notification again
-    lock.end();
-    jobs_.do_one(true, caller);
-    jobs_.run_closes();  // an invalidation during the open retires what it opened
-    Guard relock = monitor_.enter();
-    monitor_.dispatcher.grow(relock);
-    return monitor_.dispatcher.keeps_time_until(waiter);
+    return blocking_wait_.wait(begun, timeout, stop, unfit, [&](Slot& slot, TimePoint now, TimePoint deadline) {
+      return lease_if_fit(slot, now, deadline, where, Platform::this_thread());
+    });
   }
 
   SlotTable<Slot, Platform>& slots_;
   typename Platform::template Atomic<std::uint8_t> detours_{0};
-  Lifetime& lifetime_;
   typename Types::Monitor& monitor_;
   Ops& ops_;
-  Jobs<Types>& jobs_;
   Workforce<Types>& workforce_;
   Leases<Types>& leases_;
   Admission<Types>& admission_;
+  BlockingWait<Types>& blocking_wait_;
   const PoolOptions& options_;
 };
 

@@ -9,9 +9,9 @@
 // | tables    | open_plan guard slot_tally slot_segment slot_census slot_search slot_passes slot_table wait_list      |
 // | decisions | work_queue connect_limiter capacity openers standing_queue shedding destination dispatcher fail_fast  |
 // | sides     | attempts transitions invariants flight_recorder monitor listening connection_ops pool_types           |
-// | work      | completion jobs workforce leaks leases                                                                |
-// | calls     | maintenance worker_group complaint admission tracing acquire acquire_request administration connector |
-// | core      | core                                                                                                  |
+// | work      | completion jobs workforce leaks leases maintenance worker_group                                       |
+// | calls     | complaint admission tracing blocking_wait acquire acquire_request administration connector            |
+// | core      | core core_apart                                                                                       |
 //
 // The parts of the two sides and above. `Monitor` decides under the lock and calls nobody's code; `Ops` calls the
 // user's code and never holds the lock. All others may take it to ask the first, and give it back before they ask the
@@ -28,7 +28,8 @@
 // | Maintenance     |                          | Monitor Ops Jobs Workforce Leaks Leases                             |
 // | WorkerGroup     | threads                  | Monitor Workforce Maintenance Lifetime                              |
 // | Admission       | what time-outs tell      | Monitor Ops Workforce Leaks                                         |
-// | Acquire         | whether it is suspended  | Monitor Ops Jobs Workforce Leases Admission Lifetime                |
+// | BlockingWait    |                          | Monitor Jobs Leases Admission Lifetime                              |
+// | Acquire         | whether it is suspended  | Monitor Ops Workforce Leases Admission BlockingWait                 |
 // | AcquireRequests |                          | Monitor Ops Workforce Leases WorkerGroup Admission Acquire Lifetime |
 // | Administration  |                          | Monitor Ops Jobs Workforce Maintenance Admission Acquire            |
 //
@@ -36,9 +37,7 @@
 #pragma once
 
 #include <cstddef>
-#include <limits>
 #include <source_location>
-#include <utility>
 #include <vector>
 
 #include <lido/detail/acquire_request.hpp>
@@ -52,8 +51,8 @@ namespace lido::detail {
 // time in the exchange that gives the slot back. A pool that is destroyed meanwhile either finds the slot idle, or has
 // recalled it, and then it comes back by the lock and drops the reference that the pool took for it.
 //
-// What is defined behind the class, here and in administration.hpp, is not inline: a unit that has been told of an
-// instantiation elsewhere (`extern template`) compiles nothing of it, nor what it calls.
+// What is defined apart, in core_apart.hpp and behind the class of administration.hpp, is not inline: a unit that has
+// been told of an instantiation elsewhere (`extern template`) compiles nothing of it, nor what it calls.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 class Core {
  public:
@@ -169,114 +168,11 @@ class Core {
   Maintenance<Types> maintenance_{monitor_, ops_, jobs_, workforce_, leaks_, leases_, options_};
   WorkerGroup<Types> workers_{lifetime_, monitor_, workforce_, maintenance_, options_};
   Admission<Types> admission_{monitor_, ops_, workforce_, leaks_, options_};
-  Acquire<Types> acquire_{lifetime_, monitor_, ops_, jobs_, workforce_, leases_, admission_, options_};
+  BlockingWait<Types> blocking_wait_{lifetime_, monitor_, jobs_, leases_, admission_};
+  Acquire<Types> acquire_{monitor_, ops_, workforce_, leases_, admission_, blocking_wait_, options_};
   AcquireRequests<Types> requests_{lifetime_, mark_,    monitor_,   ops_,     workforce_,
                                    leases_,   workers_, admission_, acquire_, options_};
   Administration<Types> administration_{monitor_, ops_, jobs_, workforce_, maintenance_, admission_, acquire_};
 };
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-Core<Connection, Growth, Health, Recycle, Platform>::Core(typename Types::Ops::Connector connector, Growth growth,
-                                                          Health health, Recycle recycle, PoolOptions options)
-    : options_{std::move(options)},
-      ops_{std::move(connector), std::move(health), std::move(recycle)},
-      worker_count_{worker_count(options_, growth)},
-      monitor_{std::move(growth), rules()} {}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-Core<Connection, Growth, Health, Recycle, Platform>::Core(const Core& parent)
-    : options_{parent.options_},
-      ops_{parent.ops_},
-      worker_count_{parent.worker_count_},
-      monitor_{parent.monitor_.capacity.growth(), rules()} {}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-void Core<Connection, Growth, Health, Recycle, Platform>::discard(Slot& slot) noexcept {
-  is_ours() ? leases_.discard(slot) : disown(slot);
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-Connection Core<Connection, Growth, Health, Recycle, Platform>::detach(Slot& slot) {
-  return is_ours() ? leases_.detach(slot) : std::move(slot.connection);
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-Statistics Core<Connection, Growth, Health, Recycle, Platform>::statistics() {
-  Statistics figures = monitor_.figures();
-  figures.name = options_.name;
-  auto& slots = monitor_.capacity.slots();
-  slots.uses().read(figures.use, [&] { slots.each([&](const Slot& slot) { Metrics::add_leases(slot, figures); }); });
-  return figures;
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-std::vector<Holder> Core<Connection, Growth, Health, Recycle, Platform>::holders() {
-  return leaks_.holders();
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-std::vector<ConnectionDescription> Core<Connection, Growth, Health, Recycle, Platform>::connections() {
-  return leaks_.connections();
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-std::vector<RecordedEvent> Core<Connection, Growth, Health, Recycle, Platform>::recent_events() {
-  return monitor_.recent(std::numeric_limits<std::size_t>::max());
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-void Core<Connection, Growth, Health, Recycle, Platform>::start() {
-  maintenance_.plan_sweep();
-  workers_.start();
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-void Core<Connection, Growth, Health, Recycle, Platform>::begin() noexcept {
-  typename Types::Guard lock = monitor_.enter();
-  monitor_.dispatcher.grow(lock);
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-void Core<Connection, Growth, Health, Recycle, Platform>::abandon() noexcept {
-  if (!is_ours()) return disown();
-  const TimePoint deadline = saturating_add(Platform::now(), workers_.longest_call());
-  administration_.close(Duration::zero());
-  workers_.stop();
-  leases_.leave_to_holders();
-  ops_.silence(deadline);
-  lifetime_.drop_reference();
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-auto Core<Connection, Growth, Health, Recycle, Platform>::in_child() const -> Core* {
-  auto* const own = new Core{*this};
-  if (monitor_.capacity.suspended()) own->administration_.suspend();
-  if (monitor_.capacity.closed()) own->administration_.close(Duration::zero());
-  return own;
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-void Core<Connection, Growth, Health, Recycle, Platform>::disown() noexcept {
-  monitor_.capacity.slots().each([](Slot& slot) {
-    if (Types::Table::claim_free(slot, SlotState::leased)) disown(slot);
-  });
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-auto Core<Connection, Growth, Health, Recycle, Platform>::acquire_apart(Duration timeout, const StopToken& stop,
-                                                                        std::source_location where) -> Slot& {
-  return acquire_.acquire(timeout, stop, where);
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-auto Core<Connection, Growth, Health, Recycle, Platform>::try_acquire_apart(Duration limit, std::source_location where)
-    -> Slot* {
-  return acquire_.try_acquire(limit, where);
-}
-
-template <class Connection, class Growth, class Health, class Recycle, class Platform>
-void Core<Connection, Growth, Health, Recycle, Platform>::release_apart(Slot& slot) noexcept {
-  is_ours() ? leases_.release(slot) : disown(slot);
-}
 
 }  // namespace lido::detail

@@ -1,6 +1,6 @@
 // The one unit of `lido::postgres_compiled`.
 #include <lido/detail/administration.hpp>
-#include <lido/detail/core.hpp>
+#include <lido/detail/core_apart.hpp>
 #include <lido/detail/platform.hpp>
 #include <lido/detail/pool_types.hpp>
 #include <lido/postgres/detail/compiled/calls.hpp>
