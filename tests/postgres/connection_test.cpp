@@ -336,6 +336,37 @@ BOOST_AUTO_TEST_CASE(is_alive_until_the_server_ends_the_session) {
   BOOST_TEST(!connection.reset(soon()));
 }
 
+BOOST_AUTO_TEST_CASE(for_an_instant_an_answer_tells_that_the_session_lives) {
+  Connection connection = lido::test::connect();
+  lido::postgres::detail::Channel& channel = connection.channel();
+  BOOST_TEST(!channel.was_heard(Clock::now()));
+  const TimePoint before = Clock::now();
+  connection.exec("select 1");
+  const TimePoint after = Clock::now();
+  BOOST_TEST(!channel.was_heard(before));
+  BOOST_TEST(!channel.was_heard(after + 1ms));
+  connection.exec_script("select 1; select 2");
+  BOOST_TEST(connection.seems_alive());
+  terminate(connection);
+  BOOST_TEST(!connection.seems_alive());
+}
+
+BOOST_AUTO_TEST_CASE(whoever_ever_had_the_handle_may_set_it_later_and_else_nothing_is_put_back) {
+  Connection connection = lido::test::connect();
+  PGconn* const unseen = connection.channel().raw();
+  PQsetErrorVerbosity(unseen, PQERRORS_TERSE);
+  BOOST_TEST(connection.reset(soon()));
+  BOOST_TEST(PQsetErrorVerbosity(unseen, PQERRORS_DEFAULT) == PQERRORS_TERSE);
+  PGconn* const kept = connection.native();
+  for (int again = 0; again < 2; ++again) {
+    PQsetErrorVerbosity(kept, PQERRORS_TERSE);
+    PQsetnonblocking(kept, 0);
+    BOOST_TEST(connection.reset(soon()));
+    BOOST_TEST(PQsetErrorVerbosity(kept, PQERRORS_DEFAULT) == PQERRORS_DEFAULT);
+    BOOST_TEST(PQisnonblocking(kept) == 1);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(is_alive_after_a_notification_a_notice_and_a_changed_setting) {
   Connection connection = lido::test::connect();
   connection.exec("listen news");

@@ -27,15 +27,15 @@ struct Growth {
   }
 };
 
-/// Discards a session that the server ended, which is free to see, pings one that was idle for `after` or longer, and
-/// discards one on a standby that lags (`ConnectionSettings::max_lag`).
+/// Discards a session that the server ended, which is free to see (`Statements::seems_alive`), pings one that was idle
+/// for `after` or longer, and discards one on a standby that lags (`ConnectionSettings::max_lag`).
 struct CheckSession {
   bool ping = true;                          ///< false: only looks at the socket
   Duration after = std::chrono::seconds{1};  ///< the bypass window; zero pings always. Range: 0 and more.
 
   Verdict check(Connection& connection, const ConnectionInfo& info) const {
     const bool asked = ping && info.idle >= after;
-    const bool fit = asked ? connection.ping(info.deadline) : connection.is_alive();
+    const bool fit = asked ? connection.ping(info.deadline) : connection.seems_alive();
     return fit && connection.keeps_up(info.deadline) ? Verdict::keep : Verdict::discard;
   }
 };

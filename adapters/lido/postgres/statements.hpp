@@ -75,6 +75,9 @@ class Statements {
   /// Whether the session lives as far as the socket tells; free. False for one that the server ended, but a hung
   /// server or a cut cable looks alive.
   [[nodiscard]] bool is_alive() { return detail::Calls<>::is_alive(*channel_); }
+  /// As `is_alive`, but the socket is not looked at within 50 microseconds of an answer: no end that anybody can know
+  /// of came since.
+  [[nodiscard]] bool seems_alive() { return detail::Calls<>::seems_alive(*channel_); }
 
   /// Whether the server answers: the cheapest round trip there is. Blocks until then; one that did not answer is
   /// unusable.

@@ -58,6 +58,7 @@ struct Calls {
   [[nodiscard]] static std::optional<Notification> wait_for_notification(Channel& channel, const Until& until);
 
   [[nodiscard]] static bool is_alive(Channel& channel);
+  [[nodiscard]] static bool seems_alive(Channel& channel);
   [[nodiscard]] static bool is_usable(const Channel& channel) noexcept;
   [[nodiscard]] static PGTransactionStatusType transaction(const Channel& channel) noexcept;
   [[nodiscard]] static int backend_pid(const Channel& channel) noexcept;

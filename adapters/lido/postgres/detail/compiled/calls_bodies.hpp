@@ -120,6 +120,11 @@ bool Calls<Form>::is_alive(Channel& channel) {
 }
 
 template <class Form>
+bool Calls<Form>::seems_alive(Channel& channel) {
+  return channel.peek(true);
+}
+
+template <class Form>
 bool Calls<Form>::is_usable(const Channel& channel) noexcept {
   return channel.quiet();
 }
@@ -188,7 +193,7 @@ PGconn* Calls<Form>::native(Channel& channel, const Until& until) {
   channel.leaves(Leaves::statements);
   channel.names().runs(Renames::session);
   channel.statements().distrust();
-  return channel.raw();
+  return channel.hand_out();
 }
 
 }  // namespace lido::postgres::detail

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -18,6 +19,7 @@
 #include <utility>
 
 #include <lido/detail/platform.hpp>
+#include <lido/facts.hpp>
 #include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/values/array_types.hpp>
@@ -51,7 +53,7 @@ class Channel {
         statements_{settings_->statement_cache},
         notice_processor_{PQsetNoticeProcessor(raw(), nullptr, nullptr)},
         owner_{::getpid()} {
-    if (!restore()) throw ConnectError{one_line(PQerrorMessage(raw()))};
+    if (!put_back()) throw ConnectError{one_line(PQerrorMessage(raw()))};
     if (settings_->enclosure) settings_->enclosure->opened();
   }
   Channel(const Channel&) = delete;
@@ -134,21 +136,28 @@ class Channel {
   }
   [[nodiscard]] PostedDiscard& discard() noexcept { return discard_; }
 
-  /// Puts back what a holder may have set on libpq's handle; free. What it set to be called may be gone with it.
-  [[nodiscard]] bool restore() noexcept {
-    PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
-    PQsetNoticeProcessor(raw(), notice_processor_, nullptr);
-    PQsetErrorVerbosity(raw(), PQERRORS_DEFAULT);
-    PQsetErrorContextVisibility(raw(), PQSHOW_CONTEXT_ERRORS);
-    PQuntrace(raw());
-    return PQsetnonblocking(raw(), 1) == 0;
+  /// The handle for somebody who may set what he likes on it, also later: he may keep it.
+  [[nodiscard]] PGconn* hand_out() noexcept {
+    handed_out_ = true;
+    return raw();
   }
+  /// Puts back what a holder may have set on libpq's handle, if it was ever handed out; free. What was set to be called
+  /// may be gone with the holder.
+  [[nodiscard]] bool restore() noexcept { return !handed_out_ || put_back(); }
 
-  /// Whether the session still lives as far as can be told without asking the server.
-  [[nodiscard]] bool peek() {
+  /// An answer is complete.
+  void heard() noexcept { heard_ = Clock::now(); }
+  /// The server has answered so lately that nobody can know of an end which a look at the socket would show now.
+  [[nodiscard]] bool was_heard(TimePoint now) const noexcept {
+    return heard_ <= now && heard_ > now - std::chrono::microseconds{50};
+  }
+  /// Whether the session still lives as far as can be told without asking the server. `heard`: what it answered just
+  /// now tells, too, which saves a system call.
+  [[nodiscard]] bool peek(bool heard = false) {
     if (telling_) return usable();  // libpq is at it
     hear_what_is_held_back();
     if (!usable()) return false;
+    if (heard && was_heard(Clock::now())) return true;
     char byte = 0;
     const ssize_t count = ::recv(PQsocket(raw()), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (count < 0 && is_for_now(errno)) return true;
@@ -228,6 +237,14 @@ class Channel {
   }
 
  private:
+  [[nodiscard]] bool put_back() noexcept {
+    PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
+    PQsetNoticeProcessor(raw(), notice_processor_, nullptr);
+    PQsetErrorVerbosity(raw(), PQERRORS_DEFAULT);
+    PQsetErrorContextVisibility(raw(), PQSHOW_CONTEXT_ERRORS);
+    PQuntrace(raw());
+    return PQsetnonblocking(raw(), 1) == 0;
+  }
   [[nodiscard]] Diagnostics plain(std::string_view sql, const std::string& message) const {
     return {.message = without_passwords(message), .statement = without_passwords(sql), .where = where_};
   }
@@ -279,9 +296,11 @@ class Channel {
   PQnoticeProcessor notice_processor_;  // libpq's own
   pid_t owner_;
   std::optional<Cancelling> cancelling_;
+  TimePoint heard_ = TimePoint::min();
   bool telling_ = false;  // of a notice: libpq is in the middle of something
   bool broken_ = false;
   bool watched_ = static_cast<bool>(settings_->echo);
+  bool handed_out_ = false;  // the handle
 };
 
 }  // namespace lido::postgres::detail

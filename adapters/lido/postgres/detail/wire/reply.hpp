@@ -176,7 +176,7 @@ class Reply {
         if (--syncs_ > 0) return false;
         if (PQexitPipelineMode(channel_.raw()) == 0)
           throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
-        complete_ = true;
+        end();
         return false;
       case PGRES_PIPELINE_ABORTED:
         return false;
@@ -218,7 +218,11 @@ class Reply {
     if (PQstatus(channel_.raw()) != CONNECTION_OK) throw channel_.gone(sql_, one_line(PQerrorMessage(channel_.raw())));
     if (channel_.discard().outstanding()) return;
     ++statement_;
-    if (syncs_ == 0) complete_ = true;
+    if (syncs_ == 0) end();
+  }
+  void end() noexcept {
+    complete_ = true;
+    channel_.heard();
   }
 
   void begin_trace() noexcept {
