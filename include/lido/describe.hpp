@@ -1,7 +1,9 @@
 // One screen about a pool for whoever looks into it at night: what it is, has, did last, and who holds what.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <ostream>
 #include <sstream>
 #include <string>
@@ -20,9 +22,11 @@ struct PoolDescription {
   PoolOptions options;
   std::vector<ConnectionDescription> connections;  ///< by their slots, without those that are no more
   std::vector<RecordedEvent> recent;               ///< oldest first
+  std::vector<Duration> waits;                     ///< how long callers have waited, the first 64 of the queue
 };
 
-/// Describes `pool`. Takes its lock for no longer than `statistics()`, and once more to copy the events. The settings,
+/// Describes `pool`. Takes its lock for no longer than `statistics()`, and twice more to copy
+/// the events and the times of waiters. The settings,
 /// file names and words of errors in it hold no secret that a connector did not put there. Throws `std::bad_alloc`.
 /// Thread-safe.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
@@ -31,7 +35,8 @@ template <class Connection, class Growth, class Health, class Recycle, class Pla
                        .figures = pool.statistics(),
                        .options = pool.options(),
                        .connections = pool.connections(),
-                       .recent = pool.recent_events()};
+                       .recent = pool.recent_events(),
+                       .waits = pool.waits()};
   return seen;
 }
 
@@ -66,17 +71,20 @@ namespace detail {
 }  // namespace detail
 
 /// The description as text: the counts, the settings, a line a connection, a line an event. The first hundred
-/// connections and the last thirty events.
+/// connections, the last thirty events, and the first eight waiters.
 inline std::ostream& operator<<(std::ostream& out, const PoolDescription& seen) {
   constexpr std::size_t most_connections = 100;
   constexpr std::size_t most_events = 30;
+  constexpr std::size_t most_waits = 8;
   const PoolCounts& now = seen.figures.now;
   std::string text = seen.figures.name + ": " + std::to_string(now.total()) + " of at most " +
                      std::to_string(seen.figures.max_size) + " connections: " + std::to_string(now.leased) +
                      " leased, " + std::to_string(now.idle) + " idle, " + std::to_string(now.opening) + " opening, " +
                      std::to_string(now.checking) + " checking, " + std::to_string(now.closing) + " closing; " +
                      std::to_string(now.waiting) + " waiting";
-  if (now.waiting > 0) text += ", the first for " + detail::span_text(seen.figures.oldest_wait);
+  const std::size_t shown = std::min(seen.waits.size(), most_waits);
+  for (std::size_t at = 0; at < shown; ++at) text += (at == 0 ? ", for " : ", ") + detail::span_text(seen.waits[at]);
+  if (shown > 0 && now.waiting > shown) text += ", ...";
   text += "\n ";
   for (const auto& [name, value] : detail::settings_of(seen.options)) text.append(" ").append(name) += '=' + value;
   std::size_t lines = 0;
@@ -114,7 +122,9 @@ inline std::ostream& operator<<(std::ostream& out, const PoolDescription& seen) 
   add("closing", std::to_string(now.closing));
   add("waiting", std::to_string(now.waiting));
   add("oldest_wait_ms", millis(seen.figures.oldest_wait));
-  text += ",\"settings\":{";
+  text += ",\"waits_ms\":[";
+  for (const Duration wait : seen.waits) text += (text.back() == '[' ? "" : ",") + millis(wait);
+  text += "],\"settings\":{";
   for (const auto& [name, value] : detail::settings_of(seen.options)) add(name, detail::json_string(value));
   text += "},\"connections\":[";
   for (const ConnectionDescription& one : seen.connections) {

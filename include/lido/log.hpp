@@ -116,11 +116,11 @@ class Recorder {
 /// | `database_unreachable`         | error   | `error`                                                     |
 ///
 /// The reasons are `queue_full`, `self_deadlock`, `suspended` and, where the server is away, `unreachable`. Time-outs
-/// of one phase, refusals of one reason, and failed opens of the same words, are told once in `repeat_after`, with
-/// `left_out`. A record has no time: a logger has one. The connection is not asked about itself, so that what a failed
-/// open says is the only thing that a connector could put a secret into. What `sink` refers to must outlive the pool.
-/// Blocks while `sink` does. Throws `std::bad_alloc`, `InvalidOption` for a negative `repeat_after`; the listeners
-/// never throw.
+/// of one phase, refusals of one reason, failed checks, and failed opens of the same words, are told once in
+/// `repeat_after`, with `left_out`. A record has no time: a logger has one. The connection is not asked about itself,
+/// so that what a failed open says is the only thing that a connector could put a secret into. What `sink` refers to
+/// must outlive the pool. Blocks while `sink` does. Throws `std::bad_alloc`, `InvalidOption` for a negative
+/// `repeat_after`; the listeners never throw.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, LogSink sink, LogOptions options = {}) {
   using Recorder = detail::Recorder<Platform>;
@@ -136,9 +136,11 @@ void log_events(Pool<Connection, Growth, Health, Recycle, Platform>& pool, LogSi
   if (at(LogLevel::warning))
     events.on_close([recorder, closes = at(LogLevel::info)](const Connection&, const ConnectionInfo& info) {
       if (info.close_reason == CloseReason::dead)
-        recorder->record(LogLevel::warning, "database_health_check_failed", [&] {
-          return std::vector{Recorder::number("connection", info.id), Recorder::milliseconds("age_ms", info.age)};
-        });
+        recorder->failure(
+            LogLevel::warning, "database_health_check_failed", [] { return std::string_view{}; },
+            [&](const std::string&) {
+              return std::vector{Recorder::number("connection", info.id), Recorder::milliseconds("age_ms", info.age)};
+            });
       if (!closes) return;
       recorder->record(LogLevel::info, "database_connection_closed", [&] {
         return std::vector{Recorder::number("connection", info.id),

@@ -188,6 +188,9 @@ class Pool {
   /// What happened last: opens, closes with their reason, failures with their words, time-outs; at most 256, oldest
   /// first, those alike in a row as one. Takes the pool's lock while it copies them. Throws `std::bad_alloc`.
   [[nodiscard]] std::vector<RecordedEvent> recent_events() const { return core().recent_events(); }
+  /// How long callers have waited, the first of the queue first, at most 64. Takes the pool's lock while it copies
+  /// them. Throws `std::bad_alloc`.
+  [[nodiscard]] std::vector<Duration> waits() const { return core().monitor().waits(); }
   /// Blocks until at least one connection is open and the growth policy wants no more, or there is room for none;
   /// returns at once where nothing is kept (`NullPool`). What has failed for good is tried once more. Throws
   /// `AcquireTimeout` with the last failure nested, or `PoolSuspended`; the connector's own exception at once if it is

@@ -154,19 +154,22 @@ BOOST_AUTO_TEST_CASE(describes_a_pool_on_one_screen) {
     auto held = pool.acquire();
     Threads threads;
     threads.start([&] { pool.acquire(10s).release(); });
-    sim::sleep_for(1500ms);
+    sim::sleep_for(500ms);
+    threads.start([&] { pool.acquire(10s).release(); });
+    sim::sleep_for(1000ms);
     const PoolDescription seen = describe(pool);
     std::ostringstream text;
     text << seen;
     BOOST_TEST(
         text.str().starts_with("orders: 1 of at most 1 connections: 1 leased, 0 idle, 0 opening, 0 checking, 0 "
-                               "closing; 1 waiting, the first for 1500 ms\n  acquire_timeout=30 s "));
+                               "closing; 2 waiting, for 1500 ms, 1000 ms\n  acquire_timeout=30 s "));
     BOOST_TEST(contains(text.str(), "\n  connection 1 leased, open for 1500 ms, used 1 times; held for 1500 ms by "));
     BOOST_TEST(contains(text.str(), "flight_recorder.cpp:"));
     BOOST_TEST(contains(text.str(), "\n  1500 ms ago: connection 1 opened\n"));
     const std::string json = to_json(seen);
     BOOST_TEST(json.starts_with(R"({"name":"orders","max_size":1,"pool_size":)"));
-    BOOST_TEST(contains(json, R"("waiting":1,"oldest_wait_ms":1500,"settings":{"acquire_timeout":"30 s",)"));
+    BOOST_TEST(contains(
+        json, R"("waiting":2,"oldest_wait_ms":1500,"waits_ms":[1500,1000],"settings":{"acquire_timeout":"30 s",)"));
     BOOST_TEST(contains(json, R"("connections":[{"id":1,"state":"leased","age_ms":1500,"uses":1,"held_ms":1500,)"));
     BOOST_TEST(json.ends_with(R"("recent":[{"event":"opened","ms_ago":1500,"connection":1}]})"));
     held.release();

@@ -146,6 +146,25 @@ BOOST_AUTO_TEST_CASE(writes_a_connection_that_was_found_dead_and_its_close) {
              "level=info event=database_connection_closed pool=pool connection=1 reason=dead age_ms=2000 uses=1");
 }
 
+BOOST_AUTO_TEST_CASE(writes_one_line_of_many_connections_that_are_found_dead_at_once) {
+  std::ostringstream log;
+  calmly([&] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingOnAcquire> pool{connector(ledger), {.size = 4}};
+    log_events(pool, log);
+    pool.wait_until_ready(1h);
+    sim::sleep_for(2s);
+    ledger.on_ping = [](TimePoint) { return false; };
+    pool.acquire(1h).release();
+    sim::sleep_for(500ms);
+    BOOST_TEST(pool.statistics().found_dead >= 4U);
+  });
+  std::size_t told = 0;
+  for (const std::string& line : lines_of(log))
+    if (line.find("event=database_health_check_failed") != std::string::npos) ++told;
+  BOOST_TEST(told == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(writes_a_failure_that_repeats_once_a_second_with_the_number_of_those_that_it_leaves_out) {
   std::ostringstream log;
   calmly([&] {

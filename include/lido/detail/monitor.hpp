@@ -75,6 +75,18 @@ class Monitor {
     return recorded_events(entries);
   }
 
+  // How long those at the head of the queue have waited.
+  [[nodiscard]] std::vector<Duration> waits() {
+    constexpr std::size_t most = WaitList<Slot, Platform>::waiters_a_turn;
+    std::vector<Duration> times;
+    times.reserve(most);
+    const TimePoint now = Platform::now();
+    const Guard lock = enter();
+    for (const Waiter* one = waiters.queue().front(); one != nullptr && times.size() < most; one = one->next)
+      times.push_back(now - one->since);
+    return times;
+  }
+
   // What was counted, and what is now.
   [[nodiscard]] Statistics figures() noexcept {
     Guard lock = enter();
