@@ -15,6 +15,7 @@
 #include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
+#include <lido/postgres/detail/values/out_buffer.hpp>
 #include <lido/postgres/detail/values/parameter_count.hpp>
 #include <lido/postgres/detail/wire/name_scope.hpp>
 #include <lido/postgres/detail/wire/statement_cache.hpp>
@@ -66,7 +67,7 @@ class StatementQueue {
       statements_.push_back(std::move(added));
     } catch (...) {
       values_.resize(statements_.empty() ? 0 : end_of(statements_.back()));
-      bytes_.resize(bytes);
+      bytes_.cut(bytes);
       throw;
     }
   }
@@ -75,7 +76,7 @@ class StatementQueue {
   void clear() noexcept {
     statements_.clear();
     values_.clear();
-    bytes_.clear();
+    bytes_.cut(0);
     texts_.clear();
   }
 
@@ -95,7 +96,7 @@ class StatementQueue {
     }
     for (std::size_t i = 0; i < count; ++i) {
       const Value& value = values_[statement.first + i];
-      arrays.values[i] = value.length < 0 ? nullptr : bytes_.data() + value.at;
+      arrays.values[i] = value.length < 0 ? nullptr : bytes_.view().data() + value.at;
       arrays.types[i] = value.type;
       arrays.lengths[i] = value.length;
       arrays.formats[i] = value.binary ? 1 : 0;
@@ -135,10 +136,10 @@ class StatementQueue {
     const std::size_t length =
         bound.lengths != nullptr ? static_cast<std::size_t>(bound.lengths[index]) : std::strlen(text);
     value.length = static_cast<int>(length);
-    if (value.binary)
-      bytes_.append(text, length).push_back('\0');
-    else
-      bytes_.append(text, length + 1);  // it has one
+    char* const to = bytes_.room(length + 1);
+    std::memcpy(to, text, length);
+    to[length] = '\0';
+    bytes_.filled(to + length + 1);
     return value;
   }
 
@@ -153,7 +154,7 @@ class StatementQueue {
 
   std::vector<QueuedStatement> statements_;
   std::vector<Value> values_;
-  std::string bytes_;  // of the values, each with a zero behind it
+  OutBuffer bytes_;  // of the values, each with a zero behind it
   std::vector<std::shared_ptr<const QueuedText>> texts_;
 };
 

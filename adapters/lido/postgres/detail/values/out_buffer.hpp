@@ -6,12 +6,19 @@
 #include <cstring>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace lido::postgres::detail {
 
 /// As a `std::string` that grows, but whoever appends may write into it himself.
 class OutBuffer {
  public:
+  OutBuffer() = default;
+  OutBuffer(const OutBuffer& other) { append(other.view()); }
+  OutBuffer(OutBuffer&& other) noexcept { swap(other); }
+  OutBuffer& operator=(OutBuffer other) noexcept { return swap(other), *this; }
+  ~OutBuffer() = default;
+
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::string_view view() const noexcept { return {bytes_.get(), size_}; }
 
@@ -30,6 +37,11 @@ class OutBuffer {
   void push_back(char c) {
     *room(1) = c;
     ++size_;
+  }
+  void swap(OutBuffer& other) noexcept {
+    bytes_.swap(other.bytes_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
   }
   /// Down to so many.
   void cut(std::size_t size) noexcept { size_ = size; }

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 
 #include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/detail/values/calendar.hpp>
@@ -95,74 +98,77 @@ class TimeText {
   return date;
 }
 
-/// Reads digits at fixed places, as the usual date and time have them: `2024-02-29 23:59:59`.
-class UsualText {
- public:
-  explicit constexpr UsualText(std::string_view text) noexcept : text_{text} {}
+/// Eight characters, the first in the lowest byte.
+[[nodiscard]] constexpr std::uint64_t eight_of(const char* text) noexcept {
+  std::uint64_t eight = 0;
+  if (std::endian::native == std::endian::little && !std::is_constant_evaluated())
+    std::memcpy(&eight, text, 8);
+  else
+    for (int i = 7; i >= 0; --i) eight = eight << 8U | static_cast<unsigned char>(text[i]);
+  return eight;
+}
 
-  /// Two digits; else what they make is wrong.
-  [[nodiscard]] constexpr std::uint32_t two(std::size_t at) noexcept {
-    const auto first = static_cast<std::uint32_t>(static_cast<unsigned char>(text_[at])) - '0';
-    const auto second = static_cast<std::uint32_t>(static_cast<unsigned char>(text_[at + 1])) - '0';
-    wrong_ |= static_cast<unsigned>(first > 9) | static_cast<unsigned>(second > 9);
-    return first * 10 + second;
+/// What eight characters are to be: a digit where `text` has a 0, else what it has.
+struct EightForm {
+  consteval explicit EightForm(const char (&text)[9]) : characters{eight_of(text)} {
+    for (unsigned i = 0; i < 8; ++i) digits |= std::uint64_t{text[i] == '0'} << 8 * i;
   }
-  constexpr void expect(std::size_t at, char c) noexcept { require(text_[at] == c); }
-  constexpr void require(bool right) noexcept { wrong_ |= static_cast<unsigned>(!right); }
-  [[nodiscard]] constexpr bool wrong() const noexcept { return wrong_ != 0; }
-
-  /// The date that the text begins with, in days since 1970.
-  [[nodiscard]] constexpr std::int64_t days() noexcept {
-    const std::uint32_t year = two(0) * 100 + two(2);
-    const std::uint32_t month = two(5);
-    const std::uint32_t day = two(8);
-    expect(4, '-');
-    expect(7, '-');
-    // What is beyond the 28th is not for here to judge.
-    require(year > 0 && month - 1 < 12 && day - 1 < 28);
-    return days_of({year, month, day});
-  }
-  /// The time that begins there, in microseconds without a fraction.
-  [[nodiscard]] constexpr std::int64_t seconds(std::size_t at) noexcept {
-    const std::uint32_t hours = two(at);
-    const std::uint32_t minutes = two(at + 3);
-    const std::uint32_t seconds = two(at + 6);
-    expect(at + 2, ':');
-    expect(at + 5, ':');
-    require(hours < 24 && minutes < 60 && seconds < 60);
-    return std::int64_t{hours * 3600 + minutes * 60 + seconds} * 1'000'000;
-  }
-
- private:
-  std::string_view text_;
-  unsigned wrong_ = 0;
+  std::uint64_t characters;
+  std::uint64_t digits = 0;  // a one for each
 };
+
+/// The digits by twos: each byte has ten times its own digit and the next. `wrong` is set where something else has
+/// come.
+[[nodiscard]] constexpr std::uint64_t digits_by_twos(const char* text, EightForm form, bool& wrong) noexcept {
+  const std::uint64_t values = eight_of(text) ^ form.characters;
+  const std::uint64_t above_nine = ((values + form.digits * (0x80 - 10)) | values) & form.digits << 7U;
+  const std::uint64_t others = values & ~(form.digits * 0xff);
+  wrong = wrong || (above_nine | others) != 0;
+  return values * 10 + (values >> 8U);
+}
 
 /// A `timestamp` in its usual form, in one pass; nothing for any other form, which may be a timestamp all the same.
 [[nodiscard]] constexpr std::optional<std::int64_t> read_usual_timestamp(std::string_view text,
                                                                          bool has_offset) noexcept {
   constexpr std::size_t usual = 19;  // characters without the fraction and the offset
   if (text.size() < usual) return std::nullopt;
-  UsualText digits{text};
-  std::int64_t total = digits.days() * microseconds_a_day + digits.seconds(11);
-  digits.expect(10, ' ');
+  const auto byte = [](std::uint64_t of, unsigned number) {
+    return static_cast<std::uint32_t>(of >> 8 * number & 0xff);
+  };
+  bool wrong = false;
+  const auto two = [&](std::size_t at) {
+    wrong = wrong || !is_digit(text[at]) || !is_digit(text[at + 1]);
+    return static_cast<std::uint32_t>((text[at] - '0') * 10 + (text[at + 1] - '0'));
+  };
+  const std::uint64_t date = digits_by_twos(text.data(), EightForm{"0000-00-"}, wrong);
+  const std::uint64_t time = digits_by_twos(text.data() + 11, EightForm{"00:00:00"}, wrong);
+  const std::uint32_t year = byte(date, 0) * 100 + byte(date, 2), month = byte(date, 5), day = two(8);
+  const std::uint32_t hours = byte(time, 0), minutes = byte(time, 3), seconds = byte(time, 6);
+  // What is beyond the 28th is not for here to judge.
+  if (wrong || text[10] != ' ' || year == 0 || month - 1 >= 12 || day - 1 >= 28 || hours >= 24 || minutes >= 60 ||
+      seconds >= 60)
+    return std::nullopt;
+  std::int64_t total = days_of({year, month, day}) * microseconds_a_day +
+                       std::int64_t{hours * 3600 + minutes * 60 + seconds} * 1'000'000;
   std::size_t at = usual;
   if (at < text.size() && text[at] == '.') {
-    constexpr std::array<std::int64_t, 7> units{1'000'000, 100'000, 10'000, 1'000, 100, 10, 1};
+    constexpr std::array<std::uint32_t, 7> units{1'000'000, 100'000, 10'000, 1'000, 100, 10, 1};
     const std::size_t end = std::min(text.size(), usual + units.size());
-    std::int64_t fraction = 0;
-    for (++at; at < end && is_digit(text[at]); ++at) fraction = fraction * 10 + (text[at] - '0');
+    std::uint32_t fraction = 0;
+    for (++at; at < end && is_digit(text[at]); ++at)
+      fraction = fraction * 10 + static_cast<std::uint32_t>(text[at] - '0');
+    if (at == usual + 1) return std::nullopt;
     total += fraction * units[at - usual - 1];
-    digits.require(at > usual + 1);
   }
   if (has_offset) {
-    if (text.size() != at + 3) return std::nullopt;
-    const std::int64_t hours = digits.two(at + 1);
-    digits.require(hours < 60 && (text[at] == '+' || text[at] == '-'));
-    total -= (text[at] == '-' ? -hours : hours) * 3'600'000'000;
+    if (text.size() != at + 3 || (text[at] != '+' && text[at] != '-')) return std::nullopt;
+    const std::uint32_t east = two(at + 1);
+    wrong = wrong || east >= 60;
+    const std::int64_t offset = east * std::int64_t{3'600'000'000};
+    total += text[at] == '-' ? offset : -offset;
     at += 3;
   }
-  return digits.wrong() || at != text.size() ? std::nullopt : std::optional{total};
+  return wrong || at != text.size() ? std::nullopt : std::optional{total};
 }
 
 /// A `date`.
@@ -252,24 +258,38 @@ class UsualText {
 
 // What is written goes behind `to`, and its end is returned.
 
-/// `put_digits` with just so many digits, `put_padded` with at least as many.
-[[nodiscard]] inline char* put_digits(char* to, std::uint64_t value, std::size_t width) noexcept {
-  for (char* at = to + width; at != to; value /= 10) *--at = static_cast<char>('0' + value % 10);
-  return to + width;
+/// Two digits, of what is below 100.
+inline char* put_two(char* to, std::uint32_t value) noexcept {
+  static constexpr std::array<char, 200> all = [] {
+    std::array<char, 200> digits{};
+    for (std::size_t i = 0; i < 100; ++i) {
+      digits[2 * i] = static_cast<char>('0' + i / 10);
+      digits[2 * i + 1] = static_cast<char>('0' + i % 10);
+    }
+    return digits;
+  }();
+  std::memcpy(to, all.data() + 2 * value, 2);
+  return to + 2;
 }
+/// At least so many digits.
 [[nodiscard]] inline char* put_padded(char* to, std::uint64_t value, std::size_t width) noexcept {
   std::uint64_t rest = value;
   for (std::size_t i = 0; i < width; ++i) rest /= 10;
   for (; rest > 0; rest /= 10) ++width;
-  return put_digits(to, value, width);
+  for (char* at = to + width; at != to; value /= 10) *--at = static_cast<char>('0' + value % 10);
+  return to + width;
 }
 
 [[nodiscard]] inline char* put_date(char* to, const Civil& date) noexcept {
-  to = put_padded(to, static_cast<std::uint64_t>(date.year > 0 ? date.year : 1 - date.year), 4);
+  const auto year = static_cast<std::uint64_t>(date.year > 0 ? date.year : 1 - date.year);
+  if (year < 10'000)
+    to = put_two(put_two(to, static_cast<std::uint32_t>(year) / 100), static_cast<std::uint32_t>(year) % 100);
+  else
+    to = put_padded(to, year, 4);
   *to++ = '-';
-  to = put_digits(to, static_cast<std::uint64_t>(date.month), 2);
+  to = put_two(to, static_cast<std::uint32_t>(date.month));
   *to++ = '-';
-  return put_digits(to, static_cast<std::uint64_t>(date.day), 2);
+  return put_two(to, static_cast<std::uint32_t>(date.day));
 }
 
 /// What a date ends with.
@@ -295,15 +315,17 @@ inline constexpr std::size_t longest_time = 48;
   // Unsigned, as the least value has no opposite.
   const std::uint64_t size =
       microseconds < 0 ? 0 - static_cast<std::uint64_t>(microseconds) : static_cast<std::uint64_t>(microseconds);
-  const std::uint64_t hours = size / 3'600'000'000;
-  const auto rest = static_cast<std::uint32_t>(size / 1'000'000 - hours * 3600);
-  to = put_padded(to, hours, 2);
+  const std::uint64_t seconds = size / 1'000'000;
+  const auto fraction = static_cast<std::uint32_t>(size - seconds * 1'000'000);
+  const std::uint64_t hours = seconds / 3600;
+  const auto rest = static_cast<std::uint32_t>(seconds - hours * 3600);
+  to = hours < 100 ? put_two(to, static_cast<std::uint32_t>(hours)) : put_padded(to, hours, 2);
   *to++ = ':';
-  to = put_digits(to, rest / 60, 2);
+  to = put_two(to, rest / 60);
   *to++ = ':';
-  to = put_digits(to, rest % 60, 2);
+  to = put_two(to, rest % 60);
   *to++ = '.';
-  return put_digits(to, size % 1'000'000, 6);
+  return put_two(put_two(put_two(to, fraction / 10'000), fraction / 100 % 100), fraction % 100);
 }
 
 /// A `timestamp` or `timestamptz`, with `offset` behind the time.
