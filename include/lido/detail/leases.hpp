@@ -7,6 +7,7 @@
 
 #include <lido/detail/leaks.hpp>
 #include <lido/detail/lifetime.hpp>
+#include <lido/detail/probes.hpp>
 #include <lido/detail/workforce.hpp>
 
 namespace lido::detail {
@@ -33,6 +34,7 @@ class Leases {
   // --- by its holder ------------------------------------------------------------------------------------------------
 
   void release(Slot& slot) noexcept {
+    Probes::release(&slot);
     TimePoint now{};
     bool keep = true;
     if constexpr (reads_clock) {
@@ -52,6 +54,7 @@ class Leases {
   }
 
   void discard(Slot& slot) noexcept {
+    Probes::release(&slot);
     const TimePoint now = reads_clock ? Platform::now() : TimePoint{};
     slot.end_lease(now);
     if constexpr (!always_keeps<typename Types::Recycle>) {  // what it is closed for may be true of others, too
@@ -63,6 +66,7 @@ class Leases {
 
   // Moves the connection out; its slot is free at once.
   typename Types::Connection detach(Slot& slot) {
+    Probes::release(&slot);
     slot.end_lease(reads_clock ? Platform::now() : TimePoint{});
     const Reference keep{lifetime_};
     typename Types::Connection connection = std::move(slot.connection);

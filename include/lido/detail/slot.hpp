@@ -11,7 +11,6 @@
 #include <string_view>
 #include <thread>
 
-#include <lido/detail/probes.hpp>
 #include <lido/detail/use_counts.hpp>
 #include <lido/facts.hpp>
 
@@ -194,7 +193,6 @@ struct alignas(cache_line) Slot {
   void begin_use(TimePoint now) noexcept { since.store(now, std::memory_order_release); }
   // The holder lets go. Harmless where there is none: a connection may be given back before anybody has had it.
   void end_lease(TimePoint now) noexcept {
-    Probes::release(this);
     if (!has_holder()) return;
     if (now != TimePoint{}) use.record(std::max(now - since.load(std::memory_order_relaxed), Duration::zero()));
     returned_at = now;
