@@ -1,6 +1,6 @@
 // Places in a running program at which the operating system's tracers (bpftrace, perf, SystemTap) can look: one
-// instruction each, which does nothing until somebody looks. There are none where <sys/sdt.h> is missing. Where parts of
-// a program were compiled with it and others without, the linker keeps one of two functions that do the same.
+// instruction each, which does nothing until somebody looks. There are none where <sys/sdt.h> is missing. Where parts
+// of a program were compiled with it and others without, the linker keeps one of two functions that do the same.
 //
 // GCC takes the text of a probe for many instructions, and does not inline small functions that have one: they stand
 // in those that are large anyway.
