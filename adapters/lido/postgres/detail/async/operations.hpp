@@ -34,4 +34,10 @@ class Executing {
   Learned<Execution> execution_;
 };
 
+// It may be compiled elsewhere.
+#if __has_include(<lido_postgres_compiled.hpp>)
+extern template class Learned<Execution>;
+extern template Learned<Execution>::Learned(Channel&, const std::string&, const Bound&);
+#endif
+
 }  // namespace lido::postgres::detail

@@ -1,6 +1,7 @@
 // What `lido::postgres_compiled` has compiled already.
 #pragma once
 
+#include <lido/detail/acquire_request.hpp>
 #include <lido/detail/administration.hpp>
 #include <lido/detail/core.hpp>
 #include <lido/detail/platform.hpp>
@@ -13,6 +14,8 @@
 namespace lido::detail {
 extern template class Core<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle,
                            StandardPlatform>;
+extern template class AcquireRequests<
+    PoolTypes<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle, StandardPlatform>>;
 extern template class Administration<
     PoolTypes<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle, StandardPlatform>>;
 }  // namespace lido::detail

@@ -1,4 +1,5 @@
 // The one unit of `lido::postgres_compiled`.
+#include <lido/detail/acquire_request.hpp>
 #include <lido/detail/administration.hpp>
 #include <lido/detail/core_apart.hpp>
 #include <lido/detail/platform.hpp>
@@ -13,6 +14,8 @@
 namespace lido::detail {
 template class Core<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle,
                     StandardPlatform>;
+template class AcquireRequests<
+    PoolTypes<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle, StandardPlatform>>;
 template class Administration<
     PoolTypes<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle, StandardPlatform>>;
 }  // namespace lido::detail
@@ -26,6 +29,8 @@ template BasicSession<Pool::Lease>::BasicSession(Pool&, const TransactionOptions
 namespace lido::postgres::detail {
 template TimePoint Attempts<TransactOptions>::after(std::optional<Session>&, const Error&, const Until&);
 template void Attempts<TransactOptions>::begun(Session&) const;
+template class Learned<Execution>;
+template Learned<Execution>::Learned(Channel&, const std::string&, const Bound&);
 template struct Calls<>;
 template struct Configuring<>;
 template struct MakingPool<>;

@@ -101,27 +101,20 @@ class Learning {
   bool in_transaction_ = false;
 };
 
-/// Runs `Operation`, which has one result, and learns what this has arrays of.
+/// Runs `Operation`, which has one result, and learns what this has arrays of. Not inline, as `ErrorText`.
 template <class Operation>
 class Learned {
  public:
   template <class... Arguments>
-  explicit Learned(Channel& channel, const Arguments&... arguments)
-      : channel_{channel}, operation_{channel, arguments...}, learning_{channel} {}
+  explicit Learned(Channel& channel, const Arguments&... arguments);
+  Learned(const Learned&) = delete;
+  Learned& operator=(const Learned&) = delete;
+  ~Learned();
 
   [[nodiscard]] Socket socket() const noexcept { return result_ ? learning_.socket() : operation_.socket(); }
-  [[nodiscard]] Need step() {
-    if (!result_) {
-      if (const Need need = operation_.step(); need != Need::nothing) return need;
-      result_ = operation_.result();
-      if (!result_) return Need::nothing;
-      origin_ = origin_of(result_.get(), operation_.sql(), channel_.where());
-      learning_.look_at(result_.get());
-    }
-    return learning_.step();
-  }
-  void give_up(Wake why) { result_ ? learning_.give_up(why) : operation_.give_up(why); }
-  [[nodiscard]] Result outcome() { return Result{std::move(result_), channel_.array_types(), origin_}; }
+  [[nodiscard]] Need step();
+  void give_up(Wake why);
+  [[nodiscard]] Result outcome();
 
  private:
   Channel& channel_;
@@ -130,5 +123,35 @@ class Learned {
   ResultHandle result_;
   Origin origin_;
 };
+
+template <class Operation>
+template <class... Arguments>
+Learned<Operation>::Learned(Channel& channel, const Arguments&... arguments)
+    : channel_{channel}, operation_{channel, arguments...}, learning_{channel} {}
+
+template <class Operation>
+Learned<Operation>::~Learned() = default;
+
+template <class Operation>
+Need Learned<Operation>::step() {
+  if (!result_) {
+    if (const Need need = operation_.step(); need != Need::nothing) return need;
+    result_ = operation_.result();
+    if (!result_) return Need::nothing;
+    origin_ = origin_of(result_.get(), operation_.sql(), channel_.where());
+    learning_.look_at(result_.get());
+  }
+  return learning_.step();
+}
+
+template <class Operation>
+void Learned<Operation>::give_up(Wake why) {
+  result_ ? learning_.give_up(why) : operation_.give_up(why);
+}
+
+template <class Operation>
+Result Learned<Operation>::outcome() {
+  return Result{std::move(result_), channel_.array_types(), origin_};
+}
 
 }  // namespace lido::postgres::detail
