@@ -73,17 +73,17 @@ BOOST_AUTO_TEST_CASE(numbers_are_written_in_full) {
   }
   std::size_t other = 0;
   for (const double value : values)
-    if (std::isfinite(value) && detail::print_number(value) != in_full(value)) ++other;
+    if (std::isfinite(value) && lido::postgres::detail::print_number(value) != in_full(value)) ++other;
   BOOST_TEST(other == 0U);
-  BOOST_TEST(detail::print_number(-0.0) == "-0");
-  BOOST_TEST(detail::print_number(16777217.0F) == "16777216");
+  BOOST_TEST(lido::postgres::detail::print_number(-0.0) == "-0");
+  BOOST_TEST(lido::postgres::detail::print_number(16777217.0F) == "16777216");
 }
 
 BOOST_AUTO_TEST_CASE(the_usual_timestamps_are_read_as_all_others_are) {
   std::mt19937_64 random{lido::test::seed()};
   const auto check = [](const std::string& text, bool has_offset) {
-    const auto any = detail::read_any_timestamp(text, has_offset);
-    const auto usual = detail::read_usual_timestamp(text, has_offset);
+    const auto any = lido::postgres::detail::read_any_timestamp(text, has_offset);
+    const auto usual = lido::postgres::detail::read_usual_timestamp(text, has_offset);
     BOOST_TEST((!usual || usual == any), text);
     return usual.has_value();
   };
@@ -93,7 +93,8 @@ BOOST_AUTO_TEST_CASE(the_usual_timestamps_are_read_as_all_others_are) {
     const std::int64_t moment = static_cast<std::int64_t>(random() % 400'000'000'000'000'000) - 100'000'000'000'000'000;
     static constexpr std::array<const char*, 4> offsets{"+00", "-07", "+05:30", "+01:02:03"};
     char room[64];
-    std::string text{room, detail::put_timestamp(room, moment, has_offset ? offsets[random() % 4] : "")};
+    std::string text{room,
+                     lido::postgres::detail::put_timestamp(room, moment, has_offset ? offsets[random() % 4] : "")};
     if (random() % 2 == 0) text.erase(text.find('.'), 1 + random() % 7);  // fewer digits of a second, or none
     usual += check(text, has_offset) ? 1 : 0;
     text[random() % text.size()] = "0123456789:-+. Zx"[random() % 17];
@@ -101,9 +102,9 @@ BOOST_AUTO_TEST_CASE(the_usual_timestamps_are_read_as_all_others_are) {
     check(text.substr(0, random() % text.size()), has_offset);
   }
   BOOST_TEST(usual > 1000);
-  BOOST_TEST(detail::read_timestamp("2024-02-29 00:00:00+00", true).has_value());
-  BOOST_TEST(!detail::read_timestamp("2023-02-29 00:00:00+00", true).has_value());
-  BOOST_TEST(!detail::read_timestamp("2023-02-28 24:00:00", false).has_value());
+  BOOST_TEST(lido::postgres::detail::read_timestamp("2024-02-29 00:00:00+00", true).has_value());
+  BOOST_TEST(!lido::postgres::detail::read_timestamp("2023-02-29 00:00:00+00", true).has_value());
+  BOOST_TEST(!lido::postgres::detail::read_timestamp("2023-02-28 24:00:00", false).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(a_moment_is_written_as_it_is_read) {
@@ -111,23 +112,24 @@ BOOST_AUTO_TEST_CASE(a_moment_is_written_as_it_is_read) {
   char room[64];
   for (int i = 0; i < 20'000; ++i) {
     const std::int64_t moment = static_cast<std::int64_t>(random()) >> (random() % 40);
-    const std::string_view text{room, detail::put_timestamp(room, moment, "+00")};
-    BOOST_REQUIRE(text.size() <= detail::longest_time);
-    BOOST_REQUIRE((detail::read_timestamp(text, true) == moment));
-    const std::string_view span{room, detail::put_time(room, moment)};
-    BOOST_REQUIRE((detail::read_interval(span) == moment));
+    const std::string_view text{room, lido::postgres::detail::put_timestamp(room, moment, "+00")};
+    BOOST_REQUIRE(text.size() <= lido::postgres::detail::longest_time);
+    BOOST_REQUIRE((lido::postgres::detail::read_timestamp(text, true) == moment));
+    const std::string_view span{room, lido::postgres::detail::put_time(room, moment)};
+    BOOST_REQUIRE((lido::postgres::detail::read_interval(span) == moment));
   }
-  const std::string_view least{room, detail::put_time(room, std::numeric_limits<std::int64_t>::min())};
+  const std::string_view least{room, lido::postgres::detail::put_time(room, std::numeric_limits<std::int64_t>::min())};
   BOOST_TEST(least == "-2562047788:00:54.775808");
-  const std::string_view early{room, detail::put_timestamp(room, std::numeric_limits<std::int64_t>::min(), "+00")};
+  const std::string_view early{
+      room, lido::postgres::detail::put_timestamp(room, std::numeric_limits<std::int64_t>::min(), "+00")};
   BOOST_TEST(early.ends_with(" BC"));
 }
 
 BOOST_AUTO_TEST_CASE(all_days_of_ten_thousand_years_are_counted) {
   for (std::int64_t day = -1'000'000; day < 3'000'000; day += 7)
-    BOOST_REQUIRE(detail::days_of(detail::civil_of(day)) == day);
+    BOOST_REQUIRE(lido::postgres::detail::days_of(lido::postgres::detail::civil_of(day)) == day);
   for (const std::int64_t day : {-3'650'000'000LL, 3'650'000'000LL})
-    BOOST_TEST(detail::days_of(detail::civil_of(day)) == day);
+    BOOST_TEST(lido::postgres::detail::days_of(lido::postgres::detail::civil_of(day)) == day);
 }
 
 BOOST_AUTO_TEST_CASE(a_text_goes_into_a_line_and_out_again) {
@@ -137,11 +139,11 @@ BOOST_AUTO_TEST_CASE(a_text_goes_into_a_line_and_out_again) {
     for (std::string& text : texts)
       for (std::size_t left = random() % 30; left > 0; --left)
         text += random() % 8 == 0 ? "\b\f\n\r\t\v\\N\x01\x1f "[random() % 11] : static_cast<char>(1 + random() % 255);
-    detail::OutBuffer line;
-    detail::append_row(line, std::tuple{texts[0], texts[1], std::optional<int>{}, texts[2]});
+    lido::postgres::detail::OutBuffer line;
+    lido::postgres::detail::append_row(line, std::tuple{texts[0], texts[1], std::optional<int>{}, texts[2]});
     BOOST_REQUIRE(line.view() == escaped(texts[0]) + '\t' + escaped(texts[1]) + "\t\\N\t" + escaped(texts[2]) + '\n');
     const auto [first, second, null, third] =
-        detail::read_line<std::string, std::string, std::optional<int>, std::string>(line.view(), 0);
+        lido::postgres::detail::read_line<std::string, std::string, std::optional<int>, std::string>(line.view(), 0);
     BOOST_REQUIRE(first == texts[0]);
     BOOST_REQUIRE(second == texts[1]);
     BOOST_REQUIRE(!null);
@@ -154,15 +156,15 @@ BOOST_AUTO_TEST_CASE(a_zero_byte_is_found_wherever_it_stands) {
     for (std::size_t at = 0; at < size; ++at) {
       std::string text(size, static_cast<char>(0xc3));
       text[at] = '\0';
-      detail::OutBuffer line;
-      BOOST_CHECK_THROW(detail::append_row(line, std::tuple{text}), QueryError);
+      lido::postgres::detail::OutBuffer line;
+      BOOST_CHECK_THROW(lido::postgres::detail::append_row(line, std::tuple{text}), QueryError);
     }
 }
 
 BOOST_AUTO_TEST_CASE(a_line_of_other_fields_is_refused) {
   const auto columns = [](const char* line) -> std::string {
     try {
-      static_cast<void>(detail::read_line<int, int>(line, 7));
+      static_cast<void>(lido::postgres::detail::read_line<int, int>(line, 7));
       return "none";
     } catch (const ResultError& error) {
       return error.wanted() + " not " + error.actual();

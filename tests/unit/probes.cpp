@@ -15,6 +15,8 @@
 
 #include <lido/pool.hpp>
 
+#if defined __unix__  // else there is no readelf
+
 BOOST_AUTO_TEST_SUITE(probes_)
 
 namespace {
@@ -48,7 +50,7 @@ std::map<std::string, std::set<std::uintptr_t>> probes() {
 
 }  // namespace
 
-#if defined __linux__ && __has_include(<sys/sdt.h>)
+#  if defined __linux__ && __has_include(<sys/sdt.h>)
 
 BOOST_AUTO_TEST_CASE(a_program_lists_its_probes_and_each_is_one_instruction_that_does_nothing) {
   lido::Pool pool{[] { return 1; }};
@@ -59,7 +61,7 @@ BOOST_AUTO_TEST_CASE(a_program_lists_its_probes_and_each_is_one_instruction_that
   for (const auto& [name, places] : found) names.insert(name);
   BOOST_TEST(names == (std::set<std::string>{"acquire", "close", "open", "release", "wait"}),
              boost::test_tools::per_element());
-#  if defined __x86_64__
+#    if defined __x86_64__
   std::uintptr_t base = 0;
   ::dl_iterate_phdr(
       [](dl_phdr_info* program, std::size_t, void* to) {
@@ -71,13 +73,15 @@ BOOST_AUTO_TEST_CASE(a_program_lists_its_probes_and_each_is_one_instruction_that
     for (const std::uintptr_t place : places)
       // NOLINTNEXTLINE(performance-no-int-to-ptr): that is where its code is
       BOOST_TEST(int{*reinterpret_cast<const unsigned char*>(base + place)} == 0x90, name);
-#  endif
+#    endif
 }
 
-#else
+#  else
 
 BOOST_AUTO_TEST_CASE(without_the_header_there_are_none) { BOOST_TEST(probes().empty()); }
 
-#endif
+#  endif
 
 BOOST_AUTO_TEST_SUITE_END()
+
+#endif
