@@ -55,10 +55,10 @@ struct Tracing {
 
 /// From now on tells `tracer` of each begin and each end, of the kinds that it has members for:
 ///
-/// | it has                                                              | and is told of            |
-/// |---------------------------------------------------------------------|---------------------------|
-/// | `T begin(const AcquireBegin&)`, `void end(T, const AcquireEnd&)`    | acquires, also those that fail, and
-/// `try_acquire` | | `T begin(const OpenBegin&)`, `void end(T, const OpenEnd&)`          | attempts to open          |
+/// | it has                                                           | and is told of                       |
+/// |------------------------------------------------------------------|--------------------------------------|
+/// | `T begin(const AcquireBegin&)`, `void end(T, const AcquireEnd&)` | acquires, tries, and those that fail |
+/// | `T begin(const OpenBegin&)`, `void end(T, const OpenEnd&)`       | attempts to open                     |
 ///
 /// `T` is any type of yours that can be moved, for instance a span of OpenTelemetry. `begin` is called in the thread
 /// that asks; `end` in the one that has the result: of an asynchronous acquire where it is resumed, of an open in the
