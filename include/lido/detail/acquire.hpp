@@ -186,7 +186,9 @@ class Acquire {
     return slot;
   }
 
-  Slot& wait(TimePoint begun, Duration timeout, const StopToken& stop, std::source_location where, bool unfit) {
+  // Not inline: an acquire that finds a slot makes no room for it.
+  [[gnu::noinline]] Slot& wait(TimePoint begun, Duration timeout, const StopToken& stop, std::source_location where,
+                               bool unfit) {
     return blocking_wait_.wait(begun, timeout, stop, unfit, [&](Slot& slot, TimePoint now, TimePoint deadline) {
       return lease_if_fit(slot, now, deadline, where, Platform::this_thread());
     });

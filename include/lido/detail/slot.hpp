@@ -181,7 +181,8 @@ struct alignas(cache_line) Slot {
   void count_use() noexcept { bump(uses); }
   // What a holder is told by is written between two changes of `holder_changes`, and read between two looks at it.
   // Release, each: whoever reads one of them knows at the second look that the lease of the first is over.
-  void begin_lease(std::source_location location, std::thread::id by, TimePoint now) noexcept {
+  // Inline, as each acquire passes it.
+  [[gnu::always_inline]] void begin_lease(std::source_location location, std::thread::id by, TimePoint now) noexcept {
     hurried = false;
     where.store(location, std::memory_order_release);
     since.store(now, std::memory_order_release);
