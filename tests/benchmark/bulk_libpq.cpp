@@ -1,5 +1,6 @@
 // Many rows with libpq by hand: nothing that is asked for is missing, and nothing is done that is not.
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cstring>
 #include <memory>
@@ -52,6 +53,32 @@ const Registration read{
         const Result result{PQexecParams(connection.get(), select_all, 0, nullptr, nullptr, nullptr, nullptr, 0)};
         double sum = 0;
         for (int row = 0; row < PQntuples(result.get()); ++row) sum += sum_row(result.get(), row);
+        return sum;
+      };
+    }};
+
+// What the binary format would save, which is asked for by whoever knows the types of the columns beforehand.
+template <class T>
+T big_endian(const char* bytes) {
+  T value{};
+  for (std::size_t i = 0; i < sizeof(T); ++i)
+    value = static_cast<T>(value << 8U | static_cast<unsigned char>(bytes[i]));
+  return value;
+}
+const Registration read_binary{
+    Task::read, "libpq, binary", [](const std::string& conninfo, const Rows&) -> Once {
+      return [connection = connect(conninfo)] {
+        const Result result{PQexecParams(connection.get(), select_all, 0, nullptr, nullptr, nullptr, nullptr, 1)};
+        constexpr std::chrono::sys_days epoch{std::chrono::year{2000} / 1 / 1};
+        double sum = 0;
+        for (int row = 0; row < PQntuples(result.get()); ++row) {
+          const auto value = [&](int column) { return PQgetvalue(result.get(), row, column); };
+          const std::string name{value(1), static_cast<std::size_t>(PQgetlength(result.get(), row, 1))};
+          const auto since = static_cast<std::int64_t>(big_endian<std::uint64_t>(value(2)));
+          sum += sum_of(static_cast<int>(big_endian<std::uint32_t>(value(0))), name.size(),
+                        epoch + std::chrono::microseconds{since},
+                        std::bit_cast<double>(big_endian<std::uint64_t>(value(3))));
+        }
         return sum;
       };
     }};
