@@ -2,8 +2,8 @@
 // instruction each, which does nothing until somebody looks. There are none where <sys/sdt.h> is missing. Where parts
 // of a program were compiled with it and others without, the linker keeps one of two functions that do the same.
 //
-// GCC takes the text of a probe for many instructions, and does not inline small functions that have one: they stand
-// in those that are large anyway.
+// GCC takes the text of a probe for many instructions, and may not inline a function that has one. So they stand in
+// functions that are large anyway; a release then takes up to ten instructions more, in some programs.
 #pragma once
 
 #include <cstdint>
