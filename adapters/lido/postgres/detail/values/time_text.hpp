@@ -163,12 +163,12 @@ struct EightForm {
   if (has_offset) {
     if (text.size() != at + 3 || (text[at] != '+' && text[at] != '-')) return std::nullopt;
     const std::uint32_t east = two(at + 1);
-    wrong = wrong || east >= 60;
+    if (wrong || east >= 60) return std::nullopt;
     const std::int64_t offset = east * std::int64_t{3'600'000'000};
     total += text[at] == '-' ? offset : -offset;
     at += 3;
   }
-  return wrong || at != text.size() ? std::nullopt : std::optional{total};
+  return at != text.size() ? std::nullopt : std::optional{total};
 }
 
 /// A `date`.
@@ -334,7 +334,10 @@ inline constexpr std::size_t longest_time = 48;
   const Civil date = civil_of(days);
   to = put_date(to, date);
   *to++ = ' ';
-  to = put_time(to, microseconds - days * microseconds_a_day);
+  // Unsigned, as the begin of the first day may be before the least value.
+  constexpr auto a_day = static_cast<std::uint64_t>(microseconds_a_day);
+  const std::uint64_t time = static_cast<std::uint64_t>(microseconds) - static_cast<std::uint64_t>(days) * a_day;
+  to = put_time(to, static_cast<std::int64_t>(time));
   to += offset.copy(to, offset.size());
   return put_era(to, date);
 }
