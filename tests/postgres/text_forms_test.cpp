@@ -36,7 +36,7 @@ std::string in_full(double value) {
 }
 
 // What a COPY takes for a text, a character at a time.
-std::string escaped(std::string_view text) {
+std::string escaped_for_copy(std::string_view text) {
   std::string line;
   for (const char c : text) {
     const std::size_t which = std::string_view{"\b\f\n\r\t\v\\"}.find(c);
@@ -141,7 +141,8 @@ BOOST_AUTO_TEST_CASE(a_text_goes_into_a_line_and_out_again) {
         text += random() % 8 == 0 ? "\b\f\n\r\t\v\\N\x01\x1f "[random() % 11] : static_cast<char>(1 + random() % 255);
     lido::postgres::detail::OutBuffer line;
     lido::postgres::detail::append_row(line, std::tuple{texts[0], texts[1], std::optional<int>{}, texts[2]});
-    BOOST_REQUIRE(line.view() == escaped(texts[0]) + '\t' + escaped(texts[1]) + "\t\\N\t" + escaped(texts[2]) + '\n');
+    BOOST_REQUIRE(line.view() == escaped_for_copy(texts[0]) + '\t' + escaped_for_copy(texts[1]) + "\t\\N\t" +
+                                     escaped_for_copy(texts[2]) + '\n');
     const auto [first, second, null, third] =
         lido::postgres::detail::read_line<std::string, std::string, std::optional<int>, std::string>(line.view(), 0);
     BOOST_REQUIRE(first == texts[0]);
