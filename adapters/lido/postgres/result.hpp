@@ -3,7 +3,6 @@
 
 #include <charconv>
 #include <cstddef>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 
 #include <lido/postgres/detail/values/read.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/row_iterator.hpp>
 #include <lido/postgres/detail/wire/shared_result.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/row.hpp>
@@ -24,6 +24,12 @@ namespace lido::postgres {
 
 /// What a statement returned, complete and independent of the connection. Copies share it and are cheap.
 class Result {
+  struct RowReader {
+    [[nodiscard]] Row operator()(std::size_t row) const noexcept { return {{result, nullptr}, row}; }
+    friend bool operator==(const RowReader&, const RowReader&) = default;
+    const detail::SharedResult* result = nullptr;
+  };
+
  public:
   Result() : Result{detail::ResultHandle{PQmakeEmptyPGresult(nullptr, PGRES_EMPTY_QUERY)}} {}
   /// Throws `ResultError` when it is in binary format, which a `FETCH` from a binary cursor is.
@@ -107,25 +113,9 @@ class Result {
   }
 
   /// Walks over the rows.
-  class Iterator {
-   public:
-    using value_type = Row;
-    using difference_type = std::ptrdiff_t;
-    using iterator_concept = std::forward_iterator_tag;
-
-    Iterator() = default;
-    Iterator(const detail::SharedResult* result, std::size_t row) noexcept : result_{result}, row_{row} {}
-    [[nodiscard]] Row operator*() const noexcept { return {{result_, nullptr}, row_}; }
-    Iterator& operator++() noexcept { return ++row_, *this; }
-    Iterator operator++(int) noexcept { return {result_, row_++}; }
-    friend bool operator==(const Iterator&, const Iterator&) = default;
-
-   private:
-    const detail::SharedResult* result_ = nullptr;
-    std::size_t row_ = 0;
-  };
-  [[nodiscard]] Iterator begin() const noexcept { return {result_.get(), 0}; }
-  [[nodiscard]] Iterator end() const noexcept { return {result_.get(), rows()}; }
+  using Iterator = detail::RowIterator<RowReader>;
+  [[nodiscard]] Iterator begin() const noexcept { return {{result_.get()}, 0}; }
+  [[nodiscard]] Iterator end() const noexcept { return {{result_.get()}, rows()}; }
 
  private:
   template <class... T>

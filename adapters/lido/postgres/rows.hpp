@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <iterator>
 #include <memory>
 #include <ranges>
 #include <utility>
@@ -10,6 +9,7 @@
 #include <libpq-fe.h>
 
 #include <lido/postgres/detail/values/read.hpp>
+#include <lido/postgres/detail/wire/row_iterator.hpp>
 #include <lido/postgres/detail/wire/shared_result.hpp>
 
 namespace lido::postgres {
@@ -22,35 +22,23 @@ class TypedRows : public std::ranges::view_interface<TypedRows<T...>> {
   using Shape = detail::RowShape<T...>;
   using Order = decltype(std::declval<const detail::SharedResult&>().template order<Shape>(0));
 
- public:
-  class Iterator {
-   public:
-    using value_type = detail::RowValue<T...>;
-    using difference_type = std::ptrdiff_t;
-    using iterator_concept = std::forward_iterator_tag;
-
-    Iterator() = default;
-    Iterator(const detail::SharedResult* result, Order order, std::size_t row) noexcept
-        : result_{result}, order_{order}, row_{row} {}
-    [[nodiscard]] value_type operator*() const {
-      return result_->named([this] { return detail::read_row<Shape>(result_->source(), row_, order_); });
+  struct Reader {
+    [[nodiscard]] detail::RowValue<T...> operator()(std::size_t row) const {
+      return result->named([&] { return detail::read_row<Shape>(result->source(), row, order); });
     }
-    Iterator& operator++() noexcept { return ++row_, *this; }
-    Iterator operator++(int) noexcept { return {result_, order_, row_++}; }
-    friend bool operator==(const Iterator& a, const Iterator& b) noexcept { return a.row_ == b.row_; }
-
-   private:
-    const detail::SharedResult* result_ = nullptr;
-    Order order_{};
-    std::size_t row_ = 0;
+    const detail::SharedResult* result = nullptr;
+    Order order{};
   };
+
+ public:
+  using Iterator = detail::RowIterator<Reader>;
 
   /// Throws `ResultError` when the columns are not such.
   explicit TypedRows(std::shared_ptr<const detail::SharedResult> result)
       : result_{std::move(result)}, order_{result_->named([this] { return result_->template order<Shape>(0); })} {}
 
-  [[nodiscard]] Iterator begin() const noexcept { return {result_.get(), order_, 0}; }
-  [[nodiscard]] Iterator end() const noexcept { return {result_.get(), order_, size()}; }
+  [[nodiscard]] Iterator begin() const noexcept { return {{result_.get(), order_}, 0}; }
+  [[nodiscard]] Iterator end() const noexcept { return {{result_.get(), order_}, size()}; }
   [[nodiscard]] std::size_t size() const noexcept { return detail::rows_of(result_->handle.get()); }
 
  private:
