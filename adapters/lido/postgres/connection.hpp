@@ -43,7 +43,7 @@ class Connection : public Statements {
   [[nodiscard]] static Connection connect(const std::string& connection_string, TimePoint deadline,
                                           const std::stop_token& stop = {}, ConnectionSettings settings = {}) {
     const auto target = detail::Calls<>::target_of(connection_string, settings);
-    return connect(*target, deadline, stop, std::make_shared<const ConnectionSettings>(std::move(settings)));
+    return connect(*target, deadline, stop, detail::Calls<>::kept(std::move(settings)));
   }
 
   /// Begins a transaction as `options` say, in one round trip; the limits are `until` alone. The result is that of the

@@ -24,7 +24,7 @@ class Connector {
   /// Throws `PermanentConnectError` when `connection_string` is malformed.
   explicit Connector(const std::string& connection_string, ConnectionSettings settings = {})
       : target_{detail::Calls<>::target_of(connection_string, settings)},
-        settings_{std::make_shared<const ConnectionSettings>(std::move(settings))} {}
+        settings_{detail::Calls<>::kept(std::move(settings))} {}
 
   /// Connects. Blocks until `info.deadline` or until `info.stop` is requested; throws `ConnectError`.
   Connection operator()(const OpenInfo& info) const {

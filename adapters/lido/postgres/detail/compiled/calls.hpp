@@ -38,6 +38,7 @@ template <class Form = void>
 struct Calls {
   using Settings = std::shared_ptr<const ConnectionSettings>;
 
+  [[nodiscard]] static Settings kept(ConnectionSettings&& how);
   [[nodiscard]] static std::shared_ptr<const ConnectionString> target_of(const std::string& connection_string,
                                                                          const ConnectionSettings& how);
   [[nodiscard]] static ChannelOwner adopt(ConnectionHandle connection, Settings how);

@@ -41,6 +41,11 @@
 namespace lido::postgres::detail {
 
 template <class Form>
+auto Calls<Form>::kept(ConnectionSettings&& how) -> Settings {
+  return std::make_shared<const ConnectionSettings>(std::move(how));
+}
+
+template <class Form>
 std::shared_ptr<const ConnectionString> Calls<Form>::target_of(const std::string& connection_string,
                                                                const ConnectionSettings& how) {
   return std::make_shared<const ConnectionString>(session_target(connection_string, how.application_name));
