@@ -46,6 +46,7 @@ MAINTENANCE = "detail/maintenance.hpp"
 CONNECTION_OPS = "detail/connection_ops.hpp"
 GUARD = "detail/guard.hpp"
 ACQUIRE_REQUEST = "detail/acquire_request.hpp"
+ACQUIRE_REQUEST_APART = "detail/acquire_request_apart.hpp"
 COMPLETION = "detail/completion.hpp"
 WORKER_GROUP = "detail/worker_group.hpp"
 WORK_QUEUE = "detail/work_queue.hpp"
@@ -241,7 +242,7 @@ FAULTS = [
     Fault("traced_acquire_takes_the_short_way", ACQUIRE, "std::uint8_t unless = Detour::any", "std::uint8_t unless = Detour::suspended",
           ("unit/tracing",)),
     Fault("suspension_ends_the_tracing", ACQUIRE, "detours_.load(std::memory_order_relaxed) & Detour::traced;", "0;", ("unit/tracing",)),
-    Fault("given_up_acquire_has_no_end", ACQUIRE_REQUEST, "if (!spans_.empty()) end_trace(", "if (false) end_trace(",
+    Fault("given_up_acquire_has_no_end", ACQUIRE_REQUEST_APART, "if (!spans_.empty()) end_trace(", "if (false) end_trace(",
           ("unit/tracing",)),
     # --- who is refused of those who are too many
     Fault("burst_is_taken_for_an_overload", STANDING_QUEUE, "stands_ = waiting >= length_;", "stands_ = true;", ("unit/standing_queue",)),
@@ -368,8 +369,8 @@ FAULTS = [
           "phase_.exchange(Phase::told, std::memory_order_acquire)", COMPLETION_MODEL, "model"),
     Fault("cancelled_request_goes_on", ACQUIRE_REQUEST, "      if (stop_.stop_requested()) pool_.admission_.throw_cancelled();\n", "",
           ("unit/async",)),
-    Fault("withdrawn_request_stays_in_the_queue", ACQUIRE_REQUEST, "  if (waits_) withdraw();\n", "", ("unit/async",)),
-    Fault("withdrawn_request_keeps_its_connection", ACQUIRE_REQUEST,
+    Fault("withdrawn_request_stays_in_the_queue", ACQUIRE_REQUEST_APART, "  if (waits_) withdraw();\n", "", ("unit/async",)),
+    Fault("withdrawn_request_keeps_its_connection", ACQUIRE_REQUEST_APART,
           "  if (this->slot != nullptr) pool_.leases_.give_back(*this->slot, CloseReason::none);\n", "", ("unit/async",)),
     Fault("withdrawn_request_does_not_wait_for_its_call", ACQUIRE_REQUEST,
           "      completion_.await();  // it is being told just now", "      //", ("unit/async",)),
@@ -381,14 +382,14 @@ FAULTS = [
           "      if (!asked_worker && needs_worker(now)) return !ask_worker();\n", "", ("unit/async",)),
     Fault("unfit_grant_ends_the_request", ACQUIRE_REQUEST, "if (!lease_if_fit(now)) return !line_up_again();",
           "if (!lease_if_fit(now)) return complete_at_once(WaitState::abandoned);", ("unit/async",)),
-    Fault("done_is_not_called", ACQUIRE_REQUEST, "if (self.completion_.tell()) self.done_(self);", "(void)self.completion_.tell();", ("unit/async",)),
+    Fault("done_is_not_called", ACQUIRE_REQUEST_APART, "if (self.completion_.tell()) self.done_(self);", "(void)self.completion_.tell();", ("unit/async",)),
     Fault("asked_worker_sleeps_on", WORK_QUEUE, "    asked_.push(caller);\n    wake_worker(guard);\n", "    asked_.push(caller);\n", ("unit/async",)),
     Fault("nobody_opens_for_a_request", WORKFORCE,
           "while (Platform::now() < caller.deadline && jobs_.do_one(true, caller)) {",
           "while (false) {", ("unit/async",)),
     Fault("wait_of_a_request_is_not_recorded", ACQUIRE_REQUEST, "        pool_.monitor_.metrics.record(&Statistics::wait, now - this->since, lock);\n", "",
           ("unit/async",)),
-    Fault("cancelled_request_hears_nothing", ACQUIRE_REQUEST,
+    Fault("cancelled_request_hears_nothing", ACQUIRE_REQUEST_APART,
           "      pool_.monitor_.dispatcher.leave(*this, WaitState::cancelled, false, lock);\n", "", ("unit/async",)),
     # --- the threads behind
     Fault("workers_sleep_through_the_end", WORK_QUEUE,

@@ -19,6 +19,7 @@
 #include <lido/postgres/detail/values/copy_text.hpp>
 #include <lido/postgres/detail/values/number_text.hpp>
 #include <lido/postgres/detail/values/out_buffer.hpp>
+#include <lido/postgres/detail/values/time_put.hpp>
 #include <lido/postgres/detail/values/time_text.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/types/values.hpp>

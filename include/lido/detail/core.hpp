@@ -11,7 +11,7 @@
 // | sides     | attempts transitions invariants flight_recorder monitor listening connection_ops pool_types           |
 // | work      | completion jobs workforce leaks leases maintenance worker_group                                       |
 // | calls     | complaint admission tracing blocking_wait acquire acquire_request administration connector            |
-// | core      | core core_apart                                                                                       |
+// | core      | acquire_request_apart core core_apart                                                                 |
 //
 // The parts of the two sides and above. `Monitor` decides under the lock and calls nobody's code; `Ops` calls the
 // user's code and never holds the lock. All others may take it to ask the first, and give it back before they ask the

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <lido/detail/acquire_request_apart.hpp>
 #include <lido/detail/core.hpp>
 
 namespace lido::detail {

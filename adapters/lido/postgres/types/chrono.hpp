@@ -14,6 +14,7 @@
 #include <utility>
 
 #include <lido/postgres/detail/values/calendar.hpp>
+#include <lido/postgres/detail/values/time_put.hpp>
 #include <lido/postgres/detail/values/time_text.hpp>
 #include <lido/postgres/types/converter.hpp>
 
