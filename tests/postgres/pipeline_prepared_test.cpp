@@ -265,6 +265,7 @@ class TwoSessions {
       case 10:
         return {.sql = number(2) == 0 ? "savepoint a" : "rollback to savepoint a"};
       case 11:
+        altered_ = true;
         return {.sql = "alter table t add column c" + std::to_string(columns_++) + " int"};
       case 12:
         return {.sql = ""};
@@ -332,6 +333,9 @@ class TwoSessions {
       texts[i] = action(sessions_[i]);
       texts[i] += sessions_[i].in_failed_transaction() ? "failed" : sessions_[i].in_transaction() ? "in" : "idle";
     }
+    // A table that they alter themselves is such a migration, and so is what takes it back.
+    migrated_ = altered_;
+    altered_ = altered_ && sessions_[0].in_transaction();
     log_ += texts[0].empty() ? "" : ".";
     if (texts[0] != texts[1]) different_ = texts[0] + "\n--- without preparing\n" + texts[1];
   }
@@ -372,13 +376,15 @@ class TwoSessions {
   std::optional<std::string> different_;
   std::string log_;
   int columns_ = 0;
-  bool migrated_ = false;
+  bool migrated_ = false, altered_ = false;
 };
 
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(results_and_errors_are_those_of_statements_that_are_not_prepared) {
-  const auto [first, end] = seed_range(25);
+  // Real sessions: fewer than LIDO_SEEDS asks of a simulation.
+  const auto only = number_from_environment("LIDO_SEED");
+  const std::uint64_t first = only.value_or(1), end = only ? *only + 1 : 26;
   int prepared = 0;
   for (std::uint64_t seed = first; seed < end; ++seed) {
     TwoSessions sessions{seed};

@@ -102,6 +102,10 @@ enum class Renames : unsigned char {
 [[nodiscard]] constexpr bool drops_prepared(std::string_view sql) noexcept {
   return is_one_of(first_word(sql), "deallocate discard");
 }
+/// Whether it may change what prepared statements are about, from its first word.
+[[nodiscard]] constexpr bool redefines(std::string_view sql) noexcept {
+  return is_one_of(first_word(sql), "alter create drop");
+}
 /// Whether it may end a transaction, or go back in it, and with that what SET LOCAL has set.
 [[nodiscard]] constexpr bool ends_local(std::string_view sql) noexcept {
   return is_one_of(first_word(sql), "commit end rollback abort prepare");
