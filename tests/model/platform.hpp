@@ -98,7 +98,10 @@ class Atomic {
 
  public:
   // NOLINTNEXTLINE(google-explicit-constructor): as std::atomic
-  Atomic(T value = {}) noexcept { word_.store(pack(value), rl::mo_relaxed, $); }
+  Atomic(T value = {}) noexcept {
+    const Switch here;  // as any access
+    word_.store(pack(value), rl::mo_relaxed, $);
+  }
 
   T load(std::memory_order order = strongest) const noexcept {
     const Switch here;

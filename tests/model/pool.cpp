@@ -25,7 +25,10 @@ struct Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection() { use(); }
-  void use() { uses($) = uses($) + 1; }
+  void use() {
+    const Switch here;
+    uses($) = uses($) + 1;
+  }
   int number;
   rl::var<int> uses{0};
 };

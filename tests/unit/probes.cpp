@@ -43,7 +43,8 @@ std::map<std::string, std::set<std::uintptr_t>> probes() {
   for (std::string word; notes >> word;) {
     if (word == "Provider:") notes >> provider;
     if (word == "Name:") notes >> name;
-    if (word == "Location:" && notes >> word && provider == "lido") found[name].insert(std::stoull(word, nullptr, 16));
+    if (word == "Location:" && notes >> word && provider == "lido")
+      found[name].insert(static_cast<std::uintptr_t>(std::stoull(word, nullptr, 16)));
   }
   return found;
 }

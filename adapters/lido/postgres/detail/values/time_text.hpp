@@ -152,13 +152,13 @@ struct EightForm {
                        std::int64_t{hours * 3600 + minutes * 60 + seconds} * 1'000'000;
   std::size_t at = usual;
   if (at < text.size() && text[at] == '.') {
-    constexpr std::array<std::uint32_t, 7> units{1'000'000, 100'000, 10'000, 1'000, 100, 10, 1};
-    const std::size_t end = std::min(text.size(), usual + units.size());
+    constexpr std::array<std::uint32_t, 7> worth{1'000'000, 100'000, 10'000, 1'000, 100, 10, 1};
+    const std::size_t end = std::min(text.size(), usual + worth.size());
     std::uint32_t fraction = 0;
     for (++at; at < end && is_digit(text[at]); ++at)
       fraction = fraction * 10 + static_cast<std::uint32_t>(text[at] - '0');
     if (at == usual + 1) return std::nullopt;
-    total += fraction * units[at - usual - 1];
+    total += fraction * worth[at - usual - 1];
   }
   if (has_offset) {
     if (text.size() != at + 3 || (text[at] != '+' && text[at] != '-')) return std::nullopt;
