@@ -79,7 +79,7 @@ inline Advice advise(const std::vector<Result>& results, double wanted_wait) {
       advice.reasons.push_back("With " + std::to_string(before->outcome.pool.sized) + " " +
                                too_small(before->summary, wanted_wait) + ".");
     else
-      advice.reasons.push_back("No smaller size was tried.");
+      advice.reasons.emplace_back("No smaller size was tried.");
     return advice;
   }
   if (before != nullptr)

@@ -115,13 +115,15 @@ std::string draw(const Chart& chart) {
   for (std::size_t i = shown.size(); i-- > 0;) {
     if (shown[i].points.empty()) continue;
     std::string path;
-    for (const auto& [x, y] : shown[i].points) path += (path.empty() ? "M" : "L") + point(axes.x(x), axes.y(y));
+    for (const auto& [x, y] : shown[i].points)
+      path.append(path.empty() ? "M" : "L").append(point(axes.x(x), axes.y(y)));
     const std::string style = " class=\"s" + std::to_string(i);
-    if (chart.stacked)
-      svg += "<path" + style + " area\" d=\"" + path + "L" + point(axes.x(shown[i].points.back().first), axes.y(0)) +
-             "L" + point(axes.x(shown[i].points.front().first), axes.y(0)) + "Z\"/>";
-    else
-      svg += "<path" + style + " line\" d=\"" + path + "\"/>";
+    if (chart.stacked) {
+      const double from = axes.x(shown[i].points.front().first), to = axes.x(shown[i].points.back().first);
+      path.append("L").append(point(to, axes.y(0))).append("L").append(point(from, axes.y(0))).append("Z");
+    }
+    svg.append("<path").append(style).append(chart.stacked ? " area" : " line").append("\" d=\"").append(path);
+    svg += "\"/>";
     if (!chart.stacked && shown[i].points.size() <= 20)
       for (const auto& [x, y] : shown[i].points)
         svg +=

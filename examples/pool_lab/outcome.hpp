@@ -31,7 +31,7 @@ struct Look {
 /// The value below which `part` of them lie, from 0 to 1; 0 of none. Sorts them.
 inline double percentile(std::vector<double>& values, double part) {
   if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
+  std::ranges::sort(values);
   const double place = std::ceil(part * static_cast<double>(values.size())) - 1;
   return values[static_cast<std::size_t>(std::clamp(place, 0.0, static_cast<double>(values.size() - 1)))];
 }

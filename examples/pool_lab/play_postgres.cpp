@@ -112,6 +112,7 @@ class Stage {
     Visitor& visitor = visitors_.emplace_back();
     visitor.caller.came = arrivals_.next();
     visitor.work = arrivals_.take();
+    // NOLINTNEXTLINE(modernize-make-unique): what is made is not moved
     visitor.operation.reset(new Operation{pool_.async_acquire().connect(Told{this, &visitor})});
     {
       const std::scoped_lock lock{mutex_};

@@ -146,7 +146,7 @@ std::string page(const Experiment& experiment, const std::vector<Result>& result
   std::string html{head};
   html += "<title>" + escaped(experiment.workload.name) + " - pool_lab</title></head><body><main>\n<h1>" +
           escaped(experiment.workload.name) + "</h1>\n<p class=\"soft\">" + escaped(stage) + "</p>\n";
-  if (std::any_of(results.begin(), results.end(), [](const Result& one) { return one.outcome.interrupted; }))
+  if (std::ranges::any_of(results, [](const Result& one) { return one.outcome.interrupted; }))
     html += "<p><strong>It was interrupted: these are the figures so far.</strong></p>\n";
   if (!advice.reasons.empty()) {
     html +=
@@ -167,8 +167,7 @@ std::string page(const Experiment& experiment, const std::vector<Result>& result
   }
   html += "</tbody></table></div>\n";
   // The one that matters stands open, beside the curve; the others are to be opened.
-  const auto shown =
-      std::find_if(results.begin(), results.end(), [&](const Result& one) { return chosen(one, advice); });
+  const auto shown = std::ranges::find_if(results, [&](const Result& one) { return chosen(one, advice); });
   const Chart curve = over_sizes(results);
   const bool many = curve.series.front().points.size() > 1;
   if (many || shown != results.end())

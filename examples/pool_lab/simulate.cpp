@@ -123,6 +123,7 @@ class Stage {
     outcome_.callers.push_back({.came = now()});
     Visitor& visitor = visitors_.emplace_back();
     visitor.work = arrivals_.take();
+    // NOLINTNEXTLINE(modernize-make-unique): what is made is not moved
     visitor.operation.reset(new Operation{pool_.async_acquire().connect(Told{this, caller})});
     ++here_;
     visitor.operation->start();

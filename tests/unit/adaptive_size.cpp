@@ -109,11 +109,11 @@ BOOST_AUTO_TEST_CASE(it_follows_a_load_that_changes_within_ten_seconds) {
     play.on(computes, 60);
     play.sizes.clear();
     play.on(waits, 10);
-    if (*std::max_element(play.sizes.begin(), play.sizes.end()) < 57) ++late;
+    if (*std::ranges::max_element(play.sizes) < 57) ++late;
     play.on(waits, 30);
     play.sizes.clear();
     play.on(computes, 10);
-    if (*std::min_element(play.sizes.begin(), play.sizes.end()) > 4) ++late;
+    if (*std::ranges::min_element(play.sizes) > 4) ++late;
   }
   BOOST_TEST(late <= seeds / 50, late << " of " << 2 * seeds);
 }

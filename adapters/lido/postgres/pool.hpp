@@ -50,7 +50,7 @@ struct MadePool {
 template <class Form = void>
 struct MakingPool {
   [[nodiscard]] static MadePool make(const std::string& connection_string, const Options& options,
-                                     std::shared_ptr<Enclosure> enclosure);
+                                     const std::shared_ptr<Enclosure>& enclosure);
   static void silence(Notices& notices) noexcept;
 };
 
@@ -75,8 +75,8 @@ class Pool : public lido::Pool<Connection, Growth, CheckSession, Recycle> {
 
  protected:
   /// For `Sandbox`.
-  Pool(const Environment& environment, std::shared_ptr<detail::Enclosure> enclosure)
-      : Pool{detail::MakingPool<>::make(environment.connection_string, environment.options, std::move(enclosure))} {}
+  Pool(const Environment& environment, const std::shared_ptr<detail::Enclosure>& enclosure)
+      : Pool{detail::MakingPool<>::make(environment.connection_string, environment.options, enclosure)} {}
 
  private:
   explicit Pool(detail::MadePool made)

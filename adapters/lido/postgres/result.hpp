@@ -34,8 +34,8 @@ class Result {
   Result() : Result{detail::ResultHandle{PQmakeEmptyPGresult(nullptr, PGRES_EMPTY_QUERY)}} {}
   /// Throws `ResultError` when it is in binary format, which a `FETCH` from a binary cursor is.
   explicit Result(detail::ResultHandle result, std::shared_ptr<const detail::ArrayTypes> types = {},
-                  detail::Origin origin = {})
-      : result_{std::make_shared<const detail::SharedResult>(std::move(result), std::move(types), std::move(origin))} {
+                  const detail::Origin& origin = {})
+      : result_{std::make_shared<const detail::SharedResult>(std::move(result), std::move(types), origin)} {
     if (PQbinaryTuples(raw()) != 0)
       detail::Refused<>::raise(0, "*", "values as text", "values in binary format", origin);
   }

@@ -69,7 +69,7 @@ namespace lido::postgres::detail {
 
 template <class Form>
 MadePool MakingPool<Form>::make(const std::string& connection_string, const Options& options,
-                                std::shared_ptr<Enclosure> enclosure) {
+                                const std::shared_ptr<Enclosure>& enclosure) {
   // Its string has no `pool_` keys any more, and its options are in their ranges.
   Environment from = options_from_string(connection_string, options);
   std::shared_ptr<Notices> notices;

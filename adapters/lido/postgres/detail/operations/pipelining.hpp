@@ -104,10 +104,11 @@ class Pipelining {
     results_[at] = std::move(result);
   }
   [[nodiscard]] bool runs_again() {
-    if (!reply_.error()) return false;
+    const auto& error = reply_.error();
+    if (!error) return false;
     const std::size_t unit = reply_.failed_statement();
     failed_ = preparing_.statement_of(unit);
-    if (!preparing_.failed(unit, *reply_.error(), reply_.raised_by())) {
+    if (!preparing_.failed(unit, *error, reply_.raised_by())) {
       if (failed_ > about_ && failed_ < results_.size()) reply_.about(statements_[about_ = failed_].sql());
       return false;
     }
