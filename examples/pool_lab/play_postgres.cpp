@@ -7,7 +7,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -55,7 +54,7 @@ class Stage {
     pool_.wait_until_ready(10s);
     for (std::size_t i = 0; i < settings.size + settings.overflow; ++i)
       crew_.emplace_back([this](const std::stop_token& stop) { work(stop); });
-    recorder_.emplace(pool_);
+    recorder_ = std::make_unique<lido::LoadRecorder>(pool_);
     begun_ = sampled_ = Clock::now();
   }
   Stage(const Stage&) = delete;
@@ -209,7 +208,7 @@ class Stage {
   std::vector<double> gone_;
 
   lido::postgres::Pool pool_;
-  std::optional<lido::LoadRecorder> recorder_;
+  std::unique_ptr<lido::LoadRecorder> recorder_;
   std::deque<Visitor> visitors_;  // which stay where they are
   std::vector<std::jthread> crew_;
 };

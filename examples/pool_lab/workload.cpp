@@ -60,9 +60,9 @@ class Fields {
       throw InvalidInput{path(name), "a text of at most 100 bytes"};
     return value->get<std::string>();
   }
-  static const Json& list(const Json& value, const std::string& path, const char* of) {
+  static const Json::array_t& list(const Json& value, const std::string& path, const char* of) {
     if (!value.is_array() || value.empty()) throw InvalidInput{path, std::string{"a list of "} + of};
-    return value;
+    return value.get_ref<const Json::array_t&>();
   }
 
   void nothing_else() const {
@@ -102,7 +102,7 @@ Distribution distribution(const Json& json, const std::string& path, int depth =
     for (const Json& one : Fields::list(*given, fields.path("counts"), "numbers"))
       counts.push_back(Fields::number(one, fields.path("counts"), 0));
     if (counts.size() != upper.size()) throw InvalidInput{fields.path("counts"), "as many numbers as `upper` has"};
-    if (std::all_of(counts.begin(), counts.end(), [](double one) { return one == 0; }))
+    if (std::ranges::all_of(counts, [](double one) { return one == 0; }))
       throw InvalidInput{fields.path("counts"), "at least one that is not 0: the record is of nothing"};
     fields.nothing_else();
     return Distribution::histogram(std::move(upper), std::move(counts));
@@ -138,7 +138,7 @@ std::vector<Rate> arrivals(const Json& json, const std::string& path, double las
     rates.push_back({.lasts = fields.number("lasts", 1, 0, true), .per_second = fields.number("per_second", 0, 0)});
     fields.nothing_else();
   }
-  if (std::all_of(rates.begin(), rates.end(), [](const Rate& rate) { return rate.per_second == 0; }))
+  if (std::ranges::all_of(rates, [](const Rate& rate) { return rate.per_second == 0; }))
     throw InvalidInput{path, "at least one rate above 0"};
   return rates;
 }
@@ -159,7 +159,7 @@ std::vector<Fault> faults(const Json& json, const std::string& path) {
     if (kind != "kill" && all.back().lasts == 0) throw InvalidInput{fields.path("lasts"), "a number above 0"};
     fields.nothing_else();
   }
-  std::sort(all.begin(), all.end(), [](const Fault& one, const Fault& other) { return one.at < other.at; });
+  std::ranges::sort(all, [](const Fault& one, const Fault& other) { return one.at < other.at; });
   for (std::size_t i = 1; i < all.size(); ++i)
     if (all[i].at < all[i - 1].at + all[i - 1].lasts) throw InvalidInput{path, "faults that do not overlap"};
   return all;

@@ -139,7 +139,8 @@ class Latch {
  public:
   explicit Latch(std::size_t count) : missing_{count} {}
   void count_down() {
-    if (missing_ > 0 && --missing_ == 0)
+    if (missing_ > 0) --missing_;
+    if (missing_ == 0)
       for (Task* const waiter : std::exchange(waiters_, {})) Simulation::wake(*waiter);
     yield();
   }
