@@ -1,7 +1,6 @@
 // A size that finds itself: the smallest at which neither callers wait nor the server slows down.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -15,7 +14,8 @@
 #include <lido/detail/size_search.hpp>
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
-#include <lido/growth.hpp>
+#include <lido/policy.hpp>
+#include <lido/pool.hpp>
 #include <lido/statistics.hpp>
 
 namespace lido {
@@ -33,7 +33,8 @@ struct AdaptiveSizeOptions {
 struct AdaptiveSizeState {
   std::size_t size = 0;     ///< of the pool now
   std::uint64_t steps = 0;  ///< how often it has looked
-  std::string reason;  ///< why the size is what it is: "shrunk from 20 to 15: as many were served, 1.3 times faster"
+  /// Why the size is what it is: "shrunk from 20 to 15: as many were served, each 1.3 times as fast".
+  std::string reason;
 };
 
 /// Finds the size of a pool while it runs. It tries sizes, and keeps the smallest that serves as many callers as any: a
@@ -44,16 +45,24 @@ struct AdaptiveSizeState {
 ///
 /// The pool needs a policy that reads the clock, as PostgreSQL's does, so that it knows how long holds are. `make`
 /// turns a size into the growth policy of the pool: `[](std::size_t size) { return FixedSize{.size = size}; }`. The
-/// pool is resized to `max_size` at most, from the size that it has. Lives as long as its pool or shorter. `step` and
-/// `state` may be called from any thread.
+/// pool is resized to `max_size` at most, from the size that it has. It is called by one thread at a time, and may not
+/// call this. Lives as long as its pool or shorter. `step` and `state` may be called from any thread. The child of a
+/// fork has not its thread: there it may neither be used nor destroyed.
 template <class Pool, class MakeGrowth>
 class AdaptiveSize {
+  template <class Connection, class Growth, class Health, class Recycle, class Platform>
+  static constexpr void check(const lido::Pool<Connection, Growth, Health, Recycle, Platform>&) {
+    detail::require_clock<Health, Recycle>();
+  }
+
  public:
   /// Begins with the size of the pool, within the options, and starts a thread unless `every` is zero. Throws
   /// `InvalidOption`, or `std::system_error` where the thread cannot be started.
   AdaptiveSize(Pool& pool, MakeGrowth make, AdaptiveSizeOptions options = {})
       : pool_{pool}, make_{std::move(make)}, before_{pool.statistics()}, search_{checked(options), before_.max_size} {
+    check(pool);
     pool_.resize(make_(search_.size()));
+    applied_ = search_.size();
     if (options.every > Duration::zero())
       thread_ = std::jthread{[this, every = options.every](const std::stop_token& stop) { run(stop, every); }};
   }
@@ -61,19 +70,22 @@ class AdaptiveSize {
   AdaptiveSize& operator=(const AdaptiveSize&) = delete;
 
   /// Looks at what the pool has done in the last `span`, and resizes it if that is better. Takes the pool's lock twice,
-  /// and waits for nobody. Throws what `Pool::resize` throws.
+  /// and waits for nobody but another `step`. Throws what `Pool::resize` throws, and resizes then with the next one;
+  /// `InvalidOption` for a `span` that is not above 0.
   void step(Duration span) {
-    const Statistics now = pool_.statistics();
+    detail::require_positive(span, "AdaptiveSize::step(span)");
     const std::scoped_lock lock{mutex_};
+    const Statistics now = pool_.statistics();  // within: two at once would see each other's in the wrong order
     ++steps_;
-    const std::size_t before = search_.size();
     search_.look({.seconds = std::chrono::duration<double>{span}.count(),
                   .served = now.released - before_.released,
                   .held = std::chrono::duration<double>{now.use.sum - before_.use.sum}.count(),
                   .waited = now.waited - before_.waited,
                   .waiting = now.now.waiting});
     before_ = now;
-    if (search_.size() != before) pool_.resize(make_(search_.size()));
+    if (search_.size() == applied_) return;
+    pool_.resize(make_(search_.size()));
+    applied_ = search_.size();
   }
 
   /// What it has found, and why. Throws `std::bad_alloc`.
@@ -100,7 +112,7 @@ class AdaptiveSize {
       const TimePoint now = Clock::now();
       try {
         step(now - before);
-      } catch (const std::exception&) {  // the pool is closed, or there is no memory: it stays as it is
+      } catch (...) {  // the pool is closed, or there is no memory: it stays as it is
       }
       before = now;
     }
@@ -111,6 +123,7 @@ class AdaptiveSize {
   mutable std::mutex mutex_;  // of what follows but the thread
   Statistics before_;
   detail::SizeSearch search_;
+  std::size_t applied_ = 0;  // which size the pool has been given
   std::uint64_t steps_ = 0;
   std::jthread thread_;  // last: it uses the others
 };

@@ -4,14 +4,17 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <lido/detail/json.hpp>
+#include <lido/error.hpp>
 #include <lido/facts.hpp>
 #include <lido/policy.hpp>
 #include <lido/pool.hpp>
@@ -28,19 +31,21 @@ class LoadRecorder {
   /// Listens to `pool`, whatever it pools. Throws `std::bad_alloc`.
   template <class Connection, class Growth, class Health, class Recycle, class Platform>
   explicit LoadRecorder(Pool<Connection, Growth, Health, Recycle, Platform>& pool) : before_{pool.statistics()} {
-    static_assert(!always_keeps<Health> || !always_keeps<Recycle>,
-                  "lido: a pool without a health or recycle policy reads no clock, and cannot tell how long its "
-                  "connections are held: give it `RetireAfter{}`");
+    detail::require_clock<Health, Recycle>();
     begun_ = before_;
     pool.events().on_release([holds = holds_](const auto&, const ConnectionInfo& info) { holds->record(info.held); });
   }
   LoadRecorder(const LoadRecorder&) = delete;
   LoadRecorder& operator=(const LoadRecorder&) = delete;
 
-  /// To be called with the pool's figures, once a second, say: callers are told apart no finer than this. `span` is the
-  /// time since the last call, more than 0. Blocks on nothing. Throws `std::bad_alloc`.
+  /// To be called with the pool's figures, once a second, say: callers are told apart no finer than this, and each call
+  /// is kept, in 16 bytes. `span` is the time since the last call, more than 0. Blocks on nothing. Throws
+  /// `InvalidOption` or `std::bad_alloc`.
   void sample(const Statistics& now, Duration span) {
-    arrivals_.push_back({span, asked(now) - asked(before_)});
+    detail::require_positive(span, "LoadRecorder::sample(span)");
+    // Those whose wait ended with the failure of an open are counted nowhere: there may be fewer than before.
+    const std::uint64_t before = asked(before_), after = asked(now);
+    arrivals_.push_back({span, after > before ? after - before : 0});
     before_ = now;
   }
 
@@ -52,23 +57,23 @@ class LoadRecorder {
     for (const auto& [span, callers] : arrivals_) {
       const double seconds = in_seconds(span);
       lasts += seconds;
-      append(rates, R"({"lasts":)" + std::to_string(seconds) + R"(,"per_second":)" +
-                        std::to_string(static_cast<double>(callers) / seconds) + "}");
+      append(rates, R"({"lasts":)" + decimal(seconds) + R"(,"per_second":)" +
+                        decimal(static_cast<double>(callers) / seconds) + "}");
     }
     for (std::size_t i = 0; i < holds_->counts.size(); ++i) {
       const std::uint64_t count = holds_->counts[i].load(std::memory_order_relaxed);
       if (count == 0 && (i + 1 == holds_->counts.size() || holds_->counts[i + 1].load(std::memory_order_relaxed) == 0))
         continue;  // but for the one below a bucket, which is its lower bound
-      append(holds_upper, std::to_string(in_seconds(FineHistogram::bound(i))));
+      append(holds_upper, decimal(in_seconds(FineHistogram::bound(i))));
       append(holds, std::to_string(count));
     }
     for (std::size_t i = 0; i < Histogram::finite_buckets; ++i) {
-      append(opens_upper, std::to_string(in_seconds(Histogram::bound(i))));
+      append(opens_upper, decimal(in_seconds(Histogram::bound(i))));
       append(opens, std::to_string(before_.open.counts[i] - begun_.open.counts[i]));
     }
     const bool opened = before_.opened > begun_.opened;
-    return R"({"name":)" + detail::json_string(before_.name) + R"(,"lasts":)" + std::to_string(lasts) +
-           R"(,"arrivals":[)" + rates + R"(],"hold":{"upper":[)" + holds_upper + R"(],"counts":[)" + holds + "]}" +
+    return R"({"name":)" + detail::json_string(before_.name) + R"(,"lasts":)" + decimal(lasts) + R"(,"arrivals":[)" +
+           rates + R"(],"hold":{"upper":[)" + holds_upper + R"(],"counts":[)" + holds + "]}" +
            (opened ? R"(,"open":{"upper":[)" + opens_upper + R"(],"counts":[)" + opens + "]}" : "") + "}";
   }
 
@@ -102,6 +107,13 @@ class LoadRecorder {
     return now.acquired + now.timeouts + now.cancelled + now.rejected + now.shed + now.failed_fast + now.now.waiting;
   }
   [[nodiscard]] static double in_seconds(Duration span) noexcept { return std::chrono::duration<double>{span}.count(); }
+  // With a point, whatever the locale of the program has in its place.
+  [[nodiscard]] static std::string decimal(double value) {
+    constexpr int digits = 6;
+    std::array<char, 64> text{};
+    const auto written = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed, digits);
+    return {text.data(), written.ec == std::errc{} ? written.ptr : text.data()};
+  }
   static void append(std::string& list, const std::string& next) {
     if (!list.empty()) list += ',';
     list += next;

@@ -79,4 +79,16 @@ constexpr bool may_block(const Policy& policy, const Connection&, const Connecti
   return may_block(policy, info);
 }
 
+namespace detail {
+
+// For what asks a pool how long its connections are held.
+template <class Health, class Recycle>
+constexpr void require_clock() {
+  static_assert(!always_keeps<Health> || !always_keeps<Recycle>,
+                "lido: a pool without a health or recycle policy reads no clock, and cannot tell how long its "
+                "connections are held: give it `RetireAfter{}`");
+}
+
+}  // namespace detail
+
 }  // namespace lido

@@ -198,6 +198,38 @@ BOOST_AUTO_TEST_CASE(it_resizes_a_pool_and_says_why) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_size_that_could_not_be_given_is_given_by_the_next_step) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, AssumeHealthy, RetireAfter> pool{connector(ledger), FixedSize{.size = 40}};
+    bool fails = false;
+    AdaptiveSize adaptive{pool,
+                          [&](std::size_t size) {
+                            if (fails) throw std::bad_alloc{};
+                            return FixedSize{.size = size};
+                          },
+                          {.every = 0s}};
+    fails = true;
+    int refused = 0;
+    for (int i = 0; i < 100 && refused == 0; ++i) {  // nobody comes: it wants to shrink
+      sim::sleep_for(250ms);
+      try {
+        adaptive.step(250ms);
+      } catch (const std::bad_alloc&) {
+        ++refused;
+      }
+    }
+    BOOST_TEST(refused == 1);
+    BOOST_TEST(pool.statistics().max_size == 40U);
+    fails = false;
+    sim::sleep_for(250ms);
+    adaptive.step(250ms);
+    BOOST_TEST(pool.statistics().max_size == adaptive.state().size);
+    BOOST_TEST(adaptive.state().size < 40U);
+    BOOST_CHECK_THROW(adaptive.step(0s), InvalidOption);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(options_out_of_range_are_named) {
   calmly([] {
     Ledger ledger;

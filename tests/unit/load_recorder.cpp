@@ -37,6 +37,21 @@ BOOST_AUTO_TEST_CASE(it_has_who_came_for_how_long_and_how_long_opening_took) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(who_came_and_was_counted_nowhere_makes_no_number_below_zero) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, AssumeHealthy, RetireAfter> pool{connector(ledger), FixedSize{.size = 1}};
+    LoadRecorder recorder{pool};
+    Statistics crowded = pool.statistics();
+    crowded.now.waiting = 5;
+    recorder.sample(crowded, 1s);
+    recorder.sample(pool.statistics(), 1s);
+    BOOST_TEST(recorder.to_json().find(R"("arrivals":[{"lasts":1.000000,"per_second":5.000000},)"
+                                       R"({"lasts":1.000000,"per_second":0.000000}])") != std::string::npos);
+    BOOST_CHECK_THROW(recorder.sample(pool.statistics(), 0s), InvalidOption);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(it_may_end_before_its_pool) {
   calmly([] {
     Ledger ledger;
