@@ -152,6 +152,29 @@ BOOST_AUTO_TEST_CASE(it_gives_back_what_nobody_needs_and_takes_it_again) {
   BOOST_TEST(play.search.reason().find("grown from") == 0U, play.search.reason());
 }
 
+BOOST_AUTO_TEST_CASE(an_outage_is_no_reason_to_grow) {
+  const Server server{.hold = 0.005, .cores = 2};
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    Play play{Search{{.least = 1, .most = 60}, 20}, std::mt19937_64{seed}};
+    play.on(server, 60);
+    play.sizes.clear();
+    for (int i = 0; i < 120; ++i) {
+      play.search.look({.seconds = 0.25, .served = 0, .held = 0, .waited = 40, .waiting = 40});
+      play.sizes.push_back(play.search.size());
+    }
+    BOOST_TEST_REQUIRE(*std::ranges::max_element(play.sizes) <= 4U, "seed " << seed);
+    play.on(server, 30);
+    BOOST_TEST_REQUIRE(play.rest() <= 4U, "seed " << seed << ": " << play.rest());
+    BOOST_TEST_REQUIRE(play.search.reason().size() < 120U, play.search.reason());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(where_nobody_comes_it_keeps_the_least) {
+  Search search{{.least = 3, .most = 60}, 40};
+  for (int i = 0; i < 2000; ++i) search.look({.seconds = 0.25});
+  BOOST_TEST(search.size() == 3U);
+}
+
 // So many that none waits for a connection, and all for the server.
 BOOST_AUTO_TEST_CASE(where_nobody_waits_and_the_server_is_slow_it_shrinks_too) {
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {

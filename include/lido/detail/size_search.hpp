@@ -41,13 +41,13 @@ class SizeSearch {
     held_ += look.held;
     if (look.waiting > 0 || look.waited * 20 > look.served) ++crowded_;
     if (looks_ < 2 || (served_ < enough && looks_ < most_looks) || seconds_ <= 0) return;
+    // Of a server that is away, or that nobody asks, no size is better than another.
+    if (served_ == 0) return stand_still();
     const Figures now{.rate = static_cast<double>(served_) / seconds_,
                       .hold = served_ > 0 ? held_ / static_cast<double>(served_) : 0};
     const bool crowded = crowded_ * 2 > looks_;
     if (doubtful(now) && looks_ < most_looks) return;
-    looks_ = crowded_ = 0;
-    served_ = 0;
-    seconds_ = held_ = 0;
+    begin_looks();
     if (trying_ == Trying::nothing)
       crowded ? rest(now) : ease(now);
     else if (trying_ == Trying::twice || trying_ == Trying::a_bit_more)
@@ -70,6 +70,18 @@ class SizeSearch {
   static constexpr double doubt = 0.05;    // a rate so near to what decides is looked at for longer
   static constexpr double spare = 1.25;
   static constexpr std::size_t first_rest = 16, longest_rest = 32, first_calm = 8, longest_calm = 64;
+
+  void begin_looks() noexcept {
+    looks_ = crowded_ = 0;
+    served_ = 0;
+    seconds_ = held_ = 0;
+  }
+  void stand_still() {
+    const bool crowded = crowded_ > 0;
+    begin_looks();
+    if (trying_ != Trying::nothing) settle();
+    if (!crowded) ease({});
+  }
 
   // Callers wait. More connections would serve more of them, or make the server slower.
   void rest(const Figures& now) {
@@ -138,6 +150,7 @@ class SizeSearch {
       good_size_ = next;
       return;
     }
+    if (now.rate == 0) return;
     // What is busy may be so because the server works on too much at once.
     calm_rest_ = std::min(2 * calm_rest_, longest_calm);
     bold_ = eased_ = true;
