@@ -25,9 +25,9 @@ struct PoolDescription {
   std::vector<Duration> waits;                     ///< how long callers have waited, the first 64 of the queue
 };
 
-/// Describes `pool`. Takes its lock for no longer than `statistics()`, and twice more to copy the events and the times of
-/// waiters. The settings, file names and words of errors in it hold no secret that a connector did not put there. Throws
-/// `std::bad_alloc`. Thread-safe.
+/// Describes `pool`. Takes its lock for no longer than `statistics()`, and twice more to copy the events and the times
+/// of waiters. The settings, file names and words of errors in it hold no secret that a connector did not put there.
+/// Throws `std::bad_alloc`. Thread-safe.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 [[nodiscard]] PoolDescription describe(const Pool<Connection, Growth, Health, Recycle, Platform>& pool) {
   PoolDescription seen{.at = Platform::now(),

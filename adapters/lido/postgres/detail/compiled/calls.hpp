@@ -32,8 +32,8 @@ struct EndChannel {
 using ChannelOwner = std::unique_ptr<Channel, EndChannel>;
 
 /// The narrow place between the connection that a program sees and the operations behind it: one compiler's work for
-/// all programs. What is defined in bodies.hpp is compiled in each unit that uses it, or once, in `compiled.cpp`, which
-/// is why these are members of a template, and not inline.
+/// all programs. What is defined in calls_bodies.hpp is compiled in each unit that uses it, or once, in postgres.cpp,
+/// which is why these are members of a template, and not inline.
 template <class Form = void>
 struct Calls {
   using Settings = std::shared_ptr<const ConnectionSettings>;
