@@ -31,6 +31,7 @@
 #include <lido/postgres/detail/wire/failover.hpp>
 #include <lido/postgres/detail/wire/guests.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/handle_settings.hpp>
 #include <lido/postgres/detail/wire/held_back.hpp>
 #include <lido/postgres/detail/wire/held_transaction.hpp>
 #include <lido/postgres/detail/wire/name_scope.hpp>
@@ -51,9 +52,9 @@ class Channel {
       : connection_{std::move(connection)},
         settings_{std::move(settings)},
         statements_{settings_->statement_cache},
-        notice_processor_{PQsetNoticeProcessor(raw(), nullptr, nullptr)},
+        handle_settings_{raw(), &Channel::take_notice, this},
         owner_{::getpid()} {
-    if (!put_back()) throw ConnectError{one_line(PQerrorMessage(raw()))};
+    if (!handle_settings_.put(raw())) throw ConnectError{one_line(PQerrorMessage(raw()))};
     if (settings_->enclosure) settings_->enclosure->opened();
   }
   Channel(const Channel&) = delete;
@@ -136,14 +137,13 @@ class Channel {
   }
   [[nodiscard]] PostedDiscard& discard() noexcept { return discard_; }
 
-  /// The handle for somebody who may set what he likes on it, also later: he may keep it.
+  /// The handle, for a holder.
   [[nodiscard]] PGconn* hand_out() noexcept {
-    handed_out_ = true;
+    handle_settings_.hand_out();
     return raw();
   }
-  /// Puts back what a holder may have set on libpq's handle, if it was ever handed out; free. What was set to be called
-  /// may be gone with the holder.
-  [[nodiscard]] bool restore() noexcept { return !handed_out_ || put_back(); }
+  /// See `HandleSettings`.
+  [[nodiscard]] bool restore() noexcept { return handle_settings_.restore(raw()); }
 
   /// An answer is complete.
   void heard() noexcept { heard_ = Clock::now(); }
@@ -237,14 +237,6 @@ class Channel {
   }
 
  private:
-  [[nodiscard]] bool put_back() noexcept {
-    PQsetNoticeReceiver(raw(), &Channel::take_notice, this);
-    PQsetNoticeProcessor(raw(), notice_processor_, nullptr);
-    PQsetErrorVerbosity(raw(), PQERRORS_DEFAULT);
-    PQsetErrorContextVisibility(raw(), PQSHOW_CONTEXT_ERRORS);
-    PQuntrace(raw());
-    return PQsetnonblocking(raw(), 1) == 0;
-  }
   [[nodiscard]] Diagnostics plain(std::string_view sql, const std::string& message) const {
     return {.message = without_passwords(message), .statement = without_passwords(sql), .where = where_};
   }
@@ -293,14 +285,13 @@ class Channel {
   std::optional<Diagnostics> farewell_;
   ServerSigns server_;
   lido::detail::ProcessMark mark_;
-  PQnoticeProcessor notice_processor_;  // libpq's own
+  HandleSettings handle_settings_;
   pid_t owner_;
   std::optional<Cancelling> cancelling_;
   TimePoint heard_ = TimePoint::min();
   bool telling_ = false;  // of a notice: libpq is in the middle of something
   bool broken_ = false;
   bool watched_ = static_cast<bool>(settings_->echo);
-  bool handed_out_ = false;  // the handle
 };
 
 }  // namespace lido::postgres::detail
