@@ -17,24 +17,10 @@
 #include <stdexcept>
 #include <string>
 
+#include <support/output_of.hpp>
 #include <support/postgres_server.hpp>
 
 namespace lido::test {
-
-/// What a command prints to its standard output.
-inline std::string output_of(const std::string& command) {
-  std::FILE* const pipe = ::popen(command.c_str(), "r");
-  if (pipe == nullptr) throw std::runtime_error{"cannot run " + command};
-  std::string text;
-  std::array<char, 4096> buffer;
-  std::size_t count = 0;
-  do {
-    count = std::fread(buffer.data(), 1, buffer.size(), pipe);
-    text.append(buffer.data(), count);
-  } while (count > 0);
-  ::pclose(pipe);
-  return text;
-}
 
 class Service {
  public:

@@ -1,10 +1,8 @@
 // The places at which the operating system's tracers can look, as the program's own file lists them.
 #include <lido/detail/probes.hpp>
 
-#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
-#include <cstdio>
 #include <map>
 #include <set>
 #include <sstream>
@@ -16,24 +14,13 @@
 #include <lido/pool.hpp>
 
 #if defined __unix__  // else there is no readelf
+#  include <support/output_of.hpp>
 
 BOOST_AUTO_TEST_SUITE(probes_)
 
 namespace {
 
-std::string notes_of_this_program() {
-  std::string text;
-  std::FILE* const pipe = ::popen("readelf -n /proc/$PPID/exe 2>/dev/null", "r");
-  if (pipe == nullptr) return text;
-  std::array<char, 4096> buffer;
-  std::size_t count = 0;
-  do {
-    count = std::fread(buffer.data(), 1, buffer.size(), pipe);
-    text.append(buffer.data(), count);
-  } while (count > 0);
-  ::pclose(pipe);
-  return text;
-}
+std::string notes_of_this_program() { return lido::test::output_of("readelf -n /proc/$PPID/exe 2>/dev/null"); }
 
 // Where the probes of lido are, by their names.
 std::map<std::string, std::set<std::uintptr_t>> probes() {
