@@ -31,6 +31,6 @@ class Floor {
   std::size_t slots_;
 };
 
-const benchmark::Registration floor{"floor", false, benchmark::measure<Floor>};
+const benchmark::Registration floor{"floor", "floor", benchmark::measure<Floor>};
 
 }  // namespace

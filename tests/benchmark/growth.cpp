@@ -421,11 +421,17 @@ double machines_own() {
   return TimedPlatform::Mutex::longest;
 }
 
-void main_program(bool quick) {
+void main_program(bool quick, std::FILE* samples) {
   const int rounds = quick ? 1 : 3;
-  std::printf("%-52s %8.0f\n", "bytes a slot beside the connection", bytes_a_slot<lido::Pool<Token, lido::Elastic>>());
-  std::printf("%-52s %8.0f\n", "the same where policies need a clock",
-              bytes_a_slot<lido::Pool<Token, lido::Elastic, lido::PingIfIdle, lido::RetireAfter>>());
+  const std::pair<const char*, double> sizes[] = {
+      {"bytes a slot beside the connection", bytes_a_slot<lido::Pool<Token, lido::Elastic>>()},
+      {"the same where policies need a clock",
+       bytes_a_slot<lido::Pool<Token, lido::Elastic, lido::PingIfIdle, lido::RetireAfter>>()}};
+  for (const auto& [name, bytes] : sizes) {
+    std::printf("%-52s %8.0f\n", name, bytes);
+    std::fprintf(samples, R"({"case": "%s", "who": "lido", "kind": "own", "round": 0, "bytes": %.1f})", name, bytes);
+    std::fprintf(samples, "\n");
+  }
   std::printf("\n%-52s %12s %12s %8s %8s %20s\n", "processor time", "10 slots ns", "10,000 ns", "times", "wanted",
               "longest lock us");
   std::fflush(stdout);
@@ -447,6 +453,12 @@ void main_program(bool quick) {
     rows[i].most > 0 ? std::printf("%8.1f", rows[i].most) : std::printf("%8s", "linear");
     std::printf(" %20.0f\n", longest / 1000);
     std::fflush(stdout);
+    // What report.py reads.
+    const char* const sample = R"({"case": "%s", "who": "%s", "kind": "own", "round": 0, "processor_ns": %.1f)";
+    std::fprintf(samples, sample, rows[i].name.c_str(), "lido", many);
+    std::fprintf(samples, ", \"times\": %.3f, \"longest_lock_us\": %.3f}\n", many / few, longest / 1000);
+    std::fprintf(samples, sample, rows[i].name.c_str(), "lido, 10 slots", few);
+    std::fprintf(samples, "}\n");
   }
 }
 
@@ -473,6 +485,14 @@ void main_program(bool quick) {
 
 int main(int argc, char** argv) {
   bool quick = false;
-  for (int i = 1; i < argc; ++i) quick = quick || std::string_view{argv[i]} == "--quick";
-  main_program(quick);
+  const char* samples = "/dev/null";
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view{argv[i]} == "--quick")
+      quick = true;
+    else
+      samples = argv[i];
+  }
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out{std::fopen(samples, "w"), &std::fclose};
+  if (out == nullptr) return 1;
+  main_program(quick, out.get());
 }

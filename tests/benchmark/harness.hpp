@@ -1,4 +1,4 @@
-// What all contenders of the benchmark have in common: the scenarios, the stop-watch, the table of contenders.
+// What all contenders of the benchmark in C++ have in common: a round, the stop-watch, the table of contenders.
 //
 // A contender is a class with a constructor from the number of slots, which opens them all, and a member
 // `use(work)` that acquires, calls `work()`, and releases.
@@ -21,21 +21,20 @@ namespace benchmark {
 
 using Clock = std::chrono::steady_clock;
 
-// What a holder does with what it has.
-enum class Hold : std::uint8_t { nothing, computes, sleeps };
-
+// One round, as tests/benchmark/peers/README.md says it in a line.
 struct Scenario {
-  std::string name;
   std::size_t threads = 1;
-  std::size_t slots = 8;
-  Hold hold = Hold::nothing;
-  std::chrono::milliseconds span{100};  // how long a round of it lasts
+  std::size_t slots = 10;
+  std::size_t held = 0;    // so many of the slots are somebody's for the whole round
+  std::uint64_t work = 0;  // steps of arithmetic that a holder computes
+  long sleep_us = 0;       // how long it sleeps
+  std::chrono::duration<double> span{0.1};
 };
 
 struct Outcome {
-  double cycle_ns = 0;      // of all threads together: the time that passed by the cycles that were done in it
-  double processor_ns = 0;  // a cycle's processor time
-  double p50_us = 0, p99_us = 0, p999_us = 0;  // waits, where the scenario holds
+  double seconds = 0, processor_ns = 0;
+  std::vector<std::uint64_t> cycles;  // of each thread
+  std::vector<std::uint32_t> waits;   // ns: of each acquire where a holder does something, else of one in 1,024
 };
 
 // The processor time that this process has had: unlike the time that passes, it does not depend on what else runs.
@@ -45,8 +44,7 @@ inline double processor_ns() {
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-// What a holder holds a connection for: 50 microseconds. `steps` of arithmetic take as long on an idle core; they do
-// not look at a clock, so that a holder that loses its core has its work still before it.
+// They do not look at a clock, so that a holder that loses its core has its work still before it.
 inline std::uint64_t compute(std::uint64_t steps) {
   std::uint64_t value = steps | 1;
   for (std::uint64_t i = 0; i < steps; ++i) {
@@ -55,31 +53,12 @@ inline std::uint64_t compute(std::uint64_t steps) {
   }
   return value;
 }
-inline std::uint64_t steps_of_50us() {
-  static const std::uint64_t steps = [] {
-    constexpr std::uint64_t sample = 1'000'000;
-    double best = 1e18;  // the least disturbed of some
-    for (int i = 0; i < 20; ++i) {
-      const auto begun = Clock::now();
-      compute(sample);
-      best = std::min(best, std::chrono::duration<double, std::micro>(Clock::now() - begun).count());
-    }
-    return static_cast<std::uint64_t>(50.0 * static_cast<double>(sample) / best);
-  }();
-  return steps;
-}
-inline void hold(Hold kind) {
-  if (kind == Hold::computes) compute(steps_of_50us());
-  if (kind == Hold::sleeps) {
-    const timespec span{.tv_sec = 0, .tv_nsec = 50'000};
+inline void hold(const Scenario& scenario) {
+  if (scenario.work > 0) compute(scenario.work);
+  if (scenario.sleep_us > 0) {
+    const timespec span{.tv_sec = 0, .tv_nsec = scenario.sleep_us * 1000};
     nanosleep(&span, nullptr);
   }
-}
-
-inline double quantile_us(std::vector<std::uint32_t>& sorted, double share) {
-  if (sorted.empty()) return 0;
-  const auto index = static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1));
-  return sorted[index] / 1000.0;
 }
 
 // One round of one contender.
@@ -95,53 +74,55 @@ Outcome measure(const Scenario& scenario) {
   };
   std::vector<Tally> tallies(scenario.threads);
   std::vector<std::thread> threads;
-  for (Tally& tally : tallies)
-    threads.emplace_back([&scenario, &pool, &stop, &ready, &tally] {
-      std::uint64_t cycles = 0;
-      if (scenario.hold != Hold::nothing) tally.waits.reserve(1 << 16);
-      ready.arrive_and_wait();
-      if (scenario.hold == Hold::nothing) {
-        // In batches, so that asking whether to stop is not part of what is measured.
+  Outcome outcome;
+  const auto all = [&] {
+    for (Tally& tally : tallies)
+      threads.emplace_back([&scenario, &pool, &stop, &ready, &tally] {
+        const bool holds = scenario.work > 0 || scenario.sleep_us > 0;
+        std::uint64_t cycles = 0;
+        tally.waits.reserve(1 << 14);
+        ready.arrive_and_wait();
         while (!stop.load(std::memory_order_relaxed)) {
-          for (int i = 0; i < 64; ++i) pool.use([] { asm volatile("" ::: "memory"); });
-          cycles += 64;
-        }
-      } else {
-        while (!stop.load(std::memory_order_relaxed)) {
-          const auto asked = Clock::now();
-          pool.use([&] {
-            const std::chrono::nanoseconds waited = Clock::now() - asked;
-            tally.waits.push_back(static_cast<std::uint32_t>(std::min<std::int64_t>(waited.count(), UINT32_MAX)));
-            hold(scenario.hold);
-          });
+          // In batches, so that asking whether to stop is not part of what is measured.
+          if (!holds) {
+            for (int i = 1; i < 64; ++i) pool.use([] { asm volatile("" ::: "memory"); });
+            cycles += 63;
+          }
+          if (!holds && cycles % 1024 >= 64) {
+            pool.use([] { asm volatile("" ::: "memory"); });
+          } else {
+            const auto asked = Clock::now();
+            pool.use([&] {
+              const std::chrono::nanoseconds waited = Clock::now() - asked;
+              tally.waits.push_back(static_cast<std::uint32_t>(std::min<std::int64_t>(waited.count(), UINT32_MAX)));
+              hold(scenario);
+            });
+          }
           ++cycles;
         }
-      }
-      tally.ended = Clock::now();
-      tally.cycles = cycles;
-    });
-  ready.arrive_and_wait();
-  const auto begun = Clock::now();
-  const double used = processor_ns();
-  std::this_thread::sleep_for(scenario.span);
-  stop.store(true, std::memory_order_relaxed);
-  for (std::thread& thread : threads) thread.join();
-  const double spent = processor_ns() - used;
-
-  std::uint64_t cycles = 0;
-  Clock::time_point ended = begun;
-  std::vector<std::uint32_t> waits;
+        tally.ended = Clock::now();
+        tally.cycles = cycles;
+      });
+    ready.arrive_and_wait();
+    const auto begun = Clock::now();
+    const double used = processor_ns();
+    std::this_thread::sleep_for(scenario.span);
+    stop.store(true, std::memory_order_relaxed);
+    for (std::thread& thread : threads) thread.join();
+    outcome.processor_ns = processor_ns() - used;
+    for (const Tally& tally : tallies)
+      outcome.seconds = std::max(outcome.seconds, std::chrono::duration<double>(tally.ended - begun).count());
+  };
+  const auto holding = [&](auto& self, std::size_t left) -> void {
+    if (left == 0) return all();
+    pool.use([&] { self(self, left - 1); });
+  };
+  holding(holding, scenario.held);
   for (const Tally& tally : tallies) {
-    cycles += tally.cycles;
-    ended = std::max(ended, tally.ended);
-    waits.insert(waits.end(), tally.waits.begin(), tally.waits.end());
+    outcome.cycles.push_back(tally.cycles);
+    outcome.waits.insert(outcome.waits.end(), tally.waits.begin(), tally.waits.end());
   }
-  std::ranges::sort(waits);
-  return {.cycle_ns = std::chrono::duration<double, std::nano>(ended - begun).count() / static_cast<double>(cycles),
-          .processor_ns = spent / static_cast<double>(cycles),
-          .p50_us = quantile_us(waits, 0.5),
-          .p99_us = quantile_us(waits, 0.99),
-          .p999_us = quantile_us(waits, 0.999)};
+  return outcome;
 }
 
 // Who waited beyond its limit, and was served after somebody who came then.
@@ -151,8 +132,8 @@ struct Overtakings {
 };
 
 struct Contender {
-  std::string name;
-  bool waits = true;  // can be asked for more than it has, and lets the caller sleep until there is some
+  const char* name;
+  const char* kind;  // own, floor, barges or fair; the latter two wait where more is asked for than there is
   Outcome (*run)(const Scenario&) = nullptr;
   Overtakings (*watch)(const Scenario&) = nullptr;  // of those that promise an order: in a round that is not timed
 };
@@ -164,9 +145,9 @@ inline std::vector<Contender>& contenders() {
 }
 
 struct Registration {
-  Registration(std::string name, bool waits, Outcome (*run)(const Scenario&),
+  Registration(const char* name, const char* kind, Outcome (*run)(const Scenario&),
                Overtakings (*watch)(const Scenario&) = nullptr) {
-    contenders().push_back({std::move(name), waits, run, watch});
+    contenders().push_back({name, kind, run, watch});
   }
 };
 
@@ -174,6 +155,7 @@ struct Registration {
 struct Comparison {
   struct Way {
     std::string name;
+    const char* kind;              // floor, own or peer
     std::function<double()> once;  // does it some times; returns the processor time of one, in ns
   };
   std::string name;

@@ -97,7 +97,7 @@ class Watched : public Base {
 
 template <class Contender>
 benchmark::Registration contender(const char* name) {
-  return {name, true, benchmark::measure<Contender>, Watched<Contender>::watch};
+  return {name, "own", benchmark::measure<Contender>, Watched<Contender>::watch};
 }
 
 const benchmark::Registration plain = contender<Lido<Plain>>("lido");

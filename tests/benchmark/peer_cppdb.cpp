@@ -35,6 +35,6 @@ class Peer {
   cppdb::pool::pointer pool_;
 };
 
-const benchmark::Registration peer{"cppdb::pool", false, benchmark::measure<Peer>};
+const benchmark::Registration peer{"cppdb::pool", "never waits", benchmark::measure<Peer>};
 
 }  // namespace

@@ -44,6 +44,6 @@ class Peer {
   Pool pool_;
 };
 
-const benchmark::Registration peer{"Poco::ObjectPool", true, benchmark::measure<Peer>};
+const benchmark::Registration peer{"Poco::ObjectPool", "barges", benchmark::measure<Peer>};
 
 }  // namespace

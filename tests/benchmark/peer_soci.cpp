@@ -38,6 +38,6 @@ class Peer {
   soci::connection_pool pool_;
 };
 
-const benchmark::Registration peer{"soci::connection_pool", true, benchmark::measure<Peer>};
+const benchmark::Registration peer{"soci::connection_pool", "barges", benchmark::measure<Peer>};
 
 }  // namespace

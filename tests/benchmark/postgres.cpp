@@ -63,10 +63,10 @@ benchmark::Comparison select_one() {
   session->exec("select 1");  // which prepares anew what may have been lost
   PQclear(PQprepare(raw, "one", "select 1", 0, nullptr));
   return {.name = "a prepared select 1",
-          .ways = {{"libpq: PQsendQueryPrepared, poll, PQgetResult",
+          .ways = {{"libpq: PQsendQueryPrepared, poll, PQgetResult", "floor peer",
                     [session, raw] { return time_of(times, [&] { raw_one(raw); }); }},
-                   {"lido: exec", [session] { return time_of(times, [&] { session->exec("select 1"); }); }},
-                   {"libpq: PQexecPrepared, which waits for ever", [session, raw] {
+                   {"lido: exec", "own", [session] { return time_of(times, [&] { session->exec("select 1"); }); }},
+                   {"libpq: PQexecPrepared, which waits for ever", "peer", [session, raw] {
                       return time_of(times,
                                      [&] { PQclear(PQexecPrepared(raw, "one", 0, nullptr, nullptr, nullptr, 0)); });
                     }}}};
@@ -115,14 +115,14 @@ benchmark::Comparison read_rows() {
   const auto result = std::make_shared<Result>(session->exec(thousand_rows));
   if (read_raw(rows.get()) != read_typed(*result)) throw std::runtime_error{"the two read differently"};
   return {.name = "reading 1,000 rows of 10 columns",
-          .ways = {{"libpq: PQgetvalue, std::from_chars",
+          .ways = {{"libpq: PQgetvalue, std::from_chars", "floor peer",
                     [rows] {
                       return time_of(times, [&] {
                         double sum = read_raw(rows.get());
                         asm volatile("" : "+m"(sum));
                       });
                     }},
-                   {"lido: row.as<int, ...>()", [result] {
+                   {"lido: row.as<int, ...>()", "own", [result] {
                       return time_of(times, [&] {
                         double sum = read_typed(*result);
                         asm volatile("" : "+m"(sum));

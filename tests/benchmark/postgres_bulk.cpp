@@ -11,7 +11,9 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <locale>
 #include <memory>
+#include <ostream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -103,12 +105,25 @@ double instructions(const std::string& program, const std::string& conninfo, std
   return count / static_cast<double>(rows);
 }
 
+// What report.py reads.
+void write(std::ostream& out, const Work& work, const Way& way, const std::vector<Sample>& samples, double rows,
+           double counted) {
+  const char* const kind = way.who == "lido" ? "own" : way.who == "libpq by hand" ? "floor peer" : "peer";
+  for (std::size_t round = 0; round < samples.size(); ++round) {
+    out << "{\"case\": \"" << work.name << "\", \"who\": \"" << way.who << "\", \"kind\": \"" << kind
+        << "\", \"round\": " << round << ", \"rows\": " << rows / samples[round].seconds
+        << ", \"processor_us\": " << samples[round].processor * 1e6 / rows;
+    if (counted > 0) out << ", \"instructions\": " << counted;
+    out << "}\n";
+  }
+}
+
 struct Line {
   std::string who;
   double rate, processor, to_rate, to_processor, counted;
 };
-std::vector<Line> run(const lido::test::PostgresServer& server, const Work& work, const std::string& program,
-                      bool quick, bool counts) {
+void run(const lido::test::PostgresServer& server, const Work& work, const std::string& program, bool quick,
+         bool counts, std::ostream& out) {
   const std::size_t count = quick ? work.few : work.rows;
   if (!writes(work.task)) fill(server, count);
   const Rows rows = rows_of(writes(work.task) ? count : 0);
@@ -144,6 +159,7 @@ std::vector<Line> run(const lido::test::PostgresServer& server, const Work& work
                      median(ratios, [](const auto& each) { return each.first; }),
                      median(ratios, [](const auto& each) { return each.second; }),
                      counts ? instructions(program, server.conninfo(), which[i], work.counted) : 0});
+    write(out, work, ways()[which[i]], samples[i], per, lines.back().counted);
   }
   std::printf("\n%s, %zu rows\n%-20s %12s %9s %16s %9s %18s\n", work.name, count, "", "rows/s", "/ libpq",
               "cpu s a million", "/ libpq", counts ? "instructions a row" : "");
@@ -154,34 +170,13 @@ std::vector<Line> run(const lido::test::PostgresServer& server, const Work& work
     std::printf("\n");
   }
   std::fflush(stdout);
-  return lines;
-}
-
-void write_json(const std::string& path, const std::vector<std::vector<Line>>& all) {
-  std::ofstream out{path};
-  out.imbue(std::locale::classic());
-  out << "{\"cores\": " << std::thread::hardware_concurrency() << ", \"compiler\": \"" << __VERSION__
-      << "\", \"bulk\": [";
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    out << (i == 0 ? "" : ",") << "\n {\"name\": \"" << works[i].name << "\", \"ways\": [";
-    for (const char* comma = ""; const Line& line : all[i]) {
-      out << std::exchange(comma, ",") << "\n  {\"name\": \"" << line.who << "\", \"rows_a_second\": " << line.rate
-          << ", \"to_libpq\": " << line.to_rate << ", \"processor_us_a_row\": " << line.processor
-          << ", \"processor_to_libpq\": " << line.to_processor;
-      if (line.counted > 0) out << ", \"instructions_a_row\": " << line.counted;
-      out << '}';
-    }
-    out << "]}";
-  }
-  out << "\n]}\n";
-  if (!out.flush()) throw std::runtime_error{"cannot write " + path};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
   bool quick = false, counts = false;
-  std::string json;
+  std::string samples;
   std::string_view only;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
@@ -189,8 +184,8 @@ int main(int argc, char** argv) try {
       quick = true;
     } else if (argument == "--instructions") {
       counts = true;
-    } else if (argument == "--json" && i + 1 < argc) {
-      json = argv[++i];
+    } else if (argument == "--samples" && i + 1 < argc) {
+      samples = argv[++i];
     } else if (argument == "--task" && i + 1 < argc) {
       only = argv[++i];
     } else if (argument == "--once" && i + 3 < argc) {
@@ -200,18 +195,18 @@ int main(int argc, char** argv) try {
       time_of(way.make(argv[i + 3], rows), outcome);
       return 0;
     } else {
-      throw std::invalid_argument{"usage: [--quick] [--instructions] [--task WORD] [--json PATH]"};
+      throw std::invalid_argument{"usage: [--quick] [--instructions] [--task WORD] [--samples PATH]"};
     }
   }
   const std::string program = std::filesystem::canonical("/proc/self/exe");
   const lido::test::PostgresServer server{{"shared_buffers=256MB", "max_wal_size=4GB"}};
   fill(server, 1);
   std::printf("%u cores, GCC %s, interleaved rounds, medians\n", std::thread::hardware_concurrency(), __VERSION__);
-  std::vector<std::vector<Line>> all;
+  std::ofstream out{samples};
+  out.imbue(std::locale::classic());
   for (const Work& work : works)
     if (std::string_view{work.name}.find(only) != std::string_view::npos)
-      all.push_back(run(server, work, program, quick, counts));
-  if (!json.empty() && all.size() == works.size()) write_json(json, all);
+      run(server, work, program, quick, counts, out);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "benchmark: %s\n", error.what());
   return 1;

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Plays all scenarios with all contenders, in rounds, and tells how they compare.
+
+  pools.py PROGRAM [--quick] [--peers WORD] [--samples FILE]
+
+A machine is never quiet. Each round has every contender once, beginning with another one each time, and what is compared
+are the medians of the ratios within a round. PROGRAM has the contenders in C++ (main.cpp). See peers/README.md for the
+others, and how they are asked.
+"""
+import ctypes
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import build_peers
+import report
+
+HERE = pathlib.Path(__file__).resolve().parent
+QUICK = "--quick" in sys.argv
+ROUNDS = 3 if QUICK else 5
+BRIEF, LONG, SECOND = (0.03, 0.08, 0.25) if QUICK else (0.12, 0.4, 1.0)
+SCENARIOS = (  # threads, slots, of them held, us of computing, us of sleep, seconds of a round
+    (1, 10, 0, 0, 0, BRIEF), (2, 10, 0, 0, 0, BRIEF), (8, 10, 0, 0, 0, BRIEF), (32, 10, 0, 0, 0, LONG / 2),
+    (1, 2, 0, 0, 0, BRIEF), (2, 2, 0, 0, 0, BRIEF), (8, 2, 0, 0, 0, LONG / 2), (32, 2, 0, 0, 0, SECOND),
+    (4, 8, 7, 0, 0, LONG / 2), (8, 1_000, 0, 0, 0, BRIEF), (8, 10_000, 0, 0, 0, BRIEF),
+    (32, 8, 0, 50, 0, LONG), (32, 8, 0, 0, 50, LONG), (32, 8, 0, 0, 1_000, LONG),
+)  # fmt: skip
+FLOOR, OWN = "floor", "lido"
+
+
+def option(name):
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv[:-1] else None
+
+
+def title(scenario):
+    threads, slots, held, work, sleep, _ = scenario
+    does = f"{work} us of work" if work else ("1 ms of sleep" if sleep == 1000 else f"{sleep} us of sleep") if sleep else "no hold"
+    return f"{threads} thread{'s' * (threads > 1)}, {slots:,} slots{', 1 of them free' * (held > 0)}, {does}"
+
+
+class Contender:
+    def __init__(self, name, kind, command):
+        self.name, self.kind = name, kind
+        self.child = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def takes_part(self, scenario):
+        waits = scenario[0] > scenario[1] - scenario[2] or scenario[3] or scenario[4]
+        # cppdb has a connection of SQLite in each slot: ten thousand of them take longer than all else.
+        return not waits and scenario[1] <= 1_000 if self.kind == "never waits" else not (waits and self.kind == "floor")
+
+    def ask(self, scenario, steps, *more):
+        threads, slots, held, work, sleep, seconds = scenario
+        print(threads, slots, held, round(work * steps), sleep, seconds, *more, file=self.child.stdin, flush=True)
+        said = self.child.stdout.readline()
+        if not said:
+            raise SystemExit(f"{self.name} failed")
+        return json.loads(said)
+
+
+def percentile(values, part):
+    return values[int(part * (len(values) - 1))] / 1000
+
+
+def figures(said, scenario):
+    """What the table shows of a round."""
+    cycles, waits = said["cycles"], sorted(said["waits"])
+    all_of_them = sum(cycles)
+    shown = {"cycle_ns": said["seconds"] * 1e9 / all_of_them, "processor_ns": said["processor"] * 1e9 / all_of_them}
+    if scenario[0] > scenario[1] - scenario[2]:
+        shown["fairness"] = all_of_them**2 / (len(cycles) * sum(count**2 for count in cycles))
+        shown |= {"mean_us": statistics.fmean(waits) / 1000, "p50_us": percentile(waits, 0.5), "p99_us": percentile(waits, 0.99)}
+        if scenario[3] or scenario[4]:  # of all, and not of a few of them
+            shown |= {"p999_us": percentile(waits, 0.999), "max_us": waits[-1] / 1000}
+    elif waits:
+        shown["p99_us"] = percentile(waits, 0.99)
+    return shown
+
+
+def play(scenario, contenders, steps):
+    some = sorted((each for each in contenders if each.takes_part(scenario)), key=lambda each: each.name)
+    samples = []
+    for round in range(ROUNDS):
+        for i in range(len(some)):
+            each = some[(i + round) % len(some)]
+            said = each.ask(scenario, steps)
+            if said.get("cycles"):
+                samples.append({"case": title(scenario), "who": each.name, "kind": each.kind, "round": round, **figures(said, scenario)})
+    for each in some:
+        if each.kind == "own" and "fairness" in samples[0]:  # somebody has to wait: rounds that are not timed
+            for round in range((ROUNDS + 2) // 3):
+                seen = each.ask(scenario, steps, "watched")
+                samples.append({"case": title(scenario), "who": each.name, "kind": each.kind, "round": round, **seen})
+    return samples
+
+
+def show(samples, name):
+    cases = {case["figure"]: case for case in report.cases_of(samples)}
+    cycle = cases["time a cycle"]
+    waits = [figure for figure in ("fairness", "mean wait", "p50 wait", "p99 wait", "p99.9 wait", "longest wait") if figure in cases and "mean wait" in cases]
+    heads = {"mean wait": "wait us", "longest wait": "longest"}
+    print(f"\n{name}\n{'':32}{'ns a cycle':>12}{'(least .. most)':>22}{'cpu ns':>10}{'/ floor':>9}{'/ lido':>9}"
+          + "".join(f"{heads.get(figure, figure.removesuffix(' wait')):>10}" for figure in waits))  # fmt: skip
+    for who, figure in sorted(cycle["figures"].items(), key=lambda each: each[1]["median"]):
+        to_floor = report.ratio(cycle, who, FLOOR) if FLOOR in cycle["figures"] else None
+        print(f"{who:32}{figure['median']:12.1f}{figure['least']:11.1f} ..{figure['most']:8.1f}{cases['processor time']['figures'][who]['median']:10.1f}"
+              + (f"{to_floor:9.2f}" if to_floor else f"{'-':>9}") + f"{report.ratio(cycle, who, OWN):9.2f}"
+              + "".join(f"{cases[each]['figures'][who]['median']:13.{3 if each == 'fairness' else 1}f}" for each in waits))  # fmt: skip
+    for who, figure in cases.get("overtaken past the limit", {"figures": {}})["figures"].items():
+        newcomers = max(sample["by"] for sample in samples if sample["who"] == who and "by" in sample)
+        print(f"{who}: {figure['most']} waiters overtaken past the limit, by {newcomers} newcomers at most")
+    sys.stdout.flush()
+
+
+def compare(program):
+    """Ways to talk to PostgreSQL, by the processor time that each takes."""
+    said = subprocess.run([program, "--compare", "15" if QUICK else "101"], check=True, text=True, stdout=subprocess.PIPE).stdout
+    samples = [json.loads(line) for line in said.splitlines()]
+    for case in report.cases_of(samples):
+        print(f"\n{case['scenario']}\n{'':48} {'cpu ns':>12} {'/ first':>8}")
+        first = next(iter(case["figures"]))
+        for who, figure in case["figures"].items():
+            print(f"{who:48} {figure['median']:12.0f} {report.ratio(case, who, first):8.3f}")
+    return samples
+
+
+def main(program):
+    # Sleeps of 50 us are to last 50 us, and not 50 more; the contenders inherit it.
+    ctypes.CDLL(None).prctl(29, ctypes.c_ulong(1), 0, 0, 0)
+    ask = lambda what: subprocess.run([program, what], check=True, text=True, stdout=subprocess.PIPE).stdout
+    steps = float(ask("--steps"))  # calibrated once, for all, and before there is a load
+    contenders = [Contender(*line.split("\t"), [program, line.split("\t")[0]]) for line in ask("--list").splitlines()]
+    if option("--peers"):
+        others = build_peers.peers(option("--peers"), "pool", pathlib.Path(program).parent / "peers")
+        contenders += [Contender(*each) for each in others]
+        for each in contenders:  # what compiles as it runs has done so then
+            for scenario in ((1, 10, 0, 0, 0, 0.3), (8, 2, 0, 50, 0, 0.3)):
+                if each.takes_part(scenario):
+                    each.ask(scenario, steps)
+    here = report.machine()
+    print(f"{here['cores']} cores, {here['compiler']}, {ROUNDS} interleaved rounds, medians")
+    samples = []
+    for scenario in SCENARIOS:
+        played = play(scenario, contenders, steps)
+        show(played, title(scenario))
+        samples += played
+    samples += compare(program)
+    pathlib.Path(option("--samples") or "/dev/null").write_text("".join(json.dumps(each) + "\n" for each in samples))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        raise SystemExit(__doc__.strip())
+    main(sys.argv[1])
