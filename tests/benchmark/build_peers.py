@@ -20,8 +20,9 @@ def tag(source, word):
 
 def cpp(source, into, program):
     flags = ["-std=c++20", "-O2", "-DNDEBUG", "-pthread", *(f"-I{HERE.parents[1] / room}" for room in ("include", "adapters", "tests")), "-I/usr/include/postgresql"]
-    run(os.environ.get("CXX", "g++"), *flags, source, HERE / "main.cpp", "-o", program, *tag(source, "link").split())
-    return [program, tag(source, "name")]
+    whole = tag(source, "whole")  # or with the contenders' main
+    run(os.environ.get("CXX", "g++"), *flags, source, *([] if whole else [HERE / "main.cpp"]), "-o", program, *tag(source, "link").split())
+    return [program] if whole else [program, tag(source, "name")]
 
 
 def java(source, into, program):

@@ -61,6 +61,9 @@ inline void hold(const Scenario& scenario) {
   }
 }
 
+// Whether a holder does something by itself, so that each wait is looked at.
+inline bool all_hold = false;
+
 // One round of one contender.
 template <class Contender>
 Outcome measure(const Scenario& scenario) {
@@ -78,7 +81,7 @@ Outcome measure(const Scenario& scenario) {
   const auto all = [&] {
     for (Tally& tally : tallies)
       threads.emplace_back([&scenario, &pool, &stop, &ready, &tally] {
-        const bool holds = scenario.work > 0 || scenario.sleep_us > 0;
+        const bool holds = all_hold || scenario.work > 0 || scenario.sleep_us > 0;
         std::uint64_t cycles = 0;
         tally.waits.reserve(1 << 14);
         ready.arrive_and_wait();

@@ -14,9 +14,11 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 
 import build_peers
 import report
+import server
 
 HERE = pathlib.Path(__file__).resolve().parent
 QUICK = "--quick" in sys.argv
@@ -42,9 +44,10 @@ def title(scenario):
 
 
 class Contender:
-    def __init__(self, name, kind, command):
+    def __init__(self, name, kind, command, url=None):
         self.name, self.kind = name, kind
-        self.child = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.child = subprocess.Popen([str(word) for word in command] + [url] * bool(url), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                      bufsize=1, env={**os.environ, "BENCHMARK_URL": url or ""})  # fmt: skip
 
     def takes_part(self, scenario):
         waits = scenario[0] > scenario[1] - scenario[2] or scenario[3] or scenario[4]
@@ -64,13 +67,17 @@ def percentile(values, part):
     return values[int(part * (len(values) - 1))] / 1000
 
 
+def fairness(cycles):
+    return sum(cycles) ** 2 / (len(cycles) * sum(count**2 for count in cycles))
+
+
 def figures(said, scenario):
     """What the table shows of a round."""
     cycles, waits = said["cycles"], sorted(said["waits"])
     all_of_them = sum(cycles)
     shown = {"cycle_ns": said["seconds"] * 1e9 / all_of_them, "processor_ns": said["processor"] * 1e9 / all_of_them}
     if scenario[0] > scenario[1] - scenario[2]:
-        shown["fairness"] = all_of_them**2 / (len(cycles) * sum(count**2 for count in cycles))
+        shown["fairness"] = fairness(cycles)
         shown |= {"mean_us": statistics.fmean(waits) / 1000, "p50_us": percentile(waits, 0.5), "p99_us": percentile(waits, 0.99)}
         if scenario[3] or scenario[4]:  # of all, and not of a few of them
             shown |= {"p999_us": percentile(waits, 0.999), "max_us": waits[-1] / 1000}
@@ -126,6 +133,45 @@ def compare(program):
     return samples
 
 
+def statements(word, into):
+    """`select 1` by clients of all languages on one server, and by a thousand coroutines."""
+    samples = []
+    scenarios = (("select 1, 1 on 1", "statements", 1, 1), ("select 1, 8 on 8", "statements", 8, 8),
+                 ("select 1, 32 on 8", "statements", 32, 8), ("1,000 coroutines on 20", "coroutines", 1_000, 20))  # fmt: skip
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as scratch:
+        database = server.Server(scratch)
+        try:
+            url = lambda name: f"jdbc:postgresql://127.0.0.1:{database.port}/postgres?user=lido" if name == "HikariCP" else f"postgresql://lido@127.0.0.1:{database.port}/postgres"
+            for does in ("statements", "coroutines"):
+                built = [*build_peers.peers("lido", does, into), *(each for each in build_peers.peers(word, does, into) if each[0] != OWN)]
+                if does == "statements" and built[0][0] == OWN:
+                    built.insert(1, ("a connection a thread", "none", [built[0][2][0], "a connection a thread"]))
+                contenders = [Contender(*each, url(each[0])) for each in built]
+                for title, _, threads, slots in (each for each in scenarios if each[1] == does):
+                    played = []
+                    for round in range(-1, ROUNDS):  # the first is to warm up
+                        for i in range(len(contenders)):
+                            each = contenders[(i + round) % len(contenders)]
+                            said = each.ask((threads, threads if each.kind == "none" else slots, 0, 0, 0, LONG if round < 0 else SECOND), 0)
+                            if said.get("cycles") and round >= 0:
+                                done, waits = sum(said["cycles"]), sorted(said["waits"])
+                                played.append({"case": title, "who": each.name, "kind": each.kind, "round": round, "statements": done / said["seconds"],
+                                               "processor_us": said["processor"] * 1e6 / done, "fairness": fairness(said["cycles"]), "p50_us": percentile(waits, 0.5), "p99_us": percentile(waits, 0.99)})  # fmt: skip
+                    cases = {case["figure"]: case for case in report.cases_of(played)}
+                    print(f"\n{title}\n{'':32}{'a second':>10}{'(least .. most)':>20}{'/ lido':>9}{'cpu us':>9}{'fairness':>10}{'wait p50 us':>13}{'p99':>10}")
+                    for who, figure in sorted(cases["statements"]["figures"].items(), key=lambda each: -each[1]["median"]):
+                        more = [cases[each]["figures"][who]["median"] for each in ("processor time", "fairness", "p50 wait", "p99 wait")]
+                        print(f"{who:32}{figure['median']:10.0f}{figure['least']:10.0f} ..{figure['most']:7.0f}{report.ratio(cases['statements'], who, OWN):9.2f}"
+                              f"{more[0]:9.1f}{more[1]:10.3f}{more[2]:13.1f}{more[3]:10.1f}", flush=True)  # fmt: skip
+                    samples += played
+                for each in contenders:
+                    each.child.stdin.close()
+                    each.child.wait()
+        finally:
+            database.stop()
+    return samples
+
+
 def main(program):
     # Sleeps of 50 us are to last 50 us, and not 50 more; the contenders inherit it.
     ctypes.CDLL(None).prctl(29, ctypes.c_ulong(1), 0, 0, 0)
@@ -147,6 +193,10 @@ def main(program):
         show(played, title(scenario))
         samples += played
     samples += compare(program)
+    if option("--peers"):
+        for each in contenders:
+            each.child.stdin.close()
+        samples += statements(option("--peers"), pathlib.Path(program).parent / "peers")
     pathlib.Path(option("--samples") or "/dev/null").write_text("".join(json.dumps(each) + "\n" for each in samples))
 
 

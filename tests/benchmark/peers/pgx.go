@@ -1,7 +1,7 @@
 // name: pgx
 // kind: barges
 // package: golang-github-jackc-pgx-v4-dev golang-go
-// does: statements
+// does: statements coroutines
 package main
 
 import (

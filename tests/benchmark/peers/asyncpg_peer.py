@@ -1,0 +1,33 @@
+# name: asyncpg
+# kind: fair
+# does: statements coroutines
+# package: python3-asyncpg
+import asyncio
+import json
+import sys
+import time
+
+import asyncpg
+
+
+async def play(tasks, slots, seconds):
+    cycles, waits = [0] * tasks, []
+    async with asyncpg.create_pool(sys.argv[1], min_size=slots, max_size=slots) as pool:
+        ended = time.perf_counter() + seconds
+
+        async def run(place):
+            while time.perf_counter() < ended:
+                asked = time.perf_counter_ns()
+                async with pool.acquire() as connection:
+                    waits.append(time.perf_counter_ns() - asked)
+                    await connection.fetchval("select 1")
+                cycles[place] += 1
+
+        begun, used = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(run(place) for place in range(tasks)))
+        return {"seconds": time.perf_counter() - begun, "processor": time.process_time() - used, "cycles": cycles, "waits": waits}
+
+
+for line in sys.stdin:
+    tasks, slots, _, _, _, seconds = line.split()
+    print(json.dumps(asyncio.run(play(int(tasks), int(slots), float(seconds)))), flush=True)
