@@ -84,6 +84,10 @@ inline std::ostream& operator<<(std::ostream& out, const PoolDescription& seen) 
   const std::size_t shown = std::min(seen.waits.size(), most_waits);
   for (std::size_t at = 0; at < shown; ++at) text += (at == 0 ? ", for " : ", ") + detail::span_text(seen.waits[at]);
   if (shown > 0 && now.waiting > shown) text += ", ...";
+  for (const ShareStatistics& share : seen.figures.shares)
+    text += "\n  share " + share.name + ": " + std::to_string(share.leased) + " leased, " +
+            std::to_string(share.guaranteed) + " guaranteed, at most " + std::to_string(share.at_most) + ", " +
+            std::to_string(share.waiting) + " waiting";
   text += "\n ";
   for (const auto& [name, value] : detail::settings_of(seen.options)) text.append(" ").append(name) += '=' + value;
   std::size_t lines = 0;
@@ -123,6 +127,16 @@ inline std::ostream& operator<<(std::ostream& out, const PoolDescription& seen) 
   add("oldest_wait_ms", millis(seen.figures.oldest_wait));
   text += ",\"waits_ms\":[";
   for (const Duration wait : seen.waits) text += (text.back() == '[' ? "" : ",") + millis(wait);
+  text += "],\"shares\":[";
+  for (const ShareStatistics& share : seen.figures.shares) {
+    text += text.back() == '[' ? "{" : ",{";
+    add("name", detail::json_string(share.name));
+    add("leased", std::to_string(share.leased));
+    add("guaranteed", std::to_string(share.guaranteed));
+    add("at_most", std::to_string(share.at_most));
+    add("waiting", std::to_string(share.waiting));
+    text += '}';
+  }
   text += "],\"settings\":{";
   for (const auto& [name, value] : detail::settings_of(seen.options)) add(name, detail::json_string(value));
   text += "},\"connections\":[";

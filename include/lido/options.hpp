@@ -90,6 +90,24 @@ struct PoolOptions {
   Duration max_standing_wait = Duration::max();
 };
 
+/// What the callers of a `Share` may have of their pool.
+struct ShareOptions {
+  /// So many connections are theirs whenever they want them: nobody else is leased what they would lack then. Range: 0
+  /// and more; those of all shares together at most the pool's maximum, and less where somebody acquires from the pool
+  /// itself.
+  std::size_t guaranteed = 0;
+
+  /// Never more than so many at once, whatever lies idle. Range: 1 and more, not below `guaranteed`.
+  std::size_t at_most = std::numeric_limits<std::size_t>::max();
+
+  /// How many of them may wait at once, if that is fewer than `PoolOptions::max_waiting`, which counts for each share
+  /// by itself; one more gets `QueueFull` at once. Range: 0 (never wait) and more; 1 and more where callers open for
+  /// themselves.
+  std::size_t max_waiting = std::numeric_limits<std::size_t>::max();
+
+  friend bool operator==(const ShareOptions&, const ShareOptions&) = default;
+};
+
 /// Throws `InvalidOption`, naming the field, unless every field is in its range.
 inline void validate(const PoolOptions& options) {
   detail::require_not_negative(options.acquire_timeout, "PoolOptions::acquire_timeout");

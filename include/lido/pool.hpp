@@ -8,6 +8,7 @@
 #include <optional>
 #include <source_location>
 #include <stop_token>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@
 #include <lido/lease.hpp>
 #include <lido/options.hpp>
 #include <lido/recycle.hpp>
+#include <lido/share.hpp>
 #include <lido/statistics.hpp>
 
 namespace lido {
@@ -159,6 +161,16 @@ class Pool {
     return {core(), timeout, std::move(stop), std::move(executor), where};
   }
 
+  /// The share `name` of this pool, made if there is none: for one of several kinds of callers, who acquire from it
+  /// instead. From the first one on the pool leases in the order of shares.md, under its lock, and whoever acquires
+  /// from the pool itself gets what is guaranteed to nobody. A share stays for as long as its pool. Takes the lock for
+  /// a pass over the slots. Throws `InvalidOption`, naming the share: where it was made with other options, at most is
+  /// less than guaranteed, or more would be guaranteed than the pool may have; and `std::bad_alloc`.
+  [[nodiscard]] Share<Pool> share(std::string_view name, ShareOptions options = {}) {
+    Core& core = this->core();
+    return Share<Pool>{*this, core, core.administration().share(name, options)};
+  }
+
   /// A snapshot of the figures. Takes the queue's lock for a pass over the slots.
   [[nodiscard]] Statistics statistics() const { return core().statistics(); }
   /// Who has a connection now, since when and from where.
@@ -173,7 +185,8 @@ class Pool {
   /// Begins a new generation: what is open now is closed, idle connections at once, leased ones when they come back.
   void invalidate() { core().administration().invalidate(); }
   /// Replaces the growth policy. Fewer: the excess is closed, idle at once and leased when it comes back. More: waiters
-  /// are served. Throws `InvalidOption` or `std::bad_alloc` and changes nothing.
+  /// are served. Throws `InvalidOption`, also where shares are guaranteed more together, or `std::bad_alloc`, and
+  /// changes nothing.
   void resize(Growth growth) {
     detail::validate_growth(growth);
     core().administration().resize(std::move(growth));
@@ -212,6 +225,8 @@ class Pool {
  private:
   friend struct detail::Inspection;
   friend struct detail::Tracing;
+  template <class>
+  friend class Share;
 
   struct Abandon {
     void operator()(Core* core) const noexcept { core->abandon(); }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <ratio>
 #include <string>
+#include <vector>
 
 #include <lido/facts.hpp>
 
@@ -56,6 +57,24 @@ struct Histogram {
   }
 };
 
+/// What one `Share` of a pool has now, and what its callers have done. Counters only grow.
+struct ShareStatistics {
+  std::string name;            ///< what it was made with
+  std::size_t guaranteed = 0;  ///< `ShareOptions::guaranteed`
+  std::size_t at_most = 0;     ///< `ShareOptions::at_most`, or the pool's maximum where that is less
+  std::size_t leased = 0;      ///< connections that its callers have, or that are put in order behind them
+  std::size_t waiting = 0;     ///< of its callers in the queue
+
+  std::uint64_t acquired = 0;  ///< connections given to its callers, those included that were then found unfit
+  std::uint64_t waited = 0;    ///< acquires that had to queue, whatever came of it
+  std::uint64_t full = 0;      ///< those of them that came when the share had all it may have
+  std::uint64_t timeouts = 0;  ///< acquires that ran out of time
+  std::uint64_t rejected = 0;  ///< acquires refused because its queue was full, or would wait for themselves
+  std::uint64_t shed = 0;      ///< acquires refused because the queue stood
+
+  Histogram wait;  ///< how long acquires that had to queue and got a connection waited
+};
+
 /// What a pool looks like now, and what it has done since it was made. Counters only grow.
 struct Statistics {
   std::string name;           ///< `PoolOptions::name`
@@ -85,6 +104,8 @@ struct Statistics {
   Histogram wait;  ///< how long acquires that had to queue and got a connection waited
   Histogram use;   ///< how long holders had a connection; empty where no policy needs a clock
   Histogram open;  ///< how long successful opens took
+
+  std::vector<ShareStatistics> shares;  ///< of each share, in the order in which they were made
 
   /// Connections beyond `pool_size`.
   [[nodiscard]] std::size_t overflow() const noexcept { return now.total() > pool_size ? now.total() - pool_size : 0; }

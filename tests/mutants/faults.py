@@ -26,6 +26,7 @@ SHEDDING = "detail/shedding.hpp"
 USE_COUNTS = "detail/use_counts.hpp"
 DISPATCHER = "detail/dispatcher.hpp"
 WAIT_LIST = "detail/wait_list.hpp"
+SHARE_ACCOUNTS = "detail/shares.hpp"
 BARGING_LIMIT = "detail/barging_limit.hpp"
 FAIL_FAST = "detail/fail_fast.hpp"
 STANDING_QUEUE = "detail/standing_queue.hpp"
@@ -54,6 +55,7 @@ RESUMPTION = "detail/resumption.hpp"
 HANGING = ("unit/hanging",)
 EVENTS = ("unit/events",)
 SLOTS = ("unit/slot_table",)
+SHARES = ("unit/shares",)
 DEADLINES = ("unit/deadlines",)
 FLIGHT_RECORDER = "detail/flight_recorder.hpp"
 REPEAT_FILTER = "detail/repeat_filter.hpp"
@@ -179,7 +181,7 @@ FAULTS = [
     Fault("uses_beyond_a_byte_are_lost", USE_COUNTS, "if (before == most) spill(bucket);", "", ("unit/metrics",)),
     Fault("figure_of_uses_falls", USE_COUNTS, "std::max(told_[i], histogram.counts[i])", "histogram.counts[i]", ("unit/metrics",)),
     Fault("granted_slot_is_not_recalled_for_the_next", DISPATCHER,
-          "const bool last = waiters_.queue().empty() && !slot.retire;", "const bool last = true;"),
+          "const bool last = waiters_.queue().empty() && !slot.retire && !shared;", "const bool last = !shared;"),
     Fault("wake_stays_in_flight", WAIT_LIST,
           "    wake_in_flight_ = false;\n    waiter.state.store(WaitState::waiting", "    waiter.state.store(WaitState::waiting"),
     Fault("next_waiter_is_not_woken", DISPATCHER,
@@ -204,11 +206,11 @@ FAULTS = [
           ("unit/dispatcher", "stress/schedules")),
     Fault("barging_slot_comes_back_idle", SLOT_TABLE, "slot.state.compare_exchange_strong(held, SlotState::offered,",
           "slot.state.compare_exchange_strong(held, SlotState::idle,", ("unit/dispatcher", "stress/schedules")),
-    Fault("nothing_is_recalled_for_the_woken", DISPATCHER, "capacity_.slots().offer(waiters_.limit_of(*waiters_.next_in_line()));", ";",
+    Fault("nothing_is_recalled_for_the_woken", DISPATCHER, "if (next != nullptr && waiters_.wake_in_flight()) capacity_.slots().offer(waiters_.limit_of(*next));", "",
           ("unit/dispatcher",)),
     Fault("offer_never_ends", DISPATCHER, "capacity_.slots().end_offer();", ";", ("unit/dispatcher",)),
     Fault("woken_past_its_limit_waits_for_its_thread", DISPATCHER,
-          " || (waiters_.wake_in_flight() && waiters_.overdue(*head))", "", ("unit/dispatcher",)),
+          " || (head != nullptr && waiters_.wake_in_flight() && waiters_.overdue(*head))", "", ("unit/dispatcher",)),
     Fault("limit_of_the_woken_is_never_set", BARGING_LIMIT,
           "until_.store(until, std::memory_order_relaxed);", "static_cast<void>(until);", ("unit/dispatcher",)),
     Fault("look_for_the_limit_before_stands", BARGING_LIMIT,
@@ -239,9 +241,9 @@ FAULTS = [
     Fault("an_outage_never_ends", ATTEMPTS, "    fail_fast_.succeeded();\n", "", ("unit/fail_fast",)),
     Fault("who_waits_is_not_told_of_an_outage", ATTEMPTS, "refuse_while(away, capacity_.backoff().cause(), guard, count);", "",
           ("unit/fail_fast",)),
-    Fault("traced_acquire_takes_the_short_way", ACQUIRE, "std::uint8_t unless = Detour::any", "std::uint8_t unless = Detour::suspended",
+    Fault("traced_acquire_takes_the_short_way", ACQUIRE, "unfit, last, Detour::any, [this]", "unfit, last, Detour::suspended, [this]",
           ("unit/tracing",)),
-    Fault("suspension_ends_the_tracing", ACQUIRE, "detours_.load(std::memory_order_relaxed) & Detour::traced;", "0;", ("unit/tracing",)),
+    Fault("suspension_ends_the_tracing", ACQUIRE, "detours_.load(std::memory_order_relaxed) & Detour::aside;", "0;", ("unit/tracing",)),
     Fault("given_up_acquire_has_no_end", ACQUIRE_REQUEST_APART, "if (!spans_.empty()) end_trace(", "if (false) end_trace(",
           ("unit/tracing",)),
     # --- who is refused of those who are too many
@@ -264,9 +266,41 @@ FAULTS = [
           "unfit ? queue_.put_back(waiter) : queue_.push_back(waiter);", "queue_.push_back(waiter);"),
     Fault("last_who_comes_back_is_first", "detail/waiter.hpp",
           "while (later != nullptr && !comes_before(entry, *later)) later = later->next;", "", ("unit/dispatcher",)),
-    Fault("woken_waiter_overtakes_who_came_back", DISPATCHER, "Waiter& head = *waiters_.next_in_line();\n      if", "Waiter& head = waiter;\n      if",
+    Fault("woken_waiter_overtakes_who_came_back", DISPATCHER, "Waiter& head = *next;\n      if", "Waiter& head = waiter;\n      if",
           ("unit/dispatcher",)),
     Fault("queue_counts_up_only", "detail/waiter.hpp", "    --size_;\n", ""),
+    # --- shares
+    Fault("what_is_guaranteed_goes_to_others", SHARE_ACCOUNTS, "(spare > 0 && share.leased < share.at_most)", "share.leased < share.at_most", SHARES),
+    Fault("guarantee_waits_for_what_is_spare", SHARE_ACCOUNTS, "return share.leased < share.guaranteed || (spare", "return (spare", SHARES),
+    Fault("share_has_all_that_is_spare", SHARE_ACCOUNTS, "(spare > 0 && share.leased < share.at_most)", "spare > 0", SHARES),
+    Fault("who_lacks_its_guarantee_waits_its_turn", SHARE_ACCOUNTS,
+          "  if ((one.unmet() > 0) != (other.unmet() > 0)) return one.unmet() > 0;\n", "", SHARES),
+    Fault("greedy_share_is_served_first", SHARE_ACCOUNTS, "return mine != theirs ? mine < theirs :", "return mine != theirs ? mine > theirs :", SHARES),
+    Fault("newest_of_shares_that_are_alike_is_first", SHARE_ACCOUNTS, ": one_since < other_since;", ": one_since > other_since;", SHARES),
+    Fault("unfit_grant_costs_the_place_in_the_share", SHARE_ACCOUNTS, "Waiter* later = unfit ? first : nullptr;",
+          "Waiter* later = static_cast<void>(unfit), nullptr;", SHARES),
+    Fault("kept_for_a_share_is_counted_as_spare", SHARE_ACCOUNTS, "taken += account.counts.unmet();", "static_cast<void>(account);", SHARES),
+    Fault("share_keeps_what_is_given_back", SHARE_ACCOUNTS, "    --account->counts.leased;\n", "", SHARES),
+    Fault("share_is_unknown_by_its_name", SHARE_ACCOUNTS, "one->name != name", "one->name == name", SHARES),
+    Fault("detached_connection_stays_the_shares", LEASES, "      monitor_.waiters.shares().end_lease(slot);\n", "", SHARES),
+    Fault("discard_in_a_share_wakes_nobody", LEASES, "      if (shared && goes) monitor_.dispatcher.match(lock);", "     ", SHARES),
+    Fault("shares_know_nothing_of_a_resize", TRANSITIONS, "    waiters_.shares().resize(capacity_.plan().max_size);\n", "", SHARES),
+    Fault("leased_before_there_were_shares_is_nobodys", DISPATCHER, "if (capacity_.slots().recall(slot)) waiters_.shares().lease(slot, nullptr);",
+          "capacity_.slots().recall(slot);", SHARES),
+    Fault("taken_in_a_share_comes_back_without_the_lock", DISPATCHER,
+          "    capacity_.slots().put(*slot, SlotState::recalled);  // it has to come back by the lock\n", "", SHARES),
+    Fault("handed_over_in_a_share_comes_back_without_the_lock", DISPATCHER, " && !slot.retire && !shared;", " && !slot.retire;", SHARES),
+    Fault("grant_in_a_share_is_not_counted", DISPATCHER, "    if (shared) waiters_.shares().lease(slot, waiter.share);\n", "", SHARES),
+    Fault("opens_for_those_who_may_have_none", DISPATCHER, "waiters_.servable() + extra", "waiters_.queue().size() + extra", SHARES),
+    Fault("idle_connection_is_taken_past_the_share", DISPATCHER, "!waiters_.shares().may_have_more(share) || ", "", SHARES),
+    Fault("shares_do_not_end_the_short_way", ACQUIRE, "| Detour::shared, std::memory_order_relaxed", ", std::memory_order_relaxed", SHARES),
+    Fault("resume_ends_the_shares", ACQUIRE, "static constexpr std::uint8_t aside = traced | shared;", "static constexpr std::uint8_t aside = traced;", SHARES),
+    Fault("crowd_of_one_share_fills_the_queue_of_all", WAIT_LIST, "return share.waiting >= max_waiting || ", "return queue_.size() >= max_waiting || ", SHARES),
+    Fault("share_of_a_request_is_forgotten", ACQUIRE_REQUEST, "      this->share = share;\n", "      static_cast<void>(share);\n", SHARES),
+    Fault("share_of_a_thread_is_forgotten", BLOCKING_WAIT, "    waiter.share = share;\n", "", SHARES),
+    Fault("child_has_no_shares", "detail/core_apart.hpp", "monitor_.waiters.shares().each(monitor_.waiters.shares().count(), [&](const Share& share) {\n    static", "monitor_.waiters.shares().each(0, [&](const Share& share) {\n    static", ("unit/fork",)),
+    Fault("more_is_guaranteed_than_there_is", "detail/administration.hpp", "if (options.guaranteed > max_size - std::min(max_size, others))", "if (options.guaranteed > max_size)", SHARES),
+    Fault("resize_takes_what_is_guaranteed", "detail/administration.hpp", "  if (size >= guaranteed) return;\n", "  if (size + guaranteed > 0) return;\n", SHARES),
     # --- bounds
     Fault("one_too_many_after_shrinking", CAPACITY,
           "return staying > plan_.max_size ? staying - plan_.max_size : 0;",
@@ -280,8 +314,7 @@ FAULTS = [
     Fault("back_off_does_not_grow", "detail/backoff.hpp",
           "cap_ = !failing() ? first_ : cap_ > longest_ / 2 ? longest_ : cap_ * 2;", "cap_ = first_;"),
     Fault("back_off_never_ends", CONNECT_LIMITER, "return backoff_.succeeded();", "return nullptr;"),
-    Fault("one_waiter_too_many", ADMISSION,
-          "monitor_.waiters.queue().size() >= options_.max_waiting", "monitor_.waiters.queue().size() > options_.max_waiting"),
+    Fault("one_waiter_too_many", WAIT_LIST, "return queue_.size() >= max_waiting;", "return queue_.size() > max_waiting;"),
     # --- slots and connections that get lost
     Fault("failed_open_keeps_its_slot", ATTEMPTS, "    capacity_.empty(slot, guard);\n    if (permanent", "    if (permanent"),
     Fault("opening_is_counted_for_ever", CONNECT_LIMITER, "    --attempts_.under_way;\n", ""),
@@ -347,7 +380,7 @@ FAULTS = [
     Fault("permanent_failure_is_waited_for", ATTEMPTS, "if (permanent) refuse_while(", "if (false) refuse_while("),
     Fault("cancelled_before_is_not_noticed", ACQUIRE, "    if (stop.stop_requested()) admission_.throw_cancelled();\n", ""),
     # --- figures
-    Fault("time_out_is_not_counted", ADMISSION, "      monitor_.metrics.count(&Statistics::timeouts, lock);\n", ""),
+    Fault("time_out_is_not_counted", ADMISSION, "      monitor_.count(&Statistics::timeouts, &ShareStatistics::timeouts, share, lock);\n", ""),
     Fault("discard_is_not_counted", LEASES, "      if (why != CloseReason::none && !counted) monitor_.metrics.count_removal(why, lock);\n", ""),
     Fault("leak_is_reported_again_and_again", "detail/leaks.hpp",
           "        slot.leaked_since = slot.since.load(std::memory_order_relaxed);\n", ""),
@@ -387,7 +420,7 @@ FAULTS = [
     Fault("nobody_opens_for_a_request", WORKFORCE,
           "while (Platform::now() < caller.deadline && jobs_.do_one(true, caller)) {",
           "while (false) {", ("unit/async",)),
-    Fault("wait_of_a_request_is_not_recorded", ACQUIRE_REQUEST, "        pool_.monitor_.metrics.record(&Statistics::wait, now - this->since, lock);\n", "",
+    Fault("wait_of_a_request_is_not_recorded", ACQUIRE_REQUEST, "        pool_.monitor_.record_wait(*this, now, lock);\n", "",
           ("unit/async",)),
     Fault("cancelled_request_hears_nothing", ACQUIRE_REQUEST_APART,
           "      pool_.monitor_.dispatcher.leave(*this, WaitState::cancelled, false, lock);\n", "", ("unit/async",)),

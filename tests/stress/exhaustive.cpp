@@ -29,8 +29,9 @@ struct Stage {
   using P = SimulatedPool<Growth, Health>;
   Ledger& ledger;
   P& pool;
-  sim::StopSource stop;
-  std::vector<Resource> detached;
+  std::vector<Share<P>> shares{};
+  sim::StopSource stop{};
+  std::vector<Resource> detached{};
   std::size_t detaching = 0;  // those, and those that are about to be
   Invariants<P>* invariants = nullptr;
 
@@ -46,6 +47,7 @@ struct Program {
   Growth growth;
   PoolOptions options;
   std::size_t warm = 0;  // connections that are open and idle before it begins
+  std::vector<std::pair<std::string, ShareOptions>> shares{};
   std::vector<std::vector<Operation>> threads;
   std::function<void(Ledger&)> prepare = [](Ledger&) {};
   std::size_t bound = 2;   // connections at once
@@ -124,6 +126,32 @@ const auto work_unless_closed = [](auto& stage) {
   }
 };
 
+// Of the first share, and the second.
+const auto work_in_first = [](auto& stage) { stage.shares[0].acquire(Duration::max())->use(1ms); };
+const auto lease_in_first = [](auto& stage) { stage.shares[0].acquire(Duration::max())->use(); };
+const auto work_in_second = [](auto& stage) { stage.shares[1].acquire(Duration::max())->use(1ms); };
+const auto lease_in_second = [](auto& stage) { stage.shares[1].acquire(Duration::max())->use(); };
+const auto discard_in_second = [](auto& stage) { stage.shares[1].acquire(Duration::max()).discard(); };
+const auto lease_in_second_in_time = [](auto& stage) {
+  try {
+    stage.shares[1].acquire(1ms)->use();
+  } catch (const AcquireTimeout&) {
+  }
+};
+const auto lease_in_second_unless_cancelled = [](auto& stage) {
+  try {
+    acquire(Form::callback, stage.shares[1], Duration::max(), stage.stop.get_token())->use();
+  } catch (const AcquireCancelled&) {
+  }
+};
+const auto work_in_second_as_coroutine = [](auto& stage) {
+  acquire(Form::coroutine, stage.shares[1], Duration::max())->use(1ms);
+};
+const auto try_in_first = [](auto& stage) { (void)stage.shares[0].try_acquire(); };
+const auto begin_shares = [](auto& stage) {
+  stage.pool.share("late", {.guaranteed = 1}).acquire(Duration::max())->use();
+};
+
 // --- The search -----------------------------------------------------------------------------------------------------
 
 // What is wrong when all threads are done.
@@ -132,6 +160,8 @@ std::string find_fault(Stage<Growth, Health>& stage, std::size_t bound) {
   const Statistics figures = stage.pool.statistics();
   if (figures.acquired != figures.released || figures.now.leased != 0) return "a lease is still counted";
   if (figures.now.waiting != 0) return "somebody is still in the queue";
+  for (const ShareStatistics& share : figures.shares)
+    if (share.leased + share.waiting != 0) return "a share still has something";
   if (figures.now.total() > bound) return "too many connections are counted";
   if (stage.ledger.peak > bound + stage.detached.size()) return "too many connections were open";
   if (!stage.pool.close(1h).complete) return "the pool cannot be closed";
@@ -148,7 +178,7 @@ std::string play(const Program<Growth, Health>& program, ScheduleSearch& search)
   world.run([&] {
     Ledger ledger;
     SimulatedPool<Growth, Health> pool{connector(ledger), program.growth, {}, {}, program.options};
-    Stage<Growth, Health> stage{.ledger = ledger, .pool = pool, .stop = {}, .detached = {}};
+    Stage<Growth, Health> stage{.ledger = ledger, .pool = pool};
     Invariants<SimulatedPool<Growth, Health>> invariants{world, pool, ledger, stage.detaching};
     stage.invariants = &invariants;
     {
@@ -156,6 +186,7 @@ std::string play(const Program<Growth, Health>& program, ScheduleSearch& search)
       while (first.size() < program.warm) first.push_back(pool.acquire());
     }
     program.prepare(ledger);
+    for (const auto& [share, options] : program.shares) stage.shares.push_back(pool.share(share, options));
     // The search is about the operations alone, not about how their threads begin and end.
     std::size_t running = program.threads.size();
     sim::Task& main = *sim::self;
@@ -363,6 +394,49 @@ BOOST_AUTO_TEST_CASE(a_suspension_and_a_resize_pass_beside_acquires) {
                          .options = {},
                          .warm = 2,
                          .threads = {{work, lease_one}, {work, lease_one}, {resize_to_one, resize_to_two}}});
+}
+
+BOOST_AUTO_TEST_CASE(shares_have_what_they_may_and_nobody_is_forgotten) {
+  // One has a connection whenever it wants; the other never has both.
+  const std::vector<std::pair<std::string, ShareOptions>> two_shares{{"web", {.guaranteed = 1}},
+                                                                     {"jobs", {.at_most = 1}}};
+  explore_both<Elastic>(
+      {.name = "shares",
+       .growth = two,
+       .options = {},
+       .warm = 2,
+       .shares = two_shares,
+       .threads = {{work_in_first, lease_in_first}, {work_in_second, lease_one}, {work, lease_in_second}}});
+  explore_both<Elastic>(
+      {.name = "shares-discard",
+       .growth = two,
+       .options = {},
+       .warm = 2,
+       .shares = two_shares,
+       .threads = {{discard_in_second, lease_in_second}, {work_in_second, try_in_first}, {discard_in_second}}});
+  explore_both<Elastic>(
+      {.name = "shares-timeout",
+       .growth = two,
+       .options = {},
+       .warm = 2,
+       .shares = two_shares,
+       .threads = {{work_in_second, lease_in_first}, {lease_in_second_in_time, lease_in_second}, {work}}});
+  explore<Elastic>({.name = "shares-forms",
+                    .growth = two,
+                    .options = {.workers = 2, .sweep_interval = 24h},
+                    .warm = 2,
+                    .shares = two_shares,
+                    .threads = {{work_in_second_as_coroutine, lease_in_first},
+                                {lease_in_second_unless_cancelled, lease_in_second_unless_cancelled},
+                                {work_in_second, cancel}}});
+}
+
+BOOST_AUTO_TEST_CASE(shares_begin_beside_acquires) {
+  explore_both<Elastic>({.name = "shares-begin",
+                         .growth = two,
+                         .options = {},
+                         .warm = 2,
+                         .threads = {{work, lease_one}, {work, lease_one}, {begin_shares, lease_one}}});
 }
 
 BOOST_AUTO_TEST_CASE(a_failed_open_is_tried_again_for_whoever_waits) {

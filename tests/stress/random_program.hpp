@@ -88,11 +88,20 @@ struct Stage {
   typename Kind::Pool& pool;
   Dice& dice;
   Invariants<typename Kind::Pool>* invariants = nullptr;
+  std::vector<Share<typename Kind::Pool>> shares{};
+  std::size_t guaranteed = 0;
   Loop loop{};
   std::size_t running = 0;  // coroutines that nobody waits for
   std::vector<Resource> detached{};
   std::size_t detaching = 0;  // those, and those that are about to be
 };
+
+// Acquires from the pool, or one of its shares if there are any.
+template <class Kind, class Action>
+auto from_one(Stage<Kind>& stage, Action action) {
+  if (stage.shares.empty() || stage.dice(4) == 0) return action(stage.pool);
+  return action(stage.shares[stage.dice(stage.shares.size())]);
+}
 
 template <class P, class Executor>
 Detached wander(P& pool, Duration patience, sim::StopToken stop, Executor executor, Dice& dice, std::size_t& running) {
@@ -116,9 +125,8 @@ Task wait_in_vain(P& pool, Duration patience, Loop& loop) {
 }
 
 // An acquire whose result this thread does not wait for.
-template <class Kind>
-void act_aside(Stage<Kind>& stage, Duration patience, const sim::StopToken& stop) {
-  auto& pool = stage.pool;
+template <class Kind, class P>
+void act_aside(Stage<Kind>& stage, P& pool, Duration patience, const sim::StopToken& stop) {
   Dice& dice = stage.dice;
   switch (dice(4)) {
     case 0:
@@ -137,7 +145,7 @@ void act_aside(Stage<Kind>& stage, Duration patience, const sim::StopToken& stop
       break;
     }
     default: {  // an operation that is cancelled, or destroyed
-      Outcome<typename Kind::Pool::Lease> outcome;
+      Outcome<typename P::Lease> outcome;
       auto operation = pool.async_acquire(patience, stop).connect([&](auto error, auto lease) {
         outcome.complete(std::move(error), std::move(lease));
       });
@@ -166,7 +174,7 @@ void end_lease(Lease& lease, Stage<Kind>& stage) {
       stage.pool.maintain();
       break;
     case 4:
-      (void)stage.invariants->in_order([&] { return stage.pool.try_acquire(); });
+      (void)stage.invariants->in_order([&] { return from_one(stage, [](auto& from) { return from.try_acquire(); }); });
       break;
     case 5:
       (void)stage.pool.holders();
@@ -185,7 +193,8 @@ void administer(Stage<Kind>& stage) {
       stage.pool.resume();
       break;
     case 1:
-      stage.pool.resize(Kind::growth(1 + stage.dice(most)));
+      // Where all that there is is guaranteed to shares others would wait for ever.
+      if (const std::size_t size = 1 + stage.dice(most); size > stage.guaranteed) stage.pool.resize(Kind::growth(size));
       break;
     case 2:
       if (stage.dice(8) == 0) stage.pool.close(1ms * static_cast<int>(stage.dice(5)));
@@ -211,9 +220,10 @@ void act(Stage<Kind>& stage) {
     try {
       const Duration patience = dice(3) == 0 ? Duration::max() : Duration{1ms} * static_cast<int>(dice(30));
       if (dice(8) == 0) canceller.start([stop]() mutable { stop.request_stop(); });
-      if (dice(3) == 0) act_aside(stage, patience, stop.get_token());
+      if (dice(3) == 0) from_one(stage, [&](auto& from) { act_aside(stage, from, patience, stop.get_token()); });
       const auto form = static_cast<Form>(dice(3));
-      auto lease = stage.invariants->in_order([&] { return acquire(form, stage.pool, patience, stop.get_token()); });
+      auto lease = stage.invariants->in_order(
+          [&] { return from_one(stage, [&](auto& from) { return acquire(form, from, patience, stop.get_token()); }); });
       dice(2) == 0 ? lease->use() : lease->use(1ms * static_cast<int>(1 + dice(5)));
       end_lease(lease, stage);
     } catch (const PoolError&) {
@@ -269,8 +279,9 @@ std::size_t run(std::uint64_t seed) {
     std::vector<Resource> detached;
     std::size_t leaks_begun = 0, leaks_ended = 0;
     {
+      const std::size_t size = 1 + dice(most);
       typename Kind::Pool pool{connector(ledger),
-                               Kind::growth(1 + dice(most)),
+                               Kind::growth(size),
                                Kind::health(),
                                Kind::recycle(),
                                {.open_timeout = 10ms,
@@ -285,6 +296,12 @@ std::size_t run(std::uint64_t seed) {
       Stage<Kind> stage{pool, dice};
       Invariants<typename Kind::Pool> invariants{world, pool, ledger, stage.detaching};
       stage.invariants = &invariants;
+      if (seed / kinds % 5 == 1) {
+        stage.guaranteed = size / 2 + size / 3;
+        stage.shares.push_back(pool.share("web", {.guaranteed = size / 2}));
+        stage.shares.push_back(pool.share("jobs", {.guaranteed = size / 3, .at_most = 1 + dice(size)}));
+        stage.shares.push_back(pool.share("tenant", {.at_most = 1}));
+      }
       Threads threads;
       for (std::size_t t = 0; t < 2 + dice(3); ++t) threads.start([&] { act(stage); });
       bool joined = false;
@@ -315,6 +332,7 @@ std::size_t run(std::uint64_t seed) {
       BOOST_TEST(broken_sum(figures, true, Kind::reads_clock) == "");
       BOOST_TEST(figures.now.leased == 0U);
       BOOST_TEST(figures.now.waiting == 0U);
+      for (const ShareStatistics& share : figures.shares) BOOST_TEST(share.leased + share.waiting == 0U);
       BOOST_TEST(figures.now.total() <= most);
       BOOST_TEST(ledger.peak <= most + stage.detached.size());
       BOOST_TEST(pool.close(1h).complete);

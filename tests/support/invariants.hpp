@@ -50,6 +50,7 @@ class Invariants {
   // Acquires, and looks whether it overtook somebody who had waited beyond the limit before it began.
   template <class Acquire>
   auto in_order(Acquire acquire) {
+    if (shares().any()) return acquire();  // see `check_shares`
     const std::vector<std::uint64_t> overdue = find_overdue();
     auto got = acquire();
     if (!got) return got;
@@ -100,6 +101,7 @@ class Invariants {
     check_figures(counts);
     check_queue();
     check_order();
+    check_shares();
     note_places();
   }
 
@@ -149,7 +151,8 @@ class Invariants {
       ++waiting;
       const WaitState state = waiter->state.load();
       if (state == WaitState::woken) ++woken;
-      if (!waiter->busy) ++asleep;  // who opens for itself looks when it is done
+      // Who opens for itself looks when it is done, and whose share has all it may have waits for one of its own.
+      if (!waiter->busy && (!shares().any() || shares().may_have_more(waiter->share))) ++asleep;
       demand(state == WaitState::waiting || state == WaitState::woken || state == WaitState::called,
              "one whose wait is complete waits");
     }
@@ -177,20 +180,53 @@ class Invariants {
     queue_.clear();
     for (Waiter* waiter = monitor_.waiters.queue().front(); waiter != nullptr; waiter = waiter->next)
       queue_.push_back(waiter);
-    bool passed_over = false;
+    std::vector<const void*> passed_over;  // the shares of those who were; of a pool without, null
     for (Waiter* const waiter : queue_before_) {
       // Who opens a connection for itself just now cannot take one that is given back.
-      if (std::ranges::find(queue_, waiter) != queue_.end())
-        passed_over = passed_over || !waiter->busy;
-      else if (waiter->state.load() == WaitState::shed)
+      if (std::ranges::find(queue_, waiter) != queue_.end()) {
+        if (!waiter->busy) passed_over.push_back(waiter->share);
+      } else if (waiter->state.load() == WaitState::shed)
         demand(!waiter->busy && world_.now() - waiter->since > max_standing_wait_,
                "somebody was refused who had not waited for too long");
       else
-        demand(!passed_over || waiter->state.load() != WaitState::granted,
-               "a connection was not given to the oldest waiter");
+        check_grant(*waiter, std::ranges::find(passed_over, waiter->share) != passed_over.end());
     }
     queue_before_.swap(queue_);
   }
+  // `passed_over`: one of the same share who came before it waits still.
+  void check_grant(const Waiter& waiter, bool passed_over) {
+    if (waiter.state.load() != WaitState::granted) return;
+    demand(!passed_over, "a connection was not given to the oldest waiter");
+    if (!shares().any() || shares().of(waiter.share).counts.beyond() == 0) return;
+    for (const Waiter* other : queue_)
+      demand(other->busy || shares().of(other->share).counts.unmet() == 0 ||
+                 std::ranges::find(queue_before_, other) == queue_before_.end(),
+             "a connection was not given to one who lacks what is guaranteed to it");
+  }
+
+  void check_shares() {
+    if (!shares().any()) return;
+    const std::size_t size = monitor_.capacity.plan().max_size;
+    const bool first = size_ == 0;
+    std::size_t taken = 0, counted = 0;
+    shares().each(shares().count(), [&](auto& share) {
+      std::size_t leased = 0, waiting = 0;
+      monitor_.capacity.slots().each([&](auto& slot) { leased += slot.share == &share ? 1 : 0; });
+      for (const Waiter* waiter : queue_before_) waiting += waiter->share == &share ? 1 : 0;
+      demand(leased == share.counts.leased, "what a share has is miscounted");
+      demand(waiting == share.waiting, "those who wait in a share are miscounted");
+      demand(leased <= share.counts.at_most, "a share has more than it may have");
+      taken += share.counts.unmet();
+      counted += leased;
+    });
+    demand(counted <= shares().leased(), "the shares have more than all together");
+    // What a resize took away, or was leased before there were shares, may be missed until it has come back.
+    const bool kept = taken + shares().leased() <= size;
+    missed_ = (missed_ || first || size < size_) && !kept;
+    size_ = size;
+    demand(kept || missed_, "what is guaranteed to one was leased to another");
+  }
+  [[nodiscard]] auto& shares() const { return monitor_.waiters.shares(); }
 
   void demand(bool holds, const char* otherwise) const {
     if (holds) return;
@@ -210,6 +246,8 @@ class Invariants {
   const std::size_t& detached_;
   std::size_t largest_ = 0;
   std::size_t checks_ = 0;
+  std::size_t size_ = 0;
+  bool missed_ = false;
   std::uint64_t failed_fast_ = 0;
   std::vector<Waiter*> queue_, queue_before_;
   std::vector<Place> places_, places_before_;

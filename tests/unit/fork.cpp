@@ -71,6 +71,23 @@ int terminates(const std::function<void()>& body) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(the_child_has_the_shares_of_the_parent_and_all_of_them_free) {
+  Pool pool{[] { return Descriptor{}; }, Elastic{.min_idle = 0, .max_size = 2}};
+  auto web = pool.share("web", {.guaranteed = 1});
+  auto jobs = pool.share("jobs", {.at_most = 1});
+  const auto held = jobs.acquire();
+  const auto other = web.acquire();
+  const int what = in_a_child([&] {
+    const auto own = jobs.acquire(10s);
+    if (own->inherited() || jobs.try_acquire() || pool.try_acquire()) return 1;
+    if (jobs.statistics().leased != 1 || web.statistics().leased != 0) return 2;
+    const auto second = web.acquire(10s);
+    return pool.statistics().shares.size() == 2 ? 0 : 3;
+  });
+  BOOST_TEST(what == 0);
+  BOOST_TEST(jobs.statistics().leased == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(the_child_is_traced_as_the_parent_was) {
   struct Counts {
     int begin(const AcquireBegin&) const { return ++*begun; }

@@ -475,7 +475,8 @@ BOOST_AUTO_TEST_CASE(whoever_asks_for_figures_gives_up_the_lock_between) {
   Large large;
   const auto leased = lease(large.pool.capacity.slots(), many / 2);
   CountingPlatform::Mutex::longest = 0;
-  const Statistics figures = large.pool.figures();
+  std::vector<ShareStatistics> no_shares;
+  const Statistics figures = large.pool.figures(no_shares);
   BOOST_TEST(CountingPlatform::Mutex::longest <= 2 * 64U);
   BOOST_TEST(figures.now.leased == many / 2);
   BOOST_TEST(figures.now.idle == many / 2);

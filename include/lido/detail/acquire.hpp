@@ -23,6 +23,7 @@ class Acquire {
   using Guard = typename Types::Guard;
   using Ops = typename Types::Ops;
   using StopToken = typename Types::StopToken;
+  using Share = typename Types::Share;
   static constexpr bool reads_clock = Ops::reads_clock;
 
  public:
@@ -42,19 +43,24 @@ class Acquire {
   // A slot with a fit connection, now the caller's. Throws what `Pool::acquire` throws.
   Slot& acquire(Duration timeout, const StopToken& stop, std::source_location where) {
     if (timeout < Duration::zero()) throw InvalidOption{"acquire(timeout)", "a duration of zero or more"};
-    if (stop.stop_requested()) return detour(timeout, stop, where);
+    if (stop.stop_requested()) return detour(timeout, stop, where, nullptr);
     const TimePoint begun = reads_clock ? Platform::now() : TimePoint{};
     bool unfit = false;
     if (Slot* const slot = claim(begun, timeout, where, unfit, timeout == Duration::zero())) {
       Probes::acquire(slot);
       return *slot;
     }
-    return traced() ? detour(timeout, stop, where) : wait(begun, timeout, stop, where, unfit);
+    return goes(Detour::aside) ? detour(timeout, stop, where, nullptr) : wait(begun, timeout, stop, where, unfit);
+  }
+  // The same for a caller of this share.
+  Slot& acquire(Duration timeout, const StopToken& stop, std::source_location where, Share& share) {
+    require_not_negative(timeout, "acquire(timeout)");
+    return detour(timeout, stop, where, &share);
   }
 
   // The same for a connection that is idle now; null where none is. Lets the pool grow for the next try.
-  Slot* try_acquire(Duration limit, std::source_location where) {
-    Slot* const slot = try_claim(limit, where);
+  Slot* try_acquire(Duration limit, std::source_location where, Share* share = nullptr) {
+    Slot* const slot = try_claim(limit, where, share);
     if (slot != nullptr) Probes::acquire(slot);
     return slot;
   }
@@ -62,7 +68,7 @@ class Acquire {
   // Callers wait from now on, or no longer. Read by every acquire, written by few calls. Relaxed, as an acquire that
   // overlaps a suspension may come before it. A closed pool has nothing idle; while it closes it is suspended here.
   void suspend(bool suspended) noexcept {
-    const std::uint8_t others = detours_.load(std::memory_order_relaxed) & Detour::traced;
+    const std::uint8_t others = detours_.load(std::memory_order_relaxed) & Detour::aside;
     detours_.store(suspended ? others | Detour::suspended : others, std::memory_order_relaxed);
   }
   [[nodiscard]] bool suspended() const noexcept { return goes(Detour::suspended); }
@@ -71,6 +77,17 @@ class Acquire {
     detours_.store(detours_.load(std::memory_order_relaxed) | Detour::traced, std::memory_order_relaxed);
   }
   [[nodiscard]] bool traced() const noexcept { return goes(Detour::traced); }
+  // The pool has shares from now on.
+  void begin_shares() noexcept {
+    detours_.store(detours_.load(std::memory_order_relaxed) | Detour::shared, std::memory_order_relaxed);
+  }
+
+  // What is idle now, and this caller's; or null.
+  Slot* find(TimePoint now, Share* share) noexcept {
+    if (!goes(Detour::shared)) return slots_.claim_idle(now);
+    const Guard lock = monitor_.enter();
+    return monitor_.dispatcher.take(share);
+  }
 
   // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
   [[gnu::always_inline]] bool lease_if_fit(Slot& slot, TimePoint now, TimePoint deadline, std::source_location where,
@@ -107,38 +124,42 @@ class Acquire {
   struct Detour {
     static constexpr std::uint8_t suspended = 1;
     static constexpr std::uint8_t traced = 2;
+    static constexpr std::uint8_t shared = 4;
+    static constexpr std::uint8_t aside = traced | shared;
     static constexpr std::uint8_t any = 0xFF;
   };
   [[nodiscard]] bool goes(std::uint8_t detour) const noexcept {
     return (detours_.load(std::memory_order_relaxed) & detour) != 0;
   }
 
-  Slot* try_claim(Duration limit, std::source_location where) {
+  Slot* try_claim(Duration limit, std::source_location where, Share* share) {
     if (limit < Duration::zero()) throw InvalidOption{"try_acquire(limit)", "a duration of zero or more"};
     bool unfit = false;
     if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, limit, where, unfit, true)) return slot;
-    if (traced()) {
+    if (goes(Detour::aside)) {
       Spans<AcquireEnd> spans;
       begin_trace(monitor_, ops_, spans, limit, where);
-      Slot* const slot = claim(spans.begun, limit, where, unfit, true, Detour::suspended);
+      Slot* const slot = claim_aside(spans.begun, limit, where, unfit, true, share);
       end_trace(monitor_, ops_, spans, slot, nullptr);
       if (slot != nullptr) return slot;
     }
     Guard lock = monitor_.enter();
-    if (!monitor_.capacity.closed()) workforce_.want_one_more(lock);
+    if (!monitor_.capacity.closed() && monitor_.dispatcher.may_have_more(share)) workforce_.want_one_more(lock);
     return nullptr;
   }
 
-  // An acquire that is traced, or was stopped before it began.
-  [[gnu::cold, gnu::noinline]] Slot& detour(Duration timeout, const StopToken& stop, std::source_location where) {
+  // An acquire that is traced, in a pool with shares, or was stopped before it began.
+  [[gnu::cold, gnu::noinline]] Slot& detour(Duration timeout, const StopToken& stop, std::source_location where,
+                                            Share* share) {
     Spans<AcquireEnd> spans;
-    if (traced()) begin_trace(monitor_, ops_, spans, timeout, where);
+    begin_trace(monitor_, ops_, spans, timeout, where);
     try {
       if (stop.stop_requested()) admission_.throw_cancelled();
       const TimePoint begun = reads_clock ? spans.begun : TimePoint{};
       bool unfit = false;
-      Slot* slot = claim(begun, timeout, where, unfit, timeout == Duration::zero(), Detour::suspended);
-      slot == nullptr ? static_cast<void>(slot = &wait(begun, timeout, stop, where, unfit)) : Probes::acquire(slot);
+      Slot* slot = claim_aside(spans.begun, timeout, where, unfit, timeout == Duration::zero(), share);
+      slot == nullptr ? static_cast<void>(slot = &wait(begun, timeout, stop, where, unfit, share))
+                      : Probes::acquire(slot);
       end_trace(monitor_, ops_, spans, slot, nullptr);
       return *slot;
     } catch (...) {
@@ -150,14 +171,26 @@ class Acquire {
   // Any idle connection that passes the check. `unfit` tells that one did not. `last`: the caller does not queue, and
   // so waits for those that are looked at just now. `unless`: none where these are.
   [[gnu::always_inline]] Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit,
-                                     bool last, std::uint8_t unless = Detour::any) {
+                                     bool last) {
+    return claim(now, timeout, where, unfit, last, Detour::any, [this](TimePoint at) { return slots_.claim_idle(at); });
+  }
+  // The same where an acquire is traced, or there are shares.
+  Slot* claim_aside(TimePoint now, Duration timeout, std::source_location where, bool& unfit, bool last, Share* share) {
+    return claim(
+        now, timeout, where, unfit, last, Detour::suspended, [this, share](TimePoint at) { return find(at, share); },
+        share);
+  }
+  template <class Find>
+  [[gnu::always_inline]] Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit,
+                                     bool last, std::uint8_t unless, Find find, Share* share = nullptr) {
     // A caller that does not wait still gives the check its time.
     const Duration allowed = timeout == Duration::zero() ? options_.check_timeout : timeout;
     const TimePoint deadline = reads_clock ? saturating_add(now, allowed) : TimePoint::max();
     while (!goes(unless)) {
-      Slot* slot = slots_.claim_idle(now);
+      Slot* slot = find(now);
       if (slot == nullptr && last) {
-        slot = claim_after_look(reads_clock ? deadline : saturating_add(Platform::now(), options_.check_timeout));
+        slot =
+            claim_after_look(reads_clock ? deadline : saturating_add(Platform::now(), options_.check_timeout), share);
         if (reads_clock) now = Platform::now();
         if (slot != nullptr && now >= deadline) {  // too late to be checked
           slot->end_freshness();
@@ -176,11 +209,12 @@ class Acquire {
 
   // A connection that the background looks at is idle to a caller, after the look. Null where none is looked at, or
   // the deadline comes first. Not where this thread may be the one that has to look.
-  Slot* claim_after_look(TimePoint deadline) noexcept {
+  Slot* claim_after_look(TimePoint deadline, Share* share) noexcept {
     Slot* slot = nullptr;
     if (options_.start_worker) return slot;
     monitor_.watch(deadline, [&] {
-      if (!monitor_.capacity.suspended()) slot = slots_.claim_idle();
+      if (!monitor_.capacity.suspended())
+        slot = goes(Detour::shared) ? monitor_.dispatcher.take(share) : slots_.claim_idle();
       return slot != nullptr || monitor_.capacity.suspended() || !monitor_.dispatcher.looks();
     });
     return slot;
@@ -188,8 +222,8 @@ class Acquire {
 
   // Not inline: an acquire that finds a slot makes no room for it.
   [[gnu::noinline]] Slot& wait(TimePoint begun, Duration timeout, const StopToken& stop, std::source_location where,
-                               bool unfit) {
-    return blocking_wait_.wait(begun, timeout, stop, unfit, [&](Slot& slot, TimePoint now, TimePoint deadline) {
+                               bool unfit, Share* share = nullptr) {
+    return blocking_wait_.wait(begun, timeout, stop, unfit, share, [&](Slot& slot, TimePoint now, TimePoint deadline) {
       return lease_if_fit(slot, now, deadline, where, Platform::this_thread());
     });
   }

@@ -50,14 +50,17 @@ class AcquireRequests {
     // Called once after `wait`, by whoever completes the request; its last access to it.
     using Done = void (*)(Request&) noexcept;
 
-    Request(AcquireRequests& pool, Duration timeout, StopToken stop, std::source_location where, Done done) noexcept
+    Request(AcquireRequests& pool, Duration timeout, StopToken stop, std::source_location where, Done done,
+            typename Types::Share* share) noexcept
         : Waiter{&Request::heard, false},
           pool_{pool},
           timeout_{timeout},
           stop_{std::move(stop)},
           where_{where},
           caller_{Platform::this_thread()},
-          done_{done} {}
+          done_{done} {
+      this->share = share;
+    }
     ~Request();
 
     // Takes what is idle. True: there is a result. False: `wait` for it. Throws what an acquire throws.
@@ -95,7 +98,7 @@ class AcquireRequests {
       this->since = Platform::now();
       this->at = saturating_add(this->since, timeout_);
       for (TimePoint now = this->since; !pool_.acquire_.suspended(); now = Platform::now()) {
-        this->slot = pool_.monitor_.capacity.slots().claim_idle(now);
+        this->slot = pool_.acquire_.find(now, this->share);
         if (this->slot == nullptr || needs_worker(now)) return false;
         if (lease_if_fit(now)) return complete_at_once(WaitState::granted);
         if (Platform::now() >= this->at) return false;
@@ -132,13 +135,13 @@ class AcquireRequests {
         case WaitState::refused:
           pool_.admission_.refuse(this->error);
         case WaitState::shed:
-          pool_.admission_.throw_overloaded(this->since);
+          pool_.admission_.throw_overloaded(this->since, this->share);
         case WaitState::closed:
           pool_.admission_.throw_closed();
         case WaitState::cancelled:
           pool_.admission_.throw_cancelled();
         default:
-          pool_.admission_.throw_timeout(this->since, this->at, unfit_, {});
+          pool_.admission_.throw_timeout(this->since, this->at, unfit_, this->share, {});
       }
     }
 
@@ -163,7 +166,7 @@ class AcquireRequests {
       if (!lease_if_fit(now)) return !line_up_again();
       if (lined_up_) {
         const Guard lock = pool_.monitor_.enter();
-        pool_.monitor_.metrics.record(&Statistics::wait, now - this->since, lock);
+        pool_.monitor_.record_wait(*this, now, lock);
       }
       return true;
     }
@@ -185,7 +188,7 @@ class AcquireRequests {
       if (pool_.monitor_.capacity.closed()) return !complete_at_once(WaitState::closed);
       if (is_unwanted()) return !complete_at_once(WaitState::cancelled);
       if (now >= this->at) return !complete_at_once(WaitState::abandoned);
-      if (!std::exchange(lined_up_, true)) pool_.monitor_.metrics.count(&Statistics::waited, lock);
+      if (!std::exchange(lined_up_, true)) pool_.monitor_.count_wait(*this, lock);
       this->state.store(WaitState::waiting, std::memory_order_relaxed);
       pool_.monitor_.dispatcher.line_up(*this, true, lock);
       return true;

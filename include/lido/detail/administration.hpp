@@ -1,9 +1,12 @@
 // What those who run a pool ask of it: invalidate, resize, suspend, wait until it is ready, close.
 #pragma once
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <lido/detail/acquire.hpp>
@@ -45,7 +48,12 @@ class Administration {
   // Refuses newcomers, fails waiters, closes what is idle, and waits for what is leased. True when all is closed.
   bool close(Duration grace) noexcept;
 
+  // The share of this name, made if there is none. Throws `InvalidOption`.
+  typename Types::Share& share(std::string_view name, const ShareOptions& options);
+
  private:
+  // Throws unless so many are enough for what is guaranteed.
+  void require_room(std::size_t size, Guard& lock);
   [[nodiscard]] bool failed(const std::exception_ptr& before) noexcept {
     return monitor_.capacity.backoff().permanent() && monitor_.capacity.backoff().cause() != before;
   }
@@ -89,10 +97,55 @@ void Administration<Types>::resize(Growth growth) {
     const std::scoped_lock one_at_a_time{resizing_};
     monitor_.capacity.slots().grow_to(size);
     Guard lock = monitor_.enter();
+    require_room(size, lock);
     monitor_.recorder.record(EventKind::resized, Platform::now(), lock);
     monitor_.transitions.resize(other, lock);
   }
   workforce_.close_retired();
+}
+
+template <class Types>
+void Administration<Types>::require_room(std::size_t size, Guard& lock) {
+  const std::size_t guaranteed = monitor_.waiters.shares().guaranteed();
+  if (size >= guaranteed) return;
+  lock.end();
+  throw InvalidOption{"resize(growth)", "a policy for at least " + std::to_string(guaranteed) +
+                                            " connections, which the shares are guaranteed together, not for " +
+                                            std::to_string(size)};
+}
+
+template <class Types>
+typename Types::Share& Administration<Types>::share(std::string_view name, const ShareOptions& options) {
+  const auto refuse = [&](const char* field, const std::string& expected) {
+    throw InvalidOption{"share(" + std::string{name} + ")" + field, expected};
+  };
+  if (name.empty()) refuse("", "a name");
+  if (options.at_most == 0) refuse(".at_most", "at least 1");
+  if (options.at_most < options.guaranteed) refuse(".at_most", "not less than guaranteed");
+  auto made = std::make_unique<typename Types::Share>(std::string{name}, options);
+  Guard lock = monitor_.enter();
+  auto& shares = monitor_.waiters.shares();
+  if (auto* const known = shares.find(name)) {
+    if (known->options == options) return *known;
+    lock.end();
+    refuse("", "the options that the share of this name was made with, or another name");
+  }
+  const std::size_t max_size = monitor_.capacity.plan().max_size;
+  const std::size_t others = shares.guaranteed();
+  if (options.guaranteed > max_size - std::min(max_size, others)) {
+    lock.end();
+    refuse(".guaranteed", "at most " + std::to_string(max_size - std::min(max_size, others)) + ": of the pool's " +
+                              std::to_string(max_size) + " connections " + std::to_string(others) +
+                              " are guaranteed to other shares");
+  }
+  const bool first = !shares.any();
+  auto& share = *made;
+  shares.add(std::move(made));
+  if (first) {
+    acquire_.begin_shares();
+    monitor_.dispatcher.begin_shares();
+  }
+  return share;
 }
 
 template <class Types>

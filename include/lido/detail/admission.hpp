@@ -21,6 +21,7 @@ class Admission {
   using Slot = typename Types::Slot;
   using Guard = typename Types::Guard;
   using Ops = typename Types::Ops;
+  using Share = typename Types::Share;
 
  public:
   Admission(typename Types::Monitor& monitor, Ops& ops, Workforce<Types>& workforce, Leaks<Types>& leaks,
@@ -48,48 +49,51 @@ class Admission {
         monitor_.recorder.record(EventKind::failed_fast, now, lock);
         workforce_.want_one_more(lock);
       }
-      full = !again && monitor_.waiters.queue().size() >= options_.max_waiting;
+      full = !again && monitor_.waiters.full_for(waiter, options_.max_waiting);
       if (closed || refused != nullptr) {
         // Told below, without the lock.
       } else if (nested || (full && now < deadline)) {
-        monitor_.metrics.count(&Statistics::rejected, lock);
+        monitor_.count(&Statistics::rejected, &ShareStatistics::rejected, waiter.share, lock);
         monitor_.recorder.record(EventKind::refused, now, lock);
         if (full) workforce_.want_one_more(lock);
       } else if (now < deadline) {
-        if (!again) monitor_.metrics.count(&Statistics::waited, lock);
+        if (!again) monitor_.count_wait(waiter, lock);
         return monitor_.dispatcher.line_up(waiter, unfit, lock);
       } else if (!full && !waiter.thread && waiter.at == waiter.since && monitor_.dispatcher.looks()) {
         // One that would not wait, and cannot block, waits for what is looked at, which may be idle after the look.
         waiter.at = saturating_add(now, options_.check_timeout);
         waiter.for_look = true;
-        monitor_.metrics.count(&Statistics::waited, lock);
+        monitor_.count_wait(waiter, lock);
         return monitor_.dispatcher.line_up(waiter, unfit, lock);
       }
     }
     if (closed) throw_closed();
     if (refused != nullptr) refuse(refused);
     if (nested) refuse(SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"});
-    if (now < deadline) refuse(QueueFull{options_.name + ": acquire: max_waiting callers wait already"});
-    throw_timeout(waiter.since, deadline, unfit);
+    if (now < deadline)
+      refuse(QueueFull{queue_full_message(options_.name, waiter.share ? &waiter.share->name : nullptr)});
+    throw_timeout(waiter.since, deadline, unfit, waiter.share);
   }
 
   // `deadline`: when the caller's time was over. `self`: the thread that waits, which should not hold one of the
   // others.
-  [[noreturn]] void throw_timeout(TimePoint since, TimePoint deadline, bool unfit,
+  [[noreturn]] void throw_timeout(TimePoint since, TimePoint deadline, bool unfit, Share* share = nullptr,
                                   std::thread::id self = Platform::this_thread()) {
     const Duration waited = Platform::now() - since;
     std::shared_ptr<const Exhaustion> seen;
     std::size_t max_size = 0;
     bool suspended = false;
+    ShareHold held;
     std::exception_ptr cause;
     {
       const Guard lock = monitor_.enter();
-      monitor_.metrics.count(&Statistics::timeouts, lock);
+      monitor_.count(&Statistics::timeouts, &ShareStatistics::timeouts, share, lock);
       monitor_.recorder.record(EventKind::timed_out, saturating_add(since, waited), lock);
       if (exhaustion_ != nullptr && exhaustion_->at > deadline) seen = exhaustion_;
       max_size = monitor_.capacity.plan().max_size;
       suspended = monitor_.capacity.suspended();
       cause = monitor_.capacity.backoff().cause();
+      held = monitor_.waiters.shares().held_by(share);
     }
     if (suspended)
       refuse(PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)});
@@ -97,11 +101,12 @@ class Admission {
     const PoolCounts& counts = seen->counts;
     // What is idle while others wait is theirs already.
     const std::size_t taken = counts.leased + counts.closing + (counts.waiting > 0 ? counts.idle : 0);
-    const Phase phase = unfit || (taken < max_size && taken + counts.checking >= max_size) ? Phase::checking
-                        : taken < max_size                                                 ? Phase::opening
-                                                                                           : Phase::waiting;
+    const Phase phase = held.back                                                            ? Phase::waiting
+                        : unfit || (taken < max_size && taken + counts.checking >= max_size) ? Phase::checking
+                        : taken < max_size                                                   ? Phase::opening
+                                                                                             : Phase::waiting;
     const std::string message =
-        timeout_message(options_.name, phase, unfit, waited, *seen, max_size, self, leaks_.held_by(self), cause);
+        timeout_message(options_.name, phase, unfit, waited, *seen, max_size, self, leaks_.held_by(self), cause, held);
     const AcquireTimeout error{message, phase, waited, counts, seen->holders, cause, seen->recent};
     if (!ops_.tell(ops_.signals().timeout, error)) monitor_.count(&Statistics::listener_errors);
     if (cause == nullptr) throw error;
@@ -113,12 +118,12 @@ class Admission {
   }
 
   // For one that was shed.
-  [[noreturn]] void throw_overloaded(TimePoint since) {
+  [[noreturn]] void throw_overloaded(TimePoint since, Share* share) {
     const Duration waited = Platform::now() - since;
     std::shared_ptr<const Exhaustion> seen;
     {
       const Guard lock = monitor_.enter();
-      monitor_.metrics.count(&Statistics::shed, lock);
+      monitor_.count(&Statistics::shed, &ShareStatistics::shed, share, lock);
       monitor_.recorder.record(EventKind::shed, saturating_add(since, waited), lock);
       if (exhaustion_ != nullptr && exhaustion_->at > since) seen = exhaustion_;  // others are as well
     }

@@ -28,10 +28,12 @@ class BlockingWait {
   // A slot that `lease_if_fit(slot, now, deadline)` says yes to, or throws what an acquire throws. `unfit`: the caller
   // had one in hand that was not fit.
   template <class LeaseIfFit>
-  Slot& wait(TimePoint begun, Duration timeout, const StopToken& stop, bool unfit, LeaseIfFit lease_if_fit) {
+  Slot& wait(TimePoint begun, Duration timeout, const StopToken& stop, bool unfit, typename Types::Share* share,
+             LeaseIfFit lease_if_fit) {
     const Reference keep{lifetime_};
     ThreadWaiter waiter;
     waiter.since = reads_clock ? begun : Platform::now();
+    waiter.share = share;
     const TimePoint deadline = saturating_add(waiter.since, timeout);
     for (bool again = false;; again = true) {
       admission_.line_up(waiter, deadline, again, unfit);
@@ -46,24 +48,24 @@ class BlockingWait {
         case WaitState::refused:
           admission_.refuse(waiter.error);
         case WaitState::shed:
-          admission_.throw_overloaded(waiter.since);
+          admission_.throw_overloaded(waiter.since, share);
         case WaitState::closed:
           admission_.throw_closed();
         case WaitState::cancelled:
           admission_.throw_cancelled();
         default:
-          admission_.throw_timeout(waiter.since, deadline, unfit);
+          admission_.throw_timeout(waiter.since, deadline, unfit, share);
       }
       const TimePoint now = Platform::now();
       if (reads_clock && now > deadline) {
         // Granted too late to be checked: it is passed on, and not condemned for the lack of time.
         waiter.slot->end_freshness();
         leases_.give_back(*waiter.slot, CloseReason::none);
-        admission_.throw_timeout(waiter.since, deadline, unfit);
+        admission_.throw_timeout(waiter.since, deadline, unfit, share);
       }
       if (lease_if_fit(*waiter.slot, now, deadline)) {
         const Guard lock = monitor_.enter();
-        monitor_.metrics.record(&Statistics::wait, now - waiter.since, lock);
+        monitor_.record_wait(waiter, now, lock);
         Probes::acquire(waiter.slot);
         return *waiter.slot;
       }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <lido/detail/describe.hpp>
+#include <lido/detail/shares.hpp>
 #include <lido/error.hpp>
 
 namespace lido::detail {
@@ -28,6 +29,22 @@ namespace lido::detail {
 
 [[nodiscard]] inline std::string inherited_message(const std::string& pool) {
   return pool + ": acquire: begun before the fork, in the parent, whose connections are its own: acquire anew";
+}
+
+[[nodiscard]] inline std::string queue_full_message(const std::string& pool, const std::string* share) {
+  return pool + ": acquire: max_waiting callers " + (share != nullptr ? "of share " + *share + ' ' : "") +
+         "wait already";
+}
+
+// What is to be known of the share of one that got no connection, as a part of its message.
+[[nodiscard]] inline std::string share_words(const ShareHold& held, std::size_t max_size) {
+  if (!held.any) return {};
+  const auto others = held.withheld > 0 ? ", " + std::to_string(held.withheld) + " kept for other shares" : "";
+  if (held.name == nullptr) return "; without a share: " + std::to_string(held.counts.leased) + " leased" + others;
+  return "; share " + *held.name + ": " + std::to_string(held.counts.leased) + " leased, " +
+         std::to_string(held.counts.guaranteed) + " guaranteed, at most " +
+         std::to_string(std::min(held.counts.at_most, max_size)) + ", " + std::to_string(held.waiting) + " waiting" +
+         others;
 }
 
 [[nodiscard]] inline std::string describe(const Holder& holder) {
@@ -109,13 +126,16 @@ struct Exhaustion {
 // `own`: how many the waiting thread `self` holds itself.
 [[nodiscard]] inline std::string timeout_message(const std::string& pool, Phase phase, bool unfit, Duration waited,
                                                  const Exhaustion& seen, std::size_t max_size, std::thread::id self,
-                                                 std::size_t own, const std::exception_ptr& cause) {
+                                                 std::size_t own, const std::exception_ptr& cause,
+                                                 const ShareHold& held) {
   const PoolCounts& counts = seen.counts;
   std::ostringstream text;
   text << pool << ": acquire: no connection within " << milliseconds(waited) << ": ";
   switch (phase) {
     case Phase::waiting:
-      text << "exhausted, all leased";
+      text << (held.full   ? "the share has all that it may have"
+               : held.back ? "what is left is guaranteed to other shares"
+                           : "exhausted, all leased");
       break;
     case Phase::opening:
       text << "none could be opened";
@@ -128,7 +148,7 @@ struct Exhaustion {
   }
   text << "; at most " << max_size << ": " << counts.leased << " leased, " << counts.idle << " idle, " << counts.opening
        << " opening, " << counts.checking << " checking, " << counts.closing << " closing; " << counts.waiting
-       << " waiting" << last_failure(cause);
+       << " waiting" << share_words(held, max_size) << last_failure(cause);
   for (const Exhaustion::Line& line : seen.lines)
     text << line.text << (line.thread == self ? " (the one that waits)" : "");
   if (counts.leased > seen.lines.size()) text << "\n  and " << counts.leased - seen.lines.size() << " more";

@@ -6,9 +6,9 @@
 // |-----------|-------------------------------------------------------------------------------------------------------|
 // | ground    | language ticks json describe lifetime parker platform resumption repeat_filter assertion size_search  |
 // | cells     | probes deadlines waiter job_queue backoff barging_limit use_counts slot slot_map slot_set metrics     |
-// | tables    | open_plan guard slot_tally slot_segment slot_census slot_search slot_passes slot_table wait_list      |
-// | decisions | work_queue connect_limiter capacity openers standing_queue shedding destination dispatcher fail_fast  |
-// | sides     | attempts transitions invariants flight_recorder monitor listening connection_ops pool_types           |
+// | tables    | guard slot_tally slot_segment slot_census slot_search slot_passes slot_table shares wait_list         |
+// | decisions | open_plan work_queue connect_limiter capacity openers standing_queue shedding destination dispatcher  |
+// | sides     | fail_fast attempts transitions invariants flight_recorder monitor listening connection_ops pool_types |
 // | work      | completion jobs workforce leaks leases maintenance worker_group                                       |
 // | calls     | complaint admission tracing blocking_wait acquire acquire_request administration connector            |
 // | core      | acquire_request_apart core core_apart                                                                 |
@@ -59,6 +59,7 @@ class Core {
   using Types = PoolTypes<Connection, Growth, Health, Recycle, Platform>;
   using Slot = typename Types::Slot;
   using StopToken = typename Types::StopToken;
+  using Share = typename Types::Share;
   using Request = typename AcquireRequests<Types>::Request;
 
   Core(typename Types::Ops::Connector connector, Growth growth, Health health, Recycle recycle, PoolOptions options);
@@ -77,6 +78,9 @@ class Core {
     else
       return acquire_.try_acquire(limit, where);
   }
+  // The same for a caller of a share.
+  Slot& acquire(Duration timeout, const StopToken& stop, std::source_location where, Share& share);
+  Slot* try_acquire(Duration limit, std::source_location where, Share& share);
   [[nodiscard]] Duration acquire_timeout() const noexcept { return options_.acquire_timeout; }
   [[nodiscard]] AcquireRequests<Types>& requests() noexcept { return requests_; }
 
@@ -97,6 +101,7 @@ class Core {
     return facts;
   }
   [[nodiscard]] Statistics statistics();
+  [[nodiscard]] ShareStatistics statistics(const Share& share);
   [[nodiscard]] std::vector<Holder> holders();
   [[nodiscard]] std::vector<ConnectionDescription> connections();
   [[nodiscard]] std::vector<RecordedEvent> recent_events();

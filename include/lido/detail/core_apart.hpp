@@ -39,11 +39,38 @@ Connection Core<Connection, Growth, Health, Recycle, Platform>::detach(Slot& slo
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 Statistics Core<Connection, Growth, Health, Recycle, Platform>::statistics() {
-  Statistics figures = monitor_.figures();
+  std::vector<ShareStatistics> shares(monitor_.waiters.shares().count());
+  Statistics figures = monitor_.figures(shares);
   figures.name = options_.name;
+  auto named = shares.begin();
+  monitor_.waiters.shares().each(shares.size(), [&](const Share& share) { named++->name = share.name; });
+  figures.shares = std::move(shares);
   auto& slots = monitor_.capacity.slots();
   slots.uses().read(figures.use, [&] { slots.each([&](const Slot& slot) { Metrics::add_leases(slot, figures); }); });
   return figures;
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+ShareStatistics Core<Connection, Growth, Health, Recycle, Platform>::statistics(const Share& share) {
+  ShareStatistics figures;
+  {
+    const typename Types::Guard lock = monitor_.enter();
+    figures = monitor_.figures_of(share);
+  }
+  figures.name = share.name;
+  return figures;
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+auto Core<Connection, Growth, Health, Recycle, Platform>::acquire(Duration timeout, const StopToken& stop,
+                                                                  std::source_location where, Share& share) -> Slot& {
+  return acquire_.acquire(timeout, stop, where, share);
+}
+
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+auto Core<Connection, Growth, Health, Recycle, Platform>::try_acquire(Duration limit, std::source_location where,
+                                                                      Share& share) -> Slot* {
+  return acquire_.try_acquire(limit, where, &share);
 }
 
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
@@ -87,6 +114,9 @@ void Core<Connection, Growth, Health, Recycle, Platform>::abandon() noexcept {
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 auto Core<Connection, Growth, Health, Recycle, Platform>::in_child() const -> Core* {
   auto* const own = new Core{*this};
+  monitor_.waiters.shares().each(monitor_.waiters.shares().count(), [&](const Share& share) {
+    static_cast<void>(own->administration_.share(share.name, share.options));
+  });
   if (monitor_.capacity.suspended()) own->administration_.suspend();
   if (monitor_.capacity.closed()) own->administration_.close(Duration::zero());
   return own;

@@ -71,7 +71,7 @@ class Dispatcher {
     // Behind others that are not at work the invariant holds already, and no pass over the slots is due.
     // But one who was woken and has waited its limit need not come for what is offered to it.
     const Waiter* const head = waiters_.next_in_line();
-    const bool is_due = head == &waiter || (waiters_.wake_in_flight() && waiters_.overdue(*head));
+    const bool is_due = head == &waiter || (head != nullptr && waiters_.wake_in_flight() && waiters_.overdue(*head));
     passed_on || is_due ? match(guard) : grow(guard);
     if (waiter.for_look) end_of_look(guard);
   }
@@ -96,7 +96,13 @@ class Dispatcher {
     for (;;) {
       Slot* const slot = capacity_.slots().claim_idle_or_recall();
       if (slot == nullptr) return false;
-      Waiter& head = *waiters_.next_in_line();
+      Waiter* const next = waiters_.next_in_line();
+      if (next == nullptr) {  // there are shares since it was woken, and what is left is guaranteed to others
+        publish(*slot, SlotState::idle);
+        mark_idle();
+        return false;
+      }
+      Waiter& head = *next;
       if (&head == &waiter) {
         assign(waiter, *slot, guard);
         waiter.state.store(WaitState::granted, std::memory_order_relaxed);
@@ -106,6 +112,29 @@ class Dispatcher {
       grant(head, *slot, guard);
     }
   }
+  // For a caller of this share, or of a pool with shares, that does not wait yet: what is idle, in its turn.
+  Slot* take(ShareAccount<Slot>* share) noexcept {
+    if (capacity_.suspended() || !waiters_.shares().may_have_more(share) || waiters_.next_in_line() != nullptr)
+      return nullptr;
+    Slot* const slot = capacity_.slots().claim_idle();
+    if (slot == nullptr) return slot;
+    capacity_.slots().put(*slot, SlotState::recalled);  // it has to come back by the lock
+    waiters_.shares().lease(*slot, share);
+    return slot;
+  }
+  // Whether a caller of this share could have one at once, if there were one.
+  [[nodiscard]] bool may_have_more(ShareAccount<Slot>* share) noexcept {
+    return !waiters_.shares().any() || waiters_.shares().may_have_more(share);
+  }
+  // There are shares from now on: who has a connection, or waits for one, is a caller of the pool itself.
+  void begin_shares() noexcept {
+    waiters_.begin_shares();
+    waiters_.shares().resize(capacity_.plan().max_size);
+    capacity_.slots().each([this](Slot& slot) {
+      if (capacity_.slots().recall(slot)) waiters_.shares().lease(slot, nullptr);
+    });
+  }
+
   // The caller's slot is this waiter's. What it was woken or called for has to be passed on, by a match.
   void grant(Waiter& waiter, Slot& slot, Guard& guard) noexcept {
     assign(waiter, slot, guard);
@@ -180,7 +209,7 @@ class Dispatcher {
   // Asks the growth policy. `extra`: callers that want a connection and do not wait for it.
   void grow(Guard& guard, std::size_t extra = 0) noexcept {
     if (openers_.nobody()) return capacity_.end_retries();
-    capacity_.begin_opens(waiters_.queue().size() + extra, openers_.most(), guard);
+    capacity_.begin_opens(waiters_.servable() + extra, openers_.most(), guard);
     openers_.call(capacity_.queued_opens(), capacity_.retries(), guard);
   }
 
@@ -188,7 +217,8 @@ class Dispatcher {
   void place(Slot& slot, Guard& guard) noexcept {
     // The first who is not at work on a connection of its own, which may hang.
     Waiter* const head = capacity_.suspended() ? nullptr : waiters_.next_in_line();
-    const bool competes = head != nullptr && openers_.competes(*head);
+    // Among shares it is handed over, as their order is not that in which they are quick.
+    const bool competes = head != nullptr && !waiters_.shares().any() && openers_.competes(*head);
     switch (destination_of({.unwanted = capacity_.closed() || slot.retire,
                             .reuse = capacity_.plan().reuse,
                             .awaited = head != nullptr,
@@ -234,8 +264,10 @@ class Dispatcher {
     dequeue(waiter, guard);
     shedding_.served(waiter);
     waiter.slot = &slot;
+    const bool shared = waiters_.shares().any();
+    if (shared) waiters_.shares().lease(slot, waiter.share);
     // While others wait this slot has to come back by the lock.
-    const bool last = waiters_.queue().empty() && !slot.retire;
+    const bool last = waiters_.queue().empty() && !slot.retire && !shared;
     capacity_.slots().put(slot, last ? SlotState::leased : SlotState::recalled);
   }
 
@@ -245,10 +277,9 @@ class Dispatcher {
   // ended. Where somebody waits and none is in flight all that are leased are recalled already.
   void mark_idle() noexcept {
     if (capacity_.closed() || capacity_.suspended()) return;  // nobody acquires
-    if (waiters_.wake_in_flight())
-      capacity_.slots().offer(waiters_.limit_of(*waiters_.next_in_line()));
-    else if (waiters_.next_in_line() == nullptr)
-      capacity_.slots().end_offer();
+    Waiter* const next = waiters_.next_in_line();
+    if (next == nullptr && !waiters_.wake_in_flight()) capacity_.slots().end_offer();
+    if (next != nullptr && waiters_.wake_in_flight()) capacity_.slots().offer(waiters_.limit_of(*next));
   }
 
   // For one that is refused.

@@ -29,7 +29,7 @@ template <class SlotTable>
 template <class Slot, GrowthPolicy Growth, class Platform>
 class Invariants {
  public:
-  Invariants(Capacity<Slot, Growth, Platform>& capacity, const WaitList<Slot, Platform>& waiters) noexcept
+  Invariants(Capacity<Slot, Growth, Platform>& capacity, WaitList<Slot, Platform>& waiters) noexcept
       : capacity_{capacity}, waiters_{waiters} {}
 
   // Whether a look takes no longer than the lock may be held.
@@ -43,6 +43,7 @@ class Invariants {
     if (const char* const found = broken_sum()) return found;
     if (const char* const found = broken_queue()) return found;
     if (const char* const found = broken_holder()) return found;
+    if (const char* const found = broken_shares()) return found;
     return broken_match();
   }
 
@@ -63,7 +64,8 @@ class Invariants {
     for (const auto* waiter = waiters_.queue().front(); waiter != nullptr; waiter = waiter->next, ++size) {
       const WaitState state = waiter->state.load(std::memory_order_relaxed);
       if (state == WaitState::woken) ++woken_;
-      if (!waiter->busy) ++asleep_;  // who opens for itself looks when it is done
+      // Who opens for itself looks when it is done, and whose share has all it may have waits for one of its own.
+      if (!waiter->busy && (!waiters_.shares().any() || waiters_.shares().may_have_more(waiter->share))) ++asleep_;
       if (state != WaitState::waiting && state != WaitState::woken && state != WaitState::called)
         return "one whose wait is complete stands in the queue";
     }
@@ -81,6 +83,23 @@ class Invariants {
       const SlotState state = slot.state.load(std::memory_order_acquire);
       const bool goes_on = before % 2 != 0 && slot.holder_changes.load(std::memory_order_relaxed) == before;
       if (goes_on && !is_leased(state)) found = "somebody holds a connection that is not leased";
+    });
+    return found;
+  }
+
+  // What is counted comes back by the lock.
+  [[nodiscard]] const char* broken_shares() noexcept {
+    const char* found = nullptr;
+    std::size_t leased = 0;
+    if (!waiters_.shares().any()) return found;
+    capacity_.slots().each([&](const Slot& slot) {
+      if (slot.share == nullptr) return;
+      ++leased;
+      if (slot.state.load(std::memory_order_relaxed) != SlotState::recalled) found = "a share has what is not leased";
+    });
+    if (leased != waiters_.shares().leased()) found = "what the shares have is miscounted";
+    waiters_.shares().each(waiters_.shares().count(), [&](const ShareAccount<Slot>& share) {
+      if (share.counts.leased > share.counts.at_most) found = "a share has more than it may have";
     });
     return found;
   }
@@ -105,7 +124,7 @@ class Invariants {
   }
 
   Capacity<Slot, Growth, Platform>& capacity_;
-  const WaitList<Slot, Platform>& waiters_;
+  WaitList<Slot, Platform>& waiters_;
   std::size_t woken_ = 0;
   std::size_t asleep_ = 0;
 };

@@ -78,6 +78,7 @@ class Leases {
       monitor_.metrics.count(&Statistics::closed, lock);
       if (!destroyed) monitor_.metrics.count(&Statistics::listener_errors, lock);
       leak = leaks_.end_of_lease(slot, lock);
+      monitor_.waiters.shares().end_lease(slot);
       monitor_.dispatcher.vacate(slot, lock);
       orphan = orphans_;
     }
@@ -102,7 +103,10 @@ class Leases {
       if (why != CloseReason::none && !counted) monitor_.metrics.count_removal(why, lock);
       leak = leaks_.end_of_lease(slot, lock);
       if (why != CloseReason::none) monitor_.capacity.suspect_outage();
+      const bool shared = monitor_.waiters.shares().end_lease(slot);
+      const bool goes = why != CloseReason::none || slot.retire;
       why != CloseReason::none ? monitor_.capacity.retire(slot, why, lock) : monitor_.dispatcher.supply(slot, lock);
+      if (shared && goes) monitor_.dispatcher.match(lock);  // another of its share may have what is idle
       if (suspect_others) workforce_.suspect_others(lock);
       orphan = orphans_;
     }

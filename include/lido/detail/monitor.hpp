@@ -87,8 +87,8 @@ class Monitor {
     return times;
   }
 
-  // What was counted, and what is now.
-  [[nodiscard]] Statistics figures() noexcept {
+  // What was counted, and what is now. Fills in `shares`, of which there are so many, but for their names.
+  [[nodiscard]] Statistics figures(std::vector<ShareStatistics>& shares) noexcept {
     Guard lock = enter();
     const PoolCounts now = dispatcher.counts(lock);  // first: it may give up the lock
     Statistics figures = metrics.totals(lock);
@@ -96,7 +96,38 @@ class Monitor {
     figures.pool_size = capacity.plan().pool_size;
     figures.max_size = capacity.plan().max_size;
     if (const Waiter* const first = waiters.queue().front()) figures.oldest_wait = Platform::now() - first->since;
+    auto to = shares.begin();
+    waiters.shares().each(shares.size(), [&](const ShareAccount<Slot>& share) { *to++ = figures_of(share); });
     return figures;
+  }
+  // Needs the lock; allocates nothing.
+  [[nodiscard]] ShareStatistics figures_of(const ShareAccount<Slot>& share) const noexcept {
+    ShareStatistics figures = share.figures;
+    figures.guaranteed = share.counts.guaranteed;
+    figures.at_most = std::min(share.counts.at_most, capacity.plan().max_size);
+    figures.leased = share.counts.leased;
+    figures.waiting = share.waiting;
+    return figures;
+  }
+
+  // Somebody joins the queue.
+  void count_wait(const Waiter& waiter, const Guard& lock) noexcept {
+    metrics.count(&Statistics::waited, lock);
+    if (!waiters.shares().any()) return;
+    ShareAccount<Slot>& share = waiters.shares().of(waiter.share);
+    ++share.figures.waited;
+    if (share.full()) ++share.figures.full;
+  }
+  // And has a connection.
+  void record_wait(const Waiter& waiter, TimePoint now, const Guard& lock) noexcept {
+    metrics.record(&Statistics::wait, now - waiter.since, lock);
+    if (waiters.shares().any()) waiters.shares().of(waiter.share).figures.wait.record(now - waiter.since);
+  }
+  // The same as `count`, also for the share of whoever that happens to.
+  void count(Metrics::Counter counter, std::uint64_t ShareStatistics::* of_share, ShareAccount<Slot>* share,
+             const Guard& lock) noexcept {
+    metrics.count(counter, lock);
+    if (waiters.shares().any()) ++(waiters.shares().of(share).figures.*of_share);
   }
 
   // An attempt begins. Gives the slot what its connection will be known by; returns how long it may take.

@@ -19,6 +19,7 @@ struct PoolTypes {
   using Slot = typename Ops::Slot;
   using Table = SlotTable<Slot, Platform>;
   using Waiter = detail::Waiter<Slot>;
+  using Share = ShareAccount<Slot>;
   using Sleeper = detail::Sleeper<Platform>;
   using Guard = detail::Guard<Slot, Platform>;
   using Work = typename WorkQueue<Slot, Platform>::Work;

@@ -98,6 +98,9 @@ inline constexpr Duration fresh_for = std::chrono::seconds{1};
 // from what others write or read.
 inline constexpr std::size_t cache_line = 64;
 
+template <class Slot>
+struct ShareAccount;
+
 // Two slots never share a line. What each lease writes lies in the first one; what few write follows. `timed`: a policy
 // needs a clock, so that it is known how long a use was.
 template <class Connection, class Platform, bool timed = true>
@@ -137,6 +140,7 @@ struct alignas(cache_line) Slot {
   TimePoint leaked_since{};  // since when the present lease lasts, if it was reported as a leak; owned by the lock
   std::thread::id closer{};  // who retired it; owned by the lock
   Slot* next_job = nullptr;  // links slots that wait for a worker; owned by the lock
+  ShareAccount<Slot>* share = nullptr;  // whose callers have it, where the pool counts that; owned by the lock
   [[no_unique_address]] UseCounts<Platform, timed> use;
 
   Slot() noexcept {}  // NOLINT(modernize-use-equals-default): the union member is not made here

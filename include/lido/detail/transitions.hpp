@@ -26,6 +26,7 @@ class Transitions {
   // afterwards.
   void resize(std::unique_ptr<const Growth>& growth, Guard& guard) noexcept {
     capacity_.resize(growth);
+    waiters_.shares().resize(capacity_.plan().max_size);
     capacity_.retire_excess(guard);
     dispatcher_.match(guard);
   }

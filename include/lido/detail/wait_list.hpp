@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include <lido/detail/guard.hpp>
+#include <lido/detail/shares.hpp>
 #include <lido/detail/waiter.hpp>
 
 namespace lido::detail {
@@ -22,8 +23,11 @@ class WaitList {
   explicit WaitList(Duration barging_limit) noexcept : barging_limit_{barging_limit} {}
 
   [[nodiscard]] const WaitQueue<Slot>& queue() const noexcept { return queue_; }
-  // The oldest waiter who is not at work, or null.
-  [[nodiscard]] Waiter* next_in_line() const noexcept {
+  [[nodiscard]] Shares<Slot>& shares() noexcept { return shares_; }
+  [[nodiscard]] const Shares<Slot>& shares() const noexcept { return shares_; }
+  // The oldest waiter who is not at work, or null. Where there are shares the one of them whose turn it is.
+  [[nodiscard]] Waiter* next_in_line() noexcept {
+    if (shares_.any()) return shares_.next_in_line();
     Waiter* waiter = queue_.front();
     while (waiter != nullptr && waiter->busy) waiter = waiter->next;
     return waiter;
@@ -39,14 +43,29 @@ class WaitList {
   // Whether somebody waits only while a connection is looked at.
   [[nodiscard]] bool any_for_look() const noexcept { return for_look_ > 0; }
 
+  // How many of those who wait could be served, if there were enough connections.
+  [[nodiscard]] std::size_t servable() noexcept { return shares_.any() ? shares_.servable() : queue_.size(); }
+  // Whether so many wait already that this one may not.
+  [[nodiscard]] bool full_for(const Waiter& waiter, std::size_t max_waiting) noexcept {
+    if (!shares_.any()) return queue_.size() >= max_waiting;
+    const ShareAccount<Slot>& share = shares_.of(waiter.share);
+    return share.waiting >= max_waiting || share.waiting >= share.options.max_waiting;
+  }
+  // From now on those who wait already are callers of the pool itself, beside those of shares.
+  void begin_shares() noexcept {
+    for (Waiter* waiter = queue_.front(); waiter != nullptr; waiter = waiter->next) shares_.add(*waiter, false);
+  }
+
   // `unfit`: after a connection that was not fit.
   void add(Waiter& waiter, bool unfit, Guard& guard) noexcept {
     unfit ? queue_.put_back(waiter) : queue_.push_back(waiter);
+    if (shares_.any()) shares_.add(waiter, unfit);
     if (waiter.for_look) ++for_look_;
     watch(waiter, guard);
   }
   void remove(Waiter& waiter) noexcept {
     if (waiter.queued && waiter.for_look) --for_look_;
+    if (waiter.queued && shares_.any()) shares_.remove(waiter);
     queue_.remove(waiter);
     deadlines_.remove(waiter);
     if (timekeeper_ == &waiter) timekeeper_ = nullptr;
@@ -138,6 +157,7 @@ class WaitList {
 
   const Duration barging_limit_;
   WaitQueue<Slot> queue_;
+  Shares<Slot> shares_;
   Deadlines deadlines_;
   Sleepers<Platform> alarm_;      // who lets those go whose time is over, if it is asleep
   TimePoint alarm_due_{};         // and until when

@@ -25,6 +25,9 @@ enum class WaitState : std::uint8_t {
   shed,       // it waited too long in a queue that stands
 };
 
+template <class Slot>
+struct ShareAccount;
+
 // One caller in the queue, living in its own frame.
 //
 // Whoever changes a waiter's state from `waiting` owes the waiter exactly one `notify`, outside the lock, which is its
@@ -44,7 +47,8 @@ struct Waiter : Deadline {  // the deadline of one that does not look at the clo
   std::exception_ptr error;  // with `refused`
   TimePoint since{};         // when it began to wait
   const Notify notify;
-  const bool thread;  // can be woken to compete; others are handed their slot
+  const bool thread;                    // can be woken to compete; others are handed their slot
+  ShareAccount<Slot>* share = nullptr;  // null: it acquires from the pool itself
 
   // Owned by the lock.
   bool busy = false;      // opens a connection just now
@@ -54,6 +58,8 @@ struct Waiter : Deadline {  // the deadline of one that does not look at the clo
   std::uint64_t number = 0;
   Waiter* previous = nullptr;
   Waiter* next = nullptr;
+  Waiter* previous_in_share = nullptr;  // where there are shares
+  Waiter* next_in_share = nullptr;
   Waiter* next_notified = nullptr;
   Waiter* next_job = nullptr;  // links those that wait for a worker
 };
@@ -96,10 +102,11 @@ class WaitQueue {
     --size_;
   }
 
- private:
   static bool comes_before(const Entry& one, const Entry& other) noexcept {
     return one.since != other.since ? one.since < other.since : one.number < other.number;
   }
+
+ private:
   void added(Entry& entry) noexcept {
     entry.queued = true;
     ++size_;

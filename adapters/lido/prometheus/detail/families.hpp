@@ -44,6 +44,25 @@ class Families {
           fill(metric.histogram, figures.*member);
         });
   }
+  // The same for each share of each pool, if there are any.
+  void share_gauge(const char* name, const char* help, std::size_t ShareStatistics::* value) {
+    add_shares(name, help, ::prometheus::MetricType::Gauge,
+               [&](const ShareStatistics& figures, ::prometheus::ClientMetric& metric) {
+                 metric.gauge.value = static_cast<double>(figures.*value);
+               });
+  }
+  void share_counter(const char* name, const char* help, std::uint64_t ShareStatistics::* member) {
+    add_shares(name, help, ::prometheus::MetricType::Counter,
+               [&](const ShareStatistics& figures, ::prometheus::ClientMetric& metric) {
+                 metric.counter.value = static_cast<double>(figures.*member);
+               });
+  }
+  void share_histogram(const char* name, const char* help, Histogram ShareStatistics::* member) {
+    add_shares(name, help, ::prometheus::MetricType::Histogram,
+               [&](const ShareStatistics& figures, ::prometheus::ClientMetric& metric) {
+                 fill(metric.histogram, figures.*member);
+               });
+  }
   // What the conventions have, named as OpenTelemetry's specification translates names for Prometheus: words with `_`
   // between, the unit behind them unless it is an annotation, and `total` behind a counter.
   void open_telemetry() {
@@ -74,6 +93,21 @@ class Families {
       metric.label = {{"pool", pool}};
       fill_in(figures, metric);
     }
+  }
+
+  template <class Fill>
+  void add_shares(const char* name, const char* help, ::prometheus::MetricType type, Fill fill_in) {
+    ::prometheus::MetricFamily family;
+    family.name = name;
+    family.help = help;
+    family.type = type;
+    for (const auto& [pool, figures] : pools_)
+      for (const ShareStatistics& share : figures.shares) {
+        ::prometheus::ClientMetric& metric = family.metric.emplace_back();
+        metric.label = {{"pool", pool}, {"share", share.name}};
+        fill_in(share, metric);
+      }
+    if (!family.metric.empty()) families_.push_back(std::move(family));
   }
 
   static std::string underscored(std::string_view name) {
