@@ -45,8 +45,8 @@ class AcquireOperation : private Core::Request, private detail::Resumption {
  public:
   /// For the pool.
   AcquireOperation(Core& core, Duration timeout, typename Core::StopToken stop, std::source_location where,
-                   Callback callback, typename Core::Share* share = nullptr)
-      : Request{core.requests(), timeout, std::move(stop), where, &AcquireOperation::done, share},
+                   Callback callback, typename Core::Share* account = nullptr)
+      : Request{core.requests(), timeout, std::move(stop), where, &AcquireOperation::done, account},
         Resumption{&AcquireOperation::finish},
         core_{core},
         callback_{std::move(callback)} {}
@@ -103,19 +103,19 @@ class [[nodiscard]] AsyncAcquire {
  public:
   /// For the pool.
   AsyncAcquire(Core& core, Duration timeout, StopToken stop, Executor executor, std::source_location where,
-               typename Core::Share* share = nullptr)
+               typename Core::Share* account = nullptr)
       : core_{core},
         timeout_{timeout},
         stop_{std::move(stop)},
         executor_{std::move(executor)},
         where_{where},
-        share_{share} {}
+        account_{account} {}
 
   class Awaiter : private Request, private detail::Resumption {
    public:
     explicit Awaiter(AsyncAcquire&& asked)
         : Request{asked.core_.requests(), asked.timeout_, std::move(asked.stop_),
-                  asked.where_,           &Awaiter::done, asked.share_},
+                  asked.where_,           &Awaiter::done, asked.account_},
           Resumption{&Awaiter::resume},
           core_{asked.core_},
           executor_{std::move(asked.executor_)} {}
@@ -153,7 +153,7 @@ class [[nodiscard]] AsyncAcquire {
   template <AcquireCallback<Lease> Callback>
     requires std::same_as<Executor, InLine>
   [[nodiscard]] AcquireOperation<Core, Lease, Callback> connect(Callback callback) && {
-    return {core_, timeout_, std::move(stop_), where_, std::move(callback), share_};
+    return {core_, timeout_, std::move(stop_), where_, std::move(callback), account_};
   }
 
  private:
@@ -162,7 +162,7 @@ class [[nodiscard]] AsyncAcquire {
   StopToken stop_;
   [[no_unique_address]] Executor executor_;
   std::source_location where_;
-  typename Core::Share* share_;
+  typename Core::Share* account_;
 };
 
 }  // namespace lido

@@ -122,6 +122,19 @@ BOOST_AUTO_TEST_CASE(a_future_gets_a_lease_and_the_errors_of_acquire) {
   BOOST_TEST(static_cast<bool>(third.get()));
 }
 
+BOOST_AUTO_TEST_CASE(a_share_takes_the_same_tokens) {
+  ThingPool pool = things(2);
+  auto jobs = pool.share("jobs", {.at_most = 1});
+  ThingLease lease = lido::asio::async_acquire(jobs, net::use_future).get();
+  auto refused = lido::asio::async_acquire(jobs, 10ms, net::use_future);
+  BOOST_CHECK_THROW(static_cast<void>(refused.get()), AcquireTimeout);
+  auto waits = lido::asio::async_acquire(jobs, 10s, net::use_future);
+  BOOST_TEST(static_cast<bool>(lido::asio::async_acquire(pool, 10s, net::use_future).get()));  // beside it
+  lease.release();
+  BOOST_TEST(static_cast<bool>(waits.get()));
+  BOOST_TEST(jobs.statistics().timeouts == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(a_handler_runs_on_its_executor_and_neither_within_the_call_nor_in_the_thread_that_gives_back) {
   ThingPool pool = things();
   net::io_context loop;

@@ -67,6 +67,21 @@ BOOST_AUTO_TEST_CASE(commits_on_return_and_rolls_back_on_a_throw) {
   BOOST_TEST(pool.statistics().opened == 1U);  // the connection survived both
 }
 
+BOOST_AUTO_TEST_CASE(a_share_stands_where_the_pool_does) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), two};
+  auto jobs = pool.share("jobs", {.at_most = 1});
+  in_loop([&]() -> net::awaitable<void> {
+    co_await async_transact(jobs, [&](Session& session) -> net::awaitable<void> {
+      const bool held = jobs.statistics().leased == 1U;
+      BOOST_TEST(held);
+      co_await session.exec("insert into kept values ($1)", 1);
+    });
+  });
+  BOOST_TEST(Table::count() == 1);
+  BOOST_TEST(jobs.statistics().acquired == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(what_lost_against_another_is_tried_again) {
   const Table table;
   postgres::Pool pool{server().conninfo(), two};

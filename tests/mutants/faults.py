@@ -296,7 +296,7 @@ FAULTS = [
     Fault("shares_do_not_end_the_short_way", ACQUIRE, "| Detour::shared, std::memory_order_relaxed", ", std::memory_order_relaxed", SHARES),
     Fault("resume_ends_the_shares", ACQUIRE, "static constexpr std::uint8_t aside = traced | shared;", "static constexpr std::uint8_t aside = traced;", SHARES),
     Fault("crowd_of_one_share_fills_the_queue_of_all", WAIT_LIST, "return share.waiting >= max_waiting || ", "return queue_.size() >= max_waiting || ", SHARES),
-    Fault("share_of_a_request_is_forgotten", ACQUIRE_REQUEST, "      this->share = share;\n", "      static_cast<void>(share);\n", SHARES),
+    Fault("share_of_a_request_is_forgotten", ACQUIRE_REQUEST, "      this->share = account;\n", "      static_cast<void>(account);\n", SHARES),
     Fault("share_of_a_thread_is_forgotten", BLOCKING_WAIT, "    waiter.share = share;\n", "", SHARES),
     Fault("child_has_no_shares", "detail/core_apart.hpp", "monitor_.waiters.shares().each(monitor_.waiters.shares().count(), [&](const Share& share) {\n    static", "monitor_.waiters.shares().each(0, [&](const Share& share) {\n    static", ("unit/fork",)),
     Fault("more_is_guaranteed_than_there_is", "detail/administration.hpp", "if (options.guaranteed > max_size - std::min(max_size, others))", "if (options.guaranteed > max_size)", SHARES),

@@ -195,6 +195,42 @@ BOOST_AUTO_TEST_CASE(gives_each_figure_a_metric_of_its_own) {
   BOOST_TEST(complaints_of_promtool(text) == "");
 }
 
+BOOST_AUTO_TEST_CASE(shows_each_share_of_each_pool) {
+  Collector collector;
+  Statistics figures = named("orders");
+  ShareStatistics web;
+  web.name = "web";
+  web.guaranteed = 1;
+  web.at_most = 2;
+  web.leased = 3;
+  web.waiting = 4;
+  web.acquired = 5;
+  web.waited = 6;
+  web.full = 7;
+  web.timeouts = 8;
+  web.rejected = 9;
+  web.shed = 10;
+  web.wait.record(1s);
+  figures.shares = {web, {}};
+  figures.shares.back().name = "jobs";
+  Statistics others = named("users");  // which has none
+  const auto first = collector.add([&] { return figures; });
+  const auto second = collector.add([&] { return others; });
+  const std::string text = text_of(collector);
+  const std::vector<std::pair<std::string, double>> expected{
+      {"guaranteed", 1},     {"at_most", 2},      {"checkedout", 3},         {"waiting", 4},
+      {"acquired_total", 5}, {"waited_total", 6}, {"full_total", 7},         {"timeouts_total", 8},
+      {"rejected_total", 9}, {"shed_total", 10},  {"wait_seconds_count", 1}, {"wait_seconds_sum", 1}};
+  for (const auto& [name, value] : expected) {
+    BOOST_TEST_CONTEXT(name) {
+      BOOST_TEST(value_of(text, "db_pool_share_" + name + R"({pool="orders",share="web"})") == value);
+      BOOST_TEST(value_of(text, "db_pool_share_" + name + R"({pool="orders",share="jobs"})") == 0);
+    }
+  }
+  BOOST_TEST(count(text, R"({pool="users",share=)") == 0U);
+  BOOST_TEST(complaints_of_promtool(text) == "");
+}
+
 BOOST_AUTO_TEST_CASE(has_the_names_of_open_telemetry_where_they_are_asked_for) {
   Statistics figures = named("orders");
   figures.now.idle = 3;

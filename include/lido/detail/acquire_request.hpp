@@ -51,7 +51,7 @@ class AcquireRequests {
     using Done = void (*)(Request&) noexcept;
 
     Request(AcquireRequests& pool, Duration timeout, StopToken stop, std::source_location where, Done done,
-            typename Types::Share* share) noexcept
+            typename Types::Share* account) noexcept
         : Waiter{&Request::heard, false},
           pool_{pool},
           timeout_{timeout},
@@ -59,7 +59,7 @@ class AcquireRequests {
           where_{where},
           caller_{Platform::this_thread()},
           done_{done} {
-      this->share = share;
+      this->share = account;
     }
     ~Request();
 
