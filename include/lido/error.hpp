@@ -151,11 +151,20 @@ class [[gnu::visibility("default")]] AcquireTimeout : public PoolError {
   std::shared_ptr<const std::vector<RecordedEvent>> recent_;  // likewise
 };
 
-/// More comes than the pool can serve, and this caller is refused so that others are served in time
-/// (`PoolOptions::max_standing_wait`). Trying again at once makes it worse.
+/// More comes than the pool can serve, and this caller is refused: so that others are served in time
+/// (`PoolOptions::max_standing_wait`), or because its time would have been over before its turn
+/// (`PoolOptions::refuse_hopeless`). Trying again at once makes it worse.
 class [[gnu::visibility("default")]] Overloaded : public AcquireTimeout {
  public:
-  using AcquireTimeout::AcquireTimeout;
+  /// Facts of the refusal.
+  explicit Overloaded(AcquireTimeout facts, Duration expected_wait = {})
+      : AcquireTimeout{std::move(facts)}, expected_wait_{expected_wait} {}
+
+  /// How long its turn would have taken at least. Zero of one that was refused after it had waited.
+  [[nodiscard]] Duration expected_wait() const noexcept { return expected_wait_; }
+
+ private:
+  Duration expected_wait_;
 };
 
 }  // namespace lido

@@ -104,7 +104,8 @@ class LoadRecorder {
 
   // Everybody who has come so far, whatever became of them.
   [[nodiscard]] static std::uint64_t asked(const Statistics& now) noexcept {
-    return now.acquired + now.timeouts + now.cancelled + now.rejected + now.shed + now.failed_fast + now.now.waiting;
+    return now.acquired + now.timeouts + now.cancelled + now.rejected + now.shed + now.hopeless + now.failed_fast +
+           now.now.waiting;
   }
   [[nodiscard]] static double in_seconds(Duration span) noexcept { return std::chrono::duration<double>{span}.count(); }
   // With a point, whatever the locale of the program has in its place.

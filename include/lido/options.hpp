@@ -88,6 +88,11 @@ struct PoolOptions {
   /// is half of it. A burst that drains by itself refuses nobody. For a service whose callers give up after a second
   /// 100 ms are right. `Duration::max()`: never. Range: more than 0.
   Duration max_standing_wait = Duration::max();
+
+  /// A caller whose time will be over before its turn gets `Overloaded` at once, which says how long its turn would
+  /// have taken at least. Only where that is known: from how fast those who waited were served at the most, and from
+  /// when those before it give up themselves. So one who is refused would not have been served.
+  bool refuse_hopeless = true;
 };
 
 /// What the callers of a `Share` may have of their pool.

@@ -20,6 +20,7 @@ enum class EventKind : std::uint8_t {
   timed_out,    ///< an acquire ran out of time
   refused,      ///< an acquire was refused: `max_waiting`, or a thread that waits for itself
   shed,         ///< an acquire was refused in an overload
+  hopeless,     ///< an acquire was refused at once, as its turn would have come too late
   failed_fast,  ///< an acquire was told at once that the server is away
   leaked,       ///< a lease is held for longer than `leak_after`
   invalidated,  ///< all connections that were open are to be replaced
@@ -30,19 +31,10 @@ enum class EventKind : std::uint8_t {
 };
 
 [[nodiscard]] constexpr std::string_view to_string(EventKind kind) noexcept {
-  constexpr std::string_view names[] = {"opened",
-                                        "open failed",
-                                        "closed",
-                                        "acquire timed out",
-                                        "acquire refused",
-                                        "acquire shed",
-                                        "acquire failed fast",
-                                        "leaked",
-                                        "all invalidated",
-                                        "suspended",
-                                        "resumed",
-                                        "resized",
-                                        "shut down"};
+  constexpr std::string_view names[] = {"opened",          "open failed",     "closed",           "acquire timed out",
+                                        "acquire refused", "acquire shed",    "acquire hopeless", "acquire failed fast",
+                                        "leaked",          "all invalidated", "suspended",        "resumed",
+                                        "resized",         "shut down"};
   static_assert(std::size(names) == static_cast<std::size_t>(EventKind::shut_down) + 1);
   return names[static_cast<std::size_t>(kind)];
 }

@@ -90,6 +90,7 @@ struct Statistics {
   std::uint64_t cancelled = 0;        ///< acquires ended by their stop token
   std::uint64_t rejected = 0;         ///< acquires refused because the queue was full, or would wait for themselves
   std::uint64_t shed = 0;             ///< acquires refused because the queue stood (`max_standing_wait`)
+  std::uint64_t hopeless = 0;         ///< acquires refused as their turn would come too late (`refuse_hopeless`)
   std::uint64_t failed_fast = 0;      ///< acquires told at once that the server is away (`fail_fast_after`)
   std::uint64_t opened = 0;           ///< connections opened
   std::uint64_t open_failures = 0;    ///< attempts to open that failed

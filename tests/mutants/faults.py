@@ -30,6 +30,9 @@ SHARE_ACCOUNTS = "detail/shares.hpp"
 BARGING_LIMIT = "detail/barging_limit.hpp"
 FAIL_FAST = "detail/fail_fast.hpp"
 STANDING_QUEUE = "detail/standing_queue.hpp"
+SERVICE_RATE = "detail/service_rate.hpp"
+TURN_BOUND = "detail/turn_bound.hpp"
+FORESIGHT = "detail/foresight.hpp"
 CAPACITY = "detail/capacity.hpp"
 DESTINATION = "detail/destination.hpp"
 OPEN_PLAN = "detail/open_plan.hpp"
@@ -257,6 +260,20 @@ FAULTS = [
           ("unit/dispatcher",)),
     Fault("who_waits_for_an_open_is_refused", SHEDDING, " || capacity_.limiter().under_way() > 0) return false;", ") return false;",
           ("unit/standing_queue",)),
+    Fault("slowest_window_is_taken_for_the_fastest", SERVICE_RATE, "std::ranges::min_element", "std::ranges::max_element", ("unit/hopeless",)),
+    Fault("one_window_is_taken_for_many", SERVICE_RATE, "ended_ >= windows", "ended_ >= 1", ("unit/hopeless",)),
+    Fault("rate_outlives_the_queue", SERVICE_RATE, "return clear(), false;", "return false;", ("unit/hopeless",)),
+    Fault("chance_is_not_allowed_for", TURN_BOUND, "deviations = 2.33;", "deviations = 0;", ("unit/hopeless",)),
+    Fault("turn_is_foreseen_beyond_the_time_outs_in_front", TURN_BOUND, "return at <= first_to_go_ ? at :", "return true ? at :",
+          ("unit/hopeless",)),
+    Fault("time_outs_in_front_are_overlooked", TURN_BOUND, "if (first_to_go_ <= at) return", "if (false) return", ("unit/hopeless",)),
+    Fault("newcomers_are_not_foreseen", FORESIGHT, "    bound_.join(waiter.until, gap_);\n", "", ("unit/hopeless",)),
+    Fault("one_who_is_passed_next_leaves_unseen", FORESIGHT, "if (next_ == &waiter) next_ = waiter.next;", "", ("unit/hopeless",)),
+    Fault("rate_is_known_while_connections_are_opened", FORESIGHT, " ||\n           capacity_.limiter().under_way() > 0;", ";", ("unit/hopeless",)),
+    Fault("shares_are_taken_for_one_queue", FORESIGHT, "waiters_.shares().any() || ", "", ("unit/hopeless",)),
+    Fault("rate_of_fewer_connections_stays", FORESIGHT, "unsettled() || capacity_.staying() != connections_", "unsettled()",
+          ("unit/hopeless",)),
+    Fault("nobody_knows_when_a_waiter_gives_up", ADMISSION, "    waiter.until = deadline;\n", "", ("unit/hopeless",)),
     Fault("refused_waiter_swallows_the_wake", DISPATCHER, "    place(slot, guard);\n    if (passed_on) match(guard);", "    place(slot, guard);",
           ("unit/dispatcher",)),
     Fault("queue_is_last_come_first_served", "detail/waiter.hpp",

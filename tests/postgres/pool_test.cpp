@@ -274,6 +274,7 @@ BOOST_AUTO_TEST_CASE(hands_every_option_of_the_core_on) {
                              .refuse_nested_wait = true,
                              .fail_fast_after = 43s,
                              .max_standing_wait = 44s,
+                             .refuse_hopeless = false,
                              .barging_limit = 33ms,
                              .connect_timeout = 34s,
                              .check_timeout = 35s,
@@ -290,11 +291,11 @@ BOOST_AUTO_TEST_CASE(hands_every_option_of_the_core_on) {
   BOOST_TEST((options.acquire_timeout == 31s && options.open_timeout == 34s && options.check_timeout == 35s));
   BOOST_TEST((options.reset_timeout == 36s && options.keep_alive == 37s && options.sweep_interval == 38s));
   BOOST_TEST((options.backoff_min == 39ms && options.backoff_max == 40ms && options.leak_after == 41s));
-  BOOST_TEST((options.fail_fast_after == 43s && options.max_standing_wait == 44s));
+  BOOST_TEST((options.fail_fast_after == 43s && options.max_standing_wait == 44s && !options.refuse_hopeless));
   BOOST_TEST((options.barging_limit == 33ms && options.max_waiting == 32 && options.refuse_nested_wait));
   BOOST_TEST((options.workers == 2U && !options.start_worker && options.name == "forty-two"));
   // Whoever adds one to the core adds it above, and to `Options`.
-  BOOST_TEST(options_of<PoolOptions>() == 17U);
+  BOOST_TEST(options_of<PoolOptions>() == 18U);
 }
 
 BOOST_AUTO_TEST_CASE(opens_its_idle_minimum_before_anybody_asks) {

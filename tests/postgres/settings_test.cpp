@@ -38,6 +38,7 @@ Options unusual() {
           .refuse_nested_wait = true,
           .fail_fast_after = 94s,
           .max_standing_wait = 95ms,
+          .refuse_hopeless = false,
           .barging_limit = 0s,
           .connect_timeout = 1500us,
           .check_timeout = 24h,

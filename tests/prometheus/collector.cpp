@@ -147,6 +147,7 @@ BOOST_AUTO_TEST_CASE(gives_each_figure_a_metric_of_its_own) {
   figures.cancelled = 14;
   figures.rejected = 15;
   figures.shed = 27;
+  figures.hopeless = 28;
   figures.failed_fast = 26;
   figures.opened = 16;
   figures.open_failures = 17;
@@ -174,6 +175,7 @@ BOOST_AUTO_TEST_CASE(gives_each_figure_a_metric_of_its_own) {
                                                              {"db_pool_cancelled_total", 14},
                                                              {"db_pool_rejected_total", 15},
                                                              {"db_pool_shed_total", 27},
+                                                             {"db_pool_hopeless_total", 28},
                                                              {"db_pool_failed_fast_total", 26},
                                                              {"db_pool_opened_total", 16},
                                                              {"db_connection_errors_total", 17},

@@ -5,12 +5,15 @@
 #include <boost/test/unit_test.hpp>
 #include <cstdio>
 #include <functional>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <support/forms.hpp>
 #include <support/invariants.hpp>
 #include <support/replay_note.hpp>
 #include <support/schedule_search.hpp>
 #include <support/seeds.hpp>
+#include <support/served_queue.hpp>
 #include <support/slow.hpp>
 
 using namespace lido;
@@ -33,6 +36,7 @@ struct Stage {
   sim::StopSource stop{};
   std::vector<Resource> detached{};
   std::size_t detaching = 0;  // those, and those that are about to be
+  std::unique_ptr<ServedQueue<P>> queue{};
   Invariants<P>* invariants = nullptr;
 
   auto acquire_in_order() {
@@ -52,6 +56,7 @@ struct Program {
   std::function<void(Ledger&)> prepare = [](Ledger&) {};
   std::size_t bound = 2;   // connections at once
   Duration limit = 100ms;  // by when all is done: a sweep, which comes much later, would make up for a lost wake-up
+  std::function<void(Stage<Growth, Health>&)> begin = [](Stage<Growth, Health>&) {};  // by one thread, at the end
   std::size_t preemptions = usual_preemptions;
   std::size_t preemptions_with_workers = preemptions;
 };
@@ -187,6 +192,7 @@ std::string play(const Program<Growth, Health>& program, ScheduleSearch& search)
     }
     program.prepare(ledger);
     for (const auto& [share, options] : program.shares) stage.shares.push_back(pool.share(share, options));
+    program.begin(stage);
     // The search is about the operations alone, not about how their threads begin and end.
     std::size_t running = program.threads.size();
     sim::Task& main = *sim::self;
@@ -298,6 +304,30 @@ BOOST_AUTO_TEST_CASE(callers_who_are_told_that_the_server_is_away_have_the_pool_
                                };
                              },
                          .bound = 1});
+}
+
+BOOST_AUTO_TEST_CASE(callers_are_refused_whose_turn_would_come_too_late_while_those_before_them_leave) {
+  const auto serve_and_leave = [](auto& stage) {
+    stage.queue->serve(1, 1us);
+    stage.queue->leave();
+    stage.queue->give_back();
+  };
+  const auto begin = [](auto& stage) {
+    detail::Inspection::monitor(stage.pool).dispatcher.foresight().measure_in(1);
+    stage.queue = std::make_unique<ServedQueue<SimulatedPool<Elastic>>>(stage.pool);
+    stage.queue->add(23);
+    stage.queue->serve(11);
+    const std::uint64_t before = stage.pool.statistics().hopeless;
+    lease_one_in_time(stage);  // it is known by now
+    if (stage.pool.statistics().hopeless != before + 1) throw std::logic_error{"one was to be refused"};
+  };
+  explore_both<Elastic>({.name = "hopeless",
+                         .growth = one,
+                         .options = {},
+                         .warm = 1,
+                         .threads = {{serve_and_leave}, {lease_one_in_time}, {lease_one_in_time}},
+                         .bound = 1,
+                         .begin = begin});
 }
 
 BOOST_AUTO_TEST_CASE(a_discard_frees_its_slot) {

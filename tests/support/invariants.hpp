@@ -143,12 +143,19 @@ class Invariants {
     const bool away = counts.idle + counts.leased + counts.checking == 0 && monitor_.capacity.backoff().failing();
     demand(figures.failed_fast == failed_fast_ || away, "somebody was told that the server is away, which it is not");
     failed_fast_ = figures.failed_fast;
+    const bool served = !monitor_.waiters.queue().empty() && !monitor_.capacity.suspended() &&
+                        monitor_.capacity.limiter().under_way() == 0;
+    demand(figures.hopeless == hopeless_ || served, "somebody was refused as hopeless who had nobody to wait for");
+    hopeless_ = figures.hopeless;
   }
 
   void check_queue() {
     std::size_t waiting = 0, woken = 0, asleep = 0;
+    const Waiter* const passed_next = monitor_.dispatcher.foresight().passes_next();
+    bool foreseen = passed_next == nullptr;
     for (const Waiter* waiter = monitor_.waiters.queue().front(); waiter != nullptr; waiter = waiter->next) {
       ++waiting;
+      foreseen = foreseen || waiter == passed_next;
       const WaitState state = waiter->state.load();
       if (state == WaitState::woken) ++woken;
       // Who opens for itself looks when it is done, and whose share has all it may have waits for one of its own.
@@ -156,6 +163,7 @@ class Invariants {
       demand(state == WaitState::waiting || state == WaitState::woken || state == WaitState::called,
              "one whose wait is complete waits");
     }
+    demand(foreseen, "one who is to be passed next does not wait");
     demand(waiting == monitor_.waiters.queue().size(), "the waiters are miscounted");
     demand(woken == (monitor_.waiters.wake_in_flight() ? 1U : 0U), "the wake in flight is not that of one waiter");
     demand(!monitor_.capacity.closed() || waiting == 0, "somebody waits for a closed pool");
@@ -249,6 +257,7 @@ class Invariants {
   std::size_t size_ = 0;
   bool missed_ = false;
   std::uint64_t failed_fast_ = 0;
+  std::uint64_t hopeless_ = 0;
   std::vector<Waiter*> queue_, queue_before_;
   std::vector<Place> places_, places_before_;
   std::uint64_t last_stay_ = 0;

@@ -37,6 +37,7 @@ namespace lido::test {
                                 Counter{"cancelled", &Statistics::cancelled},
                                 Counter{"rejected", &Statistics::rejected},
                                 Counter{"shed", &Statistics::shed},
+                                Counter{"hopeless", &Statistics::hopeless},
                                 Counter{"failed_fast", &Statistics::failed_fast},
                                 Counter{"opened", &Statistics::opened},
                                 Counter{"open_failures", &Statistics::open_failures},

@@ -33,7 +33,7 @@ struct Noting : Waiter<TestSlot> {
 struct Fixture {
   explicit Fixture(std::size_t size, Duration barging_limit = 0ms, std::size_t workers = 5,
                    Duration max_standing_wait = Duration::max())
-      : pool{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}, Duration::max(), max_standing_wait}} {
+      : pool{FixedSize{size}, {barging_limit, {workers, 10ms, 250ms}, Duration::max(), max_standing_wait, false}} {
     TestGuard guard = pool.enter();
     pool.dispatcher.grow(guard);
     while (TestSlot* const slot = pool.work.next_to_open()) pool.attempts.opened(*slot, sim::Platform::now(), guard);

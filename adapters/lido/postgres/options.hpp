@@ -75,6 +75,10 @@ struct Options {
   /// second. `Duration::max()`: never. Range: more than 0.
   Duration max_standing_wait = Duration::max();
 
+  /// A caller whose time will be over before its turn gets `Overloaded` at once, where that is known; as
+  /// `PoolOptions::refuse_hopeless`.
+  bool refuse_hopeless = true;
+
   /// How long the oldest waiter may be overtaken by newcomers; as `PoolOptions::barging_limit`. Zero: strictly first
   /// come, first served. Range: 0 and more.
   Duration barging_limit = std::chrono::milliseconds{1};
@@ -223,6 +227,7 @@ inline constexpr std::array settings{
     OptionSetting{.option = "refuse_nested_wait", .member = &Options::refuse_nested_wait},
     OptionSetting{.option = "fail_fast_after", .member = &Options::fail_fast_after, .zero = true},
     OptionSetting{.option = "max_standing_wait", .member = &Options::max_standing_wait},
+    OptionSetting{.option = "refuse_hopeless", .member = &Options::refuse_hopeless},
     OptionSetting{.option = "barging_limit", .member = &Options::barging_limit, .zero = true},
     OptionSetting{.option = "connect_timeout", .member = &Options::connect_timeout},
     OptionSetting{.option = "check_timeout", .member = &Options::check_timeout},

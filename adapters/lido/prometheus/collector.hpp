@@ -143,6 +143,8 @@ class Collector final : public ::prometheus::Collectable {
     families.counter("db_pool_rejected_total", "Acquires refused: the queue was full, or would have waited for itself.",
                      &Statistics::rejected);
     families.counter("db_pool_shed_total", "Acquires refused because the queue stood.", &Statistics::shed);
+    families.counter("db_pool_hopeless_total", "Acquires refused: their turn would have come too late.",
+                     &Statistics::hopeless);
     families.counter("db_pool_failed_fast_total", "Acquires told at once that the server is away.",
                      &Statistics::failed_fast);
     families.counter("db_pool_opened_total", "Connections opened.", &Statistics::opened);

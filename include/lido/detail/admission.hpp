@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include <lido/detail/complaint.hpp>
@@ -37,6 +39,8 @@ class Admission {
     bool full = false;
     bool closed = false;
     std::exception_ptr refused;
+    TimePoint turn = TimePoint::min();
+    waiter.until = deadline;
     monitor_.recall_in_turns();
     {
       Guard lock = monitor_.enter();
@@ -56,12 +60,16 @@ class Admission {
         monitor_.count(&Statistics::rejected, &ShareStatistics::rejected, waiter.share, lock);
         monitor_.recorder.record(EventKind::refused, now, lock);
         if (full) workforce_.want_one_more(lock);
+      } else if (now < deadline && !again && !unfit && deadline < (turn = monitor_.dispatcher.foresight().turn(now))) {
+        monitor_.metrics.count(&Statistics::hopeless, lock);
+        monitor_.recorder.record(EventKind::hopeless, now, lock);
       } else if (now < deadline) {
         if (!again) monitor_.count_wait(waiter, lock);
         return monitor_.dispatcher.line_up(waiter, unfit, lock);
       } else if (!full && !waiter.thread && waiter.at == waiter.since && monitor_.dispatcher.looks()) {
         // One that would not wait, and cannot block, waits for what is looked at, which may be idle after the look.
         waiter.at = saturating_add(now, options_.check_timeout);
+        waiter.until = {};  // it may be gone any moment
         waiter.for_look = true;
         monitor_.count_wait(waiter, lock);
         return monitor_.dispatcher.line_up(waiter, unfit, lock);
@@ -70,6 +78,7 @@ class Admission {
     if (closed) throw_closed();
     if (refused != nullptr) refuse(refused);
     if (nested) refuse(SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"});
+    if (now < deadline && deadline < turn) throw_hopeless(now, deadline, turn);
     if (now < deadline)
       refuse(QueueFull{queue_full_message(options_.name, waiter.share ? &waiter.share->name : nullptr)});
     throw_timeout(waiter.since, deadline, unfit, waiter.share);
@@ -128,15 +137,7 @@ class Admission {
       if (exhaustion_ != nullptr && exhaustion_->at > since) seen = exhaustion_;  // others are as well
     }
     if (seen == nullptr) seen = look_around();
-    const Overloaded error{overloaded_message(options_.name, waited, options_.max_standing_wait, *seen),
-                           Phase::waiting,
-                           waited,
-                           seen->counts,
-                           seen->holders,
-                           nullptr,
-                           seen->recent};
-    if (!ops_.tell(ops_.signals().timeout, error)) monitor_.count(&Statistics::listener_errors);
-    throw error;
+    throw_overloaded(overloaded_message(options_.name, waited, options_.max_standing_wait, *seen), waited, *seen, {});
   }
 
   // For one that gets what others have thrown.
@@ -162,6 +163,25 @@ class Admission {
   [[noreturn]] void throw_inherited() { throw PoolClosed{inherited_message(options_.name)}; }
 
  private:
+  // For one whose turn would have come too late. Many of them may come in a moment: they are told the same of the pool.
+  [[noreturn]] void throw_hopeless(TimePoint now, TimePoint deadline, TimePoint turn) {
+    constexpr Duration fresh = std::chrono::milliseconds{10};
+    std::shared_ptr<const Exhaustion> seen;
+    {
+      const Guard lock = monitor_.enter();
+      if (exhaustion_ != nullptr && exhaustion_->at > now - fresh) seen = exhaustion_;
+    }
+    if (seen == nullptr) seen = look_around();
+    throw_overloaded(hopeless_message(options_.name, turn - now, deadline - now, *seen), {}, *seen, turn - now);
+  }
+  [[noreturn]] void throw_overloaded(const std::string& message, Duration waited, const Exhaustion& seen,
+                                     Duration expected) {
+    const Overloaded error{
+        AcquireTimeout{message, Phase::waiting, waited, seen.counts, seen.holders, nullptr, seen.recent}, expected};
+    if (!ops_.tell(ops_.signals().timeout, error)) monitor_.count(&Statistics::listener_errors);
+    throw error;
+  }
+
   // For this time-out, and those that come while it is told.
   [[nodiscard]] std::shared_ptr<const Exhaustion> look_around() {
     PoolCounts counts;

@@ -165,4 +165,12 @@ struct Exhaustion {
          " leased, " + std::to_string(seen.counts.waiting) + " waiting";
 }
 
+// Of one that would have to wait for `expected` at least, and has `left`.
+[[nodiscard]] inline std::string hopeless_message(const std::string& pool, Duration expected, Duration left,
+                                                  const Exhaustion& seen) {
+  return pool + ": acquire: overloaded: refused at once, as its turn comes after " + milliseconds(expected) +
+         " at the soonest, and its time is over after " + milliseconds(left) + "; " +
+         std::to_string(seen.counts.leased) + " leased, " + std::to_string(seen.counts.waiting) + " waiting";
+}
+
 }  // namespace lido::detail

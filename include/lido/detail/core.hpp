@@ -7,7 +7,8 @@
 // | ground    | language ticks json describe lifetime parker platform resumption repeat_filter assertion size_search  |
 // | cells     | probes deadlines waiter job_queue backoff barging_limit use_counts slot slot_map slot_set metrics     |
 // | tables    | guard slot_tally slot_segment slot_census slot_search slot_passes slot_table shares wait_list         |
-// | decisions | open_plan work_queue connect_limiter capacity openers standing_queue shedding destination dispatcher  |
+// | decisions | open_plan work_queue connect_limiter capacity openers standing_queue shedding service_rate turn_bound |
+// |           | foresight destination dispatcher                                                                  |
 // | sides     | fail_fast attempts transitions invariants flight_recorder monitor listening connection_ops pool_types |
 // | work      | completion jobs workforce leaks leases maintenance worker_group                                       |
 // | calls     | complaint admission tracing blocking_wait acquire acquire_request administration connector            |
@@ -157,7 +158,8 @@ class Core {
                         .backoff_max = options_.backoff_max,
                         .open_timeout = options_.open_timeout},
             .fail_fast_after = options_.fail_fast_after,
-            .max_standing_wait = options_.max_standing_wait};
+            .max_standing_wait = options_.max_standing_wait,
+            .refuse_hopeless = options_.refuse_hopeless};
   }
 
   const PoolOptions options_;

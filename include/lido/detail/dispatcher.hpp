@@ -7,6 +7,7 @@
 
 #include <lido/detail/capacity.hpp>
 #include <lido/detail/destination.hpp>
+#include <lido/detail/foresight.hpp>
 #include <lido/detail/openers.hpp>
 #include <lido/detail/shedding.hpp>
 
@@ -34,10 +35,12 @@ class Dispatcher {
   static constexpr std::size_t late_a_turn = 16;
 
   // `by_callers`: there are no workers.
-  Dispatcher(Capacity& capacity, WaitList& waiters, Duration max_standing_wait, bool by_callers) noexcept
+  Dispatcher(Capacity& capacity, WaitList& waiters, Duration max_standing_wait, bool refuse_hopeless,
+             bool by_callers) noexcept
       : capacity_{capacity},
         waiters_{waiters},
         shedding_{capacity, waiters, max_standing_wait},
+        foresight_{capacity, waiters, refuse_hopeless},
         openers_{waiters, by_callers} {}
 
   // May give up the lock meanwhile.
@@ -67,6 +70,7 @@ class Dispatcher {
   // `unfit`: after a connection that was not fit.
   void line_up(Waiter& waiter, bool unfit, Guard& guard) noexcept {
     waiters_.add(waiter, unfit, guard);
+    if (!unfit) foresight_.joined(waiter);
     const bool passed_on = shedding_.watched() && shedding_.joined(guard, leaves(guard));
     // Behind others that are not at work the invariant holds already, and no pass over the slots is due.
     // But one who was woken and has waited its limit need not come for what is offered to it.
@@ -75,6 +79,9 @@ class Dispatcher {
     passed_on || is_due ? match(guard) : grow(guard);
     if (waiter.for_look) end_of_look(guard);
   }
+
+  // When it is the turn of one who would line up now.
+  [[nodiscard]] Foresight<Slot, Growth, Platform>& foresight() noexcept { return foresight_; }
 
   // Whether the background looks at a connection that was idle. Needs no lock.
   [[nodiscard]] bool looks() noexcept { return capacity_.slots().any_checking(); }
@@ -157,7 +164,7 @@ class Dispatcher {
     const WaitState before = waiter.state.load(std::memory_order_relaxed);
     if (before != WaitState::waiting && before != WaitState::woken && before != WaitState::called) return false;
     const bool kept_time = waiters_.keeps_time(waiter);
-    dequeue(waiter, guard);
+    dequeue(waiter, guard, state == WaitState::abandoned);
     by_itself ? waiters_.complete_untold(waiter, state) : waiters_.complete(waiter, state, guard);
     // A wake that was on its way is passed on, and so are a call to open and the keeping of time.
     if (before != WaitState::waiting || kept_time) match(guard);
@@ -170,8 +177,11 @@ class Dispatcher {
     waiters_.complete(waiter, state, guard);
   }
 
-  // A queue that stood stands no more, as nobody is served meanwhile.
-  void end_standing() noexcept { shedding_.clear(); }
+  // Nobody is served from now on: a queue that stood stands no more, and nobody knows when a turn comes.
+  void rest() noexcept {
+    shedding_.clear();
+    foresight_.clear();
+  }
 
   // --- supply -----------------------------------------------------------------------------------------------------
 
@@ -286,15 +296,19 @@ class Dispatcher {
   [[nodiscard]] auto leaves(Guard& guard) noexcept {
     return [this, &guard](Waiter& waiter) { dequeue(waiter, guard); };
   }
-  void dequeue(Waiter& waiter, Guard& guard) noexcept {
+  // `late`: its own time is over.
+  void dequeue(Waiter& waiter, Guard& guard, bool late = false) noexcept {
+    foresight_.leaves(waiter);
     waiters_.remove(waiter);
-    if (waiters_.queue().empty()) shedding_.clear();
+    if (!late) foresight_.left();
+    if (waiters_.queue().empty()) rest();
     if (openers_.nobody()) capacity_.drop_queued_opens(guard);
   }
 
   Capacity& capacity_;
   WaitList& waiters_;
   Shedding<Slot, Growth, Platform> shedding_;
+  Foresight<Slot, Growth, Platform> foresight_;
   Openers<Slot, Platform> openers_;
 };
 

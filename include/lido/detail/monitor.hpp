@@ -27,6 +27,7 @@ struct CapacityRules {
   ConnectRules connect{};
   Duration fail_fast_after = Duration::max();
   Duration max_standing_wait = Duration::max();
+  bool refuse_hopeless = false;
 };
 
 // Owns the mutex and the parts that need it. Whoever holds the guard may use them, and calls nobody's code; but for
@@ -41,7 +42,7 @@ class Monitor {
       : work{rules.connect.workers == 0},
         capacity{std::move(growth), rules.connect, work},
         waiters{rules.barging_limit},
-        dispatcher{capacity, waiters, rules.max_standing_wait, rules.connect.workers == 0},
+        dispatcher{capacity, waiters, rules.max_standing_wait, rules.refuse_hopeless, rules.connect.workers == 0},
         transitions{capacity, waiters, dispatcher},
         attempts{capacity, waiters, dispatcher, rules.fail_fast_after, rules.connect.workers == 0} {}
   Monitor(const Monitor&) = delete;

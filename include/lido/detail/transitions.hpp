@@ -34,7 +34,7 @@ class Transitions {
   void suspend() noexcept {
     ++suspensions_;
     capacity_.suspend(true);
-    dispatcher_.end_standing();
+    dispatcher_.rest();
   }
 
   // Serves those who wait by now from what is idle, or has what is leased recalled for them; then newcomers may have

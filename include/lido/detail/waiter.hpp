@@ -46,6 +46,7 @@ struct Waiter : Deadline {  // the deadline of one that does not look at the clo
   Slot* slot = nullptr;      // with `granted`
   std::exception_ptr error;  // with `refused`
   TimePoint since{};         // when it began to wait
+  TimePoint until{};         // and when it gives up; the beginning of time where nobody may count on that
   const Notify notify;
   const bool thread;                    // can be woken to compete; others are handed their slot
   ShareAccount<Slot>* share = nullptr;  // null: it acquires from the pool itself

@@ -59,6 +59,7 @@ namespace lido::postgres::detail {
   pool.refuse_nested_wait = options.refuse_nested_wait;
   pool.fail_fast_after = options.fail_fast_after;
   pool.max_standing_wait = options.max_standing_wait;
+  pool.refuse_hopeless = options.refuse_hopeless;
   pool.workers = options.workers;
   pool.sweep_interval = options.sweep_interval;
   pool.backoff_min = options.backoff_min;
