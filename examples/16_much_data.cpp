@@ -6,6 +6,9 @@
 #include <tuple>
 #include <vector>
 
+#include <lido/postgres/bulk/copy.hpp>
+#include <lido/postgres/bulk/pipeline.hpp>
+#include <lido/postgres/bulk/stream.hpp>
 #include <lido/postgres/pool.hpp>
 
 using namespace std::chrono_literals;

@@ -10,6 +10,7 @@
 #include <lido/facts.hpp>
 #include <lido/pool.hpp>
 #include <lido/postgres/connection.hpp>
+#include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/tracing.hpp>
 #include <lido/postgres/trace_facts.hpp>
 #include <lido/tracing.hpp>
