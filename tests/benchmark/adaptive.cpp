@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -93,7 +94,16 @@ class Load {
   std::vector<std::thread> threads_;
 };
 
+// What report.py reads.
+std::FILE* samples = nullptr;
+const char* under = "";
+
 void print(const char* what, const Row& row) {
+  std::fprintf(
+      samples,
+      R"({"case": "%s", "who": "%s", "kind": "%s", "round": 0, "served": %.1f, "query_p99": %.5f, "p99": %.5f})", under,
+      what + 2, std::strstr(what, "Adaptive") != nullptr ? "own" : "peer", row.a_second, row.query_p99, row.answer_p99);
+  std::fprintf(samples, "\n");
   std::printf("%-32s %4zu  %9.0f  %8.1f  %8.1f  %s\n", what, row.size, row.a_second, row.query_p99 * 1e3,
               row.answer_p99 * 1e3, row.why.c_str());
   std::fflush(stdout);
@@ -115,10 +125,14 @@ void held(const char* what, bool holds) { std::printf("  %s: %s\n", what, holds 
 
 int main(int count, char** arguments) {
   const bool quick = count > 1 && std::strcmp(arguments[1], "--quick") == 0;
+  const char* const path = count > 1 + quick ? arguments[1 + quick] : "/dev/null";
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out{std::fopen(path, "w"), &std::fclose};
+  if (out == nullptr) return 1;
+  samples = out.get();
   const lido::Duration span = quick ? 1s : 8s, settling = quick ? 2s : 15s;
   const lido::test::PostgresServer server;
   const std::string url = server.conninfo();
-  std::printf("%-32s size  a second  query p99  answer p99, ms\n", "40 threads, a query that computes");
+  std::printf("%-32s size  a second  query p99  answer p99, ms\n", under = "40 threads, a query that computes");
   const Row twenty = fixed(url, 20, 40, computes, span);
   print("  fixed", twenty);
   Row found, grown, sixty;
@@ -136,7 +150,7 @@ int main(int count, char** arguments) {
   held("half of the query's p99", found.query_p99 <= twenty.query_p99 / 2);
   held("as many are served, less 3 %", found.a_second >= 0.97 * twenty.a_second);
 
-  std::printf("%-32s\n", "100 threads, pg_sleep(0.02)");
+  std::printf("%-32s\n", under = "100 threads, pg_sleep(0.02)");
   sixty = fixed(url, 60, 100, waits, span);
   print("  fixed", sixty);
   {

@@ -4,6 +4,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -32,7 +33,8 @@ def java(source, into, program):
 
 
 def go(source, into, program):
-    run("go", "build", "-o", program, source, source.with_name("peer.go"),
+    round = [] if tag(source, "whole") else [source.with_name("peer.go")]
+    run("go", "build", "-o", program, source, *round,
         env={**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": str(into / "go")})  # fmt: skip
     return [program]
 
@@ -74,7 +76,7 @@ def made(source, into):
                                stderr=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})  # fmt: skip
             else:
                 break
-    print(f"left out: {tag(source, 'name')} (needs {' '.join(packages)})", flush=True)
+    print(f"left out: {tag(source, 'name')} (needs {' '.join(packages)})", file=sys.stderr, flush=True)
     return None
 
 
@@ -85,3 +87,12 @@ def peers(word, does, into):
             command = made(source, into)
             if command:
                 yield tag(source, "name"), tag(source, "kind"), command
+
+
+if __name__ == "__main__":
+    # WORD INTO: those that move many rows, as bulk_peer_others.cpp reads them.
+    for source in sorted((HERE / "peers").iterdir()):
+        if "bulk" in tag(source, "does").split() and (sys.argv[1] == "all" or sys.argv[1] in tag(source, "name")):
+            command = made(source, pathlib.Path(sys.argv[2]))
+            if command:
+                print(tag(source, "name"), tag(source, "tasks"), *command, sep="\t")

@@ -55,6 +55,9 @@ inline Moment moment_of(const char* text) {
          std::chrono::seconds{seconds} + std::chrono::microseconds{fraction};
 }
 
+// Seconds of processor time that another program took for it.
+inline double elsewhere = 0;
+
 // Does the task once; returns the sum of what was read, or the number of rows that were stored.
 using Once = std::function<double()>;
 
@@ -63,6 +66,7 @@ struct Way {
   std::string who;
   // Connects. `rows` are those to be written, and outlive it.
   std::function<Once(const std::string& conninfo, const Rows& rows)> make;
+  bool is_elsewhere = false;  // another program does it
 };
 inline std::vector<Way>& ways() {
   static std::vector<Way> all;

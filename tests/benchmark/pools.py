@@ -49,6 +49,10 @@ class Contender:
         self.child = subprocess.Popen([str(word) for word in command] + [url] * bool(url), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                       bufsize=1, env={**os.environ, "BENCHMARK_URL": url or ""})  # fmt: skip
 
+    def end(self):
+        self.child.stdin.close()
+        self.child.wait()
+
     def takes_part(self, scenario):
         waits = scenario[0] > scenario[1] - scenario[2] or scenario[3] or scenario[4]
         # cppdb has a connection of SQLite in each slot: ten thousand of them take longer than all else.
@@ -165,8 +169,7 @@ def statements(word, into):
                               f"{more[0]:9.1f}{more[1]:10.3f}{more[2]:13.1f}{more[3]:10.1f}", flush=True)  # fmt: skip
                     samples += played
                 for each in contenders:
-                    each.child.stdin.close()
-                    each.child.wait()
+                    each.end()
         finally:
             database.stop()
     return samples
@@ -195,7 +198,7 @@ def main(program):
     samples += compare(program)
     if option("--peers"):
         for each in contenders:
-            each.child.stdin.close()
+            each.end()
         samples += statements(option("--peers"), pathlib.Path(program).parent / "peers")
     pathlib.Path(option("--samples") or "/dev/null").write_text("".join(json.dumps(each) + "\n" for each in samples))
 

@@ -78,11 +78,12 @@ struct Sample {
 Sample time_of(const Once& once, double& outcome) {
   const auto begun = std::chrono::steady_clock::now();
   const double used = benchmark::processor_ns();
+  elsewhere = 0;
   CALLGRIND_TOGGLE_COLLECT;
   outcome = once();
   CALLGRIND_TOGGLE_COLLECT;
   return {std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count(),
-          (benchmark::processor_ns() - used) / 1e9};
+          (benchmark::processor_ns() - used) / 1e9 + elsewhere};
 }
 template <class T, class Project>
 double median(const std::vector<T>& samples, Project project) {
@@ -158,7 +159,9 @@ void run(const lido::test::PostgresServer& server, const Work& work, const std::
                      median(samples[i], [](const Sample& each) { return each.processor; }) * 1e6 / per,
                      median(ratios, [](const auto& each) { return each.first; }),
                      median(ratios, [](const auto& each) { return each.second; }),
-                     counts ? instructions(program, server.conninfo(), which[i], work.counted) : 0});
+                     counts && !ways()[which[i]].is_elsewhere
+                         ? instructions(program, server.conninfo(), which[i], work.counted)
+                         : 0});
     write(out, work, ways()[which[i]], samples[i], per, lines.back().counted);
   }
   std::printf("\n%s, %zu rows\n%-20s %12s %9s %16s %9s %18s\n", work.name, count, "", "rows/s", "/ libpq",
@@ -166,7 +169,7 @@ void run(const lido::test::PostgresServer& server, const Work& work, const std::
   for (const Line& line : lines) {
     std::printf("%-20s %12.0f %9.2f %16.2f %9.2f", line.who.c_str(), line.rate, line.to_rate, line.processor,
                 line.to_processor);
-    if (counts) std::printf(" %18.0f", line.counted);
+    if (line.counted > 0) std::printf(" %18.0f", line.counted);
     std::printf("\n");
   }
   std::fflush(stdout);

@@ -3,7 +3,7 @@
 
   report.py SAMPLES [JSON]
 
-SAMPLES has a line of JSON for each round of each contender: `case`, `who`, `kind` (words: own, floor, peer, barges,
+SAMPLES is what compile has printed, or has a line of JSON for each round of each contender: `case`, `who`, `kind` (words: own, floor, peer, barges,
 fair, never waits), `round`, and what was measured. JSON gets `machine`, `cases` and `targets`; targets.txt has the targets.
 Judges nothing.
 """
@@ -37,6 +37,14 @@ FIGURES = {  # what a sample calls it: how it is shown, its unit, and which is b
     "compile_s": ("compiler's time", "s", "less"),
     "once_s": ("compiler's time, compiled once", "s", "less"),
     "code_kb": ("code", "kB", "less"),
+    "in_time_a_second": ("answers in time", "a second", "more"),
+    "served": ("answers", "a second", "more"),
+    "p99": ("p99 of the answers", "s", "less"),
+    "query_p99": ("p99 of the queries", "s", "less"),
+    "refused": ("refused", "callers", "less"),
+    "timed_out": ("timed out", "callers", "less"),
+    "recovered_after": ("recovered after", "s", "less"),
+    "not_in_time": ("not in time", "callers", "less"),
 }
 PEERS = {"peer", "barges", "fair", "never"}
 
@@ -140,6 +148,18 @@ def print_targets(rows, absent):
         print(f"{len(rows)} targets of this table; {absent} of other tables (--only) or of --peers all")
 
 
+def compiled(table):
+    """What `compile` has printed, as samples."""
+    samples = []
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and len(cells) >= 7 and re.fullmatch(r"[\d.]+", cells[1]):
+            sample = {"case": cells[0].replace("`", ""), "who": "lido" if "lido" in cells[0] and "libpqxx" not in cells[0] else cells[0], "round": 0,
+                      "kind": "own" if cells[0].startswith("lido") else "peer", "compile_s": float(cells[1]), "code_kb": float(cells[2])}  # fmt: skip
+            samples.append(sample | ({"once_s": float(cells[3])} if cells[3] else {}))
+    return samples
+
+
 def report(samples, path=None):
     """Prints the last table, and writes the JSON."""
     cases = cases_of(samples)
@@ -154,4 +174,5 @@ def report(samples, path=None):
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         raise SystemExit(__doc__.strip())
-    report([json.loads(line) for line in pathlib.Path(sys.argv[1]).read_text().splitlines()], *sys.argv[2:])
+    said = pathlib.Path(sys.argv[1]).read_text()
+    report([json.loads(line) for line in said.splitlines()] if said.startswith("{") else compiled(said), *sys.argv[2:])
