@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <lido/detail/concat.hpp>
 #include <lido/facts.hpp>
 #include <lido/recorded_event.hpp>
 
@@ -28,7 +29,7 @@ class [[gnu::visibility("default")]] InvalidOption : public PoolError {
  public:
   /// `field` as the user wrote it; `expected` says what would have been right.
   InvalidOption(std::string field, std::string_view expected)
-      : PoolError{field + ": expected " + std::string{expected}}, field_{std::move(field)} {}
+      : PoolError{detail::concat({field, ": expected ", expected})}, field_{std::move(field)} {}
   /// The field at fault, for instance `Elastic::max_size`.
   [[nodiscard]] const std::string& field() const noexcept { return field_; }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include <lido/detail/concat.hpp>
 #include <lido/facts.hpp>
 
 namespace lido {
@@ -53,14 +54,15 @@ struct RecordedEvent {
 /// `1200 ms ago: connection 3 closed, dead`. `now`: of the same clock. Throws `std::bad_alloc`.
 [[nodiscard]] inline std::string to_string(const RecordedEvent& event, TimePoint now) {
   const auto ago = [&](TimePoint then) {
-    return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now - then).count()) + " ms ago";
+    return detail::decimal(std::chrono::duration_cast<std::chrono::milliseconds>(now - then).count());
   };
-  std::string text = ago(event.at) + ": ";
-  if (event.connection != 0) text += "connection " + std::to_string(event.connection) + ' ';
-  text += to_string(event.kind);
-  if (event.reason != CloseReason::none) (text += ", ") += to_string(event.reason);
-  if (!event.words.empty()) text += ": " + event.words;
-  if (event.times > 1) text += " (" + std::to_string(event.times) + " times, the last " + ago(event.last) + ')';
+  std::string text = detail::concat({ago(event.at), " ms ago: "});
+  if (event.connection != 0) text = detail::concat({text, "connection ", detail::decimal(event.connection), " "});
+  text = detail::concat({text, to_string(event.kind), event.reason == CloseReason::none ? "" : ", ",
+                         event.reason == CloseReason::none ? "" : to_string(event.reason),
+                         event.words.empty() ? "" : ": ", event.words});
+  if (event.times > 1)
+    text = detail::concat({text, " (", detail::decimal(event.times), " times, the last ", ago(event.last), " ms ago)"});
   return text;
 }
 

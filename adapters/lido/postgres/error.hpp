@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include <lido/detail/concat.hpp>
 #include <lido/error.hpp>
 
 namespace lido::postgres {
@@ -54,22 +55,24 @@ template <class Form>
 std::string ErrorText<Form>::of(const std::string& message, const Diagnostics& about) {
   constexpr std::size_t longest = 200;
   std::string text = message;
-  if (!about.sqlstate.empty()) text += " (SQLSTATE " + about.sqlstate + ")";
+  using lido::detail::concat;
+  if (!about.sqlstate.empty()) text = concat({text, " (SQLSTATE ", about.sqlstate, ")"});
   if (!about.statement.empty() && message.find(about.statement) == std::string::npos) {
     std::string shown = about.statement.substr(0, longest);
     for (char& c : shown)
       if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-    text += "; statement: " + shown + (about.statement.size() > longest ? "..." : "");
+    text = concat({text, "; statement: ", shown, about.statement.size() > longest ? "..." : ""});
   }
   if (about.where.line() != 0)
-    text += std::string{"; run at "} + about.where.file_name() + ':' + std::to_string(about.where.line());
+    text = concat({text, "; run at ", about.where.file_name(), ":", lido::detail::decimal(about.where.line())});
   return text;
 }
 
 template <class Form>
 std::string ErrorText<Form>::of_result(std::size_t row, const std::string& column, const std::string& wanted,
                                        const std::string& actual) {
-  return "row " + std::to_string(row) + ", column " + column + ": wanted " + wanted + ", found " + actual;
+  return lido::detail::concat(
+      {"row ", lido::detail::decimal(row), ", column ", column, ": wanted ", wanted, ", found ", actual});
 }
 
 template <class Form>
@@ -214,14 +217,14 @@ class [[gnu::visibility("default")]] SettingError : public Error {
   /// Names the variable or key, its value unless that may be secret (then pass nothing), and what would have been
   /// right.
   SettingError(const std::string& variable, const std::string& value, std::string_view expected)
-      : Error{variable + (value.empty() ? "" : "=" + value) + ": expected " + std::string{expected}},
+      : Error{lido::detail::concat({variable, value.empty() ? "" : "=", value, ": expected ", expected})},
         variable_{variable} {}
   /// The same, found in what the variable `source` holds.
   SettingError(const std::string& source, const SettingError& found)
-      : Error{source + ": " + found.what()}, variable_{found.variable_} {}
+      : Error{lido::detail::concat({source, ": ", found.what()})}, variable_{found.variable_} {}
   /// The variable `source` holds what is no connection string, as `refusal` says.
   SettingError(const std::string& source, const PermanentConnectError& refusal)
-      : Error{source + ": " + refusal.what()}, variable_{source} {}
+      : Error{lido::detail::concat({source, ": ", refusal.what()})}, variable_{source} {}
 
   [[nodiscard]] const std::string& variable() const noexcept { return variable_; }
 

@@ -197,12 +197,12 @@ struct OptionSetting {
   std::string_view other_variable = {};  ///< a second name in the environment
 
   /// In a connection string: `pool_` and the option's name, unless that begins so.
-  [[nodiscard]] std::string key() const {
-    return (option.starts_with("pool_") ? std::string{} : std::string{"pool_"}).append(option);
+  [[nodiscard, gnu::noinline]] std::string key() const {
+    return lido::detail::concat({option.starts_with("pool_") ? "" : "pool_", option});
   }
   /// In the environment: `DATABASE_POOL_SIZE` for `pool_size`.
-  [[nodiscard]] std::string variable() const {
-    std::string name = "DATABASE_" + key();
+  [[nodiscard, gnu::noinline]] std::string variable() const {
+    std::string name = lido::detail::concat({"DATABASE_", key()});
     for (char& c : name) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
     return name;
   }
@@ -251,10 +251,13 @@ inline constexpr std::array settings{
 /// Throws `InvalidOption`, naming the field, unless every field is in its range.
 inline void validate(const Options& options) {
   for (const detail::OptionSetting& setting : detail::settings) {
-    const std::string field = std::string{"Options::"}.append(setting.option);
+    const auto refuse = [&](std::string_view expected, const std::string& number) {
+      using lido::detail::concat;
+      throw InvalidOption{concat({"Options::", setting.option}), concat({expected, number})};
+    };
     const auto check = [&](std::size_t number) {
-      if (number < setting.least) throw InvalidOption{field, "at least " + std::to_string(setting.least)};
-      if (number > setting.most) throw InvalidOption{field, "at most " + std::to_string(setting.most)};
+      if (number < setting.least) refuse("at least ", lido::detail::decimal(setting.least));
+      if (number > setting.most) refuse("at most ", lido::detail::decimal(setting.most));
     };
     if (const auto* number = std::get_if<std::size_t Options::*>(&setting.member); number != nullptr)
       check(options.**number);
@@ -262,11 +265,12 @@ inline void validate(const Options& options) {
       if (const std::optional<std::size_t>& count = options.**number; count) check(*count);
     if (const auto* span = std::get_if<Duration Options::*>(&setting.member); span != nullptr)
       if (const Duration value = options.**span; value < Duration{setting.zero ? 0 : 1})
-        throw InvalidOption{field, setting.zero ? "a duration of zero or more" : "a duration above zero"};
+        refuse(setting.zero ? "a duration of zero or more" : "a duration above zero", {});
   }
   if (options.max_overflow > detail::most_connections - options.pool_size)
     throw InvalidOption{"Options::max_overflow",
-                        "at most " + std::to_string(detail::most_connections) + " together with pool_size"};
+                        lido::detail::concat(
+                            {"at most ", lido::detail::decimal(detail::most_connections), " together with pool_size"})};
   if (options.pool_size + options.max_overflow == 0)
     throw InvalidOption{"Options::pool_size", "at least 1 together with max_overflow"};
   if (options.min_idle > options.pool_size) throw InvalidOption{"Options::min_idle", "at most pool_size"};

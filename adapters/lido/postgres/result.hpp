@@ -1,7 +1,6 @@
 // What a statement returned: rows of columns, read as C++ types.
 #pragma once
 
-#include <charconv>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -54,10 +53,8 @@ class Result {
 
   /// Rows inserted, updated, deleted, moved, fetched or selected; 0 for other statements.
   [[nodiscard]] std::size_t affected_rows() const noexcept {
-    const std::string_view text = PQcmdTuples(mutable_result());
-    std::size_t count = 0;
-    std::from_chars(text.data(), text.data() + text.size(), count);
-    return count;
+    std::string_view text = PQcmdTuples(mutable_result());
+    return static_cast<std::size_t>(detail::take_number(text).value_or(0));
   }
   /// What the server says it did, for instance `INSERT 0 1`.
   [[nodiscard]] std::string_view command_tag() const noexcept { return PQcmdStatus(mutable_result()); }

@@ -77,7 +77,8 @@ class Admission {
     }
     if (closed) throw_closed();
     if (refused != nullptr) refuse(refused);
-    if (nested) refuse(SelfDeadlock{options_.name + ": acquire: this thread holds a connection of the pool already"});
+    if (nested)
+      refuse(SelfDeadlock{concat({options_.name, ": acquire: this thread holds a connection of the pool already"})});
     if (now < deadline && deadline < turn) throw_hopeless(now, deadline, turn);
     if (now < deadline)
       refuse(QueueFull{queue_full_message(options_.name, waiter.share ? &waiter.share->name : nullptr)});
@@ -105,7 +106,7 @@ class Admission {
       held = monitor_.waiters.shares().held_by(share);
     }
     if (suspended)
-      refuse(PoolSuspended{options_.name + ": acquire: the pool was suspended for " + milliseconds(waited)});
+      refuse(PoolSuspended{concat({options_.name, ": acquire: the pool was suspended for ", milliseconds(waited)})});
     if (seen == nullptr) seen = look_around();
     const PoolCounts& counts = seen->counts;
     // What is idle while others wait is theirs already.
@@ -152,12 +153,12 @@ class Admission {
   }
   [[noreturn]] void throw_cancelled() {
     monitor_.count(&Statistics::cancelled);
-    throw AcquireCancelled{options_.name + ": acquire: cancelled by its stop token"};
+    throw AcquireCancelled{concat({options_.name, ": acquire: cancelled by its stop token"})};
   }
   // For one that nobody waits for any more.
   [[nodiscard]] std::exception_ptr given_up() const {
     return std::make_exception_ptr(
-        AcquireCancelled{options_.name + ": acquire: given up, as its coroutine or operation was destroyed"});
+        AcquireCancelled{concat({options_.name, ": acquire: given up, as its coroutine or operation was destroyed"})});
   }
   [[noreturn]] void throw_closed() { throw PoolClosed{closed_message(options_.name)}; }
   [[noreturn]] void throw_inherited() { throw PoolClosed{inherited_message(options_.name)}; }

@@ -170,7 +170,7 @@ class Capacity {
   }
 
   // The caller's slot has no connection any more.
-  void empty(Slot& slot, Guard& guard) noexcept {
+  [[gnu::noinline]] void empty(Slot& slot, Guard& guard) noexcept {
     verify<Platform>([&]() -> const char* {
       const SlotState state = slot.state.load(std::memory_order_relaxed);
       const bool had = state == SlotState::opening || state == SlotState::closing || is_leased(state);

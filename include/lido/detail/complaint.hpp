@@ -7,10 +7,12 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include <lido/detail/concat.hpp>
 #include <lido/detail/describe.hpp>
 #include <lido/detail/shares.hpp>
 #include <lido/error.hpp>
@@ -18,40 +20,38 @@
 namespace lido::detail {
 
 [[nodiscard]] inline std::string milliseconds(Duration span) {
-  std::ostringstream text;
-  text << std::chrono::duration_cast<std::chrono::milliseconds>(span).count() << " ms";
-  return text.str();
+  return concat({decimal(std::chrono::duration_cast<std::chrono::milliseconds>(span).count()), " ms"});
 }
 
 [[nodiscard]] inline std::string closed_message(const std::string& pool) {
-  return pool + ": acquire: the pool is closed";
+  return concat({pool, ": acquire: the pool is closed"});
 }
 
 [[nodiscard]] inline std::string inherited_message(const std::string& pool) {
-  return pool + ": acquire: begun before the fork, in the parent, whose connections are its own: acquire anew";
+  return concat({pool, ": acquire: begun before the fork, in the parent, whose connections are its own: acquire anew"});
 }
 
 [[nodiscard]] inline std::string queue_full_message(const std::string& pool, const std::string* share) {
-  return pool + ": acquire: max_waiting callers " + (share != nullptr ? "of share " + *share + ' ' : "") +
-         "wait already";
+  if (share == nullptr) return concat({pool, ": acquire: max_waiting callers ", "wait already"});
+  return concat({pool, ": acquire: max_waiting callers ", "of share ", *share, " wait already"});
 }
 
 // What is to be known of the share of one that got no connection, as a part of its message.
 [[nodiscard]] inline std::string share_words(const ShareHold& held, std::size_t max_size) {
   if (!held.any) return {};
-  const auto others = held.withheld > 0 ? ", " + std::to_string(held.withheld) + " kept for other shares" : "";
-  if (held.name == nullptr) return "; without a share: " + std::to_string(held.counts.leased) + " leased" + others;
-  return "; share " + *held.name + ": " + std::to_string(held.counts.leased) + " leased, " +
-         std::to_string(held.counts.guaranteed) + " guaranteed, at most " +
-         std::to_string(std::min(held.counts.at_most, max_size)) + ", " + std::to_string(held.waiting) + " waiting" +
-         others;
+  std::string others;
+  if (held.withheld > 0) others = concat({", ", decimal(held.withheld), " kept for other shares"});
+  if (held.name == nullptr) return concat({"; without a share: ", decimal(held.counts.leased), " leased", others});
+  return concat({"; share ", *held.name, ": ", decimal(held.counts.leased), " leased, ",
+                 decimal(held.counts.guaranteed), " guaranteed, at most ",
+                 decimal(std::min(held.counts.at_most, max_size)), ", ", decimal(held.waiting), " waiting", others});
 }
 
 [[nodiscard]] inline std::string describe(const Holder& holder) {
-  std::ostringstream text;
-  text << "connection " << holder.connection_id << ": leased for " << milliseconds(holder.held) << " at "
-       << holder.where.file_name() << ':' << holder.where.line() << " in thread " << holder.thread;
-  return text.str();
+  std::ostringstream thread;
+  thread << holder.thread;
+  return concat({"connection ", decimal(holder.connection_id), ": leased for ", milliseconds(holder.held), " at ",
+                 holder.where.file_name(), ":", decimal(holder.where.line()), " in thread ", thread.str()});
 }
 
 // The last failed open, as the end of a message: on the line that a user reads first, and not longer than a few lines.
@@ -62,7 +62,7 @@ namespace lido::detail {
   for (char& character : text)
     if (character == '\n' || character == '\r') character = ' ';
   if (text.size() > longest) text.replace(longest, std::string::npos, "...");
-  return "; last failure: " + text;
+  return concat({"; last failure: ", text});
 }
 
 // What time-outs tell of those who have the connections: the same for all whose time was over when it was written,
@@ -80,7 +80,7 @@ struct Exhaustion {
         holders{std::make_shared<const std::vector<Holder>>(std::move(found))},
         recent{std::make_shared<const std::vector<RecordedEvent>>(std::move(events))} {
     for (const Holder& holder : *holders)
-      if (lines.size() < shown) lines.push_back({holder.thread, "\n  " + describe(holder)});
+      if (lines.size() < shown) lines.push_back({holder.thread, concat({"\n  ", describe(holder)})});
   }
 
   TimePoint at;
@@ -118,7 +118,7 @@ struct Exhaustion {
     if (earlier > 0)
       --earlier;
     else
-      text += "\n  " + to_string(event, seen.at);
+      text.append("\n  ").append(to_string(event, seen.at));
   }
   return text;
 }
@@ -129,48 +129,57 @@ struct Exhaustion {
                                                  std::size_t own, const std::exception_ptr& cause,
                                                  const ShareHold& held) {
   const PoolCounts& counts = seen.counts;
-  std::ostringstream text;
-  text << pool << ": acquire: no connection within " << milliseconds(waited) << ": ";
-  switch (phase) {
-    case Phase::waiting:
-      text << (held.full   ? "the share has all that it may have"
-               : held.back ? "what is left is guaranteed to other shares"
-                           : "exhausted, all leased");
-      break;
-    case Phase::opening:
-      text << "none could be opened";
-      break;
-    case Phase::checking:
-    default:
-      text << (unfit ? "connections were found unfit until no time was left"
-                     : "those that are not leased are being checked");
-      break;
-  }
-  text << "; at most " << max_size << ": " << counts.leased << " leased, " << counts.idle << " idle, " << counts.opening
-       << " opening, " << counts.checking << " checking, " << counts.closing << " closing; " << counts.waiting
-       << " waiting" << share_words(held, max_size) << last_failure(cause);
+  const std::string_view why = phase == Phase::waiting   ? (held.full   ? "the share has all that it may have"
+                                                            : held.back ? "what is left is guaranteed to other shares"
+                                                                        : "exhausted, all leased")
+                               : phase == Phase::opening ? "none could be opened"
+                               : unfit                   ? "connections were found unfit until no time was left"
+                                                         : "those that are not leased are being checked";
+  std::string text = concat({pool,
+                             ": acquire: no connection within ",
+                             milliseconds(waited),
+                             ": ",
+                             why,
+                             "; at most ",
+                             decimal(max_size),
+                             ": ",
+                             decimal(counts.leased),
+                             " leased, ",
+                             decimal(counts.idle),
+                             " idle, ",
+                             decimal(counts.opening),
+                             " opening, ",
+                             decimal(counts.checking),
+                             " checking, ",
+                             decimal(counts.closing),
+                             " closing; ",
+                             decimal(counts.waiting),
+                             " waiting",
+                             share_words(held, max_size),
+                             last_failure(cause)});
   for (const Exhaustion::Line& line : seen.lines)
-    text << line.text << (line.thread == self ? " (the one that waits)" : "");
-  if (counts.leased > seen.lines.size()) text << "\n  and " << counts.leased - seen.lines.size() << " more";
-  text << last_moments(seen);
-  if (own > 0) text << "\n  the waiting thread itself holds " << own << " of them";
-  return text.str();
+    text.append(line.text).append(line.thread == self ? " (the one that waits)" : "");
+  if (counts.leased > seen.lines.size())
+    text.append(concat({"\n  and ", decimal(counts.leased - seen.lines.size()), " more"}));
+  text.append(last_moments(seen));
+  if (own > 0) text.append(concat({"\n  the waiting thread itself holds ", decimal(own), " of them"}));
+  return text;
 }
 
 // Of one that waited for `waited` in a queue that stands above `limit`.
 [[nodiscard]] inline std::string overloaded_message(const std::string& pool, Duration waited, Duration limit,
                                                     const Exhaustion& seen) {
-  return pool + ": acquire: overloaded: refused after " + milliseconds(waited) +
-         ", as even the shortest wait stays above " + milliseconds(limit) + "; " + std::to_string(seen.counts.leased) +
-         " leased, " + std::to_string(seen.counts.waiting) + " waiting";
+  return concat({pool, ": acquire: overloaded: refused after ", milliseconds(waited),
+                 ", as even the shortest wait stays above ", milliseconds(limit), "; ", decimal(seen.counts.leased),
+                 " leased, ", decimal(seen.counts.waiting), " waiting"});
 }
 
 // Of one that would have to wait for `expected` at least, and has `left`.
 [[nodiscard]] inline std::string hopeless_message(const std::string& pool, Duration expected, Duration left,
                                                   const Exhaustion& seen) {
-  return pool + ": acquire: overloaded: refused at once, as its turn comes after " + milliseconds(expected) +
-         " at the soonest, and its time is over after " + milliseconds(left) + "; " +
-         std::to_string(seen.counts.leased) + " leased, " + std::to_string(seen.counts.waiting) + " waiting";
+  return concat({pool, ": acquire: overloaded: refused at once, as its turn comes after ", milliseconds(expected),
+                 " at the soonest, and its time is over after ", milliseconds(left), "; ", decimal(seen.counts.leased),
+                 " leased, ", decimal(seen.counts.waiting), " waiting"});
 }
 
 }  // namespace lido::detail

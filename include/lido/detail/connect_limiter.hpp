@@ -56,7 +56,7 @@ class ConnectLimiter {
   // How many may begin now, the back-off aside.
   [[nodiscard]] std::size_t places() const noexcept { return free_places(attempts_); }
   // When the next one may begin where they do so one by one, and otherwise when the youngest will be stalled.
-  [[nodiscard]] TimePoint next() const noexcept {
+  [[nodiscard, gnu::noinline]] TimePoint next() const noexcept {
     if (attempts_.under_way == 0) return backoff_.until();
     return std::max(backoff_.until(), saturating_add(youngest_, stall_after()));
   }

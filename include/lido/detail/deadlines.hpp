@@ -88,7 +88,7 @@ class DeadlineHeap {
   }
 
   // One of two heaps, whose root's `above` is the caller's to set: down both right sides, and back.
-  static Deadline* merge(Deadline* one, Deadline* other) noexcept {
+  [[gnu::noinline]] static Deadline* merge(Deadline* one, Deadline* other) noexcept {
     Deadline* root = nullptr;
     Deadline* last = nullptr;
     while (one != nullptr && other != nullptr) {
@@ -135,7 +135,7 @@ class Deadlines {
       heap_.add(entry);
     }
   }
-  void remove(Deadline& entry) noexcept {
+  [[gnu::noinline]] void remove(Deadline& entry) noexcept {
     const std::uint8_t kept = std::exchange(entry.kept, Deadline::nowhere);
     if (kept == Deadline::in_heap)
       heap_.remove(entry);

@@ -36,7 +36,7 @@ namespace lido::detail {
     if (depth == 0)
       text = std::move(said);
     else if (text.find(said) == std::string::npos)
-      text += "; caused by: " + said;
+      text.append("; caused by: ").append(said);
     next = cause_of(next);
   }
   return text;

@@ -86,7 +86,7 @@ class Dispatcher {
   // Whether the background looks at a connection that was idle. Needs no lock.
   [[nodiscard]] bool looks() noexcept { return capacity_.slots().any_checking(); }
   // A connection has been looked at: whoever waits for that alone goes when it was the last.
-  void end_of_look(Guard& guard) noexcept {
+  [[gnu::noinline]] void end_of_look(Guard& guard) noexcept {
     capacity_.wake_watchers(guard);
     if (!waiters_.any_for_look() || looks()) return;
     for (Waiter* each = waiters_.queue().front(); each != nullptr;) {
@@ -160,7 +160,7 @@ class Dispatcher {
   }
 
   // Takes a waiter out of the queue unless its wait is complete. `by_itself`: it is not told, since it knows.
-  bool leave(Waiter& waiter, WaitState state, bool by_itself, Guard& guard) noexcept {
+  [[gnu::noinline]] bool leave(Waiter& waiter, WaitState state, bool by_itself, Guard& guard) noexcept {
     const WaitState before = waiter.state.load(std::memory_order_relaxed);
     if (before != WaitState::waiting && before != WaitState::woken && before != WaitState::called) return false;
     const bool kept_time = waiters_.keeps_time(waiter);
@@ -269,7 +269,7 @@ class Dispatcher {
   }
 
   // The caller's slot is the waiter's, who leaves the queue.
-  void assign(Waiter& waiter, Slot& slot, Guard& guard) noexcept {
+  [[gnu::noinline]] void assign(Waiter& waiter, Slot& slot, Guard& guard) noexcept {
     if (!capacity_.plan().reuse) capacity_.slots().mark(slot, CloseReason::not_pooled);
     dequeue(waiter, guard);
     shedding_.served(waiter);
@@ -297,7 +297,7 @@ class Dispatcher {
     return [this, &guard](Waiter& waiter) { dequeue(waiter, guard); };
   }
   // `late`: its own time is over.
-  void dequeue(Waiter& waiter, Guard& guard, bool late = false) noexcept {
+  [[gnu::noinline]] void dequeue(Waiter& waiter, Guard& guard, bool late = false) noexcept {
     foresight_.leaves(waiter);
     waiters_.remove(waiter);
     if (!late) foresight_.left();

@@ -15,7 +15,7 @@ namespace lido::detail {
 template <class Platform>
 struct Sleeper {
   // As the parker's; of whatever it is that sleeps.
-  bool wait_until(TimePoint deadline) noexcept {
+  [[gnu::noinline]] bool wait_until(TimePoint deadline) noexcept {
     return worker_parker != nullptr ? worker_parker->wait_until(deadline) : parker.park_until(deadline);
   }
   void wake() noexcept { worker_parker != nullptr ? worker_parker->wake() : parker.unpark(); }
@@ -73,7 +73,7 @@ class Guard {
   Guard(typename Platform::Mutex& mutex, Look look) : lock_{mutex} {
     look();
   }
-  ~Guard() { end(); }
+  [[gnu::noinline]] ~Guard() { end(); }
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;
 

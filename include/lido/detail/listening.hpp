@@ -17,7 +17,7 @@ class Listening {
   // While it lives, and if it is true, listeners may be called.
   class Call {
    public:
-    explicit Call(Listening& all) noexcept : all_{all} {
+    [[gnu::noinline]] explicit Call(Listening& all) noexcept : all_{all} {
       const std::scoped_lock lock{all_.mutex_};
       allowed_ = !all_.silent_;
       if (!allowed_) return;
@@ -28,7 +28,7 @@ class Listening {
     }
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
-    ~Call() {
+    [[gnu::noinline]] ~Call() {
       if (!allowed_) return;
       typename Platform::Parker* waiting = nullptr;
       {

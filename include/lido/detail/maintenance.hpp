@@ -162,7 +162,7 @@ class Maintenance {
   }
 
   // What it found; none where the connection may stay.
-  void conclude(Slot& slot, CloseReason finding) noexcept {
+  [[gnu::noinline]] void conclude(Slot& slot, CloseReason finding) noexcept {
     slot.trust.store(Trust::usual, std::memory_order_relaxed);
     Guard lock = monitor_.enter();
     if (finding == CloseReason::none) {

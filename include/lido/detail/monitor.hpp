@@ -49,7 +49,7 @@ class Monitor {
   Monitor& operator=(const Monitor&) = delete;
 
   // Whoever comes in looks whether the one before left all as it must be.
-  [[nodiscard]] Guard enter() noexcept {
+  [[nodiscard, gnu::noinline]] Guard enter() noexcept {
     return Guard{mutex_, [this] {
                    verify<Platform>([this]() -> const char* {
                      Invariants<Slot, Growth, Platform> invariants{capacity, waiters};
@@ -167,7 +167,7 @@ class Monitor {
   // Sleeps until somebody takes this sleeper off its list, on which it was put under the lock, or until `due`. Whoever
   // takes it off unparks it once, later; that token is always waited for, so that it cannot meet a dead or a later
   // sleep.
-  void rest(Sleeper<Platform>& self, Sleepers<Platform>& list, TimePoint due) noexcept {
+  [[gnu::noinline]] void rest(Sleeper<Platform>& self, Sleepers<Platform>& list, TimePoint due) noexcept {
     if (self.wait_until(due)) return;
     bool owed = false;
     {

@@ -227,7 +227,7 @@ struct alignas(cache_line) Slot {
             .held = known ? now - held_since : Duration::zero(),
             .connection_id = id.load(std::memory_order_acquire)};
   }
-  [[nodiscard]] ConnectionInfo info(Moment moment, TimePoint now, TimePoint deadline) const noexcept {
+  [[nodiscard, gnu::noinline]] ConnectionInfo info(Moment moment, TimePoint now, TimePoint deadline) const noexcept {
     const auto relaxed = std::memory_order_relaxed;
     const bool back = moment == Moment::release || moment == Moment::discard;
     const TimePoint start = since.load(relaxed);

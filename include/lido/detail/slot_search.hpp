@@ -81,7 +81,7 @@ struct SlotSearch {
   }
 
   // A slot that rests is found where one looks last. `word`: of `listed`, read before it was seen to rest.
-  static void move_to_rested(Segment& segment, std::size_t index, std::uint64_t& word) noexcept {
+  [[gnu::noinline]] static void move_to_rested(Segment& segment, std::size_t index, std::uint64_t& word) noexcept {
     segment.rested.set(index);
     segment.listed.clear(index, word);
   }

@@ -32,9 +32,9 @@ namespace lido::postgres::detail {
   return value.size() > 32 || value.find_first_of("@:=") != std::string::npos ? "(not shown)" : value;
 }
 
-[[nodiscard]] inline std::vector<std::string> known_keys() {
+[[nodiscard]] inline std::vector<std::string> known_settings(std::string (OptionSetting::*name)() const) {
   std::vector<std::string> known;
-  for (const OptionSetting& setting : settings) known.push_back(setting.key());
+  for (const OptionSetting& setting : settings) add_name(known, (setting.*name)());
   return known;
 }
 
@@ -49,8 +49,7 @@ inline void refuse_unknown_variable(std::string_view name_and_value) {
   constexpr std::string_view prefix = "DATABASE_POOL_";
   if (!name_and_value.starts_with(prefix)) return;
   const std::string name{name_and_value.substr(0, name_and_value.find('='))};
-  std::vector<std::string> known;
-  for (const OptionSetting& setting : settings) known.push_back(setting.variable());
+  const std::vector<std::string> known = known_settings(&OptionSetting::variable);
   if (std::ranges::find(known, name) != known.end()) return;
   if (is_of_a_service(std::string_view{name}.substr(prefix.size()))) return;
   const bool plain =
@@ -72,7 +71,8 @@ Environment Configuring<Form>::from_string(const std::string& connection_string,
   static_cast<void>(ConnectionString{split.rest});
   for (const auto& [key, value] : split.pool) {
     const auto* const setting = std::ranges::find(settings, key, &OptionSetting::key);
-    if (setting == settings.end()) throw SettingError{shown_key(key), "", known_names(key, known_keys())};
+    if (setting == settings.end())
+      throw SettingError{shown_key(key), "", known_names(key, known_settings(&OptionSetting::key))};
     if (!assign(options, *setting, value)) throw SettingError{key, "", expected_of(*setting)};
   }
   validate(options);
@@ -110,7 +110,7 @@ template <class Form>
 std::string Configuring<Form>::text_of(const Options& options) {
   std::string text;
   for (const OptionSetting& setting : settings) {
-    text += (text.empty() ? "" : " ") + setting.key() + '=';
+    text.append(text.empty() ? "" : " ").append(setting.key()).append("=");
     const std::string value = print(options, setting);
     const bool plain = !value.empty() && std::ranges::all_of(value, is_word);
     if (!plain) text += '\'';

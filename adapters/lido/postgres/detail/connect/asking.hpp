@@ -29,7 +29,8 @@ class Asking {
   Asking(const ConnectionString& target, const Until& until, std::string_view option)
       : effective_{target}, until_{until}, option_{option} {
     const std::string host = effective_.value("host");
-    failed_ = target.redacted("connection to " + (host.empty() ? "the server" : host)) + " failed: ";
+    failed_ = lido::detail::concat(
+        {target.redacted(lido::detail::concat({"connection to ", host.empty() ? "the server" : host})), " failed: "});
   }
 
   /// Blocks for as long as `source` does. Throws `ConnectError` when it throws or is too late, `PermanentConnectError`
@@ -37,15 +38,15 @@ class Asking {
   template <class Answer>
   [[nodiscard]] Answer answer(const std::function<Answer(const ConnectRequest&)>& source) const {
     Answer given = ask(source);
-    if (until_.stop.stop_requested()) throw ConnectError{failed_ + option_ + ": given up"};
-    if (Clock::now() >= until_.deadline) throw ConnectError{failed_ + option_ + ": no answer in time"};
+    if (until_.stop.stop_requested()) throw ConnectError{lido::detail::concat({failed_, option_, ": given up"})};
+    if (Clock::now() >= until_.deadline)
+      throw ConnectError{lido::detail::concat({failed_, option_, ": no answer in time"})};
     return given;
   }
 
   /// Of one field; another answer may be better, so that this is for trying again.
   [[nodiscard]] ConnectError wrong(std::string_view field, std::string_view why) const {
-    return ConnectError{failed_ + option_ + std::string{field.empty() ? "" : ", "} + std::string{field} + ": " +
-                        std::string{why}};
+    return ConnectError{lido::detail::concat({failed_, option_, field.empty() ? "" : ", ", field, ": ", why})};
   }
 
  private:
@@ -60,9 +61,10 @@ class Asking {
                      .deadline = until_.deadline,
                      .stop = until_.stop});
     } catch (const PermanentFailure&) {
-      throw PermanentConnectError{failed_ + option_ + " threw, for good (not shown, it may hold a secret)"};
+      throw PermanentConnectError{
+          lido::detail::concat({failed_, option_, " threw, for good (not shown, it may hold a secret)"})};
     } catch (...) {
-      throw ConnectError{failed_ + option_ + " threw (not shown, it may hold a secret)"};
+      throw ConnectError{lido::detail::concat({failed_, option_, " threw (not shown, it may hold a secret)"})};
     }
   }
 

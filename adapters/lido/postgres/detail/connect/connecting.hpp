@@ -21,9 +21,10 @@ namespace lido::postgres::detail {
 
 /// Where `connection` goes to, for messages.
 [[nodiscard]] inline std::string whereabouts(const PGconn* connection) {
-  const auto text = [](const char* part) { return part == nullptr ? std::string{} : std::string{part}; };
-  const std::string host = text(PQhost(connection));
-  return "connection to " + (host.empty() ? std::string{"the server"} : host) + ", port " + text(PQport(connection));
+  const auto text = [](const char* part) { return std::string_view{part == nullptr ? "" : part}; };
+  const std::string_view host = text(PQhost(connection));
+  return lido::detail::concat(
+      {"connection to ", host.empty() ? "the server" : host, ", port ", text(PQport(connection))});
 }
 
 /// Whether `message`, of a connect that failed without an answer of the server, says that TLS is to blame or a setting:
@@ -108,8 +109,8 @@ class Connecting {
   }
 
   [[noreturn]] void give_up(Wake why) const {
-    throw ConnectError{target_.redacted(whereabouts(raw())) +
-                       (why == Wake::stopped ? " was given up" : " failed: no answer in time")};
+    throw ConnectError{lido::detail::concat(
+        {target_.redacted(whereabouts(raw())), why == Wake::stopped ? " was given up" : " failed: no answer in time"})};
   }
 
   /// The connection, once a step has returned `Need::nothing`.

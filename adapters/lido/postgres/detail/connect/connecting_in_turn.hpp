@@ -94,7 +94,7 @@ class ConnectingInTurn {
   // Where an exception is being handled, which is thrown on where there is one host alone.
   [[noreturn]] void fail() {
     if (hosts_.size() == 1) throw;
-    const std::string message = "no host will do: " + said_.message;
+    const std::string message = lido::detail::concat({"no host will do: ", said_.message});
     if (for_good_) throw PermanentConnectError{message, std::move(said_)};
     throw ConnectError{message, std::move(said_)};
   }

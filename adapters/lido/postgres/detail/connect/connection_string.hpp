@@ -2,16 +2,16 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
+#include <lido/detail/concat.hpp>
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/connect/nearest.hpp>
 #include <lido/postgres/detail/connect/pool_keys.hpp>
@@ -23,7 +23,7 @@
 namespace lido::postgres::detail {
 
 /// `text` with every occurrence of `secret` replaced. Complexity: linear in `text`.
-[[nodiscard]] inline std::string without_secret(std::string text, std::string_view secret) {
+[[nodiscard, gnu::noinline]] inline std::string without_secret(std::string text, std::string_view secret) {
   // Shorter ones would turn messages into riddles and give the secret away by where the stars are.
   if (secret.size() < 4) return text;
   std::string shown;
@@ -51,7 +51,7 @@ class ConnectionString {
       throw malformed("postgresql://user:password@host:port/database?key=value or key='value' pairs");
     }
     for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option)
-      if (option->val != nullptr) options_.emplace_back(option->keyword, option->val);
+      if (option->val != nullptr) add(option->keyword, option->val);
     refuse_pasted(parsed.get());
     for (const std::string_view key : {"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
                                        "keepalives_count", "tcp_user_timeout"})
@@ -60,13 +60,20 @@ class ConnectionString {
     if (is_uri(text)) check_at_signs(text);
   }
 
+  // These once, and not in each place that has one.
+  [[gnu::noinline]] ConnectionString(const ConnectionString&) = default;
+  [[gnu::noinline]] ConnectionString(ConnectionString&&) = default;
+  [[gnu::noinline]] ConnectionString& operator=(const ConnectionString&) = default;
+  [[gnu::noinline]] ConnectionString& operator=(ConnectionString&&) = default;
+  [[gnu::noinline]] ~ConnectionString() = default;
+
   /// Throws `PermanentConnectError` where a value that messages show is a connection string of its own, or looks like
   /// one: it may hold a password.
   static void refuse_pasted(const PQconninfoOption* options) {
     for (; options->keyword != nullptr; ++options)
       if (options->val != nullptr && is_one_of(options->keyword, "host hostaddr port user dbname service") &&
           looks_like_a_string(options->val))
-        throw malformed("a name as " + std::string{options->keyword} + ", and no other connection string");
+        throw malformed(lido::detail::concat({"a name as ", options->keyword, ", and no other connection string"}));
   }
 
   /// It may hold a password.
@@ -79,15 +86,15 @@ class ConnectionString {
   }
 
   /// Sets `key` unless the connection string did.
-  void set_default(std::string_view key, std::string_view value) {
-    if (!has(key)) options_.emplace_back(key, value);
+  [[gnu::noinline]] void set_default(std::string_view key, std::string_view value) {
+    if (!has(key)) add(key, value);
   }
-  void set(std::string_view key, std::string_view value) {
+  [[gnu::noinline]] void set(std::string_view key, std::string_view value) {
     erase(key);
-    options_.emplace_back(key, value);
+    add(key, value);
   }
 
-  void erase(std::string_view key) {
+  [[gnu::noinline]] void erase(std::string_view key) {
     std::erase_if(options_, [&](const auto& option) { return option.first == key; });
   }
 
@@ -102,23 +109,21 @@ class ConnectionString {
   [[nodiscard]] bool has_good_ports() const noexcept {
     std::string_view list = value("port");
     while (!list.empty()) {
-      const std::string_view one = list.substr(0, list.find(','));
+      std::string_view one = list.substr(0, list.find(','));
       list.remove_prefix(std::min(list.size(), one.size() + 1));
-      unsigned port = 1;  // an empty one is the default
-      const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), port);
-      if (!one.empty() && (error != std::errc{} || end != one.data() + one.size() || port < 1 || port > 65'535))
-        return false;
+      if (one.empty()) continue;  // the default
+      const std::uint64_t port = take_number(one).value_or(0);
+      if (!one.empty() || port < 1 || port > 65'535) return false;
     }
     return true;
   }
 
   /// `connect_timeout`, if it is set and limits anything.
   [[nodiscard]] std::optional<Duration> connect_timeout() const {
-    long seconds = 0;
-    const std::string_view text = value("connect_timeout");
-    std::from_chars(text.data(), text.data() + text.size(), seconds);
-    if (seconds <= 0) return std::nullopt;
-    return std::chrono::seconds{std::min(seconds, 1'000'000'000L)};
+    std::string_view text = value("connect_timeout");
+    const std::uint64_t seconds = take_number(text).value_or(0);
+    if (seconds == 0) return std::nullopt;
+    return std::chrono::seconds{static_cast<std::int64_t>(std::min(seconds, std::uint64_t{1'000'000'000}))};
   }
 
   /// Whatever is secret in it, blotted out of `message`.
@@ -134,21 +139,23 @@ class ConnectionString {
     std::vector<const char*> keys;
     std::vector<const char*> values;
   };
-  [[nodiscard]] Arrays arrays() const {
-    Arrays arrays;
-    for (const auto& [key, value] : options_) {
-      arrays.keys.push_back(key.c_str());
-      arrays.values.push_back(value.c_str());
+  /// With one more at the end, if that is not null.
+  [[nodiscard]] Arrays arrays(const char* last_key = nullptr, const char* last_value = nullptr) const {
+    const std::size_t count = options_.size();
+    Arrays arrays{std::vector<const char*>(count + 2), std::vector<const char*>(count + 2)};
+    for (std::size_t at = 0; at < count; ++at) {
+      arrays.keys[at] = options_[at].first.c_str();
+      arrays.values[at] = options_[at].second.c_str();
     }
-    arrays.keys.push_back(nullptr);
-    arrays.values.push_back(nullptr);
+    arrays.keys[count] = last_key;
+    arrays.values[count] = last_value;
     return arrays;
   }
 
  private:
   [[nodiscard]] static PermanentConnectError malformed(std::string_view expected) {
-    return PermanentConnectError{"malformed connection string (not shown, it may hold a password): expected " +
-                                 std::string{expected}};
+    return PermanentConnectError{
+        lido::detail::concat({"malformed connection string (not shown, it may hold a password): expected ", expected})};
   }
 
   // A key is no secret, but what stands in its place may be one that was pasted there: only what looks like a key is
@@ -158,16 +165,17 @@ class ConnectionString {
     if (!defaults) return;
     std::vector<std::string> known;
     for (const PQconninfoOption* option = defaults.get(); option->keyword != nullptr; ++option)
-      known.emplace_back(option->keyword);
-    for (const OptionSetting& setting : settings) known.push_back(setting.key());
+      add_name(known, option->keyword);
+    for (const OptionSetting& setting : settings) add_name(known, setting.key());
     for (const std::string& key : keys) {
       if (std::ranges::find(known, key) != known.end()) continue;
       if (key.empty() || key.size() > longest_name || !std::ranges::all_of(key, is_key_letter)) return;
       // libpq's own names are too many to list. The pool's are those of `Options`, which need not begin so.
-      const bool is_option = std::ranges::find(known, "pool_" + key) != known.end();
-      const std::string meant = is_option ? "pool_" + key : nearest(key, known);
-      throw PermanentConnectError{"connection string: no key is called " + key +
-                                  (meant.empty() ? "" : "; did you mean " + meant + "?")};
+      std::string meant = lido::detail::concat({"pool_", key});
+      if (std::ranges::find(known, meant) == known.end()) meant = nearest(key, known);
+      throw PermanentConnectError{
+          lido::detail::concat({"connection string: no key is called ", key, meant.empty() ? "" : "; did you mean ",
+                                meant, meant.empty() ? "" : "?"})};
     }
   }
   [[nodiscard]] static bool is_key_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || c == '_'; }
@@ -187,12 +195,16 @@ class ConnectionString {
   void check_number(std::string_view key) const {
     const auto allowed = [](char c) { return (c >= '0' && c <= '9') || c == ' ' || c == '-'; };
     const std::string_view text = value(key);
-    if (!std::ranges::all_of(text, allowed)) throw malformed("a number as " + std::string{key});
+    if (!std::ranges::all_of(text, allowed)) throw malformed(lido::detail::concat({"a number as ", key}));
   }
 
-  [[nodiscard]] const std::string* find(std::string_view key) const noexcept {
+  [[nodiscard, gnu::noinline]] const std::string* find(std::string_view key) const noexcept {
     const auto found = std::ranges::find(options_, key, &std::pair<std::string, std::string>::first);
     return found == options_.end() ? nullptr : &found->second;
+  }
+
+  [[gnu::noinline]] void add(std::string_view key, std::string_view value) {
+    options_.push_back({std::string{key}, std::string{value}});
   }
 
   std::vector<std::pair<std::string, std::string>> options_;

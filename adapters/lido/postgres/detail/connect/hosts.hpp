@@ -19,7 +19,7 @@ namespace lido::postgres::detail {
   std::vector<std::string> parts;
   for (bool more = !text.empty(); more;) {
     const std::size_t comma = text.find(',');
-    parts.emplace_back(text.substr(0, comma));
+    add_name(parts, text.substr(0, comma));
     more = comma != std::string_view::npos;
     if (more) text.remove_prefix(comma + 1);
   }

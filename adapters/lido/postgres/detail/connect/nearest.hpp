@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include <lido/detail/concat.hpp>
+
 namespace lido::postgres::detail {
 
 /// Names that are longer are compared with none: the work grows with the product of two lengths.
@@ -45,7 +47,7 @@ inline constexpr std::size_t longest_name = 64;
 /// What an error says was expected in the place of `name`: the one that was meant, or else all of them.
 [[nodiscard]] inline std::string known_names(std::string_view name, const std::vector<std::string>& known) {
   if (const std::string meant = nearest(name, known); !meant.empty())
-    return "a known name; did you mean " + meant + "?";
+    return lido::detail::concat({"a known name; did you mean ", meant, "?"});
   std::string all = "one of";
   for (const std::string& each : known) all.append(" ").append(each);
   return all;

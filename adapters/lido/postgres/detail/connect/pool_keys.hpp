@@ -2,12 +2,10 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -17,6 +15,11 @@ namespace lido::postgres::detail {
 
 [[nodiscard]] inline bool is_uri(std::string_view text) noexcept {
   return text.starts_with("postgresql://") || text.starts_with("postgres://");
+}
+
+/// One call for all that make a list of names.
+[[gnu::noinline]] inline void add_name(std::vector<std::string>& names, std::string_view name) {
+  names.emplace_back(name);
 }
 
 /// A connection string in two parts. What is malformed stays in `rest`, for libpq to refuse.
@@ -48,7 +51,7 @@ class SplitString {
       const std::string_view pair = uri.substr(begin, end - begin);
       if (!take_pair(pair)) {
         note_other(pair);
-        (rest += separator) += pair;
+        rest.append(1, separator).append(pair);
         separator = '&';
       }
       begin = end + 1;
@@ -62,14 +65,14 @@ class SplitString {
     std::optional<std::string> key = decoded(pair.substr(0, equals));
     std::optional<std::string> value = decoded(pair.substr(equals + 1));
     if (!key || !value || !is_pool_key(*key)) return false;
-    pool.emplace_back(std::move(*key), std::move(*value));
+    pool.push_back({*std::move(key), *std::move(value)});
     return true;
   }
 
   void note_other(std::string_view pair) {
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos || pair.find('@') != std::string_view::npos) return;
-    if (std::optional<std::string> key = decoded(pair.substr(0, equals))) others.push_back(*std::move(key));
+    if (const std::optional<std::string> key = decoded(pair.substr(0, equals))) add_name(others, *key);
   }
 
   // Nothing where a '%' is not followed by two hexadecimal digits.
@@ -77,14 +80,18 @@ class SplitString {
     std::string plain;
     for (std::size_t at = 0; at < text.size(); ++at) {
       if (text[at] != '%') {
-        plain += text[at];
+        plain.append(1, text[at]);
         continue;
       }
-      unsigned char byte = 0;
+      unsigned byte = 0;
       const std::string_view digits = text.substr(at + 1, 2);
-      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
-      if (digits.size() != 2 || error != std::errc{} || end != digits.data() + 2) return std::nullopt;
-      plain += static_cast<char>(byte);
+      for (const char digit : digits) {
+        const std::size_t value = std::string_view{"0123456789abcdef"}.find(lower(digit));
+        if (value == std::string_view::npos) return std::nullopt;
+        byte = byte * 16 + static_cast<unsigned>(value);
+      }
+      if (digits.size() != 2) return std::nullopt;
+      plain.append(1, static_cast<char>(byte));
       at += 2;
     }
     return plain;
@@ -111,11 +118,10 @@ class SplitString {
         at = text.size();
       }
       if (value && is_pool_key(key)) {
-        pool.emplace_back(key, std::move(*value));
+        pool.push_back({std::string{key}, *std::move(value)});
       } else {
-        if (!rest.empty()) rest += ' ';
-        rest += text.substr(begin, at - begin);
-        if (value && !after_password) others.emplace_back(key);
+        rest.append(rest.empty() ? "" : " ").append(text.substr(begin, at - begin));
+        if (value && !after_password) add_name(others, key);
       }
       after_password = key.ends_with("password") && text[at - 1] != '\'';
     }
@@ -128,7 +134,7 @@ class SplitString {
     std::string value;
     while (at < text.size() && (quoted ? text[at] != '\'' : !is_space(text[at]))) {
       if (text[at] == '\\') ++at;
-      if (at < text.size()) value += text[at++];
+      if (at < text.size()) value.append(1, text[at++]);
     }
     if (!quoted) return value;
     if (at == text.size()) return std::nullopt;

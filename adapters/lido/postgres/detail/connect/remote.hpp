@@ -23,10 +23,8 @@ class Effective {
  public:
   /// All but `unread`, a setting that has a fixed set of values: `target_session_attrs`, or `sslmode`.
   explicit Effective(const ConnectionString& target, const char* unread = "target_session_attrs") {
-    ConnectionString::Arrays arrays = target.arrays();
     // libpq has read all of its settings when it comes upon one that is wrong, and has not tried to connect.
-    arrays.keys.insert(arrays.keys.end() - 1, unread);
-    arrays.values.insert(arrays.values.end() - 1, "none");
+    const ConnectionString::Arrays arrays = target.arrays(unread, "none");
     const ConnectionHandle probe{PQconnectStartParams(arrays.keys.data(), arrays.values.data(), 0)};
     options_.reset(probe ? PQconninfo(probe.get()) : nullptr);
     if (!options_) throw std::bad_alloc{};
@@ -111,9 +109,9 @@ inline bool verify_remote(ConnectionString& target) {
   target.set("sslmode", "verify-full");
   if (!effective.value("sslrootcert").empty() || has_root_certificate()) return true;
   if (PQlibVersion() < 160000)
-    throw PermanentConnectError{target.redacted("connection to " + effective.value("host")) +
-                                " failed: there is no certificate to verify the server with; " +
-                                std::string{how_to_choose_tls}};
+    throw PermanentConnectError{
+        lido::detail::concat({target.redacted(lido::detail::concat({"connection to ", effective.value("host")})),
+                              " failed: there is no certificate to verify the server with; ", how_to_choose_tls})};
   target.set("sslrootcert", "system");
   return true;
 }

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,10 +10,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <variant>
 
+#include <lido/detail/concat.hpp>
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/options.hpp>
@@ -31,13 +30,10 @@ inline constexpr std::array units{Unit{"d", std::chrono::hours{24}},        Unit
                                   Unit{"ms", std::chrono::milliseconds{1}}, Unit{"us", std::chrono::microseconds{1}},
                                   Unit{"ns", std::chrono::nanoseconds{1}}};
 
-/// The whole of `text` as a number, without a sign unless that is `-`.
-template <class Number>
-[[nodiscard]] std::optional<Number> whole_number(std::string_view text) noexcept {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
+/// The whole of `text` as a number without a sign, if it is at most `most`.
+[[nodiscard]] inline std::optional<std::uint64_t> whole_number(std::string_view text, std::uint64_t most) noexcept {
+  const std::optional<std::uint64_t> number = take_number(text);
+  return text.empty() && number && *number <= most ? number : std::nullopt;
 }
 
 /// A duration of zero or more: a number and a unit, a number of seconds without one, or `never`. A fraction has to be
@@ -49,7 +45,7 @@ template <class Number>
     text.remove_prefix(digits.size());
     return digits;
   };
-  const auto count = whole_number<std::int64_t>(take_digits());
+  const std::optional<std::uint64_t> whole = whole_number(take_digits(), std::numeric_limits<std::int64_t>::max());
   std::string_view fraction;
   if (text.starts_with('.')) {
     text.remove_prefix(1);
@@ -58,10 +54,11 @@ template <class Number>
   }
   const std::string_view name = text.empty() ? std::string_view{"s"} : text;
   const auto* const unit = std::ranges::find(units, name, &Unit::name);
-  if (!count || unit == units.end()) return std::nullopt;
+  if (!whole || unit == units.end()) return std::nullopt;
+  const auto count = static_cast<std::int64_t>(*whole);
   // Below the greatest duration, which would mean something else; with room for the fraction.
-  if (*count > (Duration::max() - Duration{1}) / unit->span - (fraction.empty() ? 0 : 1)) return std::nullopt;
-  Duration span = *count * unit->span;
+  if (count > (Duration::max() - Duration{1}) / unit->span - (fraction.empty() ? 0 : 1)) return std::nullopt;
+  Duration span = count * unit->span;
   Duration part = unit->span;
   for (const char digit : fraction) {
     if (part % 10 != Duration::zero()) return std::nullopt;
@@ -75,13 +72,14 @@ template <class Number>
   if (span == Duration::max()) return "never";
   if (span == Duration::zero()) return "0";
   for (const Unit& unit : units)
-    if (span % unit.span == Duration::zero()) return std::to_string(span / unit.span).append(unit.name);
+    if (span % unit.span == Duration::zero())
+      return lido::detail::concat({lido::detail::decimal(span / unit.span), unit.name});
   return "";
 }
 
 [[nodiscard]] inline std::optional<bool> parse_flag(std::string_view text) {
   std::string word;
-  for (const char c : text) word += lower(c);
+  for (const char c : text) word.append(1, lower(c));
   for (const std::string_view yes : {"true", "1", "yes", "on"})
     if (word == yes) return true;
   for (const std::string_view no : {"false", "0", "no", "off"})
@@ -97,17 +95,19 @@ template <class Number>
 
 /// What the text of `setting` has to be, for errors.
 [[nodiscard]] inline std::string expected_of(const OptionSetting& setting) {
+  using lido::detail::concat, lido::detail::decimal;
+  const auto range = [&](std::string_view end) {
+    return concat({"a whole number from ", decimal(setting.least), " to ", decimal(setting.most), end});
+  };
   const auto expected = [&]<class T>(T Options::*) -> std::string {
-    const std::string range = "a whole number from " + std::to_string(setting.least) + " to ";
     if constexpr (std::is_same_v<T, std::size_t>)
       return setting.most == any_number
-                 ? "a whole number of at least " + std::to_string(setting.least) + ", or unlimited"
-                 : range + std::to_string(setting.most);
-    if constexpr (std::is_same_v<T, std::optional<std::size_t>>)
-      return range + std::to_string(setting.most) + ", or default";
+                 ? concat({"a whole number of at least ", decimal(setting.least), ", or unlimited"})
+                 : range("");
+    if constexpr (std::is_same_v<T, std::optional<std::size_t>>) return range(", or default");
     if constexpr (std::is_same_v<T, Duration>)
-      return std::string{setting.zero ? "a duration of zero or more" : "a duration above zero"} +
-             ": 500ms, 30s, 5min, 2h, 1d, a number of seconds, or never" + (setting.zero ? "" : " (-1)");
+      return concat({setting.zero ? "a duration of zero or more" : "a duration above zero",
+                     ": 500ms, 30s, 5min, 2h, 1d, a number of seconds, or never", setting.zero ? "" : " (-1)"});
     if constexpr (std::is_same_v<T, bool>) return "true, 1, yes or on, or false, 0, no or off";
     if constexpr (std::is_same_v<T, ResetLevel>) {
       std::string names = "one of";
@@ -124,8 +124,9 @@ template <class Number>
 [[nodiscard]] inline std::optional<std::size_t> parse_count(const OptionSetting& setting,
                                                             std::string_view text) noexcept {
   if (text == "unlimited" && setting.most == any_number) return any_number;
-  const std::optional<std::size_t> number = whole_number<std::size_t>(text);
-  return number && *number >= setting.least && *number <= setting.most ? number : std::nullopt;
+  const std::optional<std::uint64_t> number = whole_number(text, setting.most);
+  if (!number || *number < setting.least) return std::nullopt;
+  return static_cast<std::size_t>(*number);
 }
 
 /// Sets an option to what `text` says; false, and nothing is changed, where that is not as `expected_of` says.
@@ -164,9 +165,9 @@ template <class Number>
     if constexpr (std::is_same_v<T, ResetLevel>) return std::string{to_string(options.*member)};
     if constexpr (std::is_same_v<T, std::size_t>)
       return setting.most == any_number && options.*member == any_number ? "unlimited"
-                                                                         : std::to_string(options.*member);
+                                                                         : lido::detail::decimal(options.*member);
     if constexpr (std::is_same_v<T, std::optional<std::size_t>>)
-      return options.*member ? std::to_string(*(options.*member)) : "default";
+      return options.*member ? lido::detail::decimal(*(options.*member)) : "default";
     if constexpr (std::is_same_v<T, std::string>) return options.*member;
   };
   return std::visit(text, setting.member);

@@ -1,7 +1,6 @@
 // Asking the server's catalog about arrays of types that it does not have by itself.
 #pragma once
 
-#include <charconv>
 #include <memory>
 #include <optional>
 #include <string>
@@ -83,10 +82,8 @@ class Learning {
 
   void take(const ResultHandle& result) {
     const auto number = [&](int row, int column) {
-      const std::string_view text = PQgetvalue(result.get(), row, column);
-      Oid oid = 0;
-      std::from_chars(text.data(), text.data() + text.size(), oid);
-      return oid;
+      std::string_view text = PQgetvalue(result.get(), row, column);
+      return static_cast<Oid>(take_number(text).value_or(0));
     };
     const std::shared_ptr<const ArrayTypes>& before = channel_->array_types();
     auto types = before ? std::make_shared<ArrayTypes>(*before) : std::make_shared<ArrayTypes>();

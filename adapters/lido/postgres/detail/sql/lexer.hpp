@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,6 +37,22 @@ namespace lido::postgres::detail {
     list.remove_prefix(std::min(list.size(), one.size() + 1));
   }
   return false;
+}
+
+/// Takes the digits that `text` begins with off it, and says what number they are; nothing where there are none, or
+/// where it is beyond 64 bits. Not `std::from_chars`, which brings each base for each type, and each unit compiles it.
+[[nodiscard, gnu::noinline]] constexpr std::optional<std::uint64_t> take_number(std::string_view& text) noexcept {
+  constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t number = 0;
+  std::size_t at = 0;
+  bool fits = true;
+  for (; at < text.size() && is_digit(text[at]); ++at) {
+    const auto digit = static_cast<std::uint64_t>(text[at] - '0');
+    fits = fits && number <= (most - digit) / 10;
+    number = fits ? number * 10 + digit : most;
+  }
+  text.remove_prefix(at);
+  return at > 0 && fits ? std::optional{number} : std::nullopt;
 }
 
 /// `name` as an identifier of SQL, whatever characters it has.

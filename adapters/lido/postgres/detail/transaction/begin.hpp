@@ -52,13 +52,13 @@ struct Begin {
       const std::size_t length = Lexer{list}.next().text.size();
       if (length < 2 || list[length - 1] != '"') return std::nullopt;
       for (std::size_t at = 1; at < length - 1; ++at) {
-        name += list[at];
+        name.append(1, list[at]);
         if (list[at] == '"') ++at;  // it is doubled
       }
       list.remove_prefix(length);
     } else {
       const std::size_t length = std::min(list.size(), list.find_first_of(", \t\n\r\f\v\""));
-      for (const char c : list.substr(0, length)) name += lower(c);
+      for (const char c : list.substr(0, length)) name.append(1, lower(c));
       list.remove_prefix(length);
       if (name.empty() && (names.size() > 1 || !list.empty())) return std::nullopt;
     }
@@ -108,8 +108,8 @@ class BeginWriter {
   }
 
   void set(const std::string& name, const std::string& value) {
-    const std::string field = "TransactionOptions::set_local, " + name;
-    add("; SET LOCAL " + setting_name(name) + " TO ");
+    const std::string field = lido::detail::concat({"TransactionOptions::set_local, ", name});
+    add(lido::detail::concat({"; SET LOCAL ", setting_name(name), " TO "}));
     begin_.shown += "'***'";
     // Of these one literal would be one name, however many commas it has.
     const auto is = [&](std::string_view other) { return std::ranges::equal(name, other, {}, lower); };
@@ -121,7 +121,7 @@ class BeginWriter {
       if (std::ranges::any_of(*names, [](const std::string& each) { return each.size() > most_name; }))
         throw InvalidOption{field, "names of at most 63 bytes, as the server would cut them"};
       for (const std::string& each : *names)
-        begin_.sql += (&each == &names->front() ? "" : ", ") + literal(connection_, each, field);
+        begin_.sql.append(&each == &names->front() ? "" : ", ").append(literal(connection_, each, field));
     } else {
       begin_.sql += literal(connection_, value, field);
     }
@@ -154,8 +154,8 @@ class BeginWriter {
     if (limit == Duration::max()) return "0";
     const auto count = std::chrono::ceil<std::chrono::milliseconds>(limit).count();
     if (count < 0 || count > std::numeric_limits<std::int32_t>::max())
-      throw InvalidOption{"TransactionOptions::" + field, "0 to 24 days"};
-    return std::to_string(count);
+      throw InvalidOption{lido::detail::concat({"TransactionOptions::", field}), "0 to 24 days"};
+    return lido::detail::decimal(count);
   }
 
   PGconn* connection_;

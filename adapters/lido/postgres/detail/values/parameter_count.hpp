@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <limits>
 #include <optional>
@@ -22,9 +21,9 @@ namespace lido::postgres::detail {
   for (Piece piece = lexer.next(); piece.kind != Token::end; piece = lexer.next()) {
     if (piece.doubtful) return std::nullopt;
     if (piece.kind != Token::parameter) continue;
-    std::size_t number = 0;
-    const auto [end, error] = std::from_chars(piece.text.data() + 1, piece.text.data() + piece.text.size(), number);
-    most = std::max(most, error == std::errc{} ? number : std::numeric_limits<std::size_t>::max());
+    std::string_view digits = piece.text.substr(1);
+    most =
+        std::max(most, static_cast<std::size_t>(take_number(digits).value_or(std::numeric_limits<std::size_t>::max())));
   }
   return most;
 }

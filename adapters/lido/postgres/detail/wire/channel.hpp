@@ -118,7 +118,7 @@ class Channel {
   [[nodiscard]] NameScope& names() noexcept { return names_; }
   /// This is about to be run.
   void runs(std::string_view sql) { runs(classify(sql)); }
-  void runs(const Classified& what) {
+  [[gnu::noinline]] void runs(const Classified& what) {
     leaves(what.leaves);
     names_.look(transaction());
     names_.runs(what.renames);
@@ -237,7 +237,7 @@ class Channel {
   }
 
  private:
-  [[nodiscard]] Diagnostics plain(std::string_view sql, const std::string& message) const {
+  [[nodiscard, gnu::noinline]] Diagnostics plain(std::string_view sql, const std::string& message) const {
     return {.message = without_passwords(message), .statement = without_passwords(sql), .where = where_};
   }
 

@@ -1,7 +1,6 @@
 // Turns what libpq says into the errors of error.hpp.
 #pragma once
 
-#include <charconv>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -13,7 +12,7 @@
 
 namespace lido::postgres::detail {
 
-[[nodiscard]] inline std::string field(const PGresult* result, int code) {
+[[nodiscard, gnu::noinline]] inline std::string field(const PGresult* result, int code) {
   const char* text = PQresultErrorField(result, code);
   return text == nullptr ? std::string{} : std::string{text};
 }
@@ -42,10 +41,9 @@ namespace lido::postgres::detail {
 
 /// A number of the server's; 0 where it says none.
 [[nodiscard]] inline std::size_t number_field(const PGresult* result, int code) {
-  const std::string text = field(result, code);
-  std::size_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
+  const char* const said = PQresultErrorField(result, code);
+  std::string_view text = said == nullptr ? "" : said;
+  return static_cast<std::size_t>(take_number(text).value_or(0));
 }
 
 /// What the server (or, without a SQLSTATE, libpq) says in `result`.

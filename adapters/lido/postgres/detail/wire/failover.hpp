@@ -27,7 +27,7 @@ class ServerSigns {
  public:
   /// The session has ended with that word, or with none.
   void ended(std::string_view sqlstate) noexcept { lost_ = lost_ || ends_all_sessions(sqlstate); }
-  void met(const Diagnostics& error) noexcept {
+  [[gnu::noinline]] void met(const Diagnostics& error) noexcept {
     write_refused_ = write_refused_ || error.sqlstate == read_only_transaction;
     if (is_fatal(error)) ended(error.sqlstate);
   }

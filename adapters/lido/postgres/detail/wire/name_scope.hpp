@@ -129,7 +129,7 @@ class NameScope {
   [[nodiscard]] const std::string* known() const noexcept { return present_ ? &*present_ : nullptr; }
 
   /// To be told before each statement, with the status of the transaction then: whether one has ended meanwhile.
-  void look(PGTransactionStatusType status) {
+  [[gnu::noinline]] void look(PGTransactionStatusType status) {
     if (status == PQTRANS_IDLE && (session_ || local_)) {
       present_ = session_ ? std::nullopt : std::exchange(outer_, std::nullopt);
       session_ = local_ = inside_ = false;

@@ -1,7 +1,6 @@
 // The begins and ends that a connection tells its tracer of.
 #pragma once
 
-#include <charconv>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -105,10 +104,9 @@ class ConnectionTracing {
 /// How many rows a result has, or its statement has changed.
 [[nodiscard]] inline std::uint64_t rows_told(PGresult* result) noexcept {
   if (const int count = PQntuples(result); count > 0) return static_cast<std::uint64_t>(count);
-  const std::string_view text = PQcmdTuples(result);
-  std::uint64_t count = 0;
-  if (PQresultStatus(result) == PGRES_COMMAND_OK) std::from_chars(text.data(), text.data() + text.size(), count);
-  return count;
+  if (PQresultStatus(result) != PGRES_COMMAND_OK) return 0;
+  std::string_view text = PQcmdTuples(result);
+  return take_number(text).value_or(0);
 }
 
 /// A statement on its way, of which somebody wants to know.
