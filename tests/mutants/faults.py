@@ -297,7 +297,7 @@ FAULTS = [
     Fault("unfit_grant_costs_the_place_in_the_share", SHARE_ACCOUNTS, "Waiter* later = unfit ? first : nullptr;",
           "Waiter* later = static_cast<void>(unfit), nullptr;", SHARES),
     Fault("kept_for_a_share_is_counted_as_spare", SHARE_ACCOUNTS, "taken += account.counts.unmet();", "static_cast<void>(account);", SHARES),
-    Fault("share_keeps_what_is_given_back", SHARE_ACCOUNTS, "    --account->counts.leased;\n", "", SHARES),
+    Fault("share_keeps_what_is_given_back", SHARE_ACCOUNTS, "account.counts.leased -= account.number == number ? 1 : 0;", "static_cast<void>(account);", SHARES),
     Fault("share_is_unknown_by_its_name", SHARE_ACCOUNTS, "one->name != name", "one->name == name", SHARES),
     Fault("detached_connection_stays_the_shares", LEASES, "      monitor_.waiters.shares().end_lease(slot);\n", "", SHARES),
     Fault("discard_in_a_share_wakes_nobody", LEASES, "      if (shared && goes) monitor_.dispatcher.match(lock);", "     ", SHARES),

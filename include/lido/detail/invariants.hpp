@@ -93,7 +93,7 @@ class Invariants {
     std::size_t leased = 0;
     if (!waiters_.shares().any()) return found;
     capacity_.slots().each([&](const Slot& slot) {
-      if (slot.share == nullptr) return;
+      if (slot.share == 0) return;
       ++leased;
       if (slot.state.load(std::memory_order_relaxed) != SlotState::recalled) found = "a share has what is not leased";
     });

@@ -135,7 +135,8 @@ class Monitor {
   [[nodiscard]] Duration begin_open(Slot& slot) noexcept {
     const Guard lock = enter();
     slot.id.store(++last_id_, std::memory_order_release);  // see `Slot::begin_lease`
-    slot.spread.store(std::uniform_real_distribution<double>{}(random_), std::memory_order_relaxed);
+    slot.spread.store(static_cast<std::uint32_t>(std::uniform_real_distribution<double>{}(random_) * 0x1p32),
+                      std::memory_order_relaxed);
     return capacity.time_to_open(slot);
   }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -92,6 +93,7 @@ struct ShareAccount {
 
   const std::string name;
   const ShareOptions options;
+  std::uint32_t number = 1;  // the pool's own callers are the first
   ShareCounts counts;
   ShareStatistics figures;  // what was counted; the rest is not filled in
   Waiter* first = nullptr;
@@ -131,6 +133,7 @@ class Shares {
   [[nodiscard]] std::size_t leased() const noexcept { return leased_; }
 
   void add(std::unique_ptr<Account> account) noexcept {
+    account->number = (last_ != nullptr ? last_ : &own_)->number + 1;
     guaranteed_ += account->counts.guaranteed;
     (last_ != nullptr ? last_->next : first_) = std::move(account);
     last_ = last_ != nullptr ? last_->next.get() : first_.get();
@@ -194,16 +197,16 @@ class Shares {
   // The slot is leased by a caller of this account.
   void lease(Slot& slot, Account* to) noexcept {
     Account& account = of(to);
-    slot.share = &account;
+    slot.share = account.number;
     ++account.counts.leased;
     ++account.figures.acquired;
     ++leased_;
   }
-  // It is leased no more. False: nobody counted it.
+  // It is leased no more. False: nobody counted it. Asks each share: a slot has room for a number, not for a pointer.
   bool end_lease(Slot& slot) noexcept {
-    Account* const account = std::exchange(slot.share, nullptr);
-    if (account == nullptr) return false;
-    --account->counts.leased;
+    const std::uint32_t number = std::exchange(slot.share, 0);
+    if (number == 0) return false;
+    each_account([number](Account& account) { account.counts.leased -= account.number == number ? 1 : 0; });
     --leased_;
     return true;
   }

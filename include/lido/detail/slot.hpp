@@ -98,9 +98,6 @@ inline constexpr Duration fresh_for = std::chrono::seconds{1};
 // from what others write or read.
 inline constexpr std::size_t cache_line = 64;
 
-template <class Slot>
-struct ShareAccount;
-
 // Two slots never share a line. What each lease writes lies in the first one; what few write follows. `timed`: a policy
 // needs a clock, so that it is known how long a use was.
 template <class Connection, class Platform, bool timed = true>
@@ -135,12 +132,12 @@ struct alignas(cache_line) Slot {
   // The second line.
   std::atomic<std::uint64_t> expected_long{0};  // which lease its holder means to keep for long, by `holder_changes`
   std::atomic<TimePoint> opened_at{};
-  std::atomic<TimePoint> checked_at{};  // when it was last opened or found healthy
-  std::atomic<double> spread{0};
+  std::atomic<TimePoint> checked_at{};   // when it was last opened or found healthy
+  std::atomic<std::uint32_t> spread{0};  // in parts of 2^32
+  std::uint32_t share = 0;   // the number of the share whose callers have it; 0: nobody counts that; owned by the lock
   TimePoint leaked_since{};  // since when the present lease lasts, if it was reported as a leak; owned by the lock
   std::thread::id closer{};  // who retired it; owned by the lock
   Slot* next_job = nullptr;  // links slots that wait for a worker; owned by the lock
-  ShareAccount<Slot>* share = nullptr;  // whose callers have it, where the pool counts that; owned by the lock
   [[no_unique_address]] UseCounts<Platform, timed> use;
 
   Slot() noexcept {}  // NOLINT(modernize-use-equals-default): the union member is not made here
@@ -238,7 +235,7 @@ struct alignas(cache_line) Slot {
             .held = back ? span : Duration::zero(),
             .uses = uses.load(relaxed),
             .moment = moment,
-            .spread = spread.load(relaxed),
+            .spread = spread.load(relaxed) * 0x1p-32,
             .deadline = deadline};
   }
 
