@@ -295,7 +295,7 @@ FAULTS = [
     Fault("greedy_share_is_served_first", SHARE_ACCOUNTS, "return mine != theirs ? mine < theirs :", "return mine != theirs ? mine > theirs :", SHARES),
     Fault("newest_of_shares_that_are_alike_is_first", SHARE_ACCOUNTS, ": one_since < other_since;", ": one_since > other_since;", SHARES),
     Fault("unfit_grant_costs_the_place_in_the_share", SHARE_ACCOUNTS, "Waiter* later = unfit ? first : nullptr;",
-          "Waiter* later = static_cast<void>(unfit), nullptr;", SHARES),
+          "Waiter* later = unfit ? nullptr : nullptr;", SHARES),
     Fault("kept_for_a_share_is_counted_as_spare", SHARE_ACCOUNTS, "taken += account.counts.unmet();", "static_cast<void>(account);", SHARES),
     Fault("share_keeps_what_is_given_back", SHARE_ACCOUNTS, "account.counts.leased -= account.number == number ? 1 : 0;", "static_cast<void>(account);", SHARES),
     Fault("share_is_unknown_by_its_name", SHARE_ACCOUNTS, "one->name != name", "one->name == name", SHARES),
@@ -315,7 +315,7 @@ FAULTS = [
     Fault("crowd_of_one_share_fills_the_queue_of_all", WAIT_LIST, "return share.waiting >= max_waiting || ", "return queue_.size() >= max_waiting || ", SHARES),
     Fault("share_of_a_request_is_forgotten", ACQUIRE_REQUEST, "      this->share = account;\n", "      static_cast<void>(account);\n", SHARES),
     Fault("share_of_a_thread_is_forgotten", BLOCKING_WAIT, "    waiter.share = share;\n", "", SHARES),
-    Fault("child_has_no_shares", "detail/core_apart.hpp", "monitor_.waiters.shares().each(monitor_.waiters.shares().count(), [&](const Share& share) {\n    static", "monitor_.waiters.shares().each(0, [&](const Share& share) {\n    static", ("unit/fork",)),
+    Fault("child_has_no_shares", "detail/core_apart.hpp", "    own->monitor_.waiters.shares().add_those_of(monitor_.waiters.shares());\n", "", ("unit/fork",)),
     Fault("more_is_guaranteed_than_there_is", "detail/administration.hpp", "if (options.guaranteed > max_size - std::min(max_size, others))", "if (options.guaranteed > max_size)", SHARES),
     Fault("resize_takes_what_is_guaranteed", "detail/administration.hpp", "  if (size >= guaranteed) return;\n", "  if (size + guaranteed > 0) return;\n", SHARES),
     # --- bounds

@@ -191,4 +191,65 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_cancellations_at_random_points_lose_noth
   BOOST_TEST(figures.acquired == figures.released + 2);
 }
 
+BOOST_AUTO_TEST_CASE(shares_keep_their_limits_on_real_threads) {
+  Pool pool{[] { return Thing{}; }, Elastic{.min_idle = 0, .max_size = 4}, PingOnAcquire{}, ResetOnReturn{}};
+  auto web = pool.share("web", {.guaranteed = 1});
+  auto jobs = pool.share("jobs", {.at_most = 2});
+  auto late = [&] { return pool.share("late", {.guaranteed = 1, .at_most = 3}); };
+  std::atomic<int> of_jobs{0};
+  std::atomic<int> too_many{0};
+  const auto act = [&](auto& share, std::mt19937& random) {
+    const bool counted = static_cast<const void*>(&share) == &jobs;
+    const auto hold = [&](auto& lease) {
+      if (counted && ++of_jobs > 2) ++too_many;
+      if (random() % 4 == 0) std::this_thread::yield();
+      if (counted) --of_jobs;
+      if (random() % 16 == 0) lease.discard();
+    };
+    switch (random() % 4) {
+      case 0:
+        if (auto lease = share.try_acquire()) hold(*lease);
+        break;
+      case 1: {
+        std::atomic<bool> told{false};
+        auto operation = share.async_acquire(10s).connect([&](const std::exception_ptr&, auto lease) {
+          lease.release();
+          told = true;
+          told.notify_one();
+        });
+        operation.start();
+        told.wait(false);
+        break;
+      }
+      default:
+        try {
+          auto lease = share.acquire(random() % 8 == 0 ? Duration{50us} : Duration{10s});
+          hold(lease);
+        } catch (const AcquireTimeout&) {
+        }
+    }
+  };
+  std::vector<std::jthread> threads;
+  for (unsigned t = 0; t < 6; ++t)
+    threads.emplace_back([&, t] {
+      std::mt19937 random{t};
+      for (int i = 0; i < (test::slow ? 300 : 3000); ++i) {
+        if (t == 0 && i == 100) {
+          auto third = late();
+          act(third, random);
+        }
+        t < 2 ? act(pool, random) : t < 4 ? act(web, random) : act(jobs, random);
+        if (t == 1 && i % 64 == 0) (void)pool.statistics();
+      }
+    });
+  threads.clear();
+  while (pool.statistics().now.leased > 0) std::this_thread::yield();  // a worker puts it in order
+  const Statistics figures = pool.statistics();
+  BOOST_TEST(too_many == 0);
+  BOOST_TEST(figures.now.waiting == 0U);
+  BOOST_TEST(figures.shares.size() == 3U);
+  for (const ShareStatistics& share : figures.shares) BOOST_TEST(share.leased + share.waiting == 0U);
+  BOOST_TEST(figures.acquired == figures.released);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

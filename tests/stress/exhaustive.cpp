@@ -443,7 +443,8 @@ BOOST_AUTO_TEST_CASE(shares_have_what_they_may_and_nobody_is_forgotten) {
        .options = {},
        .warm = 2,
        .shares = two_shares,
-       .threads = {{discard_in_second, lease_in_second}, {work_in_second, try_in_first}, {discard_in_second}}});
+       .threads = {{discard_in_second, lease_in_second}, {work_in_second, try_in_first}, {discard_in_second}},
+       .preemptions_with_workers = 1});
   explore_both<Elastic>(
       {.name = "shares-timeout",
        .growth = two,

@@ -113,6 +113,11 @@ class Core {
     const typename Types::Guard lock = monitor_.enter();
     acquire_.trace();
   }
+  // The pool has its first. Needs the lock, or nobody who would take it.
+  void begin_shares() noexcept {
+    acquire_.begin_shares();
+    monitor_.dispatcher.begin_shares();
+  }
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
   [[nodiscard]] Administration<Types>& administration() noexcept { return administration_; }
   [[nodiscard]] typename Types::Monitor& monitor() noexcept { return monitor_; }

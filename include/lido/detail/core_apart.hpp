@@ -114,9 +114,10 @@ void Core<Connection, Growth, Health, Recycle, Platform>::abandon() noexcept {
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 auto Core<Connection, Growth, Health, Recycle, Platform>::in_child() const -> Core* {
   auto* const own = new Core{*this};
-  monitor_.waiters.shares().each(monitor_.waiters.shares().count(), [&](const Share& share) {
-    static_cast<void>(own->administration_.share(share.name, share.options));
-  });
+  if (monitor_.waiters.shares().any()) {
+    own->monitor_.waiters.shares().add_those_of(monitor_.waiters.shares());
+    own->begin_shares();
+  }
   if (monitor_.capacity.suspended()) own->administration_.suspend();
   if (monitor_.capacity.closed()) own->administration_.close(Duration::zero());
   return own;

@@ -139,6 +139,10 @@ class Shares {
     last_ = last_ != nullptr ? last_->next.get() : first_.get();
     count_.store(count_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
+  // The same as another pool has, with nothing leased and nobody who waits.
+  void add_those_of(const Shares& other) {
+    other.each(other.count(), [this](const Account& one) { add(std::make_unique<Account>(one.name, one.options)); });
+  }
   // How many connections the pool may have.
   void resize(std::size_t size) noexcept { size_ = size; }
 
