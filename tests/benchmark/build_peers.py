@@ -1,4 +1,5 @@
 """Builds the peers of peers/, each as its language does it, and installs what they need where that is allowed."""
+import functools
 import os
 import pathlib
 import re
@@ -43,7 +44,8 @@ def rust(source, into, program):
     # Of the distribution's crates alone, which stand in a directory; and with its compiler, which knows them.
     project = into / f"{source.stem}_rust"
     (project / "src").mkdir(parents=True, exist_ok=True)
-    shutil.copy(source, project / "src/main.rs")
+    if not (project / "src/main.rs").exists() or (project / "src/main.rs").read_text() != source.read_text():
+        shutil.copy(source, project / "src/main.rs")  # or it would be compiled again
     crates = "".join(f'{name} = {{version = "*"{", features = [" + features + "]" if features else ""}}}\n'
                      for name, _, features in (crate.partition(":") for crate in tag(source, "crates").split()))  # fmt: skip
     (project / "Cargo.toml").write_text(f'[package]\nname = "{source.stem}"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\n{crates}')
@@ -62,8 +64,9 @@ def python(source, into, program):
 BUILD = {".cpp": cpp, ".java": java, ".go": go, ".rs": rust, ".py": python}
 
 
+@functools.cache
 def made(source, into):
-    """The command of that peer, or nothing."""
+    """The command of that peer, or nothing. A peer that does two things is built once."""
     into.mkdir(parents=True, exist_ok=True)
     packages = tag(source, "package").split()
     for attempt in (1, 2):

@@ -14,7 +14,7 @@ from html import escape
 # Of each colour the one on a light page, and the one on a dark one.
 COLOURS = (("#2563c9", "#6ea8ff"), ("#7aa7e8", "#3f6fb5"), ("#1e3a8a", "#b9d2ff"), ("#15803d", "#4ade80"), ("#c2410c", "#fb923c"),
            ("#7e22ce", "#c084fc"), ("#be185d", "#f472b6"), ("#0f766e", "#2dd4bf"), ("#a16207", "#facc15"), ("#6b7280", "#9ca3af"))  # fmt: skip
-STYLE = ("text{fill:#333}.g{stroke:#ddd}.s{fill:none;stroke-width:1.6}.own{stroke-width:3}.floor{stroke-dasharray:5 4}"
+STYLE = ("text{fill:#333}.g{stroke:#ddd}.s{fill:none;stroke-width:1.6}.own{stroke-width:3}.floor{stroke-dasharray:5 4}.again{stroke-dasharray:2 2}"
          + "".join(f".c{i}{{stroke:{light}}}.b{i}{{fill:{light}}}" for i, (light, _) in enumerate(COLOURS))
          + "@media(prefers-color-scheme:dark){text{fill:#ccc}.g{stroke:#444}"
          + "".join(f".c{i}{{stroke:{dark}}}.b{i}{{fill:{dark}}}" for i, (_, dark) in enumerate(COLOURS)) + "}")  # fmt: skip
@@ -49,6 +49,10 @@ def apart(wanted, least, most):
     return places
 
 
+def look(name, colours):
+    return f"s c{colours[name] % 10}" + (" own" if name == "lido" else " floor" if name == "floor" else " again" if colours[name] > 9 else "")
+
+
 def lines(title, under, labels, series, colours, top=0, logarithmic=True, left=60, right=520, height=250):
     """A line for each of `series`: its name, and a value or None for each of `labels`."""
     values = [value for one in series.values() for value in one if value]
@@ -77,13 +81,14 @@ def lines(title, under, labels, series, colours, top=0, logarithmic=True, left=6
         points = [(x(i), y(value)) for i, value in enumerate(one) if value]
         if points:
             ends[name] = points[-1]
-            kind = f"s c{colours[name]}{' own' if name == 'lido' else ''}{' floor' if name == 'floor' else ''}"
+            kind = look(name, colours)
             parts.append(f'<polyline class="{kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>')
     for name, at in apart({name: b for name, (_, b) in ends.items()}, up, down + 24).items():
-        kind = f"s c{colours[name]}{' floor' if name == 'floor' else ''}"
+        kind = look(name, colours)
+        thin = kind.replace(" own", "")
         if series[name][-1]:
-            parts.append(f'<path class="{kind}" stroke-opacity="0.4" d="M{ends[name][0]:.1f} {ends[name][1]:.1f}L{right + 12} {at:.1f}"/>')
-        parts.append(f'<path class="{kind}{" own" if name == "lido" else ""}" d="M{right + 12} {at:.1f}h14"/>')
+            parts.append(f'<path class="{thin}" stroke-opacity="0.4" d="M{ends[name][0]:.1f} {ends[name][1]:.1f}L{right + 12} {at:.1f}"/>')
+        parts.append(f'<path class="{kind}" d="M{right + 12} {at:.1f}h14"/>')
         parts.append(text(right + 31, at + 4, name, more=' font-weight="bold"' if name == "lido" else ""))
     return parts
 
@@ -98,17 +103,17 @@ def bars(groups, colours, unit, width=740, left=210):
         most = max(by.values())
         for name, value in by.items():
             long = (width - left - 80) * value / most
-            parts.append(text(left - 8, y + 12, name, "end") + f'<rect class="b{colours[name]}" x="{left}" y="{y + 1}" width="{max(long, 1):.1f}" height="14" rx="2"/>'
+            parts.append(text(left - 8, y + 12, name, "end", ' font-weight="bold"' if name == "lido" else "") + f'<rect class="b{colours[name] if name.startswith("lido") else len(COLOURS) - 1}" x="{left}" y="{y + 1}" width="{max(long, 1):.1f}" height="14" rx="2"/>'
                          + text(left + long + 6, y + 12, short(value)))  # fmt: skip
             y += 18
     return svg(width, y + 12, parts)
 
 
 def colours_of(names):
-    """lido has the first; the others what is left, in turns."""
+    """lido has the first; the others what is left, in turns. From ten on a line is dashed."""
     own = [name for name in names if name.startswith("lido")]
     others = [name for name in names if not name.startswith("lido") and name != "floor"]
-    chosen = {name: min(i, 2) for i, name in enumerate(sorted(own))} | {name: 3 + i % 6 for i, name in enumerate(sorted(others))}
+    chosen = {name: min(i, 2) for i, name in enumerate(sorted(own))} | {name: 3 + i % 6 + i // 6 * 10 for i, name in enumerate(sorted(others))}
     return chosen | {"floor": len(COLOURS) - 1}
 
 

@@ -1,5 +1,5 @@
-// A pool that is made of moodycamel's queue in a few lines: take one out, and put it back. Built with main.cpp.
-// name: moodycamel::BlockingConcurrentQueue
+// A pool that is made of moodycamel's BlockingConcurrentQueue in a few lines. Built with main.cpp.
+// name: moodycamel's queue
 // kind: barges
 // package: libconcurrentqueue-dev
 #include <concurrentqueue/blockingconcurrentqueue.h>
@@ -36,6 +36,6 @@ class Peer {
   moodycamel::BlockingConcurrentQueue<std::unique_ptr<Token>> idle_;
 };
 
-const benchmark::Registration peer{"moodycamel::BlockingConcurrentQueue", "barges", benchmark::measure<Peer>};
+const benchmark::Registration peer{"moodycamel's queue", "barges", benchmark::measure<Peer>};
 
 }  // namespace
