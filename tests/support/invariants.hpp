@@ -219,7 +219,7 @@ class Invariants {
     std::size_t taken = 0, counted = 0;
     shares().each(shares().count(), [&](auto& share) {
       std::size_t leased = 0, waiting = 0;
-      monitor_.capacity.slots().each([&](auto& slot) { leased += slot.share == &share ? 1 : 0; });
+      monitor_.capacity.slots().each([&](auto& slot) { leased += slot.share == share.number ? 1 : 0; });
       for (const Waiter* waiter : queue_before_) waiting += waiter->share == &share ? 1 : 0;
       demand(leased == share.counts.leased, "what a share has is miscounted");
       demand(waiting == share.waiting, "those who wait in a share are miscounted");

@@ -97,7 +97,7 @@ class Draws {
     const double mean = 0.02 / load_.times / static_cast<double>(load_.size);
     if (!load_.in_bursts) return seconds(-mean * std::log(uniform()));
     if (burst_-- > 0) return 10us;
-    burst_ = 100 + random_() % 900;
+    burst_ = 100 + static_cast<std::size_t>(random_() % 900);
     return seconds(mean * static_cast<double>(burst_));
   }
 
@@ -263,7 +263,7 @@ bool is_refused(Form form, SimulatedPool<FixedSize>& pool, Duration patience) {
 BOOST_AUTO_TEST_CASE(of_those_who_are_refused_at_most_one_in_a_hundred_would_have_been_served) {
   // LIDO_CALLERS in each of the workloads that the page tells of; by default fewer of both.
   const auto asked = number_from_environment("LIDO_CALLERS", 0);
-  const std::size_t callers = asked > 0 ? asked : slow ? 500 : 2000;
+  const std::size_t callers = asked > 0 ? static_cast<std::size_t>(asked) : slow ? 500 : 2000;
   const std::vector<double> loads = asked > 0 ? std::vector{0.8, 1.0, 1.1, 1.5, 2.0, 3.0} : std::vector{1.0, 1.5, 3.0};
   BOOST_TEST_MESSAGE("holds          time-outs      callers   served  timed out  refused  waited on  would be served");
   const auto print = [](const char* holds, const char* patience, const Tally& tally) {
