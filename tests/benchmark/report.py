@@ -60,7 +60,7 @@ def machine():
     return {"processor": first("/proc/cpuinfo", r"^model name\s*:(.*)$") or platform.machine(), "cores": len(os.sched_getaffinity(0)),
             "memory_gb": round(int(kilobytes) / 1e6, 1) if kilobytes else None, "kernel": platform.release(),
             "system": first("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)'), "compiler": f"{compiler} {version}",
-            "load_before": round(os.getloadavg()[2], 2)}  # fmt: skip
+            "load_of_15_minutes": round(os.getloadavg()[2], 2)}  # fmt: skip
 
 
 def cases_of(samples):
