@@ -54,7 +54,7 @@ class Result {
   /// Rows inserted, updated, deleted, moved, fetched or selected; 0 for other statements.
   [[nodiscard]] std::size_t affected_rows() const noexcept {
     std::string_view text = PQcmdTuples(mutable_result());
-    return static_cast<std::size_t>(detail::take_number(text).value_or(0));
+    return detail::take_number<std::size_t>(text).value_or(0);
   }
   /// What the server says it did, for instance `INSERT 0 1`.
   [[nodiscard]] std::string_view command_tag() const noexcept { return PQcmdStatus(mutable_result()); }

@@ -112,7 +112,7 @@ class ConnectionString {
       std::string_view one = list.substr(0, list.find(','));
       list.remove_prefix(std::min(list.size(), one.size() + 1));
       if (one.empty()) continue;  // the default
-      const std::uint64_t port = take_number(one).value_or(0);
+      const std::uint64_t port = take_number<std::uint64_t>(one).value_or(0);
       if (!one.empty() || port < 1 || port > 65'535) return false;
     }
     return true;
@@ -121,7 +121,7 @@ class ConnectionString {
   /// `connect_timeout`, if it is set and limits anything.
   [[nodiscard]] std::optional<Duration> connect_timeout() const {
     std::string_view text = value("connect_timeout");
-    const std::uint64_t seconds = take_number(text).value_or(0);
+    const std::uint64_t seconds = take_number<std::uint64_t>(text).value_or(0);
     if (seconds == 0) return std::nullopt;
     return std::chrono::seconds{static_cast<std::int64_t>(std::min(seconds, std::uint64_t{1'000'000'000}))};
   }

@@ -30,35 +30,35 @@ inline constexpr std::array units{Unit{"d", std::chrono::hours{24}},        Unit
                                   Unit{"ms", std::chrono::milliseconds{1}}, Unit{"us", std::chrono::microseconds{1}},
                                   Unit{"ns", std::chrono::nanoseconds{1}}};
 
-/// The whole of `text` as a number without a sign, if it is at most `most`.
-[[nodiscard]] inline std::optional<std::uint64_t> whole_number(std::string_view text, std::uint64_t most) noexcept {
-  const std::optional<std::uint64_t> number = take_number(text);
-  return text.empty() && number && *number <= most ? number : std::nullopt;
+/// The whole of `text` as a number without a sign.
+template <class Number>
+[[nodiscard]] std::optional<Number> whole_number(std::string_view text) noexcept {
+  const std::optional<Number> number = take_number<Number>(text);
+  return text.empty() ? number : std::nullopt;
 }
 
 /// A duration of zero or more: a number and a unit, a number of seconds without one, or `never`. A fraction has to be
 /// exact in nanoseconds.
 [[nodiscard]] inline std::optional<Duration> parse_duration(std::string_view text) noexcept {
   if (text == "never") return Duration::max();
-  const auto take_digits = [&text] {
+  const auto next_digits = [&text] {
     const std::string_view digits = text.substr(0, text.find_first_not_of("0123456789"));
     text.remove_prefix(digits.size());
     return digits;
   };
-  const std::optional<std::uint64_t> whole = whole_number(take_digits(), std::numeric_limits<std::int64_t>::max());
+  const std::optional<std::int64_t> count = whole_number<std::int64_t>(next_digits());
   std::string_view fraction;
   if (text.starts_with('.')) {
     text.remove_prefix(1);
-    fraction = take_digits();
+    fraction = next_digits();
     if (fraction.empty()) return std::nullopt;
   }
   const std::string_view name = text.empty() ? std::string_view{"s"} : text;
   const auto* const unit = std::ranges::find(units, name, &Unit::name);
-  if (!whole || unit == units.end()) return std::nullopt;
-  const auto count = static_cast<std::int64_t>(*whole);
+  if (!count || unit == units.end()) return std::nullopt;
   // Below the greatest duration, which would mean something else; with room for the fraction.
-  if (count > (Duration::max() - Duration{1}) / unit->span - (fraction.empty() ? 0 : 1)) return std::nullopt;
-  Duration span = count * unit->span;
+  if (*count > (Duration::max() - Duration{1}) / unit->span - (fraction.empty() ? 0 : 1)) return std::nullopt;
+  Duration span = *count * unit->span;
   Duration part = unit->span;
   for (const char digit : fraction) {
     if (part % 10 != Duration::zero()) return std::nullopt;
@@ -124,9 +124,8 @@ inline constexpr std::array units{Unit{"d", std::chrono::hours{24}},        Unit
 [[nodiscard]] inline std::optional<std::size_t> parse_count(const OptionSetting& setting,
                                                             std::string_view text) noexcept {
   if (text == "unlimited" && setting.most == any_number) return any_number;
-  const std::optional<std::uint64_t> number = whole_number(text, setting.most);
-  if (!number || *number < setting.least) return std::nullopt;
-  return static_cast<std::size_t>(*number);
+  const std::optional<std::size_t> number = whole_number<std::size_t>(text);
+  return number && *number >= setting.least && *number <= setting.most ? number : std::nullopt;
 }
 
 /// Sets an option to what `text` says; false, and nothing is changed, where that is not as `expected_of` says.

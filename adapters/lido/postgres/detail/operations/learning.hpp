@@ -83,7 +83,7 @@ class Learning {
   void take(const ResultHandle& result) {
     const auto number = [&](int row, int column) {
       std::string_view text = PQgetvalue(result.get(), row, column);
-      return static_cast<Oid>(take_number(text).value_or(0));
+      return take_number<Oid>(text).value_or(0);
     };
     const std::shared_ptr<const ArrayTypes>& before = channel_->array_types();
     auto types = before ? std::make_shared<ArrayTypes>(*before) : std::make_shared<ArrayTypes>();

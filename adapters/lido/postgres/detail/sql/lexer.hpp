@@ -39,20 +39,26 @@ namespace lido::postgres::detail {
   return false;
 }
 
-/// Takes the digits that `text` begins with off it, and says what number they are; nothing where there are none, or
-/// where it is beyond 64 bits. Not `std::from_chars`, which brings each base for each type, and each unit compiles it.
-[[nodiscard, gnu::noinline]] constexpr std::optional<std::uint64_t> take_number(std::string_view& text) noexcept {
-  constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+// As `take_number`, for each type of number.
+[[nodiscard, gnu::noinline]] constexpr std::optional<std::uint64_t> take_digits(std::string_view& text,
+                                                                                std::uint64_t most) noexcept {
   std::uint64_t number = 0;
   std::size_t at = 0;
   bool fits = true;
   for (; at < text.size() && is_digit(text[at]); ++at) {
     const auto digit = static_cast<std::uint64_t>(text[at] - '0');
-    fits = fits && number <= (most - digit) / 10;
+    fits = fits && digit <= most && number <= (most - digit) / 10;
     number = fits ? number * 10 + digit : most;
   }
   text.remove_prefix(at);
   return at > 0 && fits ? std::optional{number} : std::nullopt;
+}
+/// Takes the digits that `text` begins with off it, and says what number they are; nothing where there are none, or
+/// where it is too large. Not `std::from_chars`, which brings each base for each type, and each unit compiles it.
+template <class Number>
+[[nodiscard]] constexpr std::optional<Number> take_number(std::string_view& text) noexcept {
+  const std::optional<std::uint64_t> number = take_digits(text, std::numeric_limits<Number>::max());
+  return number ? std::optional{static_cast<Number>(*number)} : std::nullopt;
 }
 
 /// `name` as an identifier of SQL, whatever characters it has.

@@ -22,8 +22,7 @@ namespace lido::postgres::detail {
     if (piece.doubtful) return std::nullopt;
     if (piece.kind != Token::parameter) continue;
     std::string_view digits = piece.text.substr(1);
-    most =
-        std::max(most, static_cast<std::size_t>(take_number(digits).value_or(std::numeric_limits<std::size_t>::max())));
+    most = std::max(most, take_number<std::size_t>(digits).value_or(std::numeric_limits<std::size_t>::max()));
   }
   return most;
 }

@@ -43,7 +43,7 @@ namespace lido::postgres::detail {
 [[nodiscard]] inline std::size_t number_field(const PGresult* result, int code) {
   const char* const said = PQresultErrorField(result, code);
   std::string_view text = said == nullptr ? "" : said;
-  return static_cast<std::size_t>(take_number(text).value_or(0));
+  return take_number<std::size_t>(text).value_or(0);
 }
 
 /// What the server (or, without a SQLSTATE, libpq) says in `result`.

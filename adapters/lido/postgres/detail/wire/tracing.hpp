@@ -106,7 +106,7 @@ class ConnectionTracing {
   if (const int count = PQntuples(result); count > 0) return static_cast<std::uint64_t>(count);
   if (PQresultStatus(result) != PGRES_COMMAND_OK) return 0;
   std::string_view text = PQcmdTuples(result);
-  return take_number(text).value_or(0);
+  return take_number<std::uint64_t>(text).value_or(0);
 }
 
 /// A statement on its way, of which somebody wants to know.
