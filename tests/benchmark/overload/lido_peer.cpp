@@ -1,5 +1,6 @@
 // lido: first come, first served, or with what a third argument says: `standing`, which refuses those who have waited
-// beyond a standing queue's limit of 100 ms. See ./run for what it reads and prints.
+// beyond a standing queue's limit of 100 ms, or `hopeless`, which refuses those whose turn would come too late. See
+// ./run for what it reads and prints.
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -49,7 +50,9 @@ int main(int count, char** arguments) {
   for (Caller one{}; std::cin >> one.came >> one.hold;) callers.push_back(one);
   const std::size_t size = std::stoul(arguments[2]);
   lido::postgres::Options options{.pool_size = size, .max_overflow = 0, .min_idle = size};
-  if (count > 3) options.max_standing_wait = 100ms;
+  const std::string refuses = count > 3 ? arguments[3] : "";
+  options.refuse_hopeless = refuses == "hopeless";
+  if (refuses == "standing") options.max_standing_wait = 100ms;
   lido::postgres::Pool pool{arguments[1], options};
   pool.wait_until_ready(10s);
   std::vector<std::jthread> threads;
