@@ -485,6 +485,25 @@ BOOST_AUTO_TEST_CASE(those_who_give_up_before_are_not_in_the_way) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(one_who_is_to_be_passed_next_may_give_up) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 1}, {}, {}, options()};
+    auto& foresight = detail::Inspection::monitor(pool).dispatcher.foresight();
+    foresight.measure_in(1);
+    Queue queue{pool};
+    queue.add(60, 2s);
+    const std::size_t detached = 0;
+    const Invariants<SimulatedPool<FixedSize>> invariants{*sim::self->world, pool, ledger, detached};
+    while (foresight.passes_next() == nullptr && pool.statistics().now.waiting > 0) queue.serve(1);
+    BOOST_TEST((foresight.passes_next() != nullptr));
+    sim::sleep_for(3s);
+    BOOST_TEST((foresight.passes_next() == nullptr));
+    BOOST_TEST(pool.statistics().now.waiting == 0U);
+    queue.leave();
+  });
+}
+
 BOOST_AUTO_TEST_CASE(on_every_schedule_each_caller_is_served_or_told_and_nobody_is_forgotten) {
   std::uint64_t refused = 0;
   on_many_schedules([&refused](Form form) {
