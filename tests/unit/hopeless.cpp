@@ -263,8 +263,8 @@ bool is_refused(Form form, SimulatedPool<FixedSize>& pool, Duration patience) {
 BOOST_AUTO_TEST_CASE(of_those_who_are_refused_at_most_one_in_a_hundred_would_have_been_served) {
   // LIDO_CALLERS in each of the workloads that the page tells of; by default fewer of both.
   const auto asked = number_from_environment("LIDO_CALLERS", 0);
-  const std::size_t callers = asked > 0 ? static_cast<std::size_t>(asked) : slow ? 500 : 2000;
-  const std::vector<double> loads = asked > 0 ? std::vector{0.8, 1.0, 1.1, 1.5, 2.0, 3.0} : std::vector{1.0, 1.5, 3.0};
+  const std::size_t callers = asked > 0 ? static_cast<std::size_t>(asked) : slow ? 400 : 1500;
+  const std::vector<double> loads = asked > 0 ? std::vector{0.8, 1.0, 1.1, 1.5, 2.0, 3.0} : std::vector{1.5, 3.0};
   BOOST_TEST_MESSAGE("holds          time-outs      callers   served  timed out  refused  waited on  would be served");
   const auto print = [](const char* holds, const char* patience, const Tally& tally) {
     char line[160];
