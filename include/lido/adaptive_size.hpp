@@ -80,8 +80,8 @@ class AdaptiveSize {
     search_.look({.seconds = std::chrono::duration<double>{span}.count(),
                   .served = now.released - before_.released,
                   .held = std::chrono::duration<double>{now.use.sum - before_.use.sum}.count(),
-                  .waited = now.waited - before_.waited,
-                  .waiting = now.now.waiting});
+                  .waited = waited_for_more(now) - waited_for_more(before_),
+                  .waiting = now.waiting_for_more()});
     before_ = now;
     if (search_.size() == applied_) return;
     pool_.resize(make_(search_.size()));
@@ -95,6 +95,13 @@ class AdaptiveSize {
   }
 
  private:
+  // Who waits for the limit of its share would not be served sooner by a larger pool.
+  [[nodiscard]] static std::uint64_t waited_for_more(const Statistics& figures) noexcept {
+    std::uint64_t waited = figures.waited;
+    for (const ShareStatistics& share : figures.shares) waited -= share.full;
+    return waited;
+  }
+
   static detail::SizeSearch::Limits checked(const AdaptiveSizeOptions& options) {
     if (options.min_size == 0) throw InvalidOption{"AdaptiveSizeOptions::min_size", "at least 1"};
     if (options.max_size < options.min_size) throw InvalidOption{"AdaptiveSizeOptions::max_size", "at least min_size"};

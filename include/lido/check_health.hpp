@@ -123,7 +123,7 @@ template <Pingable Connection, class Growth, class Health, class Recycle, class 
   detail::HealthCheck check{Platform::now(), timeout};
   try {
     auto lease = pool.acquire(timeout, where);
-    if (check.may_ask(pool.statistics().now.waiting, Platform::now())) {
+    if (check.may_ask(pool.statistics().waiting_for_more(), Platform::now())) {
       bool answer = false;
       std::exception_ptr error;
       try {

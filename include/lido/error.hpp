@@ -60,7 +60,7 @@ class [[gnu::visibility("default")]] PoolSuspended : public PoolError {
   using PoolError::PoolError;
 };
 
-/// `PoolOptions::max_waiting` callers wait already.
+/// `PoolOptions::max_waiting` callers wait already, or `ShareOptions::max_waiting` of that share.
 class [[gnu::visibility("default")]] QueueFull : public PoolError {
  public:
   using PoolError::PoolError;

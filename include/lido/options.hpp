@@ -38,8 +38,9 @@ struct PoolOptions {
   /// overtakes another. Zero: strictly first come, first served. Range: 0 and more.
   Duration barging_limit = std::chrono::milliseconds{1};
 
-  /// How many callers may wait at once; one more gets `QueueFull` at once. Range: 0 (never wait) and more; 1 and more
-  /// where callers open for themselves (`workers = 0`, `NullPool`), which they do while they wait.
+  /// How many callers may wait at once, of each `Share` as many; one more gets `QueueFull` at once. Range: 0 (never
+  /// wait) and more; 1 and more where callers open for themselves (`workers = 0`, `NullPool`), which they do while they
+  /// wait.
   std::size_t max_waiting = std::numeric_limits<std::size_t>::max();
 
   /// Threads that open, close and sweep off the callers' threads. At most `workers - 1` of them open at a time (one
@@ -90,8 +91,9 @@ struct PoolOptions {
   Duration max_standing_wait = Duration::max();
 
   /// A caller whose time will be over before its turn gets `Overloaded` at once, which says how long its turn would
-  /// have taken at least. Only where that is known: from how fast those who waited were served at the most, and from
-  /// when those before it give up themselves. So one who is refused would not have been served.
+  /// have taken at least. Only where that is known: from how fast those who waited were served at the most of late, and
+  /// from when the time of those before it is over. So one who is refused would not have been served, unless many
+  /// before it give up early or the pool is suddenly faster.
   bool refuse_hopeless = true;
 };
 

@@ -164,8 +164,9 @@ class Pool {
   /// The share `name` of this pool, made if there is none: for one of several kinds of callers, who acquire from it
   /// instead. From the first one on the pool leases in the order of shares.md, under its lock, and whoever acquires
   /// from the pool itself gets what is guaranteed to nobody. A share stays for as long as its pool. Takes the lock for
-  /// a pass over the slots. Throws `InvalidOption`, naming the share: where it was made with other options, at most is
-  /// less than guaranteed, or more would be guaranteed than the pool may have; and `std::bad_alloc`.
+  /// a pass over the slots. Throws `InvalidOption`, naming the share: where it was made with other options, the
+  /// name is empty, an option is out of its range, or more would be guaranteed than the pool may have; and
+  /// `std::bad_alloc`.
   [[nodiscard]] Share<Pool> share(std::string_view name, ShareOptions options = {}) {
     Core& core = this->core();
     return Share<Pool>{*this, core, core.administration().share(name, options)};

@@ -15,8 +15,9 @@ namespace lido {
 
 /// The part of a pool that one kind of callers may have: acquires as the pool does, and stands wherever a pool does
 /// that is acquired from. `ShareOptions::guaranteed` connections are its callers' whenever they want them, at once but
-/// for the time to open one. What others are guaranteed and have not is kept for them; the rest is anybody's, up to
-/// `ShareOptions::at_most`, and comes back first to whoever has not what it is guaranteed.
+/// for the time to open one, and to close another first where the pool is at its maximum. What others are guaranteed
+/// and have not is kept for them; the rest is anybody's, up to `ShareOptions::at_most`, and comes back first to whoever
+/// has not what it is guaranteed.
 ///
 /// Of a connection that comes back those are served first whose share has not what it is guaranteed, and of several the
 /// one that has the smallest part of it; then the share that has the fewest beyond it, zero or more. In a share, and

@@ -1,6 +1,7 @@
 // The figures of a pool, as one snapshot.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <chrono>
@@ -110,6 +111,13 @@ struct Statistics {
 
   /// Connections beyond `pool_size`.
   [[nodiscard]] std::size_t overflow() const noexcept { return now.total() > pool_size ? now.total() - pool_size : 0; }
+  /// Of `now.waiting` those who would have a connection if there were more: not those whose share has all it may have.
+  [[nodiscard]] std::size_t waiting_for_more() const noexcept {
+    std::size_t at_their_limit = 0;
+    for (const ShareStatistics& share : shares)
+      if (share.at_most < max_size && share.leased >= share.at_most) at_their_limit += share.waiting;
+    return now.waiting - std::min(now.waiting, at_their_limit);
+  }
 };
 
 }  // namespace lido

@@ -59,6 +59,7 @@ HANGING = ("unit/hanging",)
 EVENTS = ("unit/events",)
 SLOTS = ("unit/slot_table",)
 SHARES = ("unit/shares",)
+LIMITS = ("unit/share_limits",)
 DEADLINES = ("unit/deadlines",)
 FLIGHT_RECORDER = "detail/flight_recorder.hpp"
 REPEAT_FILTER = "detail/repeat_filter.hpp"
@@ -298,6 +299,12 @@ FAULTS = [
           "Waiter* later = unfit ? nullptr : nullptr;", SHARES),
     Fault("kept_for_a_share_is_counted_as_spare", SHARE_ACCOUNTS, "taken += account.counts.unmet();", "static_cast<void>(account);", SHARES),
     Fault("share_keeps_what_is_given_back", SHARE_ACCOUNTS, "account.counts.leased -= account.number == number ? 1 : 0;", "static_cast<void>(account);", SHARES),
+    Fault("full_share_keeps_the_pool_from_shrinking", MAINTENANCE, "monitor_.waiters.servable() == 0 &&", "monitor_.waiters.queue().empty() &&", LIMITS),
+    Fault("full_share_opens_for_others", WAIT_LIST, "    if (!shares_.any()) return call_those(", "    return call_those(", LIMITS),
+    Fault("refusal_of_a_full_share_opens", ADMISSION, "if (full && monitor_.dispatcher.may_have_more(waiter.share))", "if (full)", LIMITS),
+    Fault("guarantee_is_the_reason_though_nothing_is_open", ADMISSION,
+          "      held.back = held.full || (held.back && monitor_.capacity.any_live());  // what is not open is kept for nobody\n", "", LIMITS),
+    Fault("full_share_waits_for_a_look", ACQUIRE, " ||\n             !monitor_.dispatcher.may_have_more(share);", ";", LIMITS),
     Fault("share_is_unknown_by_its_name", SHARE_ACCOUNTS, "one->name != name", "one->name == name", SHARES),
     Fault("detached_connection_stays_the_shares", LEASES, "      monitor_.waiters.shares().end_lease(slot);\n", "", SHARES),
     Fault("discard_in_a_share_wakes_nobody", LEASES, "      if (shared && goes) monitor_.dispatcher.match(lock);", "     ", SHARES),
@@ -522,7 +529,7 @@ FAULTS = [
           ("unit/start_worker",)),
     Fault("who_waits_for_fibres_does_not_help", WORKFORCE, "waits_work_{workers == 0 || options.start_worker}", "waits_work_{workers == 0}",
           ("unit/start_worker",)),
-    Fault("full_pool_does_not_grow", ADMISSION, "        if (full) workforce_.want_one_more(lock);\n", ""),
+    Fault("full_pool_does_not_grow", ADMISSION, "        if (full && monitor_.dispatcher.may_have_more(waiter.share)) workforce_.want_one_more(lock);\n", ""),
     Fault("old_failure_is_told_again", "detail/administration.hpp", "    before = monitor_.capacity.backoff().cause();\n", ""),
     Fault("full_pool_is_not_ready", CAPACITY, "any_live() && (full || ", "any_live() && ("),
     Fault("first_opens_are_cut_short", OPEN_PLAN, "in_the_way = facts.in_trouble && !facts.room;", "in_the_way = !facts.room;", HANGING),
@@ -530,7 +537,7 @@ FAULTS = [
     Fault("first_attempt_is_waited_for", CONNECT_LIMITER, "if (attempts_.under_way == 0) return backoff_.until();\n", "\n"),
     Fault("who_opens_is_handed_a_connection", WAIT_LIST,
           "    while (waiter != nullptr && waiter->busy) waiter = waiter->next;\n", ""),
-    Fault("one_opens_for_all", WAIT_LIST, "      if (call(*waiter, guard)) --missing;", "      if (call(*waiter, guard)) break;",
+    Fault("one_opens_for_all", WAIT_LIST, "        if (who(*waiter) && call(*waiter, guard)) --missing;", "      if (call(*waiter, guard)) break;",
           ("unit/capacity",)),
     Fault("hopeless_pool_is_waited_for", ATTEMPTS, "return hopeless ? backoff.cause() : nullptr;", "return nullptr;"),
     Fault("failures_of_others_count", ATTEMPTS,

@@ -169,7 +169,8 @@ BOOST_AUTO_TEST_CASE(describes_a_pool_on_one_screen) {
     const std::string json = to_json(seen);
     BOOST_TEST(json.starts_with(R"({"name":"orders","max_size":1,"pool_size":)"));
     BOOST_TEST(contains(
-        json, R"("waiting":2,"oldest_wait_ms":1500,"waits_ms":[1500,1000],"settings":{"acquire_timeout":"30 s",)"));
+        json,
+        R"("waiting":2,"oldest_wait_ms":1500,"waits_ms":[1500,1000],"shares":[],"settings":{"acquire_timeout":"30 s",)"));
     BOOST_TEST(contains(json, R"("connections":[{"id":1,"state":"leased","age_ms":1500,"uses":1,"held_ms":1500,)"));
     BOOST_TEST(json.ends_with(R"("recent":[{"event":"opened","ms_ago":1500,"connection":1}]})"));
     held.release();

@@ -215,7 +215,8 @@ class Acquire {
     monitor_.watch(deadline, [&] {
       if (!monitor_.capacity.suspended())
         slot = goes(Detour::shared) ? monitor_.dispatcher.take(share) : slots_.claim_idle();
-      return slot != nullptr || monitor_.capacity.suspended() || !monitor_.dispatcher.looks();
+      return slot != nullptr || monitor_.capacity.suspended() || !monitor_.dispatcher.looks() ||
+             !monitor_.dispatcher.may_have_more(share);
     });
     return slot;
   }

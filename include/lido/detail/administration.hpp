@@ -52,6 +52,10 @@ class Administration {
   typename Types::Share& share(std::string_view name, const ShareOptions& options);
 
  private:
+  [[nodiscard]] bool opens_by_callers() noexcept {
+    const Guard lock = monitor_.enter();
+    return workforce_.count() == 0 || !monitor_.capacity.plan().reuse;
+  }
   // Throws unless so many are enough for what is guaranteed.
   void require_room(std::size_t size, Guard& lock);
   [[nodiscard]] bool failed(const std::exception_ptr& before) noexcept {
@@ -122,6 +126,8 @@ typename Types::Share& Administration<Types>::share(std::string_view name, const
   if (name.empty()) refuse("", "a name");
   if (options.at_most == 0) refuse(".at_most", "at least 1");
   if (options.at_most < options.guaranteed) refuse(".at_most", "not less than guaranteed");
+  if (options.max_waiting == 0 && opens_by_callers())
+    refuse(".max_waiting", "at least 1 where callers open for themselves");
   auto made = std::make_unique<typename Types::Share>(std::string{name}, options);
   Guard lock = monitor_.enter();
   auto& shares = monitor_.waiters.shares();

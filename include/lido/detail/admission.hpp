@@ -59,14 +59,15 @@ class Admission {
       } else if (nested || (full && now < deadline)) {
         monitor_.count(&Statistics::rejected, &ShareStatistics::rejected, waiter.share, lock);
         monitor_.recorder.record(EventKind::refused, now, lock);
-        if (full) workforce_.want_one_more(lock);
+        if (full && monitor_.dispatcher.may_have_more(waiter.share)) workforce_.want_one_more(lock);
       } else if (now < deadline && !again && !unfit && deadline < (turn = monitor_.dispatcher.foresight().turn(now))) {
         monitor_.metrics.count(&Statistics::hopeless, lock);
         monitor_.recorder.record(EventKind::hopeless, now, lock);
       } else if (now < deadline) {
         if (!again) monitor_.count_wait(waiter, lock);
         return monitor_.dispatcher.line_up(waiter, unfit, lock);
-      } else if (!full && !waiter.thread && waiter.at == waiter.since && monitor_.dispatcher.looks()) {
+      } else if (!full && !waiter.thread && waiter.at == waiter.since && monitor_.dispatcher.looks() &&
+                 monitor_.dispatcher.may_have_more(waiter.share)) {
         // One that would not wait, and cannot block, waits for what is looked at, which may be idle after the look.
         waiter.at = saturating_add(now, options_.check_timeout);
         waiter.until = {};  // it may be gone any moment
@@ -104,6 +105,7 @@ class Admission {
       suspended = monitor_.capacity.suspended();
       cause = monitor_.capacity.backoff().cause();
       held = monitor_.waiters.shares().held_by(share);
+      held.back = held.full || (held.back && monitor_.capacity.any_live());  // what is not open is kept for nobody
     }
     if (suspended)
       refuse(PoolSuspended{concat({options_.name, ": acquire: the pool was suspended for ", milliseconds(waited)})});

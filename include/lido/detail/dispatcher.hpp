@@ -16,7 +16,7 @@ namespace lido::detail {
 // The invariant, true whenever the lock is free: nobody waits but those at work on a connection of their own, or the
 // pool is suspended or closed, or one waiter has been woken and has yet to look, or else no slot is idle and
 // every leased slot is recalled. So no waiter sleeps beside an idle connection, and whoever gives one back comes by
-// here.
+// here. Where there are shares "nobody" and "no waiter" are those who may have one more.
 //
 // While the woken one has yet to look no slot is idle, resting or leased either: what is free is offered, and who takes
 // it before the head of the queue has waited its limit is barging. Nobody takes it after that
@@ -96,7 +96,7 @@ class Dispatcher {
   }
 
   // The waiter that was woken looks for a slot, also for those who have come back to their place before it meanwhile.
-  // False: it stays where it stood, and every leased slot is recalled.
+  // False: it stays where it stood, and every leased slot is recalled, or what is idle is guaranteed to others.
   bool compete(Waiter& waiter, Guard& guard) noexcept {
     waiters_.arrived(waiter);
     if (capacity_.suspended()) return false;  // `resume` matches again

@@ -62,10 +62,11 @@ class Foresight {
     }
     if (rate_.left(waiters_.queue().size(), &Platform::now) && rate_.known()) measured();
     for (std::size_t more = waiters_a_turn; more > 0 && next_ != nullptr; --more) {
-      passing_.join(next_->until, gap_);
+      passing_.join(next_->until, passing_gap_);
       next_ = next_->next;
       if (next_ != nullptr) continue;
       bound_ = passing_;
+      gap_ = passing_gap_;
       known_ = true;
     }
   }
@@ -82,10 +83,11 @@ class Foresight {
   // A window of the rate has ended.
   void measured() noexcept {
     const Duration gap = rate_.least_gap();
-    const bool too_fast = gap + gap / 4 < gap_;  // beyond what is allowed for: what was foreseen may come sooner
-    known_ = known_ && !too_fast;
-    if (next_ != nullptr && !too_fast) return;
-    gap_ = gap;
+    // Beyond what is allowed for: what was foreseen may come sooner.
+    const auto too_fast_for = [gap](Duration foreseen) { return gap + gap / 4 < foreseen; };
+    known_ = known_ && !too_fast_for(gap_);
+    if (next_ != nullptr && !too_fast_for(passing_gap_)) return;
+    passing_gap_ = gap;
     passing_.start(Platform::now());
     next_ = waiters_.queue().front();
   }
@@ -95,10 +97,11 @@ class Foresight {
   const bool watches_;
   std::size_t connections_ = 0;  // while the rate was measured
   ServiceRate rate_;
-  Duration gap_{};                // that the two below are made with
   TurnBound bound_;               // of whoever joins now
+  Duration gap_{};                // that it is made with
   bool known_ = false;            // it may be asked
   TurnBound passing_;             // of those in front of `next_`
+  Duration passing_gap_{};        // that it is made with
   const Waiter* next_ = nullptr;  // whom to pass next; null: all were
 };
 

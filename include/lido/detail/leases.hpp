@@ -99,6 +99,8 @@ class Leases {
     bool orphan = false;
     {
       Guard lock = monitor_.enter();
+      // First: the others are looked at before anybody is given one of them, as another of a share may be below.
+      if (suspect_others) workforce_.suspect_others(lock);
       const bool counted = slot.retire && why == CloseReason::invalidated;
       if (why != CloseReason::none && !counted) monitor_.metrics.count_removal(why, lock);
       leak = leaks_.end_of_lease(slot, lock);
@@ -107,7 +109,6 @@ class Leases {
       const bool goes = why != CloseReason::none || slot.retire;
       why != CloseReason::none ? monitor_.capacity.retire(slot, why, lock) : monitor_.dispatcher.supply(slot, lock);
       if (shared && goes) monitor_.dispatcher.match(lock);  // another of its share may have what is idle
-      if (suspect_others) workforce_.suspect_others(lock);
       orphan = orphans_;
     }
     if (leak) leaks_.report(*leak);

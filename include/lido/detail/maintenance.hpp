@@ -108,7 +108,7 @@ class Maintenance {
   }
   [[nodiscard]] bool is_spare(const ConnectionInfo& facts) noexcept {
     const Guard lock = monitor_.enter();
-    return facts.idle >= monitor_.capacity.plan().idle_timeout && monitor_.waiters.queue().empty() &&
+    return facts.idle >= monitor_.capacity.plan().idle_timeout && monitor_.waiters.servable() == 0 &&
            monitor_.capacity.can_spare_one();
   }
   void let_rest(Slot& slot) noexcept { monitor_.capacity.slots().let_rest(slot); }

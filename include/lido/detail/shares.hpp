@@ -114,6 +114,13 @@ class Shares {
   using Account = ShareAccount<Slot>;
   using Waiter = detail::Waiter<Slot>;
 
+  Shares() = default;
+  Shares(const Shares&) = delete;
+  Shares& operator=(const Shares&) = delete;
+  ~Shares() {  // one by one, however many there are
+    while (first_ != nullptr) first_ = std::move(first_->next);
+  }
+
   [[nodiscard]] bool any() const noexcept { return first_ != nullptr; }
   // Needs no lock. Acquire: whoever knows of so many sees them.
   [[nodiscard]] std::size_t count() const noexcept { return count_.load(std::memory_order_acquire); }
@@ -150,6 +157,11 @@ class Shares {
   [[nodiscard]] Account& of(Account* account) noexcept { return account != nullptr ? *account : own_; }
   [[nodiscard]] bool may_have_more(Account* account) noexcept {
     return detail::may_have_more(of(account).counts, spare());
+  }
+
+  // The same, asked of many at one moment.
+  [[nodiscard]] auto who_may_have_more() noexcept {
+    return [this, spare = spare()](Account* account) { return detail::may_have_more(of(account).counts, spare); };
   }
 
   [[nodiscard]] ShareHold held_by(Account* account) noexcept {

@@ -84,7 +84,7 @@ class SlotPasses {
     offering_ = true;
     barging_limit_.set(until);
   }
-  // Nobody waits any more.
+  // Nobody who may have one waits any more.
   void end_offer() noexcept {
     if (std::exchange(offering_, false)) rename(SlotState::idle, SlotState::leased);
   }

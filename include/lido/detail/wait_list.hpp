@@ -131,9 +131,16 @@ class WaitList {
   [[nodiscard]] std::size_t hands() const noexcept { return queue_.size() + helpers_; }
 
   // Waiting threads open for themselves: one is called for each open that is queued, so that none waits for another's.
+  // Where there are shares those come first who may have what is opened: they have the time for it.
   void call_openers(std::size_t missing, Guard& guard) noexcept {
-    for (Waiter* waiter = queue_.front(); waiter != nullptr && missing > 0; waiter = waiter->next)
-      if (call(*waiter, guard)) --missing;
+    const auto call_those = [&](auto who) {
+      for (Waiter* waiter = queue_.front(); waiter != nullptr && missing > 0; waiter = waiter->next)
+        if (who(*waiter) && call(*waiter, guard)) --missing;
+    };
+    if (!shares_.any()) return call_those([](const Waiter&) { return true; });
+    const auto may_have_more = shares_.who_may_have_more();
+    call_those([&](const Waiter& waiter) { return may_have_more(waiter.share); });
+    call_those([&](const Waiter& waiter) { return !may_have_more(waiter.share); });
   }
   // One of them tries again after the back-off.
   [[nodiscard]] bool keeps_time(const Waiter& waiter) const noexcept { return timekeeper_ == &waiter; }
