@@ -186,6 +186,7 @@ class Player {
   }
   void begin(Call& call, Duration patience) {
     ++waiting_;
+    // NOLINTNEXTLINE(modernize-make-unique): made in place, as it cannot be moved
     call.operation.reset(new Operation{pool_->async_acquire(patience).connect(Take{*this, call})});
   }
   void add(const Due& due) {

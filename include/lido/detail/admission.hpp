@@ -39,6 +39,7 @@ class Admission {
     bool full = false;
     bool closed = false;
     std::exception_ptr refused;
+    bool hopeless = false;
     TimePoint turn = TimePoint::min();
     waiter.until = deadline;
     monitor_.recall_in_turns();
@@ -54,13 +55,15 @@ class Admission {
         workforce_.want_one_more(lock);
       }
       full = !again && monitor_.waiters.full_for(waiter, options_.max_waiting);
+      if (!again && !unfit) turn = monitor_.dispatcher.foresight().turn(now);
+      hopeless = now < deadline && deadline < turn && !full && !nested;
       if (closed || refused != nullptr) {
         // Told below, without the lock.
       } else if (nested || (full && now < deadline)) {
         monitor_.count(&Statistics::rejected, &ShareStatistics::rejected, waiter.share, lock);
         monitor_.recorder.record(EventKind::refused, now, lock);
         if (full && monitor_.dispatcher.may_have_more(waiter.share)) workforce_.want_one_more(lock);
-      } else if (now < deadline && !again && !unfit && deadline < (turn = monitor_.dispatcher.foresight().turn(now))) {
+      } else if (hopeless) {
         monitor_.metrics.count(&Statistics::hopeless, lock);
         monitor_.recorder.record(EventKind::hopeless, now, lock);
       } else if (now < deadline) {
@@ -80,7 +83,7 @@ class Admission {
     if (refused != nullptr) refuse(refused);
     if (nested)
       refuse(SelfDeadlock{concat({options_.name, ": acquire: this thread holds a connection of the pool already"})});
-    if (now < deadline && deadline < turn) throw_hopeless(now, deadline, turn);
+    if (hopeless) throw_hopeless(now, deadline, turn);
     if (now < deadline)
       refuse(QueueFull{queue_full_message(options_.name, waiter.share ? &waiter.share->name : nullptr)});
     throw_timeout(waiter.since, deadline, unfit, waiter.share);

@@ -203,9 +203,7 @@ class ConnectionString {
     return found == options_.end() ? nullptr : &found->second;
   }
 
-  [[gnu::noinline]] void add(std::string_view key, std::string_view value) {
-    options_.push_back({std::string{key}, std::string{value}});
-  }
+  [[gnu::noinline]] void add(std::string_view key, std::string_view value) { options_.emplace_back(key, value); }
 
   std::vector<std::pair<std::string, std::string>> options_;
 };

@@ -65,7 +65,7 @@ class SplitString {
     std::optional<std::string> key = decoded(pair.substr(0, equals));
     std::optional<std::string> value = decoded(pair.substr(equals + 1));
     if (!key || !value || !is_pool_key(*key)) return false;
-    pool.push_back({*std::move(key), *std::move(value)});
+    pool.emplace_back(*std::move(key), *std::move(value));
     return true;
   }
 
@@ -118,7 +118,7 @@ class SplitString {
         at = text.size();
       }
       if (value && is_pool_key(key)) {
-        pool.push_back({std::string{key}, *std::move(value)});
+        pool.emplace_back(key, *std::move(value));
       } else {
         rest.append(rest.empty() ? "" : " ").append(text.substr(begin, at - begin));
         if (value && !after_password) add_name(others, key);
