@@ -27,6 +27,7 @@ USE_COUNTS = "detail/use_counts.hpp"
 DISPATCHER = "detail/dispatcher.hpp"
 WAIT_LIST = "detail/wait_list.hpp"
 SHARE_ACCOUNTS = "detail/shares.hpp"
+SHARE_CLAIMS = "detail/share_claims.hpp"
 BARGING_LIMIT = "detail/barging_limit.hpp"
 FAIL_FAST = "detail/fail_fast.hpp"
 STANDING_QUEUE = "detail/standing_queue.hpp"
@@ -301,22 +302,22 @@ FAULTS = [
     Fault("share_keeps_what_is_given_back", SHARE_ACCOUNTS, "account.counts.leased -= account.number == number ? 1 : 0;", "static_cast<void>(account);", SHARES),
     Fault("full_share_keeps_the_pool_from_shrinking", MAINTENANCE, "monitor_.waiters.servable() == 0 &&", "monitor_.waiters.queue().empty() &&", LIMITS),
     Fault("full_share_opens_for_others", WAIT_LIST, "    if (!shares_.any()) return call_those(", "    return call_those(", LIMITS),
-    Fault("refusal_of_a_full_share_opens", ADMISSION, "if (full && monitor_.dispatcher.may_have_more(waiter.share))", "if (full)", LIMITS),
+    Fault("refusal_of_a_full_share_opens", ADMISSION, "if (full && monitor_.share_claims.may_have_more(waiter.share))", "if (full)", LIMITS),
     Fault("guarantee_is_the_reason_though_nothing_is_open", ADMISSION,
           "      held.back = held.full || (held.back && monitor_.capacity.any_live());  // what is not open is kept for nobody\n", "", LIMITS),
-    Fault("full_share_waits_for_a_look", ACQUIRE, " ||\n             !monitor_.dispatcher.may_have_more(share);", ";", LIMITS),
+    Fault("full_share_waits_for_a_look", ACQUIRE, " ||\n             !monitor_.share_claims.may_have_more(share);", ";", LIMITS),
     Fault("share_is_unknown_by_its_name", SHARE_ACCOUNTS, "one->name != name", "one->name == name", SHARES),
     Fault("detached_connection_stays_the_shares", LEASES, "      monitor_.waiters.shares().end_lease(slot);\n", "", SHARES),
     Fault("discard_in_a_share_wakes_nobody", LEASES, "      if (shared && goes) monitor_.dispatcher.match(lock);", "     ", SHARES),
     Fault("shares_know_nothing_of_a_resize", TRANSITIONS, "    waiters_.shares().resize(capacity_.plan().max_size);\n", "", SHARES),
-    Fault("leased_before_there_were_shares_is_nobodys", DISPATCHER, "if (capacity_.slots().recall(slot)) waiters_.shares().lease(slot, nullptr);",
+    Fault("leased_before_there_were_shares_is_nobodys", SHARE_CLAIMS, "if (capacity_.slots().recall(slot)) waiters_.shares().lease(slot, nullptr);",
           "capacity_.slots().recall(slot);", SHARES),
-    Fault("taken_in_a_share_comes_back_without_the_lock", DISPATCHER,
+    Fault("taken_in_a_share_comes_back_without_the_lock", SHARE_CLAIMS,
           "    capacity_.slots().put(*slot, SlotState::recalled);  // it has to come back by the lock\n", "", SHARES),
     Fault("handed_over_in_a_share_comes_back_without_the_lock", DISPATCHER, " && !slot.retire && !shared;", " && !slot.retire;", SHARES),
     Fault("grant_in_a_share_is_not_counted", DISPATCHER, "    if (shared) waiters_.shares().lease(slot, waiter.share);\n", "", SHARES),
     Fault("opens_for_those_who_may_have_none", DISPATCHER, "waiters_.servable() + extra", "waiters_.queue().size() + extra", SHARES),
-    Fault("idle_connection_is_taken_past_the_share", DISPATCHER, "!waiters_.shares().may_have_more(share) || ", "", SHARES),
+    Fault("idle_connection_is_taken_past_the_share", SHARE_CLAIMS, "!waiters_.shares().may_have_more(share) || ", "", SHARES),
     Fault("shares_do_not_end_the_short_way", ACQUIRE, "| Detour::shared, std::memory_order_relaxed", ", std::memory_order_relaxed", SHARES),
     Fault("resume_ends_the_shares", ACQUIRE, "static constexpr std::uint8_t aside = traced | shared;", "static constexpr std::uint8_t aside = traced;", SHARES),
     Fault("crowd_of_one_share_fills_the_queue_of_all", WAIT_LIST, "return share.waiting >= max_waiting || ", "return queue_.size() >= max_waiting || ", SHARES),
@@ -529,7 +530,7 @@ FAULTS = [
           ("unit/start_worker",)),
     Fault("who_waits_for_fibres_does_not_help", WORKFORCE, "waits_work_{workers == 0 || options.start_worker}", "waits_work_{workers == 0}",
           ("unit/start_worker",)),
-    Fault("full_pool_does_not_grow", ADMISSION, "        if (full && monitor_.dispatcher.may_have_more(waiter.share)) workforce_.want_one_more(lock);\n", ""),
+    Fault("full_pool_does_not_grow", ADMISSION, "        if (full && monitor_.share_claims.may_have_more(waiter.share)) workforce_.want_one_more(lock);\n", ""),
     Fault("old_failure_is_told_again", "detail/administration.hpp", "    before = monitor_.capacity.backoff().cause();\n", ""),
     Fault("full_pool_is_not_ready", CAPACITY, "any_live() && (full || ", "any_live() && ("),
     Fault("first_opens_are_cut_short", OPEN_PLAN, "in_the_way = facts.in_trouble && !facts.room;", "in_the_way = !facts.room;", HANGING),

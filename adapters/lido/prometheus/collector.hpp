@@ -169,29 +169,31 @@ class Collector final : public ::prometheus::Collectable {
   }
 
   static void add_shares(detail::Families& families) {
-    families.share_gauge("db_pool_share_checkedout", "Connections that callers of the share have.",
-                         &ShareStatistics::leased);
-    families.share_gauge("db_pool_share_waiting", "Callers of the share in the queue.", &ShareStatistics::waiting);
-    families.share_gauge("db_pool_share_guaranteed", "Connections that are the share's whenever it wants them.",
-                         &ShareStatistics::guaranteed);
-    families.share_gauge("db_pool_share_at_most", "Never more connections of the share than this.",
-                         &ShareStatistics::at_most);
-    families.share_counter("db_pool_share_acquired_total", "Connections given to callers of the share.",
-                           &ShareStatistics::acquired);
-    families.share_counter("db_pool_share_waited_total", "Acquires from the share that had to queue.",
-                           &ShareStatistics::waited);
-    families.share_counter("db_pool_share_full_total", "Those of them that came when it had all it may have.",
-                           &ShareStatistics::full);
-    families.share_counter("db_pool_share_timeouts_total", "Acquires from the share that ran out of time.",
-                           &ShareStatistics::timeouts);
-    families.share_counter("db_pool_share_rejected_total",
-                           "Acquires from the share refused: its queue was full, or would have waited for itself.",
-                           &ShareStatistics::rejected);
-    families.share_counter("db_pool_share_shed_total", "Acquires from the share refused because the queue stood.",
-                           &ShareStatistics::shed);
-    families.share_histogram("db_pool_share_wait_seconds",
-                             "Waits of acquires from the share that had to queue and got a connection.",
-                             &ShareStatistics::wait);
+    families.gauge<ShareStatistics>("db_pool_share_checkedout", "Connections that callers of the share have.",
+                                    &ShareStatistics::leased);
+    families.gauge<ShareStatistics>("db_pool_share_waiting", "Callers of the share in the queue.",
+                                    &ShareStatistics::waiting);
+    families.gauge<ShareStatistics>("db_pool_share_guaranteed",
+                                    "Connections that are the share's whenever it wants them.",
+                                    &ShareStatistics::guaranteed);
+    families.gauge<ShareStatistics>("db_pool_share_at_most", "Never more connections of the share than this.",
+                                    &ShareStatistics::at_most);
+    families.counter("db_pool_share_acquired_total", "Connections given to callers of the share.",
+                     &ShareStatistics::acquired);
+    families.counter("db_pool_share_waited_total", "Acquires from the share that had to queue.",
+                     &ShareStatistics::waited);
+    families.counter("db_pool_share_full_total", "Those of them that came when it had all it may have.",
+                     &ShareStatistics::full);
+    families.counter("db_pool_share_timeouts_total", "Acquires from the share that ran out of time.",
+                     &ShareStatistics::timeouts);
+    families.counter("db_pool_share_rejected_total",
+                     "Acquires from the share refused: its queue was full, or would have waited for itself.",
+                     &ShareStatistics::rejected);
+    families.counter("db_pool_share_shed_total", "Acquires from the share refused because the queue stood.",
+                     &ShareStatistics::shed);
+    families.histogram("db_pool_share_wait_seconds",
+                       "Waits of acquires from the share that had to queue and got a connection.",
+                       &ShareStatistics::wait);
   }
 
   // Under the mutex, so that no pool goes away while it is read.

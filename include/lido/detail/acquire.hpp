@@ -86,7 +86,7 @@ class Acquire {
   Slot* find(TimePoint now, Share* share) noexcept {
     if (!goes(Detour::shared)) return slots_.claim_idle(now);
     const Guard lock = monitor_.enter();
-    return monitor_.dispatcher.take(share);
+    return monitor_.share_claims.claim(share);
   }
 
   // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
@@ -144,7 +144,7 @@ class Acquire {
       if (slot != nullptr) return slot;
     }
     Guard lock = monitor_.enter();
-    if (!monitor_.capacity.closed() && monitor_.dispatcher.may_have_more(share)) workforce_.want_one_more(lock);
+    if (!monitor_.capacity.closed() && monitor_.share_claims.may_have_more(share)) workforce_.want_one_more(lock);
     return nullptr;
   }
 
@@ -214,9 +214,9 @@ class Acquire {
     if (options_.start_worker) return slot;
     monitor_.watch(deadline, [&] {
       if (!monitor_.capacity.suspended())
-        slot = goes(Detour::shared) ? monitor_.dispatcher.take(share) : slots_.claim_idle();
+        slot = goes(Detour::shared) ? monitor_.share_claims.claim(share) : slots_.claim_idle();
       return slot != nullptr || monitor_.capacity.suspended() || !monitor_.dispatcher.looks() ||
-             !monitor_.dispatcher.may_have_more(share);
+             !monitor_.share_claims.may_have_more(share);
     });
     return slot;
   }

@@ -50,6 +50,11 @@ class Administration {
 
   // The share of this name, made if there is none. Throws `InvalidOption`.
   typename Types::Share& share(std::string_view name, const ShareOptions& options);
+  // The pool has its first. Needs the lock, or nobody who would take it.
+  void begin_shares() noexcept {
+    acquire_.begin_shares();
+    monitor_.share_claims.begin();
+  }
 
  private:
   [[nodiscard]] bool opens_by_callers() noexcept {
@@ -147,10 +152,7 @@ typename Types::Share& Administration<Types>::share(std::string_view name, const
   const bool first = !shares.any();
   auto& share = *made;
   shares.add(std::move(made));
-  if (first) {
-    acquire_.begin_shares();
-    monitor_.dispatcher.begin_shares();
-  }
+  if (first) begin_shares();
   return share;
 }
 

@@ -62,7 +62,7 @@ class Admission {
       } else if (nested || (full && now < deadline)) {
         monitor_.count(&Statistics::rejected, &ShareStatistics::rejected, waiter.share, lock);
         monitor_.recorder.record(EventKind::refused, now, lock);
-        if (full && monitor_.dispatcher.may_have_more(waiter.share)) workforce_.want_one_more(lock);
+        if (full && monitor_.share_claims.may_have_more(waiter.share)) workforce_.want_one_more(lock);
       } else if (hopeless) {
         monitor_.metrics.count(&Statistics::hopeless, lock);
         monitor_.recorder.record(EventKind::hopeless, now, lock);
@@ -70,7 +70,7 @@ class Admission {
         if (!again) monitor_.count_wait(waiter, lock);
         return monitor_.dispatcher.line_up(waiter, unfit, lock);
       } else if (!full && !waiter.thread && waiter.at == waiter.since && monitor_.dispatcher.looks() &&
-                 monitor_.dispatcher.may_have_more(waiter.share)) {
+                 monitor_.share_claims.may_have_more(waiter.share)) {
         // One that would not wait, and cannot block, waits for what is looked at, which may be idle after the look.
         waiter.at = saturating_add(now, options_.check_timeout);
         waiter.until = {};  // it may be gone any moment

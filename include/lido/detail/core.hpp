@@ -9,7 +9,7 @@
 // | cells     | probes deadlines waiter job_queue backoff barging_limit use_counts slot slot_map slot_set metrics     |
 // | tables    | guard slot_tally slot_segment slot_census slot_search slot_passes slot_table shares wait_list         |
 // | decisions | open_plan work_queue connect_limiter capacity openers standing_queue shedding service_rate turn_bound |
-// |           | foresight destination dispatcher                                                                  |
+// |           | share_claims foresight destination dispatcher                                                         |
 // | sides     | fail_fast attempts transitions invariants flight_recorder monitor listening connection_ops pool_types |
 // | work      | completion jobs workforce leaks leases maintenance worker_group                                       |
 // | calls     | complaint admission tracing blocking_wait acquire acquire_request administration connector            |
@@ -112,11 +112,6 @@ class Core {
   void trace_acquires() noexcept {
     const typename Types::Guard lock = monitor_.enter();
     acquire_.trace();
-  }
-  // The pool has its first. Needs the lock, or nobody who would take it.
-  void begin_shares() noexcept {
-    acquire_.begin_shares();
-    monitor_.dispatcher.begin_shares();
   }
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
   [[nodiscard]] Administration<Types>& administration() noexcept { return administration_; }

@@ -116,7 +116,7 @@ auto Core<Connection, Growth, Health, Recycle, Platform>::in_child() const -> Co
   auto* const own = new Core{*this};
   if (monitor_.waiters.shares().any()) {
     own->monitor_.waiters.shares().add_those_of(monitor_.waiters.shares());
-    own->begin_shares();
+    own->administration_.begin_shares();
   }
   if (monitor_.capacity.suspended()) own->administration_.suspend();
   if (monitor_.capacity.closed()) own->administration_.close(Duration::zero());

@@ -119,28 +119,6 @@ class Dispatcher {
       grant(head, *slot, guard);
     }
   }
-  // For a caller of this share, or of a pool with shares, that does not wait yet: what is idle, in its turn.
-  Slot* take(ShareAccount<Slot>* share) noexcept {
-    if (capacity_.suspended() || !waiters_.shares().may_have_more(share) || waiters_.next_in_line() != nullptr)
-      return nullptr;
-    Slot* const slot = capacity_.slots().claim_idle();
-    if (slot == nullptr) return slot;
-    capacity_.slots().put(*slot, SlotState::recalled);  // it has to come back by the lock
-    waiters_.shares().lease(*slot, share);
-    return slot;
-  }
-  // Whether a caller of this share could have one at once, if there were one.
-  [[nodiscard]] bool may_have_more(ShareAccount<Slot>* share) noexcept {
-    return !waiters_.shares().any() || waiters_.shares().may_have_more(share);
-  }
-  // There are shares from now on: who has a connection, or waits for one, is a caller of the pool itself.
-  void begin_shares() noexcept {
-    waiters_.begin_shares();
-    waiters_.shares().resize(capacity_.plan().max_size);
-    capacity_.slots().each([this](Slot& slot) {
-      if (capacity_.slots().recall(slot)) waiters_.shares().lease(slot, nullptr);
-    });
-  }
 
   // The caller's slot is this waiter's. What it was woken or called for has to be passed on, by a match.
   void grant(Waiter& waiter, Slot& slot, Guard& guard) noexcept {

@@ -15,6 +15,7 @@
 #include <lido/detail/flight_recorder.hpp>
 #include <lido/detail/invariants.hpp>
 #include <lido/detail/metrics.hpp>
+#include <lido/detail/share_claims.hpp>
 #include <lido/detail/transitions.hpp>
 #include <lido/detail/wait_list.hpp>
 #include <lido/detail/work_queue.hpp>
@@ -43,6 +44,7 @@ class Monitor {
         capacity{std::move(growth), rules.connect, work},
         waiters{rules.barging_limit},
         dispatcher{capacity, waiters, rules.max_standing_wait, rules.refuse_hopeless, rules.connect.workers == 0},
+        share_claims{capacity, waiters},
         transitions{capacity, waiters, dispatcher},
         attempts{capacity, waiters, dispatcher, rules.fail_fast_after, rules.connect.workers == 0} {}
   Monitor(const Monitor&) = delete;
@@ -197,6 +199,7 @@ class Monitor {
   Capacity<Slot, Growth, Platform> capacity;
   WaitList<Slot, Platform> waiters;
   Dispatcher<Slot, Growth, Platform> dispatcher;
+  ShareClaims<Slot, Growth, Platform> share_claims;
   Transitions<Slot, Growth, Platform> transitions;
   Attempts<Slot, Growth, Platform> attempts;
   Metrics metrics;

@@ -9,9 +9,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -25,43 +27,26 @@ class Families {
  public:
   explicit Families(const std::vector<std::pair<std::string, Statistics>>& pools) : pools_{pools} {}
 
-  template <class Value>
+  // A metric for each pool, or with `ShareStatistics` for each share of each pool: none where there are none.
+  template <class Figures = Statistics, class Value>
   void gauge(const char* name, const char* help, Value value) {
-    add(name, help, ::prometheus::MetricType::Gauge,
-        [&](const Statistics& figures, ::prometheus::ClientMetric& metric) {
-          metric.gauge.value = static_cast<double>(value(figures));
-        });
+    add<Figures>(name, help, ::prometheus::MetricType::Gauge,
+                 [&](const Figures& figures, ::prometheus::ClientMetric& metric) {
+                   metric.gauge.value = static_cast<double>(std::invoke(value, figures));
+                 });
   }
-  void counter(const char* name, const char* help, std::uint64_t Statistics::* member) {
-    add(name, help, ::prometheus::MetricType::Counter,
-        [&](const Statistics& figures, ::prometheus::ClientMetric& metric) {
-          metric.counter.value = static_cast<double>(figures.*member);
-        });
+  template <class Figures>
+  void counter(const char* name, const char* help, std::uint64_t Figures::* member) {
+    add<Figures>(name, help, ::prometheus::MetricType::Counter,
+                 [&](const Figures& figures, ::prometheus::ClientMetric& metric) {
+                   metric.counter.value = static_cast<double>(figures.*member);
+                 });
   }
-  void histogram(const char* name, const char* help, Histogram Statistics::* member) {
-    add(name, help, ::prometheus::MetricType::Histogram,
-        [&](const Statistics& figures, ::prometheus::ClientMetric& metric) {
-          fill(metric.histogram, figures.*member);
-        });
-  }
-  // The same for each share of each pool, if there are any.
-  void share_gauge(const char* name, const char* help, std::size_t ShareStatistics::* value) {
-    add_shares(name, help, ::prometheus::MetricType::Gauge,
-               [&](const ShareStatistics& figures, ::prometheus::ClientMetric& metric) {
-                 metric.gauge.value = static_cast<double>(figures.*value);
-               });
-  }
-  void share_counter(const char* name, const char* help, std::uint64_t ShareStatistics::* member) {
-    add_shares(name, help, ::prometheus::MetricType::Counter,
-               [&](const ShareStatistics& figures, ::prometheus::ClientMetric& metric) {
-                 metric.counter.value = static_cast<double>(figures.*member);
-               });
-  }
-  void share_histogram(const char* name, const char* help, Histogram ShareStatistics::* member) {
-    add_shares(name, help, ::prometheus::MetricType::Histogram,
-               [&](const ShareStatistics& figures, ::prometheus::ClientMetric& metric) {
-                 fill(metric.histogram, figures.*member);
-               });
+  template <class Figures>
+  void histogram(const char* name, const char* help, Histogram Figures::* member) {
+    add<Figures>(
+        name, help, ::prometheus::MetricType::Histogram,
+        [&](const Figures& figures, ::prometheus::ClientMetric& metric) { fill(metric.histogram, figures.*member); });
   }
   // What the conventions have, named as OpenTelemetry's specification translates names for Prometheus: words with `_`
   // between, the unit behind them unless it is an annotation, and `total` behind a counter.
@@ -82,32 +67,26 @@ class Families {
   [[nodiscard]] std::vector<::prometheus::MetricFamily> take() { return std::move(families_); }
 
  private:
-  template <class Fill>
+  template <class Figures, class Fill>
   void add(const char* name, const char* help, ::prometheus::MetricType type, Fill fill_in) {
-    ::prometheus::MetricFamily& family = families_.emplace_back();
-    family.name = name;
-    family.help = help;
-    family.type = type;
-    for (const auto& [pool, figures] : pools_) {
-      ::prometheus::ClientMetric& metric = family.metric.emplace_back();
-      metric.label = {{"pool", pool}};
-      fill_in(figures, metric);
-    }
-  }
-
-  template <class Fill>
-  void add_shares(const char* name, const char* help, ::prometheus::MetricType type, Fill fill_in) {
     ::prometheus::MetricFamily family;
     family.name = name;
     family.help = help;
     family.type = type;
-    for (const auto& [pool, figures] : pools_)
-      for (const ShareStatistics& share : figures.shares) {
+    for (const auto& [pool, figures] : pools_) {
+      if constexpr (std::is_same_v<Figures, Statistics>) {
         ::prometheus::ClientMetric& metric = family.metric.emplace_back();
-        metric.label = {{"pool", pool}, {"share", share.name}};
-        fill_in(share, metric);
+        metric.label = {{"pool", pool}};
+        fill_in(figures, metric);
+      } else {
+        for (const ShareStatistics& share : figures.shares) {
+          ::prometheus::ClientMetric& metric = family.metric.emplace_back();
+          metric.label = {{"pool", pool}, {"share", share.name}};
+          fill_in(share, metric);
+        }
       }
-    if (!family.metric.empty()) families_.push_back(std::move(family));
+    }
+    if (std::is_same_v<Figures, Statistics> || !family.metric.empty()) families_.push_back(std::move(family));
   }
 
   static std::string underscored(std::string_view name) {
