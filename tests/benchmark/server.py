@@ -27,6 +27,7 @@ class Server:
             if ready.exists() and "\nready" in ready.read_text():
                 return
             time.sleep(0.1)
+        self.server.kill()
         raise SystemExit("PostgreSQL does not start")
 
     def everybody(self, what):
