@@ -34,6 +34,7 @@ struct Scenario {
 struct Outcome {
   double seconds = 0, processor_ns = 0;
   std::vector<std::uint64_t> cycles;  // of each thread
+  std::vector<std::uint64_t> ended;   // us after it began
   std::vector<std::uint32_t> waits;   // ns: of each acquire where a holder does something, else of one in 1,024
 };
 
@@ -72,7 +73,7 @@ Outcome measure(const Scenario& scenario) {
   std::latch ready{static_cast<std::ptrdiff_t>(scenario.threads + 1)};
   struct alignas(128) Tally {
     std::uint64_t cycles = 0;
-    Clock::time_point ended;
+    Clock::time_point begun, ended;
     std::vector<std::uint32_t> waits;
   };
   std::vector<Tally> tallies(scenario.threads);
@@ -85,6 +86,7 @@ Outcome measure(const Scenario& scenario) {
         std::uint64_t cycles = 0;
         tally.waits.reserve(1 << 14);
         ready.arrive_and_wait();
+        tally.begun = Clock::now();
         while (!stop.load(std::memory_order_relaxed)) {
           // In batches, so that asking whether to stop is not part of what is measured.
           if (!holds) {
@@ -113,8 +115,11 @@ Outcome measure(const Scenario& scenario) {
     stop.store(true, std::memory_order_relaxed);
     for (std::thread& thread : threads) thread.join();
     outcome.processor_ns = processor_ns() - used;
-    for (const Tally& tally : tallies)
+    for (const Tally& tally : tallies) {
       outcome.seconds = std::max(outcome.seconds, std::chrono::duration<double>(tally.ended - begun).count());
+      outcome.ended.push_back(
+          static_cast<std::uint64_t>(std::chrono::duration<double, std::micro>(tally.ended - tally.begun).count()));
+    }
   };
   const auto holding = [&](auto& self, std::size_t left) -> void {
     if (left == 0) return all();

@@ -54,6 +54,7 @@ void play(const Contender& contender, const char* line) {
   } else {
     const Outcome outcome = contender.run(scenario);
     std::printf("{\"seconds\": %.9f, \"processor\": %.9f", outcome.seconds, outcome.processor_ns / 1e9);
+    print("ended_us", outcome.ended);
     print("cycles", outcome.cycles);
     print("waits", outcome.waits);
     std::printf("}\n");

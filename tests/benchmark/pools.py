@@ -44,10 +44,10 @@ def title(scenario):
 
 
 class Contender:
-    def __init__(self, name, kind, command, url=None):
+    def __init__(self, name, kind, command, url=None, **more):
         self.name, self.kind = name, kind
         self.child = subprocess.Popen([str(word) for word in command] + [url] * bool(url), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                      bufsize=1, env={**os.environ, "BENCHMARK_URL": url or ""})  # fmt: skip
+                                      bufsize=1, env={**os.environ, "BENCHMARK_URL": url or "", **more})  # fmt: skip
 
     def end(self):
         self.child.stdin.close()
@@ -170,8 +170,33 @@ def statements(word, into):
                     samples += played
                 for each in contenders:
                     each.end()
+                samples += loads([each for each in built if each[1] != "none"], does, url)
         finally:
             database.stop()
+    return samples
+
+
+def loads(built, does, url):
+    """100 callers at once, each of whom wants a connection for a statement of 0.1 s, once; on 60 connections."""
+    samples = []
+    for title, more in (("warm", {}), ("cold", {"BENCHMARK_COLD": "1"})):
+        name = f"the load of 100{', coroutines' * (does == 'coroutines')}, {title}"
+        contenders = [Contender(*each, url(each[0]), BENCHMARK_STATEMENT="select 1 from pg_sleep(0.1)", **more) for each in built]
+        # Where all is open, 60 are answered after 0.1 s and 40 after 0.2.
+        played = [{"case": name, "who": "the ideal", "kind": "none", "round": round, "mean_answer_ms": 140, "longest_answer_ms": 200} for round in range(ROUNDS)]
+        for round in range(-1, ROUNDS):  # the first is to warm up
+            for each in contenders:
+                said = each.ask((100, 60, 0, 0, 0, 0.05), 0)
+                answers = [after * 1000 for after in said.get("ended", [])] or [after / 1000 for after in said.get("ended_us", [])]
+                if round >= 0 and said.get("cycles") == [1] * 100:
+                    played.append({"case": name, "who": each.name, "kind": each.kind, "round": round, "mean_answer_ms": statistics.fmean(answers), "longest_answer_ms": max(answers)})  # fmt: skip
+        for each in contenders:
+            each.end()
+        mean, longest = (case for case in report.cases_of(played))
+        print(f"\n{name}\n{'':32}{'mean answer, ms':>16}{'(least .. most)':>20}{'/ ideal':>9}{'longest, ms':>13}")
+        for who, figure in sorted(mean["figures"].items(), key=lambda each: each[1]["median"]):
+            print(f"{who:32}{figure['median']:16.1f}{figure['least']:10.1f} ..{figure['most']:7.1f}{figure['median'] / 140:9.2f}{longest['figures'][who]['median']:13.1f}", flush=True)
+        samples += played
     return samples
 
 

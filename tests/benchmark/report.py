@@ -28,6 +28,8 @@ FIGURES = {  # what a sample calls it: how it is shown, its unit, and which is b
     "p999_us": ("p99.9 wait", "us", "less"),
     "max_us": ("longest wait", "us", "less"),
     "statements": ("statements", "a second", "more"),
+    "mean_answer_ms": ("mean answer", "ms", "less"),
+    "longest_answer_ms": ("longest answer", "ms", "less"),
     "rows": ("rows", "a second", "more"),
     "processor_us": ("processor time", "us", "less"),
     "instructions": ("instructions", "each", "less"),

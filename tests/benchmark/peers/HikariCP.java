@@ -41,6 +41,8 @@ public class HikariCP {
 
   public static void main(String[] arguments) throws Exception {
     String url = arguments.length > 0 ? arguments[0] : null;
+    String sql = System.getenv().getOrDefault("BENCHMARK_STATEMENT", "select 1");
+    boolean cold = System.getenv("BENCHMARK_COLD") != null;
     for (Scanner input = new Scanner(System.in); input.hasNext(); ) {
       int threads = input.nextInt(), slots = input.nextInt(), held = input.nextInt(), steps = input.nextInt();
       long sleep = input.nextLong();
@@ -50,7 +52,7 @@ public class HikariCP {
       else config.setJdbcUrl(url);
       config.setMaximumPoolSize(slots);
       try (HikariDataSource pool = new HikariDataSource(config)) {
-        while (pool.getHikariPoolMXBean().getTotalConnections() < slots) Thread.sleep(1);
+        while (!cold && pool.getHikariPoolMXBean().getTotalConnections() < slots) Thread.sleep(1);
         Connection[] holders = new Connection[held];
         for (int i = 0; i < held; ++i) holders[i] = pool.getConnection();
         boolean holds = steps > 0 || sleep > 0 || url != null;
@@ -71,7 +73,7 @@ public class HikariCP {
                 try (Connection connection = pool.getConnection()) {
                   if (timed) mine.append(',').append(System.nanoTime() - asked);
                   if (url != null)
-                    try (PreparedStatement statement = connection.prepareStatement("select 1")) {
+                    try (PreparedStatement statement = connection.prepareStatement(sql)) {
                       statement.executeQuery().next();
                     }
                   if (steps > 0) sink = compute(steps);
@@ -87,7 +89,7 @@ public class HikariCP {
           }).start();
         }
         ready.await();
-        long used = processor(), begun = System.nanoTime();
+        long used = processor(), begun = System.nanoTime(), from = begun;
         go.countDown();
         Thread.sleep((long) (seconds * 1000));
         over = true;
@@ -95,6 +97,7 @@ public class HikariCP {
         used = processor() - used;
         for (Connection each : holders) each.close();
         System.out.println("{\"seconds\": " + (Arrays.stream(ended).max().getAsLong() - begun) / 1e9 + ", \"processor\": " + used / 1e9
+            + ", \"ended\": " + Arrays.toString(Arrays.stream(ended).mapToDouble(each -> (each - from) / 1e9).toArray())
             + ", \"cycles\": " + Arrays.toString(cycles) + ", \"waits\": [" + String.join("", waits).replaceFirst(",", "") + "]}");
       }
     }

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -32,9 +33,14 @@ using benchmark::Clock;
 using boost::asio::awaitable;
 using boost::asio::use_awaitable;
 
+const char* const said = std::getenv("BENCHMARK_STATEMENT");
+const std::string statement = said == nullptr ? "select 1" : said;
+const bool cold = std::getenv("BENCHMARK_COLD") != nullptr;
+
 struct Tally {
   std::uint64_t cycles = 0;
   std::vector<std::int64_t> waits;
+  Clock::time_point ended;
 };
 
 awaitable<void> run(lido::postgres::Pool& pool, Clock::time_point ends, Tally& tally) {
@@ -42,15 +48,17 @@ awaitable<void> run(lido::postgres::Pool& pool, Clock::time_point ends, Tally& t
     const auto asked = Clock::now();
     auto lease = co_await lido::asio::async_acquire(pool, 30s, use_awaitable);
     tally.waits.push_back((Clock::now() - asked).count());
-    const auto result = co_await lido::asio::async(*lease).exec("select 1");
+    const auto result = co_await lido::asio::async(*lease).exec(statement);
     if (result.one<int>() != 1) std::abort();
     ++tally.cycles;
   }
+  tally.ended = Clock::now();
 }
 
 void play(const char* url, std::size_t tasks, std::size_t slots, double seconds) {
-  lido::postgres::Pool pool{url, {.pool_size = slots, .max_overflow = 0, .min_idle = slots, .pool_timeout = 30s}};
-  pool.wait_until_ready(30s);
+  lido::postgres::Pool pool{url,
+                            {.pool_size = slots, .max_overflow = 0, .min_idle = cold ? 0 : slots, .pool_timeout = 30s}};
+  if (!cold) pool.wait_until_ready(30s);
   boost::asio::io_context context;
   std::vector<Tally> tallies(tasks);
   const auto begun = Clock::now();
@@ -62,9 +70,13 @@ void play(const char* url, std::size_t tasks, std::size_t slots, double seconds)
     threads.emplace_back([&context] { context.run(); });
   for (std::thread& each : threads) each.join();
   const std::chrono::duration<double> lasted = Clock::now() - begun;
-  std::printf("{\"seconds\": %.6f, \"processor\": %.6f, \"cycles\": [", lasted.count(),
+  std::printf("{\"seconds\": %.6f, \"processor\": %.6f, \"ended\": [", lasted.count(),
               (benchmark::processor_ns() - used) / 1e9);
   const char* comma = "";
+  for (const Tally& tally : tallies)
+    std::printf("%s%.6f", std::exchange(comma, ","), std::chrono::duration<double>{tally.ended - begun}.count());
+  std::printf("], \"cycles\": [");
+  comma = "";
   for (const Tally& tally : tallies)
     std::printf("%s%llu", std::exchange(comma, ","), static_cast<unsigned long long>(tally.cycles));
   std::printf("], \"waits\": [");

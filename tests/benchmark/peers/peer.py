@@ -1,8 +1,12 @@
 """What the peers in Python have in common: a round, told by a line of the input."""
 import json
+import os
 import sys
 import threading
 import time
+
+SQL = os.environ.get("BENCHMARK_STATEMENT", "select 1")
+COLD = "BENCHMARK_COLD" in os.environ
 
 
 def play(make):
@@ -49,4 +53,4 @@ def play(make):
         for each in holders:
             release(each)
         close()
-        print(json.dumps({"seconds": max(ended) - begun, "processor": used, "cycles": cycles, "waits": sum(waits, [])}), flush=True)
+        print(json.dumps({"seconds": max(ended) - begun, "processor": used, "ended": [each - begun for each in ended], "cycles": cycles, "waits": sum(waits, [])}), flush=True)

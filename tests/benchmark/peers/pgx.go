@@ -12,6 +12,10 @@ import (
 )
 
 func main() {
+	sql := os.Getenv("BENCHMARK_STATEMENT")
+	if sql == "" {
+		sql = "select 1"
+	}
 	play(func(slots int) pool {
 		config, failure := pgxpool.ParseConfig(os.Args[1])
 		check(failure)
@@ -27,7 +31,7 @@ func main() {
 			release: func(one interface{}) { one.(*pgxpool.Conn).Release() },
 			statement: func(one interface{}) {
 				var number int
-				check(one.(*pgxpool.Conn).QueryRow(context.Background(), "select 1").Scan(&number))
+				check(one.(*pgxpool.Conn).QueryRow(context.Background(), sql).Scan(&number))
 			},
 			close: all.Close,
 		}

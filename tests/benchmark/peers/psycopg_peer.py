@@ -19,9 +19,10 @@ class Stub:
 
 def make(slots, url):
     which = {"kwargs": {"autocommit": True, "prepare_threshold": 0}} if url else {"connection_class": Stub}
-    pool = psycopg_pool.ConnectionPool(url or "", min_size=slots, max_size=slots, **which)
-    pool.wait(60)
-    return pool.getconn, pool.putconn, lambda connection: connection.execute("select 1").fetchone(), pool.close
+    pool = psycopg_pool.ConnectionPool(url or "", min_size=4 if peer.COLD else slots, max_size=slots, **which)
+    if not peer.COLD:
+        pool.wait(60)
+    return pool.getconn, pool.putconn, lambda connection: connection.execute(peer.SQL).fetchone(), pool.close
 
 
 peer.play(make)

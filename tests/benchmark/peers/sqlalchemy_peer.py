@@ -12,7 +12,7 @@ class Stub:
 
 def select_one(connection):
     with connection.cursor() as cursor:
-        cursor.execute("select 1")
+        cursor.execute(peer.SQL)
         cursor.fetchone()
 
 
@@ -23,7 +23,7 @@ def make(slots, url):
 
         create = lambda: psycopg2.connect(url)
     pool = sqlalchemy.pool.QueuePool(create, pool_size=slots, max_overflow=0, timeout=30)
-    for each in [pool.connect() for _ in range(slots)]:
+    for each in [pool.connect() for _ in range(0 if peer.COLD else slots)]:
         each.close()
     return pool.connect, lambda connection: connection.close(), select_one, pool.dispose
 

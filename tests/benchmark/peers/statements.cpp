@@ -19,18 +19,21 @@ namespace {
 using namespace std::chrono_literals;
 
 std::string url() { return std::getenv("BENCHMARK_URL"); }
+const char* const said = std::getenv("BENCHMARK_STATEMENT");
+const std::string statement = said == nullptr ? "select 1" : said;
+const bool cold = std::getenv("BENCHMARK_COLD") != nullptr;
 
 class Lido {
  public:
   explicit Lido(std::size_t slots)
-      : pool_{url(), {.pool_size = slots, .max_overflow = 0, .min_idle = slots, .pool_timeout = 30s}} {
-    pool_.wait_until_ready(30s);
+      : pool_{url(), {.pool_size = slots, .max_overflow = 0, .min_idle = cold ? 0 : slots, .pool_timeout = 30s}} {
+    if (!cold) pool_.wait_until_ready(30s);
   }
   template <class Work>
   void use(Work work) {
     auto connection = pool_.acquire();
     work();
-    if (connection->exec("select 1").one<int>() != 1) std::abort();
+    if (connection->exec(statement).one<int>() != 1) std::abort();
   }
 
  private:
@@ -48,7 +51,7 @@ class OneEach {
   void use(Work work) {
     lido::postgres::Connection& connection = mine();
     work();
-    if (connection.exec("select 1").one<int>() != 1) std::abort();
+    if (connection.exec(statement).one<int>() != 1) std::abort();
   }
 
  private:
