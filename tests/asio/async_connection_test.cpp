@@ -20,7 +20,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -377,12 +376,12 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_amid_a_statement_gives_the_connection_up_a
     net::co_spawn(
         loop,
         [&]() -> net::awaitable<void> {
-          auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+          auto lease = co_await lido::asio::async_acquire(pool, 1min, net::use_awaitable);
           co_await async(*lease).exec_until(Clock::now() + 1h, "select pg_sleep(60)");
           BOOST_ERROR("the loop has ended");
         },
-        net::detached);
-    while (sessions_that_sleep() == 0) loop.run_for(5ms);
+        Rethrow{});
+    run_until(loop, "it sleeps", [] { return sessions_that_sleep() > 0; });
   }
   PostgresServer::wait_until("nobody sleeps", [] { return sessions_that_sleep() == 0; });
   BOOST_TEST(pool.acquire(10s)->exec("select 1").one<int>() == 1);

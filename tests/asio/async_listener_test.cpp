@@ -8,7 +8,6 @@
 #include <vector>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -141,8 +140,8 @@ BOOST_AUTO_TEST_CASE(may_end_while_a_coroutine_waits) {
           subscribed = true;
           static_cast<void>(co_await listener->wait());
         },
-        boost::asio::detached);
-    while (!subscribed) context.run_one();
+        Rethrow{});
+    run_until(context, "it has subscribed", [&] { return subscribed; });
   }  // the coroutine is destroyed while it waits
   BOOST_TEST(listener->is_connected());
   listener.reset();

@@ -15,7 +15,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
@@ -334,12 +333,12 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_amid_a_stream_gives_the_connection_up) {
     net::co_spawn(
         loop,
         [&]() -> net::awaitable<void> {
-          auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
+          auto lease = co_await lido::asio::async_acquire(pool, 1min, net::use_awaitable);
           auto stream = co_await async(*lease).stream<long>(endless);
           while (co_await stream.next()) ++rows;
         },
-        net::detached);
-    while (rows < 10) loop.run_one();
+        Rethrow{});
+    run_until(loop, "rows have come", [&] { return rows >= 10; });
   }
   wait_until_nobody_counts();
   BOOST_TEST(pool.acquire(10s)->exec("select 1").one<int>() == 1);

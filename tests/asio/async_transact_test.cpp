@@ -10,7 +10,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -331,8 +330,8 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_in_the_middle_keeps_nothing) {
             co_await never.async_wait(net::use_awaitable);
           });
         },
-        net::detached);
-    while (!inserted) loop.run_one();
+        Rethrow{});
+    run_until(loop, "it has inserted", [&] { return inserted; });
   }
   PostgresServer::wait_until("it is back", [&] { return pool.statistics().now.leased == 0; });
   auto first = pool.acquire(10s);

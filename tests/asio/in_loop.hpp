@@ -1,12 +1,14 @@
 // Coroutines of Asio as test bodies.
 #pragma once
 
+#include <chrono>
 #include <exception>
 #include <utility>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <support/patience.hpp>
 
 namespace lido::test {
 
@@ -18,6 +20,20 @@ void in_loop(Body body) {
   boost::asio::co_spawn(loop, std::move(body), [&](std::exception_ptr error) { failure = std::move(error); });
   loop.run();
   if (failure != nullptr) std::rethrow_exception(failure);
+}
+
+/// The handler of a coroutine beside the test's own: what it throws comes out of the loop's `run`. Of what is
+/// `detached` nobody hears, and whoever waits for what it would have done waits for ever.
+struct Rethrow {
+  void operator()(const std::exception_ptr& error) const {
+    if (error != nullptr) std::rethrow_exception(error);
+  }
+};
+
+/// Runs `loop` until `condition` holds.
+template <class Condition>
+void run_until(boost::asio::io_context& loop, const char* what, Condition condition) {
+  for (const Patience patience{what}; !condition(); patience.check()) loop.run_one_for(std::chrono::milliseconds{5});
 }
 
 /// Whether awaiting threw an `Error`.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <mutex>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include <lido/facts.hpp>
 #include <lido/postgres/async/reactor.hpp>
+#include <support/patience.hpp>
 
 namespace lido::test {
 
@@ -42,29 +44,36 @@ class PollReactor {
     static_cast<void>(!::write(bell_[1], "", 1));
   }
 
-  /// Waits for one thing and tells whoever waits for it.
-  void run_one() {
+  /// Waits for one thing, a second at most, and tells whoever waits for it; whether there was one.
+  bool run_one() {
     std::vector<pollfd> files{{.fd = bell_[0], .events = POLLIN, .revents = 0}};
-    TimePoint first = TimePoint::max();
+    TimePoint first = Clock::now() + std::chrono::seconds{1};
     for (const Wait& each : waits_) {
       files.push_back({.fd = each.socket, .events = each.events, .revents = 0});
       first = std::min(first, each.deadline);
     }
     ::poll(files.data(), files.size(), postgres::detail::milliseconds_until(first, Clock::now()));
-    if (char byte = 0; ::read(bell_[0], &byte, 1) == 1) return wake_posted();
+    if (char byte = 0; ::read(bell_[0], &byte, 1) == 1) {
+      wake_posted();
+      return true;
+    }
     const TimePoint now = Clock::now();
     for (std::size_t i = 0; i < waits_.size(); ++i) {
       const bool ready = files[i + 1].revents != 0;
       if (!ready && now < waits_[i].deadline) continue;
       postgres::Waiter& waiter = *waits_[i].waiter;
       waits_.erase(waits_.begin() + static_cast<std::ptrdiff_t>(i));
-      return waiter.wake(ready ? postgres::Wake::ready : postgres::Wake::timed_out);
+      waiter.wake(ready ? postgres::Wake::ready : postgres::Wake::timed_out);
+      return true;
     }
+    return false;
   }
-  /// Turns until `condition` holds.
+  /// Turns until `condition` holds; throws when nothing has come for a minute.
   template <class Condition>
   void run_until(Condition condition) {
-    while (!condition()) run_one();
+    constexpr auto what = "something comes to the loop";
+    for (Patience patience{what}; !condition(); patience.check())
+      if (run_one()) patience = Patience{what};
   }
   [[nodiscard]] bool idle() const { return waits_.empty(); }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -17,7 +18,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -31,6 +31,8 @@
 #include <postgres/server.hpp>
 #include <support/fault_proxy.hpp>
 #include <support/forking.hpp>
+
+#include "in_loop.hpp"
 
 using namespace lido;
 using namespace lido::test;
@@ -62,8 +64,8 @@ void run(net::io_context& loop, std::function<net::awaitable<void>()> body) {
 }
 
 net::awaitable<void> one_turn() { return net::post(net::use_awaitable); }
-net::awaitable<void> until(std::function<bool()> condition) {
-  while (!condition()) co_await one_turn();
+net::awaitable<void> until(const char* what, std::function<bool()> condition) {
+  for (const Patience patience{what}; !condition(); patience.check()) co_await one_turn();
 }
 // The loop has gone on so often that it is not held up.
 net::awaitable<void> many_turns() {
@@ -71,7 +73,7 @@ net::awaitable<void> many_turns() {
 }
 
 net::awaitable<int> backend_of(postgres::Pool& pool) {
-  Lease lease = co_await async_acquire(pool, 10s, net::use_awaitable);
+  Lease lease = co_await async_acquire(pool, 1min, net::use_awaitable);
   const postgres::Result result = co_await async(*lease).exec_until(soon(), "select pg_backend_pid()");
   co_return result.one<int>();
 }
@@ -89,7 +91,7 @@ BOOST_AUTO_TEST_CASE(no_thread_is_started) {
   postgres::Pool pool{server().conninfo(), in(loop)};
   run(loop, [&]() -> net::awaitable<void> {
     std::vector<Lease> leases;
-    for (int i = 0; i < 2; ++i) leases.push_back(co_await async_acquire(pool, 10s, net::use_awaitable));
+    for (int i = 0; i < 2; ++i) leases.push_back(co_await async_acquire(pool, 1min, net::use_awaitable));
     bool late = false;
     try {
       static_cast<void>(co_await async_acquire(pool, 1ms, net::use_awaitable));
@@ -105,7 +107,9 @@ BOOST_AUTO_TEST_CASE(no_thread_is_started) {
 BOOST_AUTO_TEST_CASE(the_loop_goes_on_while_a_connection_is_opened) {
   FaultProxy proxy{server().socket()};
   net::io_context loop;
-  postgres::Pool pool{proxy.conninfo("postgres"), in(loop)};
+  postgres::Options options = in(loop);
+  options.connect_timeout = 1min;  // none fails meanwhile
+  postgres::Pool pool{proxy.conninfo("postgres"), options};
   proxy.stay_silent();
   run(loop, [&]() -> net::awaitable<void> {
     bool served = false;
@@ -115,14 +119,14 @@ BOOST_AUTO_TEST_CASE(the_loop_goes_on_while_a_connection_is_opened) {
           co_await backend_of(pool);
           served = true;
         },
-        net::detached);
-    co_await until([&] { return pool.statistics().now.opening > 0; });
+        Rethrow{});
+    co_await until("a connection is being opened", [&] { return pool.statistics().now.opening > 0; });
     co_await many_turns();
     BOOST_TEST(pool.statistics().now.opening > 0U);
     BOOST_TEST(pool.statistics().open_failures == 0U);
     proxy.pass();
     proxy.cut();  // and another attempt begins
-    co_await until([&] { return served; });
+    co_await until("it is served", [&] { return served; });
   });
 }
 
@@ -131,25 +135,26 @@ BOOST_AUTO_TEST_CASE(the_loop_goes_on_while_a_connection_is_checked) {
   net::io_context loop;
   postgres::Options options = in(loop);
   options.pre_ping_after = 0s;
+  options.check_timeout = 1min;  // it is not found dead meanwhile
   postgres::Pool pool{proxy.conninfo("postgres"), options};
   postgres::Pool others{server().conninfo(), in(loop)};
   run(loop, [&]() -> net::awaitable<void> {
     const int first = co_await backend_of(pool);
-    co_await until([&] { return pool.statistics().now.idle > 0; });
+    co_await until("it is idle", [&] { return pool.statistics().now.idle > 0; });
     BOOST_TEST(co_await backend_of(pool) == first);
-    co_await until([&] { return pool.statistics().now.idle > 0; });
+    co_await until("it is idle", [&] { return pool.statistics().now.idle > 0; });
     proxy.drop();
     std::optional<int> second;
     net::co_spawn(
         co_await net::this_coro::executor, [&]() -> net::awaitable<void> { second = co_await backend_of(pool); },
-        net::detached);
+        Rethrow{});
     co_await many_turns();
     BOOST_TEST(co_await backend_of(others) > 0);
     BOOST_TEST(!second);
     BOOST_TEST(pool.statistics().found_dead == 0U);
     proxy.pass();
     proxy.cut();
-    co_await until([&] { return second.has_value(); });
+    co_await until("it is served", [&] { return second.has_value(); });
     BOOST_TEST(*second != first);
     BOOST_TEST(pool.statistics().found_dead == 1U);
   });
@@ -158,10 +163,12 @@ BOOST_AUTO_TEST_CASE(the_loop_goes_on_while_a_connection_is_checked) {
 BOOST_AUTO_TEST_CASE(the_loop_goes_on_while_a_connection_is_put_in_order) {
   FaultProxy proxy{server().socket()};
   net::io_context loop;
-  postgres::Pool pool{proxy.conninfo("postgres"), in(loop)};
+  postgres::Options options = in(loop);
+  options.reset_timeout = 1min;
+  postgres::Pool pool{proxy.conninfo("postgres"), options};
   run(loop, [&]() -> net::awaitable<void> {
     {
-      Lease lease = co_await async_acquire(pool, 10s, net::use_awaitable);
+      Lease lease = co_await async_acquire(pool, 1min, net::use_awaitable);
       co_await async(*lease).exec_until(soon(), "begin");
       proxy.drop();
     }
@@ -169,7 +176,7 @@ BOOST_AUTO_TEST_CASE(the_loop_goes_on_while_a_connection_is_put_in_order) {
     BOOST_TEST(pool.statistics().now.leased == 1U);
     proxy.pass();
     proxy.cut();
-    co_await until([&] { return pool.statistics().now.leased == 0; });
+    co_await until("it is given back", [&] { return pool.statistics().now.leased == 0; });
     BOOST_TEST(co_await backend_of(pool) > 0);
   });
 }
@@ -185,15 +192,23 @@ BOOST_AUTO_TEST_CASE(many_coroutines_and_threads_are_served_in_their_turns) {
           for (int k = 0; k < 3; ++k)
             if (co_await backend_of(pool) > 0) ++served;
         },
-        net::detached);
-  std::thread thread{[&] {
-    for (int i = 0; i < 100; ++i) BOOST_REQUIRE(pool.acquire()->exec("select 1").one<int>() == 1);
+        Rethrow{});
+  int answers = 0;
+  std::exception_ptr failure;
+  std::jthread thread{[&] {
+    try {
+      for (int i = 0; i < 100; ++i) answers += pool.acquire(1min)->exec("select 1").one<int>();
+    } catch (...) {
+      failure = std::current_exception();
+    }
     net::post(loop, [&] { loop.stop(); });
   }};
   loop.run();
   loop.restart();
   thread.join();
-  run(loop, [&]() -> net::awaitable<void> { co_await until([&] { return served == 600; }); });
+  if (failure != nullptr) std::rethrow_exception(failure);
+  BOOST_TEST(answers == 100);
+  run(loop, [&]() -> net::awaitable<void> { co_await until("all are served", [&] { return served == 600; }); });
   BOOST_TEST(pool.statistics().opened == 2U);
 }
 
@@ -206,19 +221,28 @@ BOOST_AUTO_TEST_CASE(a_loop_may_have_several_threads) {
   run(loop, [&]() -> net::awaitable<void> { BOOST_TEST(co_await backend_of(*pool) > 0); });
   std::atomic<int> served{0};
   std::atomic<int> left{100};
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto ended = [&](const std::exception_ptr& error) {
+    if (error != nullptr) {
+      const std::lock_guard lock{mutex};
+      failure = error;
+    }
+    if (--left == 0) loop.stop();
+  };
   for (int i = 0; i < 100; ++i)
     net::co_spawn(
         loop,
         [&]() -> net::awaitable<void> {
           for (int k = 0; k < 5; ++k)
             if (co_await backend_of(*pool) > 0) ++served;
-          if (--left == 0) loop.stop();
         },
-        net::detached);
+        ended);
   {
     std::vector<std::jthread> all;
     for (int i = 0; i < 3; ++i) all.emplace_back([&] { loop.run(); });
   }
+  if (failure != nullptr) std::rethrow_exception(failure);
   BOOST_TEST(served.load() == 500);
   pool.reset();
   loop.restart();
@@ -245,7 +269,7 @@ BOOST_AUTO_TEST_CASE(a_run_ends_when_the_pool_does) {
         BOOST_TEST(co_await backend_of(*pool) > 0);
         pool.reset();
       },
-      net::detached);
+      Rethrow{});
   loop.run();
   BOOST_TEST(loop.stopped());
 }
@@ -287,7 +311,7 @@ BOOST_AUTO_TEST_CASE(a_pool_and_a_loop_that_end_while_the_server_hangs) {
     options.min_idle = 1;  // what a caller asks for is not opened once the caller has gone
     auto pool = std::make_unique<postgres::Pool>(proxy.conninfo("postgres"), options);
     run(loop, [&]() -> net::awaitable<void> {
-      co_await until([&] { return pool->statistics().now.opening > 0; });
+      co_await until("a connection is being opened", [&] { return pool->statistics().now.opening > 0; });
       BOOST_CHECK_THROW(static_cast<void>(co_await async_acquire(*pool, 1us, net::use_awaitable)), AcquireTimeout);
     });
     return pool;
@@ -314,7 +338,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_while_its_worker_looks_at_a_waiting_corout
   run(*loop, [&]() -> net::awaitable<void> {
     const int first = co_await backend_of(pool);
     BOOST_TEST(first > 0);
-    co_await until([&] { return pool.statistics().now.idle > 0; });
+    co_await until("it is idle", [&] { return pool.statistics().now.idle > 0; });
     proxy.drop();
     net::co_spawn(
         co_await net::this_coro::executor,
@@ -322,7 +346,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_while_its_worker_looks_at_a_waiting_corout
           co_await backend_of(pool);
           BOOST_ERROR("it was served");
         },
-        net::detached);
+        Rethrow{});
     co_await many_turns();
   });
   loop.reset();
@@ -334,7 +358,9 @@ BOOST_AUTO_TEST_CASE(the_child_of_a_fork_has_workers_of_its_own,
   FaultProxy proxy{server().socket()};
   const postgres::Connector connect{proxy.conninfo("postgres")};
   int failed = 0;
-  const auto count_failures = [&](const OpenInfo& info) {
+  bool hasty = true;
+  const auto count_failures = [&](OpenInfo info) {
+    if (hasty) info.deadline = Clock::now() + 100ms;
     try {
       return connect(info);
     } catch (const std::exception&) {
@@ -345,10 +371,13 @@ BOOST_AUTO_TEST_CASE(the_child_of_a_fork_has_workers_of_its_own,
   net::io_context loop;
   PoolOptions options;
   options.start_worker = lido::asio::workers_in(loop);
-  options.open_timeout = 100ms;
+  options.open_timeout = 1min;
   lido::Pool pool{count_failures, FixedSize{.size = 1}, postgres::CheckSession{}, postgres::Recycle{}, options};
   proxy.stay_silent();
-  run(loop, [&]() -> net::awaitable<void> { co_await until([&] { return proxy.peak() > 0; }); });
+  run(loop, [&]() -> net::awaitable<void> {
+    co_await until("a connection is being opened", [&] { return proxy.peak() > 0; });
+  });
+  const int failed_before = failed;
   loop.notify_fork(net::io_context::fork_prepare);
   const pid_t child = ::fork();
   if (child == 0) {
@@ -358,15 +387,16 @@ BOOST_AUTO_TEST_CASE(the_child_of_a_fork_has_workers_of_its_own,
       net::steady_timer timer{loop, 200ms};  // for the parent's attempt to end here, if it went on
       co_await timer.async_wait(net::use_awaitable);
     });
-    ::_exit(failed == 0 ? 0 : 1);
+    ::_exit(failed == failed_before ? 0 : 1);
   }
   loop.notify_fork(net::io_context::fork_parent);
   int status = -1;
   ::waitpid(child, &status, 0);
   BOOST_TEST(status == 0);
+  hasty = false;
   proxy.pass();
   run(loop, [&]() -> net::awaitable<void> {
-    const auto lease = co_await async_acquire(pool, 10s, net::use_awaitable);
+    const auto lease = co_await async_acquire(pool, 1min, net::use_awaitable);
     BOOST_TEST(lease->backend_pid() > 0);
   });
   BOOST_TEST(failed > 0);  // as its time is over
