@@ -14,6 +14,7 @@
 #include <lido/asio/listener.hpp>
 #include <lido/postgres/async/listener.hpp>
 #include <postgres/server.hpp>
+#include <support/fault_proxy.hpp>
 
 #include "both_loops.hpp"
 
@@ -123,6 +124,27 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_mended_is_thrown) {
   in_both_loops([]<class Loop>(Loop loop) -> Body<Loop> {
     ListenerIn<Loop> listener{loop.runner, server().conninfo("nobody_of_that_name"), {"news"}, quickly()};
     BOOST_TEST(co_await fails_in<postgres::PermanentConnectError>(loop, [&] { return listener.wait(soon()); }));
+    co_return true;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(hears_of_a_stop_after_a_change_though_nobody_answers) {
+  FaultProxy proxy{server().socket()};
+  proxy.stay_silent();
+  in_both_loops([&]<class Loop>(Loop loop) -> Body<Loop> {
+    postgres::ListenerOptions options = quickly();
+    options.connect_timeout = 5min;
+    ListenerIn<Loop> listener{loop.runner, proxy.conninfo("postgres"), {"one"}, options};
+    std::stop_source stop;
+    const std::jthread owner{[&] {
+      server().ask("select pg_sleep(0.05)");
+      listener.add("two");
+      server().ask("select pg_sleep(0.05)");
+      stop.request_stop();
+    }};
+    const auto start = Clock::now();
+    BOOST_TEST(told(co_await listener.wait(postgres::Until{start + 4min, stop.get_token()})) == "nothing");
+    BOOST_TEST((Clock::now() - start < 2min));
     co_return true;
   });
 }

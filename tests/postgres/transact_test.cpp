@@ -1,6 +1,7 @@
 #include <atomic>
 #include <barrier>
 #include <chrono>
+#include <functional>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -14,6 +15,7 @@
 #include <lido/postgres/session.hpp>
 #include <lido/postgres/transact.hpp>
 #include <postgres/server.hpp>
+#include <support/fault_proxy.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
@@ -277,6 +279,36 @@ BOOST_AUTO_TEST_CASE(never_tries_again_what_the_body_has_committed_itself) {
   BOOST_CHECK_THROW(transact(pool, body), QueryError);
   BOOST_TEST(calls == 1);
   BOOST_TEST(balance(1) == 99);
+}
+
+BOOST_AUTO_TEST_CASE(never_tries_again_what_the_body_may_have_committed_unseen) {
+  Pipeline pipeline;
+  pipeline.add("select 1");
+  pipeline.add("commit");
+  const std::function<void(Session&)> commits[] = {
+      [](Session& session) { session.connection().exec_script("commit"); },
+      [](Session& session) { session.exec("end"); },
+      [](Session& session) { session.connection().exec_script("select 1; commit and chain"); },
+      [&](Session& session) { static_cast<void>(session.run(pipeline)); },
+  };
+  for (const auto& commit : commits) {
+    FaultProxy proxy{server().socket()};
+    postgres::Pool through{proxy.conninfo("postgres"), {.pool_size = 1, .max_overflow = 0}};
+    int calls = 0;
+    const auto body = [&](Session& session) {
+      ++calls;
+      session.exec("update accounts set balance = balance - 1 where id = 1");
+      proxy.cut_after(1);  // the COMMIT has arrived, or a part of it: who sent it cannot tell
+      try {
+        commit(session);
+      } catch (...) {
+        proxy.pass();
+        throw;
+      }
+    };
+    BOOST_CHECK_THROW(transact(through, body, {.attempts = 3, .pause = 1ms, .retry_lost = true}), ConnectionLost);
+    BOOST_TEST(calls == 1);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(what_follows_a_rollback_by_sql_does_not_stay) {

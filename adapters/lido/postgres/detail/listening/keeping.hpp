@@ -221,13 +221,20 @@ class Heeding {
   Heeding& operator=(const Heeding&) = delete;
 
   [[nodiscard]] Socket socket() const noexcept { return keeping_->socket(); }
-  [[nodiscard]] TimePoint due() const noexcept { return keeping_->due(); }
+  [[nodiscard]] TimePoint due() const noexcept { return std::min(keeping_->due(), look_); }
   /// Throws as `Keeping::step`.
-  [[nodiscard]] Need step() { return given_up_ ? Need::nothing : keeping_->step(stop_); }
+  [[nodiscard]] Need step() {
+    if (changed_) {
+      given_up_ = given_up_ || stop_.stop_requested();
+      look_ = Clock::now() + stop_slice;
+    }
+    return given_up_ ? Need::nothing : keeping_->step(stop_);
+  }
   /// Not because something has changed, which the next step sees to: that ends with an event.
   void give_up(Wake why) {
     const bool changed = why == Wake::stopped && keeping_->subscriptions().take_woken();
     given_up_ = !changed || stop_.stop_requested();
+    changed_ = true;
   }
   [[nodiscard]] std::optional<ListenerEvent> outcome() { return keeping_->take_event(); }
 
@@ -241,6 +248,8 @@ class Heeding {
   std::stop_token stop_;
   std::stop_callback<Link> link_;
   bool given_up_ = false;
+  bool changed_ = false;  // `woken` is used up, and the owner's stop has to be looked for
+  TimePoint look_ = TimePoint::max();
 };
 
 }  // namespace lido::postgres::detail

@@ -42,6 +42,14 @@ class Pipelining {
     begin();
   }
 
+  Pipelining(const Pipelining&) = delete;
+  Pipelining& operator=(const Pipelining&) = delete;
+  ~Pipelining() {
+    if (reply_.complete() || !reply_.channel().held().is_held()) return;
+    for (std::size_t at = about_; at < statements_.size(); ++at)
+      reply_.channel().held().note_unanswered(statements_[at].sql());
+  }
+
   [[nodiscard]] Socket socket() const noexcept { return reply_.socket(); }
   /// Throws `ConnectionLost`.
   [[nodiscard]] Need step() {

@@ -19,7 +19,7 @@ template <class AnySession>
   if (session.is_committed()) return true;
   if (!session.is_open()) return false;
   auto& connection = session.connection();
-  return connection.channel().held().is_committed() || (connection.is_usable() && !connection.in_transaction());
+  return connection.channel().held().may_be_committed() || (connection.is_usable() && !connection.in_transaction());
 }
 
 /// Whether the transaction of `session` failed with `error` of a statement that was prepared before, perhaps because it

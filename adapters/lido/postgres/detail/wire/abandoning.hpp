@@ -64,10 +64,11 @@ class Abandoning {
   }
 
   // The answer says that it was cancelled, and by nobody else: not by a `statement_timeout`, which has the same
-  // SQLSTATE, nor by a function that raises it.
+  // SQLSTATE, nor by a function that raises it. By its words alone: a server that says it in another language loses the
+  // connection.
   [[nodiscard]] bool has_hit() {
     const std::optional<Diagnostics>& error = reply_.error();
-    return error && error->sqlstate == "57014" && error->message.find("timeout") == std::string::npos &&
+    return error && error->sqlstate == "57014" && error->message.ends_with("user request") &&
            (reply_.raised_by().empty() || reply_.raised_by() == "ProcessInterrupts");
   }
 

@@ -52,7 +52,9 @@ class Cancelling {
     try {
       auto request = std::make_shared<Request>(connection);
       if (!request->handle || request->ends[0] < 0) return;
-      // A server that hangs lets them pile up; it would not hear them anyway.
+      // A server that hangs lets them pile up; it would not hear them anyway. Those of a parent are not the child's.
+      if (process_.exchange(::getpid(), std::memory_order_relaxed) != ::getpid())
+        live_.store(0, std::memory_order_relaxed);
       if (live_.fetch_add(1, std::memory_order_relaxed) >= most) {
         live_.fetch_sub(1, std::memory_order_relaxed);
         return;
@@ -109,6 +111,7 @@ class Cancelling {
 
   static constexpr int most = 64;
   [[gnu::visibility("default")]] static inline std::atomic<int> live_{0};
+  [[gnu::visibility("default")]] static inline std::atomic<pid_t> process_{0};  // whose they are
 
   std::shared_ptr<Request> request_;
   bool delivered_ = false;

@@ -8,6 +8,7 @@
 #include <libpq-fe.h>
 
 #include <lido/postgres/detail/sql/redact.hpp>
+#include <lido/postgres/detail/sql/transaction_control.hpp>
 #include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
@@ -40,6 +41,15 @@ class HeldTransaction {
   /// A statement has committed it, also where another one has begun since.
   [[nodiscard]] bool is_committed() const noexcept { return committed_; }
 
+  /// The answer to this statement will never come.
+  void note_unanswered(std::string_view sql) noexcept {
+    using Kind = TransactionControl::Kind;
+    const Kind kind = held_ ? control_of(sql).kind : Kind::none;
+    unseen_ = unseen_ || kind == Kind::commit || kind == Kind::mixed;
+  }
+  /// A statement has committed it, or may have: the connection was lost before the answer came.
+  [[nodiscard]] bool may_be_committed() const noexcept { return committed_ || unseen_; }
+
   /// It has failed with this error of a statement that was prepared before, perhaps because it was.
   void note_stale(const std::string& sqlstate) noexcept { sqlstate.copy(stale_.data(), stale_.size()); }
   [[nodiscard]] bool is_stale(std::string_view sqlstate) const noexcept {
@@ -52,6 +62,7 @@ class HeldTransaction {
  private:
   bool held_ = false;
   bool committed_ = false;
+  bool unseen_ = false;  // a COMMIT was sent whose answer nobody saw
   bool avoids_prepared_ = false;
   std::array<char, 5> stale_{};  // an SQLSTATE
 };

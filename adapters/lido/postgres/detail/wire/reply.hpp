@@ -44,7 +44,10 @@ class Reply {
   Reply(const Reply&) = delete;
   Reply& operator=(const Reply&) = delete;
   ~Reply() {
-    if (!complete_) channel_.give_up();
+    if (!complete_) {
+      channel_.held().note_unanswered(sql_);
+      channel_.give_up();
+    }
     if (watched_) report();
     if (trace_) trace_->end(complete_);
   }
@@ -61,6 +64,7 @@ class Reply {
     }
     const bool done = instead_ ? PQsendQuery(channel_.raw(), instead_->c_str()) != 0 : send(channel_.raw()) != 0;
     if (done) return void(complete_ = false);
+    channel_.held().note_unanswered(sql_);
     throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
   }
   /// From here on statements are sent as a pipeline, whose answers end with that many synchronisations. Errors are
