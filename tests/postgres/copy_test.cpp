@@ -241,13 +241,17 @@ BOOST_AUTO_TEST_CASE(much_goes_through_in_constant_memory) {
 BOOST_AUTO_TEST_CASE(gives_up_at_the_deadline_and_when_stopped) {
   const auto endless = std::views::iota(0) | std::views::transform([](int i) { return std::tuple{i}; });
   Connection connection = with_table();
-  caught<QueryTimeout>([&] { connection.copy_in("copy t(id) from stdin", endless, Clock::now() + 300ms); });
+  caught<QueryTimeout>([&] {
+    once_sent(300ms, [&](Duration span) { connection.copy_in("copy t(id) from stdin", endless, Clock::now() + span); });
+  });
   BOOST_TEST(!connection.is_usable());
   connection = with_table();
   caught<QueryTimeout>([&] {
-    for (const auto line :
-         connection.copy_out("copy (select generate_series(1, 1000000000)) to stdout", Clock::now() + 300ms))
-      static_cast<void>(line);
+    once_sent(300ms, [&](Duration span) {
+      for (const auto line :
+           connection.copy_out("copy (select generate_series(1, 1000000000)) to stdout", Clock::now() + span))
+        static_cast<void>(line);
+    });
   });
   BOOST_TEST(!connection.is_usable());
   connection = with_table();

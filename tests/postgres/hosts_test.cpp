@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(a_host_of_the_environment_that_never_answers_leaves_time_fo
   FaultProxy silent{server().socket()}, good{server().socket()};
   silent.stay_silent();
   const Variable hosts{"PGHOST", "127.0.0.1,127.0.0.1"}, ports{"PGPORT", port_of(silent) + "," + port_of(good)};
-  Connection connection = Connection::connect(rest.substr(1), lido::Clock::now() + 4s);
+  Connection connection = Connection::connect(rest.substr(1), lido::Clock::now() + 20s);
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
 }
 
@@ -111,11 +111,11 @@ BOOST_AUTO_TEST_CASE(a_host_that_never_answers_leaves_time_for_the_next) {
   silent.stay_silent();
   const std::string text = "host=127.0.0.1,127.0.0.1 port=" + port_of(silent) + "," + port_of(good) + rest;
   const lido::TimePoint begun = lido::Clock::now();
-  Connection connection = Connection::connect(text, begun + 2s);
+  Connection connection = Connection::connect(text, begun + 20s);
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
   const lido::Duration took = lido::Clock::now() - begun;
-  BOOST_TEST((took >= 900ms));
-  BOOST_TEST((took < 2s));
+  BOOST_TEST((took >= 9s));
+  BOOST_TEST((took < 20s));
 }
 
 BOOST_AUTO_TEST_CASE(connect_timeout_is_for_each_host) {
@@ -123,8 +123,8 @@ BOOST_AUTO_TEST_CASE(connect_timeout_is_for_each_host) {
   silent.stay_silent();
   const std::string ports = " port=" + port_of(silent) + "," + port_of(good);
   const lido::TimePoint begun = lido::Clock::now();
-  static_cast<void>(Connection::connect("host=127.0.0.1,127.0.0.1 connect_timeout=1" + ports + rest, begun + 30s));
-  BOOST_TEST((lido::Clock::now() - begun < 10s));
+  static_cast<void>(Connection::connect("host=127.0.0.1,127.0.0.1 connect_timeout=3" + ports + rest, begun + 60s));
+  BOOST_TEST((lido::Clock::now() - begun < 30s));
 }
 
 BOOST_AUTO_TEST_CASE(hosts_that_all_stay_silent_are_given_up_at_the_deadline) {
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(hosts_that_all_stay_silent_are_given_up_at_the_deadline) {
     static_cast<void>(Connection::connect("host=127.0.0.1,localhost port=" + port + "," + port + rest, begun + 300ms));
   });
   BOOST_TEST((lido::Clock::now() - begun >= 300ms));
-  BOOST_TEST((lido::Clock::now() - begun < 5s));
+  BOOST_TEST((lido::Clock::now() - begun < 60s));
   const std::string_view said = error.what();
   BOOST_TEST(said.find("no host will do: connection to 127.0.0.1") == 0U);
   BOOST_TEST(said.find("; connection to localhost") != std::string_view::npos);

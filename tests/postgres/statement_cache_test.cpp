@@ -650,8 +650,8 @@ BOOST_AUTO_TEST_CASE(what_is_done_with_the_native_handle_cannot_break_it) {
 BOOST_AUTO_TEST_CASE(gives_up_while_it_prepares) {
   Connection connection = lido::test::connect();
   connection.exec("select pg_sleep($1)", 0);
-  const auto error =
-      caught<QueryTimeout>([&] { connection.exec_until(Clock::now() + 30ms, "select pg_sleep($1)", 60); });
+  const auto sleeps = [&](Duration span) { connection.exec_until(Clock::now() + span, "select pg_sleep($1)", 60); };
+  const auto error = caught<QueryTimeout>([&] { once_sent(30ms, sleeps); });
   BOOST_TEST(error.statement() == "select pg_sleep($1)");
   BOOST_TEST(!connection.is_usable());
   BOOST_TEST(!connection.reset(soon()));
