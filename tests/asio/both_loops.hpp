@@ -1,6 +1,8 @@
 // One test body, in Asio's loop and in one of our own.
 #pragma once
 
+#include <chrono>
+#include <exception>
 #include <optional>
 
 #include <boost/asio/awaitable.hpp>
@@ -9,6 +11,7 @@
 #include <lido/postgres/async/connection.hpp>
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/result.hpp>
+#include <postgres/server.hpp>
 
 #include "in_loop.hpp"
 #include "poll_reactor.hpp"
@@ -65,6 +68,19 @@ Body<Loop> fails_in(Loop /*loop*/, Action action) {
     co_return true;
   }
   co_return false;
+}
+
+/// Awaits what `action(span)` returns, as `once_sent` calls it.
+template <class Loop, class Action>
+Body<Loop> once_sent_in(Loop /*loop*/, Duration span, Action action) {
+  for (;; span *= 2) {
+    try {
+      static_cast<void>(co_await action(span));
+      co_return true;
+    } catch (const std::exception& error) {
+      if (!says_not_sent(error) || span > std::chrono::minutes{1}) throw;
+    }
+  }
 }
 
 }  // namespace lido::test
