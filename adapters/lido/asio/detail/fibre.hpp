@@ -116,10 +116,15 @@ class Fibre final : public WorkerParker,
     for (;;) {
       postgres::detail::Poller* const poller = std::exchange(postgres::detail::poller, this);
       auto* const line = std::exchange(lido::detail::Resumption::current(), &line_);
+      {
+        const std::lock_guard lock{mutex_};
+        entered_ = true;
+      }
       stack_.enter();
       lido::detail::Resumption::current() = line;
       postgres::detail::poller = poller;
-      const std::unique_lock lock{mutex_};
+      const std::lock_guard lock{mutex_};
+      entered_ = false;
       if (stack_.ended()) {
         if (held_) return;
         break;
@@ -181,23 +186,26 @@ class Fibre final : public WorkerParker,
     }
     leave_loop();
   }
-  // Goes on where it is, unless it rests: then whoever wakes it lets it go on.
+  // Goes on where it is, unless it rests: then whoever wakes it lets it go on. The second time, when the handlers go
+  // that the loop had kept to its end, another thread may be in it, or about to: `run` sees then that nobody holds it.
   void leave_loop() noexcept {
     if (!is_ours()) return;
     if (WaitingRoom* const room = std::exchange(room_, nullptr)) room->move_out(*this);
+    bool ended = false;
     {
       const std::lock_guard lock{mutex_};
+      const bool again = !reactor_;
       reactor_.reset();
       executor_ = {};
-      if (!stack_.ended()) {
-        if (wish_.rests && !token_) return;
+      if (entered_) return;
+      ended = stack_.ended();
+      if (ended ? held_ : again || (wish_.rests && !token_)) return;
+      if (!ended) {
         cut_off_ = !wish_.rests;
         running_ = true;
-      } else if (held_) {
-        return;
       }
     }
-    stack_.ended() ? delete this : run();
+    ended ? delete this : run();
   }
 
   const pid_t owner_ = ::getpid();
@@ -207,6 +215,7 @@ class Fibre final : public WorkerParker,
   std::optional<AsioReactor<Fibre>> reactor_;  // null once it has left the loop
   bool token_ = false;                         // it was woken
   bool running_ = true;                        // or about to run
+  bool entered_ = false;                       // somebody is on its stack
   bool held_ = true;                           // by its handlers
 
   // Owned by whoever runs it.
