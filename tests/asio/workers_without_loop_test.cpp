@@ -1,9 +1,12 @@
 // A pool whose workers were fibres of a loop that has ended: what it has promised it does without.
 #include <chrono>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -13,7 +16,9 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
+#include <lido/asio/async_acquire.hpp>
 #include <lido/asio/workers.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
@@ -22,11 +27,14 @@
 using namespace lido;
 using namespace lido::test;
 using namespace std::chrono_literals;
+using lido::asio::async_acquire;
 namespace net = boost::asio;
 
 BOOST_AUTO_TEST_SUITE(asio_workers_without_loop)
 
 namespace {
+
+using Lease = postgres::Pool::Lease;
 
 postgres::Options in(net::io_context& loop) {
   return {.pool_size = 2, .max_overflow = 0, .start_worker = lido::asio::workers_in(loop)};
@@ -45,6 +53,83 @@ void let_workers_begin(net::io_context& loop, postgres::Pool& pool) {
   loop.run();
   loop.restart();
 }
+
+std::vector<Lease> take_all(postgres::Pool& pool) {
+  std::vector<Lease> all;
+  for (int i = 0; i < 2; ++i) all.push_back(pool.acquire());
+  return all;
+}
+
+// Whether a wait of so long ends at its deadline, and does so by then at the latest.
+bool times_out(postgres::Pool& pool, Duration timeout) {
+  std::future<Lease> waits = async_acquire(pool, timeout, net::use_future);
+  BOOST_REQUIRE((waits.wait_until(soon()) == std::future_status::ready));
+  try {
+    static_cast<void>(waits.get());
+  } catch (const AcquireTimeout&) {
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_wait_ends_at_its_deadline_if_who_keeps_time_lost_its_loop) {
+  std::optional<net::io_context> loop{std::in_place};
+  postgres::Pool pool{server().conninfo(), in(*loop)};
+  {
+    std::future<Lease> first = async_acquire(pool, 10s, net::use_future);
+    let_workers_begin(*loop, pool);
+    first.get().release();
+  }
+  loop.reset();
+  const std::vector<Lease> all = take_all(pool);
+  BOOST_TEST(times_out(pool, 50ms));
+  BOOST_TEST(times_out(pool, 50ms));
+}
+
+BOOST_AUTO_TEST_CASE(who_keeps_time_without_a_loop_is_not_held_up_by_a_silent_server) {
+  FaultProxy proxy{server().socket()};
+  std::optional<net::io_context> loop{std::in_place};
+  postgres::Options options = in(*loop);
+  options.min_idle = 2;
+  postgres::Pool pool{proxy.conninfo("postgres"), options};
+  {
+    std::future<Lease> first = async_acquire(pool, 10s, net::use_future);
+    let_workers_begin(*loop, pool);
+    first.get().release();
+  }
+  loop.reset();
+  proxy.refuse();
+  proxy.cut();
+  pool.invalidate();
+  while (pool.statistics().open_failures == 0) std::this_thread::sleep_for(1ms);
+  proxy.stay_silent();  // whoever tries again is held up from now on
+  while (pool.statistics().now.opening == 0) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(times_out(pool, 50ms));
+  BOOST_TEST(pool.statistics().now.opening > 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_pool_without_its_loop_tries_again_until_the_server_is_back) {
+  FaultProxy proxy{server().socket()};
+  std::optional<net::io_context> loop{std::in_place};
+  postgres::Options options = in(*loop);
+  options.min_idle = 1;
+  postgres::Pool pool{proxy.conninfo("postgres"), options};
+  let_workers_begin(*loop, pool);
+  loop.reset();
+  proxy.refuse();
+  proxy.cut();
+  pool.invalidate();
+  std::thread back{[&] {
+    while (pool.statistics().open_failures < 3) std::this_thread::sleep_for(1ms);
+    proxy.pass();
+  }};
+  BOOST_TEST(pool.acquire(60s)->exec("select 1").one<int>() == 1);
+  back.join();
+}
+
+namespace {
 
 // What is done while the loop ends: behind those of its services that are younger, and before those that are older.
 class Meanwhile : public net::execution_context::service {

@@ -18,6 +18,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 #include <lido/asio/detail/asio_reactor.hpp>
+#include <lido/asio/detail/night_watch.hpp>
 #include <lido/asio/detail/stackful.hpp>
 #include <lido/asio/detail/waiting_room.hpp>
 #include <lido/detail/resumption.hpp>
@@ -29,12 +30,14 @@
 namespace lido::asio::detail {
 
 // Owned by the handlers of what it waits for. When the loop ends its wait is cut off, and it goes on in the thread that
-// ended it, as blocking code, until it rests; and then in that of whoever wakes it, as the pool does at its end. It is
-// gone when what it runs has ended. In the child of a fork it does not go on: there it is the parent's.
+// ended it, as blocking code, until it rests; and then in that of whoever wakes it, as the pool does at its end, or of
+// the night watch, at its deadline. It is gone when what it runs has ended. In the child of a fork it does not go on:
+// there it is the parent's.
 class Fibre final : public WorkerParker,
                     public postgres::detail::Poller,
                     public postgres::Waiter,
                     private WaitingRoom::Resident,
+                    private NightWatch::Sleeper,
                     public std::enable_shared_from_this<Fibre> {
  public:
   static void start(const boost::asio::any_io_executor& executor, std::size_t stack, Worker body) {
@@ -68,7 +71,8 @@ class Fibre final : public WorkerParker,
       const std::lock_guard lock{mutex_};
       token_ = true;
       if (reactor_) return reactor_->post(*this);
-      if (std::exchange(running_, true)) return;  // it finds the token before it rests
+      // Or it runs, or is about to: then it finds the token before it rests.
+      if (!is_ours() || !night_watch_.remove(*this)) return;
     }
     run();
   }
@@ -110,7 +114,8 @@ class Fibre final : public WorkerParker,
                }} {}
   ~Fibre() = default;
 
-  // In the loop's thread, or where there is no loop any more: until it waits the next time. `running_` is set.
+  // In the loop's thread, or where there is no loop any more: until it waits the next time. For one at a time: whom the
+  // loop has it wake, and without the loop whoever took it from the night watch.
   void run() noexcept {
     if (!is_ours()) return;
     for (;;) {
@@ -129,18 +134,15 @@ class Fibre final : public WorkerParker,
         if (held_) return;
         break;
       }
-      if (!reactor_) {  // it rests
-        if (!token_) return static_cast<void>(running_ = false);
+      if (!reactor_) {                                             // it rests
+        if (!token_) return night_watch_.add(*this, wish_.until);  // it may go on before this returns
         continue;
       }
       try {
-        // Under the lock, though it registers and may allocate: whoever it wakes in another thread sets `running_`
-        // after this, and a wake that comes meanwhile finds it waiting.
-        running_ = false;
+        // Under the lock, though it registers and may allocate: a wake that comes meanwhile finds it waiting.
         return reactor_->wait(*this, wish_.socket, wish_.need, wish_.until);  // it may go on before this returns
       } catch (...) {
         if (!wish_.rests) error_ = std::current_exception();
-        running_ = true;
       }
     }
     delete this;
@@ -149,10 +151,11 @@ class Fibre final : public WorkerParker,
     {
       const std::lock_guard lock{mutex_};
       how_ = how;
-      running_ = true;
     }
     run();
   }
+  // Its deadline has come, where there is no loop.
+  void go_on() noexcept override { run(); }
 
   // In the fibre.
   void suspend(Wish wish) noexcept {
@@ -186,8 +189,9 @@ class Fibre final : public WorkerParker,
     }
     leave_loop();
   }
-  // Goes on where it is, unless it rests: then whoever wakes it lets it go on. The second time, when the handlers go
-  // that the loop had kept to its end, another thread may be in it, or about to: `run` sees then that nobody holds it.
+  // Goes on where it is, until it rests: then whoever wakes it lets it go on, or its deadline. The second time, when
+  // the handlers go that the loop had kept to its end, another thread may be in it, or about to: `run` sees then that
+  // nobody holds it.
   void leave_loop() noexcept {
     if (!is_ours()) return;
     if (WaitingRoom* const room = std::exchange(room_, nullptr)) room->move_out(*this);
@@ -199,22 +203,20 @@ class Fibre final : public WorkerParker,
       executor_ = {};
       if (entered_) return;
       ended = stack_.ended();
-      if (ended ? held_ : again || (wish_.rests && !token_)) return;
-      if (!ended) {
-        cut_off_ = !wish_.rests;
-        running_ = true;
-      }
+      if (ended ? held_ : again) return;
+      if (wish_.rests && !token_ && !ended) return night_watch_.add(*this, wish_.until);
+      cut_off_ = !wish_.rests;
     }
     ended ? delete this : run();
   }
 
   const pid_t owner_ = ::getpid();
-  WaitingRoom* room_;  // null once it has left the loop
+  NightWatch& night_watch_ = NightWatch::of_this_process();  // locked last
+  WaitingRoom* room_;                                        // null once it has left the loop
   std::mutex mutex_;
   boost::asio::any_io_executor executor_;      // none without it
   std::optional<AsioReactor<Fibre>> reactor_;  // null once it has left the loop
   bool token_ = false;                         // it was woken
-  bool running_ = true;                        // or about to run
   bool entered_ = false;                       // somebody is on its stack
   bool held_ = true;                           // by its handlers
 
