@@ -1,5 +1,9 @@
 // A pool whose workers were fibres of a loop that has ended: what it has promised it does without.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <future>
 #include <memory>
@@ -8,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -15,6 +20,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
@@ -23,6 +29,7 @@
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
 #include <support/fault_proxy.hpp>
+#include <support/forking.hpp>
 
 using namespace lido;
 using namespace lido::test;
@@ -73,6 +80,20 @@ bool times_out(postgres::Pool& pool, Duration timeout) {
 }
 
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(a_wait_ends_at_its_deadline_if_the_loop_ended_before_anybody_waited) {
+  std::optional<net::io_context> loop{std::in_place};
+  postgres::Options options = in(*loop);
+  options.min_idle = 1;
+  postgres::Pool pool{server().conninfo(), options};
+  let_workers_begin(*loop, pool);
+  loop.reset();
+  {
+    const std::vector<Lease> all = take_all(pool);
+    BOOST_TEST(times_out(pool, 50ms));
+  }
+  BOOST_TEST(async_acquire(pool, 10s, net::use_future).get()->exec("select 1").one<int>() == 1);
+}
 
 BOOST_AUTO_TEST_CASE(a_wait_ends_at_its_deadline_if_who_keeps_time_lost_its_loop) {
   std::optional<net::io_context> loop{std::in_place};
@@ -127,6 +148,43 @@ BOOST_AUTO_TEST_CASE(a_pool_without_its_loop_tries_again_until_the_server_is_bac
   }};
   BOOST_TEST(pool.acquire(60s)->exec("select 1").one<int>() == 1);
   back.join();
+}
+
+BOOST_AUTO_TEST_CASE(the_child_of_a_fork_after_the_end_of_the_loop_has_workers_of_its_own,
+                     *boost::unit_test::enable_if<can_fork_amid_threads>()) {
+  std::optional<net::io_context> loop{std::in_place};
+  postgres::Options options = in(*loop);
+  options.min_idle = 1;
+  postgres::Pool pool{server().conninfo(), options};
+  let_workers_begin(*loop, pool);
+  loop.reset();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    int answer = 0;
+    try {
+      answer = pool.acquire(10s)->exec("select 1").one<int>();
+    } catch (const std::exception&) {
+      ::_exit(2);
+    }
+    ::_exit(answer == 1 && pool.close(10s).complete ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  BOOST_TEST(status == 0);
+  BOOST_TEST(pool.acquire()->exec("select 2").one<int>() == 2);
+}
+
+// What knows the loop may end behind it, as a strand must not.
+BOOST_AUTO_TEST_CASE(a_strand_may_end_before_the_pool) {
+  std::optional<net::io_context> loop{std::in_place};
+  postgres::Options options = in(*loop);
+  options.start_worker = lido::asio::workers_in(net::any_io_executor{net::make_strand(*loop)});
+  options.min_idle = 1;
+  postgres::Pool pool{server().conninfo(), options};
+  let_workers_begin(*loop, pool);
+  loop.reset();
+  BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1);
 }
 
 namespace {

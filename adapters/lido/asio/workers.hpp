@@ -6,7 +6,7 @@
 #include <utility>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <lido/asio/detail/fibre.hpp>
+#include <lido/asio/detail/entrance.hpp>
 #include <lido/worker.hpp>
 
 namespace lido::asio {
@@ -21,12 +21,13 @@ inline constexpr std::size_t worker_stack = std::size_t{512} * 1024;
 ///
 /// They are there for as long as their pool: `run()` does not return before that, unless the loop is stopped. The pool
 /// may end before the loop and after it. Its destructor does not wait for them. If the loop has been destroyed they go
-/// on as blocking code in the threads of those who use the pool. In the child of a fork the pool has new ones, in the
-/// same loop, which has to be told of the fork (`notify_fork`) before the pool is used there.
-[[nodiscard]] inline StartWorker workers_in(boost::asio::any_io_executor executor, std::size_t stack = worker_stack) {
-  return [executor = std::move(executor), stack](Worker worker) {
-    detail::Fibre::start(executor, stack, std::move(worker));
-  };
+/// on as blocking code in the threads of those who use the pool, and of one that wakes them at their deadlines; a
+/// worker that begins after that has a thread of its own. In the child of a fork the pool has new ones, in the same
+/// loop, which has to be told of the fork (`notify_fork`) before the pool is used there.
+[[nodiscard]] inline StartWorker workers_in(const boost::asio::any_io_executor& executor,
+                                            std::size_t stack = worker_stack) {
+  return
+      [entrance = detail::Entrance::of(executor), stack](Worker worker) { entrance->start(stack, std::move(worker)); };
 }
 /// The same in a loop, such as an `io_context`.
 template <class Context>

@@ -3,10 +3,12 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <stop_token>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/execution_context.hpp>
 
@@ -80,6 +82,13 @@ class WaitingRoom : public boost::asio::execution_context::service {
     residents_.erase(&resident);
   }
 
+  // That the context ends, before anybody else hears of it; unless it has gone by then.
+  void tell(const std::shared_ptr<Resident>& resident) {
+    const std::lock_guard lock{mutex_};
+    std::erase_if(told_first_, [](const std::weak_ptr<Resident>& each) { return each.expired(); });
+    told_first_.push_back(resident);
+  }
+
   // A guest that waits no more, in any thread; it may be gone afterwards.
   void settle(Guest& guest) noexcept {
     const std::lock_guard lock{mutex_};
@@ -96,6 +105,11 @@ class WaitingRoom : public boost::asio::execution_context::service {
   void shutdown() noexcept override {
     std::unique_lock lock{mutex_};
     closed_ = true;
+    const std::vector<std::weak_ptr<Resident>> told_first = std::move(told_first_);
+    lock.unlock();
+    for (const std::weak_ptr<Resident>& each : told_first)
+      if (const std::shared_ptr<Resident> resident = each.lock()) resident->context_ends();
+    lock.lock();
     while (Guest* const waits = find(&Guest::stopped_, false)) {
       waits->stopped_ = true;
       std::stop_source stop = waits->stop_;  // it may be settled meanwhile, but not destroyed
@@ -136,6 +150,7 @@ class WaitingRoom : public boost::asio::execution_context::service {
   std::mutex mutex_;
   std::condition_variable settled_;
   Guest* first_ = nullptr;
+  std::vector<std::weak_ptr<Resident>> told_first_;
   std::set<Resident*> residents_;
   bool closed_ = false;
 };
