@@ -35,15 +35,25 @@ class AsioReactor {
   void wait(postgres::Waiter& waiter, postgres::Socket socket, postgres::Need need, TimePoint deadline) {
     using Wait = Registration::Descriptor::wait_type;
     const std::lock_guard lock{mutex_};
-    if (socket >= 0) {
-      registration_ = Registration::of(socket, timer_.get_executor());
-      auto& descriptor = registration_->descriptor();
-      if (need != postgres::Need::writable) descriptor.async_wait(Wait::wait_read, on(postgres::Wake::ready));
-      if (need != postgres::Need::readable) descriptor.async_wait(Wait::wait_write, on(postgres::Wake::ready));
-    }
-    if (deadline != TimePoint::max()) {
-      timer_.expires_at(deadline);
-      timer_.async_wait(on(postgres::Wake::timed_out));
+    // Each counts once it has begun: its handler needs the lock, and one that throws has none.
+    const auto begin = [this](auto& object, auto... what) {
+      object.async_wait(std::move(what)...);
+      ++pending_;
+    };
+    try {
+      if (socket >= 0) {
+        registration_ = Registration::of(socket, timer_.get_executor());
+        auto& descriptor = registration_->descriptor();
+        if (need != postgres::Need::writable) begin(descriptor, Wait::wait_read, on(postgres::Wake::ready));
+        if (need != postgres::Need::readable) begin(descriptor, Wait::wait_write, on(postgres::Wake::ready));
+      }
+      if (deadline != TimePoint::max()) {
+        timer_.expires_at(deadline);
+        begin(timer_, on(postgres::Wake::timed_out));
+      }
+    } catch (...) {
+      stand_back();
+      throw;
     }
     waiter_ = &waiter;
     if (std::exchange(stopped_, false)) settle(postgres::Wake::stopped);
@@ -82,7 +92,6 @@ class AsioReactor {
   }
 
   auto on(postgres::Wake how) {
-    ++pending_;
     return boost::asio::bind_executor(
         state_.executor(), [this, how, state = state_.shared_from_this()](boost::system::error_code error) mutable {
           heard(how, error, std::move(state));
@@ -94,8 +103,8 @@ class AsioReactor {
     {
       const std::lock_guard lock{mutex_};
       --pending_;
-      // Any other error is for libpq to find.
-      if (error != boost::asio::error::operation_aborted) settle(how);
+      // Any other error is for libpq to find. Nobody waits where a wait could not begin, or was cancelled.
+      if (waiter_ != nullptr && error != boost::asio::error::operation_aborted) settle(how);
       if (pending_ > 0) return;
       waiter = std::exchange(waiter_, nullptr);
     }

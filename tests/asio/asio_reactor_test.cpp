@@ -1,0 +1,75 @@
+// The reactor of Boost.Asio, whose waits may fail to begin.
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/test/unit_test.hpp>
+#include <lido/asio/detail/asio_reactor.hpp>
+#include <lido/facts.hpp>
+#include <lido/postgres/async/reactor.hpp>
+
+using namespace lido;
+using namespace std::chrono_literals;
+namespace net = boost::asio;
+
+BOOST_AUTO_TEST_SUITE(asio_reactor)
+
+namespace {
+
+// What waits, as a fibre does: with one reactor, time and again.
+class Waits final : public postgres::Waiter, public std::enable_shared_from_this<Waits> {
+ public:
+  explicit Waits(net::io_context& loop) : executor_{loop.get_executor()}, reactor_{std::in_place, *this} {}
+  void wake(postgres::Wake how) noexcept override { how_ = how; }
+
+  // For the reactor. As a wait that asks for memory would, it may throw when it begins.
+  [[nodiscard]] net::any_io_executor executor() const {
+    if (begins_ && --*begins_ < 0) throw std::bad_alloc{};
+    return executor_;
+  }
+  [[nodiscard]] static bool take_ended() noexcept { return false; }
+  static void complete(std::shared_ptr<Waits>&& self) noexcept { self.reset(); }
+
+  // How a wait ends; the first `begins` of what it consists of begin, and the next one throws.
+  std::optional<postgres::Wake> wait(net::io_context& loop, int socket, Duration timeout,
+                                     std::optional<int> begins = {}) {
+    how_.reset();
+    begins_ = begins;
+    try {
+      reactor_->wait(*this, postgres::Socket{socket}, postgres::Need::either, Clock::now() + timeout);
+    } catch (const std::bad_alloc&) {
+    }
+    begins_.reset();
+    loop.restart();
+    loop.run();
+    return how_;
+  }
+
+ private:
+  mutable std::optional<int> begins_;
+  net::any_io_executor executor_;
+  std::optional<lido::asio::detail::AsioReactor<Waits>> reactor_;
+  std::optional<postgres::Wake> how_;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_wait_that_could_not_begin_leaves_nothing_behind) {
+  int ends[2];
+  BOOST_REQUIRE(::pipe(ends) == 0);
+  net::io_context loop;
+  const auto waits = std::make_shared<Waits>(loop);
+  for (const int begins : {0, 1, 2}) {
+    BOOST_TEST(!waits->wait(loop, ends[0], 1h, begins).has_value());  // and the loop has nothing more to do
+    BOOST_TEST((waits->wait(loop, -1, 1ms) == postgres::Wake::timed_out));
+  }
+  for (const int end : ends) ::close(end);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
