@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(gives_up_at_the_deadline_and_when_stopped_and_names_the_sta
   Pipeline pipeline;
   pipeline.add("select 1").add("select pg_sleep(60)").add("select 3");
   Connection connection = lido::test::connect();
-  caught<QueryTimeout>([&] { connection.run(pipeline, Clock::now() + 50ms); });
+  caught<QueryTimeout>([&] { once_sent(50ms, [&](Duration span) { connection.run(pipeline, Clock::now() + span); }); });
   BOOST_TEST(!connection.is_usable());
   connection = lido::test::connect();
   const std::string pid = std::to_string(connection.backend_pid());

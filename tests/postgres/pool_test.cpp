@@ -1,6 +1,7 @@
 #include <chrono>
 #include <exception>
 #include <fstream>
+#include <future>
 #include <latch>
 #include <optional>
 #include <set>
@@ -96,11 +97,10 @@ BOOST_AUTO_TEST_CASE(survives_a_restart_and_a_crash_of_the_server) {
 BOOST_AUTO_TEST_CASE(waits_for_a_server_that_comes_back) {
   postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
   server().stop();
-  {
-    const std::jthread asks{[&] { BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1); }};
-    PostgresServer::wait_until("an attempt has failed", [&] { return pool.statistics().open_failures > 0; });
-    server().start();
-  }
+  auto answer = std::async(std::launch::async, [&] { return pool.acquire(1min)->exec("select 1").one<int>(); });
+  PostgresServer::wait_until("an attempt has failed", [&] { return pool.statistics().open_failures > 0; });
+  server().start();
+  BOOST_TEST(answer.get() == 1);
   BOOST_TEST(pool.statistics().now.idle == 1U);
 }
 

@@ -89,15 +89,17 @@ BOOST_AUTO_TEST_CASE(a_session_has_what_a_connection_has) {
 BOOST_AUTO_TEST_CASE(each_gives_up_when_the_time_of_the_session_is_over) {
   std::vector<std::string> given_up;
   for (int way = 0; way < 6; ++way) {
-    Session session{pool, {.until = Clock::now() + 300ms}};
+    std::optional<Session> session;
+    once_in_time(300ms,
+                 [&](Duration span) { session.emplace(pool, TransactionOptions{.until = Clock::now() + span}); });
     int number = 0;
     const std::string sleep = "select pg_sleep(60)";
-    in_each_way(session, sleep, "copy readings from stdin where pg_sleep(60) is not null",
+    in_each_way(*session, sleep, "copy readings from stdin where pg_sleep(60) is not null",
                 "copy (" + sleep + ") to stdout", [&](const char* name, auto action) {
                   if (number++ != way) return;
                   const TimePoint begin = Clock::now();
                   BOOST_CHECK_THROW(action(), QueryTimeout);
-                  BOOST_TEST((Clock::now() - begin < 30s));
+                  BOOST_TEST((Clock::now() - begin < 60s));
                   given_up.emplace_back(name);
                 });
   }

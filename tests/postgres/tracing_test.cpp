@@ -138,7 +138,8 @@ BOOST_AUTO_TEST_CASE(a_statement_that_is_given_up_or_lost_says_so) {
   {
     Connection connection = lido::test::connect();
     trace(connection, Tracer{&journal});
-    BOOST_CHECK_THROW(connection.exec_until(Clock::now() + 50ms, "select pg_sleep(30)"), QueryTimeout);
+    const auto sleeps = [&](Duration span) { connection.exec_until(Clock::now() + span, "select pg_sleep(30)"); };
+    BOOST_CHECK_THROW(lido::test::once_sent(50ms, sleeps), QueryTimeout);
     BOOST_TEST(journal.last() == "select pg_sleep(30): timed_out 0");
   }
   Connection connection = lido::test::connect();
