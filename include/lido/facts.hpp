@@ -124,7 +124,7 @@ struct OpenInfo {
 struct Holder {
   std::source_location where;
   std::thread::id thread;
-  Duration held{};  ///< at least this long; exact where the pool reads the clock on acquire
+  Duration held{};  ///< at least this long; where a policy needs a clock as it is, within 0.1 ms
   std::uint64_t connection_id = 0;
 };
 

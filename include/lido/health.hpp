@@ -52,6 +52,9 @@ constexpr bool may_block(const PingIfIdle& policy, const ConnectionInfo& info) n
   return info.idle >= policy.after;
 }
 
+// What is leased now lies idle from now on at the earliest.
+constexpr Duration keeps_for(const PingIfIdle& policy, const ConnectionInfo&) noexcept { return policy.after; }
+
 inline void lido_validate(const PingIfIdle& policy) { detail::require_not_negative(policy.after, "PingIfIdle::after"); }
 
 }  // namespace lido

@@ -79,6 +79,15 @@ constexpr bool may_block(const Policy& policy, const Connection&, const Connecti
   return may_block(policy, info);
 }
 
+/// For how long a policy surely goes on to answer `Verdict::keep`, once it has answered so to `info` when a connection
+/// was about to be leased; whatever becomes of the connection meanwhile, and however often it is leased. The pool then
+/// neither asks it nor looks at the clock. Overload it beside a policy of your own; without an overload it is asked
+/// each time.
+template <class Policy>
+constexpr Duration keeps_for(const Policy&, const ConnectionInfo&) noexcept {
+  return always_keeps<Policy> ? Duration::max() : Duration::zero();
+}
+
 namespace detail {
 
 // For what asks a pool how long its connections are held.

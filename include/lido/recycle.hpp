@@ -5,6 +5,7 @@
 //   AllOf          several of these, in order; the first that does not keep it decides
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <limits>
@@ -50,6 +51,7 @@ struct RetireAfter {
   }
 
  private:
+  friend Duration keeps_for(const RetireAfter&, const ConnectionInfo&) noexcept;
   [[nodiscard]] Duration shortened(double spread) const noexcept {
     return std::chrono::duration_cast<Duration>(std::chrono::duration<double, Duration::period>{age} *
                                                 (1.0 - jitter * spread));
@@ -89,6 +91,18 @@ struct AllOf {
 
 template <class... Policies>
 inline constexpr bool always_keeps<AllOf<Policies...>> = (always_keeps<Policies> && ...);
+
+// Uses come without time.
+inline Duration keeps_for(const RetireAfter& policy, const ConnectionInfo& info) noexcept {
+  if (policy.uses != std::numeric_limits<std::uint64_t>::max()) return Duration::zero();
+  const bool ages = policy.age != Duration::max();
+  return ages ? std::min(policy.idle, policy.shortened(info.spread) - info.age) : policy.idle;
+}
+template <class... Policies>
+constexpr Duration keeps_for(const AllOf<Policies...>& policy, const ConnectionInfo& info) noexcept {
+  return std::apply([&](const auto&... each) { return std::min({Duration::max(), keeps_for(each, info)...}); },
+                    policy.policies);
+}
 
 constexpr bool may_block(const RetireAfter&, const ConnectionInfo&) noexcept { return false; }
 template <class Connection>

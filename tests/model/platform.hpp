@@ -324,6 +324,7 @@ struct PlatformWith {
   using StopCallback = std::stop_callback<Function>;
 
   static TimePoint now() noexcept { return world.now; }
+  static TimePoint quick_now() noexcept { return world.now; }
   static std::thread::id this_thread() noexcept {
     return std::bit_cast<std::thread::id>(std::uintptr_t{1} + static_cast<std::uintptr_t>(rl::thread_index()));
   }

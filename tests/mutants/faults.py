@@ -29,6 +29,7 @@ WAIT_LIST = "detail/wait_list.hpp"
 SHARE_ACCOUNTS = "detail/shares.hpp"
 SHARE_CLAIMS = "detail/share_claims.hpp"
 BARGING_LIMIT = "detail/barging_limit.hpp"
+TICK_CLOCK = "detail/tick_clock.hpp"
 FAIL_FAST = "detail/fail_fast.hpp"
 STANDING_QUEUE = "detail/standing_queue.hpp"
 SERVICE_RATE = "detail/service_rate.hpp"
@@ -223,6 +224,21 @@ FAULTS = [
     Fault("ticks_are_taken_for_nanoseconds", BARGING_LIMIT, "slowest_tick{4}", "slowest_tick{1}", ("unit/barging_limit",)),
     Fault("ticks_that_were_set_back_are_believed", BARGING_LIMIT,
           "if ((sure & ~versions) - tick - 1 < most_ticks)", "if ((sure & ~versions) > tick)", ("unit/barging_limit",)),
+    # --- the clock of the fast path
+    Fault("quick_clock_serves_short_spans", CONNECTION_OPS, "shortest_sure = 100 * tick_clock_lag;",
+          "shortest_sure = tick_clock_lag;", ("unit/quick_clock",)),
+    Fault("policies_are_asked_later_by_the_lag", CONNECTION_OPS, "span - tick_clock_lag)", "span)", ("unit/quick_clock",)),
+    Fault("promise_outlives_its_connection", CONNECTION_OPS, "slot.kept.until = TimePoint{};", ";", ("unit/quick_clock",)),
+    Fault("listeners_are_told_what_the_quick_clock_says", LEASES,
+          "slot.kept.until == TimePoint{} || !ops_.signals().release.empty()", "slot.kept.until == TimePoint{}",
+          ("unit/quick_clock",)),
+    Fault("suspects_in_use_are_trusted", ACQUIRE,
+          "|| slot.trust.load(std::memory_order_relaxed) != Trust::usual ||", "||", ("unit/quick_clock",)),
+    Fault("interrupted_look_tells_a_rate", TICK_CLOCK, "if (tick - before >= most_apart) return now;", "",
+          ("unit/quick_clock",)),
+    Fault("rate_is_believed_after_a_rest", TICK_CLOCK, "known && gone < most && span > 0", "known && span > 0",
+          ("unit/quick_clock",)),
+    Fault("quick_clock_is_as_fast_as_the_clock", TICK_CLOCK, "* 2 / 512 * 511", "* 2", ("unit/quick_clock",)),
     # --- what callers are told while the server is away
     Fault("each_failure_begins_an_outage", FAIL_FAST, "since_ = std::min(since_, now);", "since_ = now;", ("unit/fail_fast",)),
     Fault("told_of_an_outage_beside_a_connection", ATTEMPTS, ".any_live = due && capacity_.any_live(),", ".any_live = false,",
@@ -246,7 +262,7 @@ FAULTS = [
     Fault("an_outage_never_ends", ATTEMPTS, "    fail_fast_.succeeded();\n", "", ("unit/fail_fast",)),
     Fault("who_waits_is_not_told_of_an_outage", ATTEMPTS, "refuse_while(away, capacity_.backoff().cause(), guard, count);", "",
           ("unit/fail_fast",)),
-    Fault("traced_acquire_takes_the_short_way", ACQUIRE, "unfit, last, Detour::any, [this]", "unfit, last, Detour::suspended, [this]",
+    Fault("traced_acquire_takes_the_short_way", ACQUIRE, "unfit, last, Detour::any,", "unfit, last, Detour::suspended,",
           ("unit/tracing",)),
     Fault("suspension_ends_the_tracing", ACQUIRE, "detours_.load(std::memory_order_relaxed) & Detour::aside;", "0;", ("unit/tracing",)),
     Fault("given_up_acquire_has_no_end", ACQUIRE_REQUEST_APART, "if (!spans_.empty()) end_trace(", "if (false) end_trace(",

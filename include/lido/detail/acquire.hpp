@@ -7,6 +7,7 @@
 #include <exception>
 #include <source_location>
 #include <thread>
+#include <utility>
 
 #include <lido/detail/admission.hpp>
 #include <lido/detail/blocking_wait.hpp>
@@ -44,13 +45,15 @@ class Acquire {
   Slot& acquire(Duration timeout, const StopToken& stop, std::source_location where) {
     if (timeout < Duration::zero()) throw InvalidOption{"acquire(timeout)", "a duration of zero or more"};
     if (stop.stop_requested()) return detour(timeout, stop, where, nullptr);
-    const TimePoint begun = reads_clock ? Platform::now() : TimePoint{};
-    bool unfit = false;
-    if (Slot* const slot = claim(begun, timeout, where, unfit, timeout == Duration::zero())) {
+    if constexpr (reads_clock) {
+      Slot* const slot = goes(Detour::any) ? nullptr : slots_.claim_idle();
+      if (slot == nullptr || !lease_if_sure(*slot, where, Platform::this_thread()))
+        return acquire_asking(slot, timeout, stop, where);
       Probes::acquire(slot);
       return *slot;
+    } else {
+      return acquire_any(nullptr, timeout, stop, where);
     }
-    return goes(Detour::aside) ? detour(timeout, stop, where, nullptr) : wait(begun, timeout, stop, where, unfit);
   }
   // The same for a caller of this share.
   Slot& acquire(Duration timeout, const StopToken& stop, std::source_location where, Share& share) {
@@ -107,6 +110,7 @@ class Acquire {
         return leases_.give_back(slot, CloseReason::dead, proven), false;
       }
       slot.trust.store(Trust::usual, std::memory_order_relaxed);
+      slot.kept.until = fresh ? TimePoint{} : ops_.kept_until(facts, now);
       if (takes_time) now = Platform::now();  // which is not the holder's
     }
     slot.count_use();
@@ -120,6 +124,24 @@ class Acquire {
   }
 
  private:
+  // Leases a slot that is the caller's where the policies surely keep it, and nobody will be told of it. False: they
+  // have to be asked.
+  //
+  // It is as if they were asked, at the right time: `now` lies behind by less than what `ConnectionOps::kept_until`
+  // left away from their promise. And `since` is early by so little, and never late: a connection is not taken to lie
+  // idle for less than it does.
+  [[gnu::always_inline]] bool lease_if_sure(Slot& slot, std::source_location where,
+                                            std::thread::id holder_thread) noexcept {
+    if (slot.kept.until == TimePoint{} || slot.trust.load(std::memory_order_relaxed) != Trust::usual ||
+        !ops_.signals().acquire.empty() || !ops_.signals().release.empty())
+      return false;
+    const TimePoint now = Platform::quick_now();
+    if (now >= slot.kept.until) return false;
+    slot.count_use();
+    slot.begin_lease(where, holder_thread, now);
+    return true;
+  }
+
   // What keeps acquires from their short way, as bits of one number, so that it looks once.
   struct Detour {
     static constexpr std::uint8_t suspended = 1;
@@ -132,14 +154,33 @@ class Acquire {
     return (detours_.load(std::memory_order_relaxed) & detour) != 0;
   }
 
+  // Apart, so that an acquire which asks nobody makes no room for it.
+  [[gnu::noinline]] Slot& acquire_asking(Slot* slot, Duration timeout, const StopToken& stop,
+                                         std::source_location where) {
+    return acquire_any(slot, timeout, stop, where);
+  }
+  // `slot`: what it has claimed already, or null.
+  [[gnu::always_inline]] Slot& acquire_any(Slot* slot, Duration timeout, const StopToken& stop,
+                                           std::source_location where) {
+    TimePoint begun{};
+    bool unfit = false;
+    slot = claim(begun, slot, timeout, where, unfit, timeout == Duration::zero());
+    if (slot == nullptr)
+      return goes(Detour::aside) ? detour(timeout, stop, where, nullptr) : wait(begun, timeout, stop, where, unfit);
+    Probes::acquire(slot);
+    return *slot;
+  }
+
   Slot* try_claim(Duration limit, std::source_location where, Share* share) {
     if (limit < Duration::zero()) throw InvalidOption{"try_acquire(limit)", "a duration of zero or more"};
     bool unfit = false;
-    if (Slot* const slot = claim(reads_clock ? Platform::now() : TimePoint{}, limit, where, unfit, true)) return slot;
+    TimePoint begun{};
+    if (Slot* const slot = claim(begun, nullptr, limit, where, unfit, true)) return slot;
     if (goes(Detour::aside)) {
       Spans<AcquireEnd> spans;
       begin_trace(monitor_, ops_, spans, limit, where);
-      Slot* const slot = claim_aside(spans.begun, limit, where, unfit, true, share);
+      begun = spans.begun;
+      Slot* const slot = claim_aside(begun, limit, where, unfit, true, share);
       end_trace(monitor_, ops_, spans, slot, nullptr);
       if (slot != nullptr) return slot;
     }
@@ -155,9 +196,9 @@ class Acquire {
     begin_trace(monitor_, ops_, spans, timeout, where);
     try {
       if (stop.stop_requested()) admission_.throw_cancelled();
-      const TimePoint begun = reads_clock ? spans.begun : TimePoint{};
+      TimePoint begun = spans.begun;
       bool unfit = false;
-      Slot* slot = claim_aside(spans.begun, timeout, where, unfit, timeout == Duration::zero(), share);
+      Slot* slot = claim_aside(begun, timeout, where, unfit, timeout == Duration::zero(), share);
       slot == nullptr ? static_cast<void>(slot = &wait(begun, timeout, stop, where, unfit, share))
                       : Probes::acquire(slot);
       end_trace(monitor_, ops_, spans, slot, nullptr);
@@ -170,24 +211,32 @@ class Acquire {
 
   // Any idle connection that passes the check. `unfit` tells that one did not. `last`: the caller does not queue, and
   // so waits for those that are looked at just now. `unless`: none where these are.
-  [[gnu::always_inline]] Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit,
-                                     bool last) {
-    return claim(now, timeout, where, unfit, last, Detour::any, [this](TimePoint at) { return slots_.claim_idle(at); });
+  [[gnu::always_inline]] Slot* claim(TimePoint& begun, Slot* first, Duration timeout, std::source_location where,
+                                     bool& unfit, bool last) {
+    return claim(begun, first, timeout, where, unfit, last, Detour::any,
+                 [this](TimePoint at) { return slots_.claim_idle(at); });
   }
   // The same where an acquire is traced, or there are shares.
-  Slot* claim_aside(TimePoint now, Duration timeout, std::source_location where, bool& unfit, bool last, Share* share) {
+  Slot* claim_aside(TimePoint& begun, Duration timeout, std::source_location where, bool& unfit, bool last,
+                    Share* share) {
     return claim(
-        now, timeout, where, unfit, last, Detour::suspended, [this, share](TimePoint at) { return find(at, share); },
-        share);
+        begun, nullptr, timeout, where, unfit, last, Detour::suspended,
+        [this, share](TimePoint at) { return find(at, share); }, share);
   }
   template <class Find>
-  [[gnu::always_inline]] Slot* claim(TimePoint now, Duration timeout, std::source_location where, bool& unfit,
-                                     bool last, std::uint8_t unless, Find find, Share* share = nullptr) {
+  [[gnu::always_inline]] Slot* claim(TimePoint& begun, Slot* first, Duration timeout, std::source_location where,
+                                     bool& unfit, bool last, std::uint8_t unless, Find find, Share* share = nullptr) {
     // A caller that does not wait still gives the check its time.
     const Duration allowed = timeout == Duration::zero() ? options_.check_timeout : timeout;
-    const TimePoint deadline = reads_clock ? saturating_add(now, allowed) : TimePoint::max();
-    while (!goes(unless)) {
-      Slot* slot = find(now);
+    TimePoint now = begun;
+    TimePoint deadline = TimePoint::max();
+    while (first != nullptr || !goes(unless)) {
+      Slot* slot = first != nullptr ? std::exchange(first, nullptr) : find(now);
+      if constexpr (reads_clock) {
+        if (slot != nullptr && lease_if_sure(*slot, where, Platform::this_thread())) return slot;
+        if (now == TimePoint{}) begun = now = Platform::now();
+        deadline = saturating_add(begun, allowed);
+      }
       if (slot == nullptr && last) {
         slot =
             claim_after_look(reads_clock ? deadline : saturating_add(Platform::now(), options_.check_timeout), share);

@@ -13,6 +13,7 @@
 
 #include <lido/detail/listening.hpp>
 #include <lido/detail/slot.hpp>
+#include <lido/detail/tick_clock.hpp>
 #include <lido/events.hpp>
 #include <lido/policy.hpp>
 
@@ -112,6 +113,12 @@ class ConnectionOps {
   [[nodiscard]] bool recycle_may_block(const Slot& slot, const ConnectionInfo& facts) const noexcept {
     return may_block(recycle_, slot.connection, facts);
   }
+  // Until when both surely keep a connection which they keep now, for those who ask the quick clock. The epoch: each
+  // time is to be exact.
+  [[nodiscard]] TimePoint kept_until(const ConnectionInfo& facts, TimePoint now) const noexcept {
+    const Duration span = std::min(keeps_for(health_, facts), keeps_for(recycle_, facts));
+    return span < shortest_sure ? TimePoint{} : saturating_add(now, span - tick_clock_lag);
+  }
   // Whether what comes before a lease may. `fresh`: the health policy is not asked.
   [[nodiscard]] bool check_may_block(const Slot& slot, const ConnectionInfo& facts, bool fresh) const noexcept {
     return recycle_may_block(slot, facts) || (!fresh && may_block(health_, slot.connection, facts));
@@ -141,6 +148,9 @@ class ConnectionOps {
   void silence(TimePoint deadline) noexcept { listening_.silence(deadline); }
 
  private:
+  // A hundred times what the quick clock lags behind. Where a span is shorter, that would be much of it.
+  static constexpr Duration shortest_sure = 100 * tick_clock_lag;
+
   // Requested as soon as one of two is.
   struct EitherStop {
     struct Pass {
@@ -167,6 +177,7 @@ class ConnectionOps {
       connector_(slot, info);
       made = true;
       const TimePoint now = Platform::now();
+      if constexpr (reads_clock) slot.kept.until = TimePoint{};
       slot.uses.store(0, std::memory_order_relaxed);
       slot.opened_at.store(now, std::memory_order_relaxed);
       slot.since.store(reads_clock ? now : TimePoint{}, std::memory_order_release);

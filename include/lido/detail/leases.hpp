@@ -35,6 +35,12 @@ class Leases {
 
   void release(Slot& slot) noexcept {
     Probes::release(&slot);
+    if constexpr (!reads_clock)
+      release_asking(slot);
+    else if (!release_if_sure(slot))
+      release_asking(slot);
+  }
+  void release_asking(Slot& slot) noexcept {
     TimePoint now{};
     bool keep = true;
     if constexpr (reads_clock) {
@@ -151,6 +157,17 @@ class Leases {
   }
 
  private:
+  // The release of a connection that the policies surely keep, with nobody to be told. False: it is still leased.
+  [[nodiscard]] bool release_if_sure(Slot& slot) noexcept {
+    if (slot.kept.until == TimePoint{} || !ops_.signals().release.empty()) return false;
+    const TimePoint now = Platform::quick_now();
+    if (now >= slot.kept.until) return false;
+    slot.end_lease(now);
+    slot.since.store(now, std::memory_order_release);  // see `Slot::begin_lease`
+    if (!monitor_.capacity.slots().give_back(slot)) give_back(slot, CloseReason::none);
+    return true;
+  }
+
   // Leaves a connection that comes back to a worker, since the recycle policy may block; the lease is over. False where
   // no worker will come.
   [[nodiscard]] bool leave_to_worker(Slot& slot) noexcept {

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include <lido/detail/parker.hpp>
+#include <lido/detail/tick_clock.hpp>
 #include <lido/detail/ticks.hpp>
 #include <lido/facts.hpp>
 
@@ -78,6 +79,11 @@ struct StandardPlatform {
 #endif
 
   static TimePoint now() noexcept { return Clock::now(); }
+  /// Cheaper than `now`, for those who ask in each lease: never ahead of it, and less than `tick_clock_lag` behind.
+  static TimePoint quick_now() noexcept {
+    thread_local constinit detail::TickClock<StandardPlatform> clock;
+    return clock.now();
+  }
   /// Counts on at one rate, alike in all threads, at least once in 4 ns; cheaper to read than the clock. Without
   /// `has_ticks`, which never changes, it tells nothing.
   static std::uint64_t ticks() noexcept { return detail::ticks(); }

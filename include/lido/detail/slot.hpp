@@ -98,6 +98,14 @@ inline constexpr Duration fresh_for = std::chrono::seconds{1};
 // from what others write or read.
 inline constexpr std::size_t cache_line = 64;
 
+// Until when the policies surely keep a connection, as they said when they were last asked; the epoch: they are asked.
+template <bool timed>
+struct Promise {
+  TimePoint until{};
+};
+template <>
+struct Promise<false> {};
+
 // Two slots never share a line. What each lease writes lies in the first one; what few write follows. `timed`: a policy
 // needs a clock, so that it is known how long a use was.
 template <class Connection, class Platform, bool timed = true>
@@ -139,6 +147,7 @@ struct alignas(cache_line) Slot {
   std::thread::id closer{};  // who retired it; owned by the lock
   Slot* next_job = nullptr;  // links slots that wait for a worker; owned by the lock
   [[no_unique_address]] UseCounts<Platform, timed> use;
+  [[no_unique_address]] Promise<timed> kept;  // as `hurried`
 
   Slot() noexcept {}  // NOLINT(modernize-use-equals-default): the union member is not made here
   ~Slot() {           // NOLINT(modernize-use-equals-default)
