@@ -156,7 +156,9 @@ inline constexpr auto array_name = [] {
   constexpr std::string_view element = Converter<unwrapped<T>>::name;
   constexpr std::string_view end = is_optional<T> ? ">>" : ">";
   std::array<char, start.size() + element.size() + end.size()> name{};
-  std::ranges::copy(end, std::ranges::copy(element, std::ranges::copy(start, name.begin()).out).out);
+  auto* to = std::copy(start.begin(), start.end(), name.begin());
+  to = std::copy(element.begin(), element.end(), to);
+  std::copy(end.begin(), end.end(), to);
   return name;
 }();
 

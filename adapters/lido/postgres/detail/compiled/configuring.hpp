@@ -50,7 +50,7 @@ inline void refuse_unknown_variable(std::string_view name_and_value) {
   if (!name_and_value.starts_with(prefix)) return;
   const std::string name{name_and_value.substr(0, name_and_value.find('='))};
   const std::vector<std::string> known = known_settings(&OptionSetting::variable);
-  if (std::ranges::find(known, name) != known.end()) return;
+  if (std::find(known.begin(), known.end(), name) != known.end()) return;
   if (is_of_a_service(std::string_view{name}.substr(prefix.size()))) return;
   const bool plain =
       name.size() <= longest_name && name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string::npos;
@@ -70,7 +70,8 @@ Environment Configuring<Form>::from_string(const std::string& connection_string,
   // First, so that a string that is malformed altogether gets no errors of its pieces.
   static_cast<void>(ConnectionString{split.rest});
   for (const auto& [key, value] : split.pool) {
-    const auto* const setting = std::ranges::find(settings, key, &OptionSetting::key);
+    const auto* const setting =
+        std::find_if(settings.begin(), settings.end(), [&](const OptionSetting& each) { return each.key() == key; });
     if (setting == settings.end())
       throw SettingError{shown_key(key), "", known_names(key, known_settings(&OptionSetting::key))};
     if (!assign(options, *setting, value)) throw SettingError{key, "", expected_of(*setting)};
@@ -112,7 +113,7 @@ std::string Configuring<Form>::text_of(const Options& options) {
   for (const OptionSetting& setting : settings) {
     text.append(text.empty() ? "" : " ").append(setting.key()).append("=");
     const std::string value = print(options, setting);
-    const bool plain = !value.empty() && std::ranges::all_of(value, is_word);
+    const bool plain = !value.empty() && std::all_of(value.begin(), value.end(), is_word);
     if (!plain) text += '\'';
     for (const char c : value) (c == '\'' || c == '\\') ? (text += '\\') += c : text += c;
     if (!plain) text += '\'';

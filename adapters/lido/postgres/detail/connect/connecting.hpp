@@ -40,8 +40,9 @@ namespace lido::postgres::detail {
                                         "private key file",
                                         "invalid sslmode value",
                                         "definition of service"};
-  return std::ranges::any_of(words,
-                             [&](std::string_view each) { return message.find(each) != std::string_view::npos; });
+  for (const std::string_view each : words)
+    if (message.find(each) != std::string_view::npos) return true;
+  return false;
 }
 
 /// The error of a connection whose connect failed.

@@ -82,7 +82,7 @@ class ConnectionString {
     if (text.find("://") != std::string_view::npos) return true;
     if (text.find('=') == std::string_view::npos) return false;
     static constexpr std::string_view secret = "password";
-    return ConninfoHandle{PQconninfoParse(value, nullptr)} || !std::ranges::search(text, secret, {}, lower).empty();
+    return ConninfoHandle{PQconninfoParse(value, nullptr)} || find_in_any_case(text, secret) != std::string_view::npos;
   }
 
   /// Sets `key` unless the connection string did.
@@ -167,12 +167,15 @@ class ConnectionString {
     for (const PQconninfoOption* option = defaults.get(); option->keyword != nullptr; ++option)
       add_name(known, option->keyword);
     for (const OptionSetting& setting : settings) add_name(known, setting.key());
+    const auto is_known = [&](const std::string& key) {
+      return std::find(known.begin(), known.end(), key) != known.end();
+    };
     for (const std::string& key : keys) {
-      if (std::ranges::find(known, key) != known.end()) continue;
-      if (key.empty() || key.size() > longest_name || !std::ranges::all_of(key, is_key_letter)) return;
+      if (is_known(key)) continue;
+      if (key.empty() || key.size() > longest_name || !std::all_of(key.begin(), key.end(), is_key_letter)) return;
       // libpq's own names are too many to list. The pool's are those of `Options`, which need not begin so.
       std::string meant = lido::detail::concat({"pool_", key});
-      if (std::ranges::find(known, meant) == known.end()) meant = nearest(key, known);
+      if (!is_known(meant)) meant = nearest(key, known);
       throw PermanentConnectError{
           lido::detail::concat({"connection string: no key is called ", key, meant.empty() ? "" : "; did you mean ",
                                 meant, meant.empty() ? "" : "?"})};
@@ -195,12 +198,13 @@ class ConnectionString {
   void check_number(std::string_view key) const {
     const auto allowed = [](char c) { return (c >= '0' && c <= '9') || c == ' ' || c == '-'; };
     const std::string_view text = value(key);
-    if (!std::ranges::all_of(text, allowed)) throw malformed(lido::detail::concat({"a number as ", key}));
+    if (!std::all_of(text.begin(), text.end(), allowed)) throw malformed(lido::detail::concat({"a number as ", key}));
   }
 
   [[nodiscard, gnu::noinline]] const std::string* find(std::string_view key) const noexcept {
-    const auto found = std::ranges::find(options_, key, &std::pair<std::string, std::string>::first);
-    return found == options_.end() ? nullptr : &found->second;
+    for (const auto& [name, value] : options_)
+      if (name == key) return &value;
+    return nullptr;
   }
 
   [[gnu::noinline]] void add(std::string_view key, std::string_view value) { options_.emplace_back(key, value); }

@@ -51,7 +51,7 @@ namespace lido::postgres::detail {
   }
   if (shuffled) {
     std::random_device random;
-    std::ranges::shuffle(hosts, random);
+    std::shuffle(hosts.begin(), hosts.end(), random);
   }
   if (target.value("target_session_attrs") != "prefer-standby") return hosts;
   // It takes two looks at the list, as libpq does, too: at the standbys, and then at whatever there is.

@@ -66,7 +66,7 @@ class Effective {
 /// A directory, an abstract socket, libpq's default, or this machine by name or address.
 [[nodiscard]] inline bool is_local_host(const std::string& host) noexcept {
   if (host.empty() || host.front() == '/' || host.front() == '@' || is_loopback(host)) return true;
-  return std::ranges::equal(host, std::string_view{"localhost"}, {}, lower);
+  return is(host, "localhost");
 }
 
 /// Of libpq's lists with commas between. A name that is not local is somewhere else even if its address is given as a

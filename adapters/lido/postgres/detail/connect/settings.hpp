@@ -54,7 +54,8 @@ template <class Number>
     if (fraction.empty()) return std::nullopt;
   }
   const std::string_view name = text.empty() ? std::string_view{"s"} : text;
-  const auto* const unit = std::ranges::find(units, name, &Unit::name);
+  const auto* const unit =
+      std::find_if(units.begin(), units.end(), [&](const Unit& each) { return each.name == name; });
   if (!count || unit == units.end()) return std::nullopt;
   // Below the greatest duration, which would mean something else; with room for the fraction.
   if (*count > (Duration::max() - Duration{1}) / unit->span - (fraction.empty() ? 0 : 1)) return std::nullopt;

@@ -100,7 +100,7 @@ class PipelinePreparing {
     BoundArrays arrays;
     StatementCache::Entry* const entry = entry_of(*queue_[at].text, queue_.bound(queue_[at], arrays));
     const auto is_it = [&](const Fresh& each) { return each.name == entry->name; };
-    if (entry == nullptr || entry->name.empty() || std::ranges::any_of(fresh_, is_it)) return false;
+    if (entry == nullptr || entry->name.empty() || std::any_of(fresh_.begin(), fresh_.end(), is_it)) return false;
     statements.retire(*entry);
     if (channel_.transaction() != PQTRANS_IDLE) return channel_.held().note_stale(error.sqlstate), false;
     if (!begun_idle_) return false;
@@ -133,7 +133,8 @@ class PipelinePreparing {
   [[nodiscard]] StatementCache::Entry* entry_of(const QueuedText& text, const Bound& bound) {
     const std::span<const Oid> types =
         bound.types == nullptr ? std::span<const Oid>{} : std::span{bound.types, static_cast<std::size_t>(bound.count)};
-    if (&text == last_text_ && last_ != nullptr && std::ranges::equal(last_->types, types)) {
+    if (&text == last_text_ && last_ != nullptr &&
+        std::equal(last_->types.begin(), last_->types.end(), types.begin(), types.end())) {
       last_->repeated = true;
       return last_;
     }

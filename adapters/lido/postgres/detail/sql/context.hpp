@@ -19,7 +19,7 @@ class Context {
 
   /// Moves to the next token; false at the end.
   constexpr bool next() noexcept {
-    std::ranges::move_backward(before_.begin(), std::prev(before_.end()), before_.end());
+    std::move_backward(before_.begin(), std::prev(before_.end()), before_.end());
     before_.front() = piece_;
     piece_ = ahead_;
     ahead_ = lexer_.next_solid();

@@ -17,7 +17,8 @@ namespace lido::postgres::detail {
     const std::size_t end = std::min(list.find(' ', begin), list.size());
     const std::string_view middle = list.substr(begin, end - begin);
     if (is(word, middle)) return true;
-    const bool before = std::ranges::lexicographical_compare(word, middle, {}, lower, lower);
+    const bool before = std::lexicographical_compare(word.begin(), word.end(), middle.begin(), middle.end(),
+                                                     [](char a, char b) { return lower(a) < lower(b); });
     list = before ? list.substr(0, begin == 0 ? 0 : begin - 1) : list.substr(std::min(end + 1, list.size()));
   }
   return false;

@@ -29,6 +29,15 @@ namespace lido::postgres::detail {
   return text.size() == expected.size() &&
          std::equal(text.begin(), text.end(), expected.begin(), [](char a, char b) { return lower(a) == b; });
 }
+/// Where `text` first has `word`, in whichever case; npos: nowhere.
+[[nodiscard]] constexpr std::size_t find_in_any_case(std::string_view text, std::string_view word) noexcept {
+  for (std::size_t at = 0; at + word.size() <= text.size(); ++at) {
+    std::size_t same = 0;
+    while (same < word.size() && lower(text[at + same]) == lower(word[same])) ++same;
+    if (same == word.size()) return at;
+  }
+  return std::string_view::npos;
+}
 /// Whether it is in `list`, lower-case words separated by one space.
 [[nodiscard]] constexpr bool is_one_of(std::string_view text, std::string_view list) noexcept {
   while (!list.empty()) {

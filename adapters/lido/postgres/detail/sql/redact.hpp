@@ -24,10 +24,7 @@ class WithoutPasswords {
 
  private:
   static constexpr std::string_view word = "password";
-  [[nodiscard]] static std::size_t find_word(std::string_view text) noexcept {
-    const auto found = std::ranges::search(text, word, {}, lower);
-    return found.empty() ? std::string_view::npos : static_cast<std::size_t>(found.begin() - text.begin());
-  }
+  [[nodiscard]] static std::size_t find_word(std::string_view text) noexcept { return find_in_any_case(text, word); }
 
   void statement(std::string_view text) {
     Lexer lexer{text};
@@ -134,7 +131,7 @@ class WithoutPasswords {
     std::string_view rest = lexer.rest();
     bool assigned = assignment(rest);
     const std::string_view between = lexer.rest().substr(0, lexer.rest().size() - rest.size());
-    assigned = assigned || (quoted && std::ranges::count(between, ':') == 1);  // JSON, and no cast
+    assigned = assigned || (quoted && std::count(between.begin(), between.end(), ':') == 1);  // JSON, and no cast
     lexer.skip(between.size());
     Lexer next = lexer;
     const Piece first = next.next();
@@ -198,7 +195,7 @@ inline constexpr std::size_t longest_shown = 65'536;
   if (first == last) return message;
   const auto has = [&,
                     begin = std::string_view{message}.substr(first + 1, std::min<std::size_t>(last - first - 1, 64))](
-                       std::string_view text) { return !std::ranges::search(text, begin, {}, lower, lower).empty(); };
+                       std::string_view text) { return find_in_any_case(text, begin) != std::string_view::npos; };
   if (last - first > 1 && has(sql.substr(0, longest_shown)) && !has(shown))
     message.replace(first + 1, last - first - 1, "***");
   return message;

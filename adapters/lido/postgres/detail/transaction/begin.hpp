@@ -112,13 +112,13 @@ class BeginWriter {
     add(lido::detail::concat({"; SET LOCAL ", setting_name(name), " TO "}));
     begin_.shown += "'***'";
     // Of these one literal would be one name, however many commas it has.
-    const auto is = [&](std::string_view other) { return std::ranges::equal(name, other, {}, lower); };
+    const auto is = [&](std::string_view other) { return detail::is(name, other); };
     if (is("search_path") || is("role") || is("session_authorization"))
       begin_.names.append(name).append(1, '\0').append(value).append(1, '\0');
     if (is("search_path") || is("temp_tablespaces")) {
       const auto names = listed_names(value);
       if (!names) throw InvalidOption{field, "names with commas between them"};
-      if (std::ranges::any_of(*names, [](const std::string& each) { return each.size() > most_name; }))
+      if (std::any_of(names->begin(), names->end(), [](const std::string& each) { return each.size() > most_name; }))
         throw InvalidOption{field, "names of at most 63 bytes, as the server would cut them"};
       for (const std::string& each : *names)
         begin_.sql.append(&each == &names->front() ? "" : ", ").append(literal(connection_, each, field));
@@ -136,7 +136,7 @@ class BeginWriter {
       const std::size_t end = std::min(name.find('.', at), name.size());
       const std::string_view part = name.substr(at, end - at);
       if (part.empty() || part.size() > most_name) malformed();  // the server would cut it, and set another
-      if (!begins(part.front()) || !std::ranges::all_of(part, goes_on)) malformed();
+      if (!begins(part.front()) || !std::all_of(part.begin(), part.end(), goes_on)) malformed();
       quoted += quoted_name(part);
       if (end == name.size()) return quoted;
       quoted += '.';

@@ -17,10 +17,10 @@ class Savepoints {
 
   [[nodiscard]] Id next() noexcept { return ++last_; }
   void opened(Id id) { open_.push_back(id); }
-  [[nodiscard]] bool is_open(Id id) const noexcept { return std::ranges::find(open_, id) != open_.end(); }
+  [[nodiscard]] bool is_open(Id id) const noexcept { return std::find(open_.begin(), open_.end(), id) != open_.end(); }
   [[nodiscard]] bool empty() const noexcept { return open_.empty(); }
   /// `id` is over, and with it all within.
-  void closed(Id id) noexcept { open_.erase(std::ranges::find(open_, id), open_.end()); }
+  void closed(Id id) noexcept { open_.erase(std::find(open_.begin(), open_.end(), id), open_.end()); }
 
   /// Throws `Error` where `id` is not the innermost.
   void check_innermost(Id id) const {

@@ -1,7 +1,6 @@
 // Arrays as the server writes them: `{1,NULL,"with space"}`, `{{1,2},{3,4}}`, `[2:3]={1,2}`.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -93,8 +92,7 @@ inline void append_short_item(std::string& array, std::string_view text, bool qu
 
 /// Appends an element, in quotes where it could be taken for something else, or anyway.
 inline void append_array_item(std::string& array, std::string_view text, bool quote) {
-  static constexpr std::string_view null = "null";
-  const bool plain = !quote && !text.empty() && !std::ranges::equal(text, null, {}, lower) &&
+  const bool plain = !quote && !text.empty() && !is(text, "null") &&
                      text.find_first_of(",{}\"\\ \t\n\r\v\f") == std::string_view::npos;
   if (plain) return void(array += text);
   array += '"';

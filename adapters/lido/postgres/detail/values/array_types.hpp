@@ -24,8 +24,9 @@ using ArrayTypes = std::vector<ArrayType>;
 
 [[nodiscard]] inline const ArrayType* find_type(const ArrayTypes* types, Oid type) noexcept {
   if (types == nullptr) return nullptr;
-  const auto found = std::ranges::find(*types, type, &ArrayType::type);
-  return found == types->end() ? nullptr : &*found;
+  for (const ArrayType& each : *types)
+    if (each.type == type) return &each;
+  return nullptr;
 }
 
 /// The type of a column, as an array. Without a type (0) nothing is known, which is so in a COPY.
@@ -56,7 +57,8 @@ inline void add_unknown(const PGresult* result, const ArrayTypes* types, std::ve
   if (PQbinaryTuples(result) != 0) return;
   for (int column = 0; column < PQnfields(result); ++column) {
     const Oid type = PQftype(result, column);
-    if (is_built_in(type) || find_type(types, type) != nullptr || std::ranges::count(unknown, type) > 0) continue;
+    if (is_built_in(type) || find_type(types, type) != nullptr || std::count(unknown.begin(), unknown.end(), type) > 0)
+      continue;
     int row = 0;
     while (row < PQntuples(result) && PQgetisnull(result, row, column) != 0) ++row;
     if (row == PQntuples(result)) continue;

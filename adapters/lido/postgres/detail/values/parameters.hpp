@@ -95,7 +95,7 @@ class Parameters {
   /// 0 where the server infers it, and null where it infers all: it then also says best when they are too many. Values
   /// of the same C++ types have the same, but where a `Converter` has a `type_of`.
   [[nodiscard]] const Oid* types() const noexcept {
-    return std::ranges::all_of(types_, [](Oid type) { return type == 0; }) ? nullptr : types_.data();
+    return std::all_of(types_.begin(), types_.end(), [](Oid type) { return type == 0; }) ? nullptr : types_.data();
   }
   [[nodiscard]] const char* const* values() const noexcept { return values_.data(); }
   [[nodiscard]] const int* lengths() const noexcept { return lengths_.data(); }

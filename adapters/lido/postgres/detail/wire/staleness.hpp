@@ -17,7 +17,7 @@ namespace lido::postgres::detail {
   const std::string_view state = error.sqlstate;
   constexpr std::array<std::string_view, 12> others{"08", "23", "25", "28", "2D", "3B",
                                                     "40", "53", "55", "57", "58", "P0"};
-  return std::ranges::none_of(others, [&](std::string_view other) { return state.starts_with(other); });
+  return std::none_of(others.begin(), others.end(), [&](std::string_view other) { return state.starts_with(other); });
 }
 
 }  // namespace lido::postgres::detail

@@ -42,7 +42,8 @@ struct StatementKeyHash {
 };
 struct StatementKeyEqual {
   [[nodiscard]] bool operator()(const StatementKey& a, const StatementKey& b) const noexcept {
-    return a.text == b.text && a.names == b.names && std::ranges::equal(a.types, b.types);
+    return a.text == b.text && a.names == b.names &&
+           std::equal(a.types.begin(), a.types.end(), b.types.begin(), b.types.end());
   }
 };
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <system_error>
@@ -37,7 +38,9 @@ inline constexpr std::chrono::milliseconds stop_slice{20};
 /// Whether a call on a socket or pipe that failed with `error` may be made again later. No `||`: on most systems two of
 /// these are one.
 [[nodiscard]] constexpr bool is_for_now(int error) noexcept {
-  return std::ranges::any_of(std::array{EAGAIN, EWOULDBLOCK, EINTR}, [error](int kind) { return kind == error; });
+  for (const int kind : {EAGAIN, EWOULDBLOCK, EINTR})
+    if (error == kind) return true;
+  return false;
 }
 
 /// The socket of an operation that is there as long as there is something to wait for; -1, as if closed, without it.
