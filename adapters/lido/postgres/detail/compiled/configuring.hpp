@@ -1,4 +1,5 @@
 // How a pool's settings are read from a connection string and from the environment, and shown.
+// Cold: once for each pool, and made for size takes each unit less to compile.
 #pragma once
 
 #include <unistd.h>
@@ -21,31 +22,31 @@
 namespace lido::postgres::detail {
 
 // A piece of a password may look like a key.
-[[nodiscard]] inline std::string shown_key(const std::string& key) {
+[[nodiscard, gnu::cold]] inline std::string shown_key(const std::string& key) {
   const bool plain = key.size() <= 40 && key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
   return plain ? key : "a key that begins with pool_";
 }
 
 // An empty one is shown as such; a connection string in the wrong variable is not shown.
-[[nodiscard]] inline std::string shown_value(const std::string& value) {
+[[nodiscard, gnu::cold]] inline std::string shown_value(const std::string& value) {
   if (value.empty()) return "''";
   return value.size() > 32 || value.find_first_of("@:=") != std::string::npos ? "(not shown)" : value;
 }
 
-[[nodiscard]] inline std::vector<std::string> known_settings(std::string (OptionSetting::*name)() const) {
+[[nodiscard, gnu::cold]] inline std::vector<std::string> known_settings(std::string (OptionSetting::*name)() const) {
   std::vector<std::string> known;
   for (const OptionSetting& setting : settings) add_name(known, (setting.*name)());
   return known;
 }
 
 // Kubernetes sets variables for each service of the same namespace, and one may be called `database-pool`.
-[[nodiscard]] inline bool is_of_a_service(std::string_view rest) noexcept {
+[[nodiscard, gnu::cold]] inline bool is_of_a_service(std::string_view rest) noexcept {
   return rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_");
 }
 
 /// Throws `SettingError` for a variable that looks like one of these and is none; `name_and_value` as the environment
 /// has it, of which the name alone is shown.
-inline void refuse_unknown_variable(std::string_view name_and_value) {
+[[gnu::cold]] inline void refuse_unknown_variable(std::string_view name_and_value) {
   constexpr std::string_view prefix = "DATABASE_POOL_";
   if (!name_and_value.starts_with(prefix)) return;
   const std::string name{name_and_value.substr(0, name_and_value.find('='))};
@@ -57,8 +58,8 @@ inline void refuse_unknown_variable(std::string_view name_and_value) {
   throw SettingError{plain ? name : "a variable that begins with DATABASE_POOL_", "", known_names(name, known)};
 }
 
-inline void read_variable(Options& options, const OptionSetting& setting, const std::string& name,
-                          const GetVariable& get) {
+[[gnu::cold]] inline void read_variable(Options& options, const OptionSetting& setting, const std::string& name,
+                                        const GetVariable& get) {
   const char* const value = name.empty() ? nullptr : get(name.c_str());
   if (value != nullptr && !assign(options, setting, value))
     throw SettingError{name, shown_value(value), expected_of(setting)};
