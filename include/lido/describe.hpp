@@ -29,7 +29,7 @@ struct PoolDescription {
 /// of waiters. The settings, file names and words of errors in it hold no secret that a connector did not put there.
 /// Throws `std::bad_alloc`. Thread-safe.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
-[[nodiscard, gnu::cold]] PoolDescription describe(const Pool<Connection, Growth, Health, Recycle, Platform>& pool) {
+[[nodiscard]] PoolDescription describe(const Pool<Connection, Growth, Health, Recycle, Platform>& pool) {
   PoolDescription seen{.at = Platform::now(),
                        .figures = pool.statistics(),
                        .options = pool.options(),
@@ -41,7 +41,7 @@ template <class Connection, class Growth, class Health, class Recycle, class Pla
 
 namespace detail {
 
-[[nodiscard, gnu::cold]] inline std::string span_text(Duration span) {
+[[nodiscard]] inline std::string span_text(Duration span) {
   if (span == Duration::max()) return "never";
   const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
   if (millis < 10'000) return std::to_string(millis) + " ms";
@@ -50,8 +50,7 @@ namespace detail {
 }
 
 // Name and value of the settings, for both forms.
-[[nodiscard, gnu::cold]] inline std::vector<std::pair<std::string_view, std::string>> settings_of(
-    const PoolOptions& options) {
+[[nodiscard]] inline std::vector<std::pair<std::string_view, std::string>> settings_of(const PoolOptions& options) {
   return {{"acquire_timeout", span_text(options.acquire_timeout)},
           {"open_timeout", span_text(options.open_timeout)},
           {"check_timeout", span_text(options.check_timeout)},
@@ -64,7 +63,7 @@ namespace detail {
           {"workers", options.workers ? std::to_string(*options.workers) : "default"}};
 }
 
-[[nodiscard, gnu::cold]] inline std::string place_of(const Holder& holder) {
+[[nodiscard]] inline std::string place_of(const Holder& holder) {
   return std::string{holder.where.file_name()} + ':' + std::to_string(holder.where.line());
 }
 
@@ -109,7 +108,7 @@ inline std::ostream& operator<<(std::ostream& out, const PoolDescription& seen) 
 
 /// The description as one JSON object (RFC 8259), with all connections and events. Times are milliseconds: those of
 /// events before now.
-[[nodiscard, gnu::cold]] inline std::string to_json(const PoolDescription& seen) {
+[[nodiscard]] inline std::string to_json(const PoolDescription& seen) {
   const auto millis = [](Duration span) {
     return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(span).count());
   };

@@ -1,5 +1,4 @@
 // The words of the pool's errors: what happened, to whom, and what to look at.
-// Cold: what is said of failures is made for size, and takes each unit less to compile.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include <lido/detail/shares.hpp>
 #include <lido/error.hpp>
 
+// Cold: what is said of failures is made for size, and takes each unit less to compile.
 namespace lido::detail {
 
 [[nodiscard, gnu::cold]] inline std::string milliseconds(Duration span) {

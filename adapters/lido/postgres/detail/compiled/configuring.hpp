@@ -1,5 +1,4 @@
 // How a pool's settings are read from a connection string and from the environment, and shown.
-// Cold: once for each pool, and made for size takes each unit less to compile.
 #pragma once
 
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 
+// Cold: once for each pool, and made for size takes each unit less to compile.
 namespace lido::postgres::detail {
 
 // A piece of a password may look like a key.

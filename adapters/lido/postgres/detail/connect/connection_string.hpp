@@ -1,5 +1,4 @@
 // A connection string, taken apart without ever showing what is secret in it.
-// Cold, as all that opens is: what is rare is made for size, and takes each unit less to compile.
 #pragma once
 
 #include <algorithm>
@@ -21,6 +20,7 @@
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 
+// Cold, as all that opens is: what is rare is made for size, and takes each unit less to compile.
 namespace lido::postgres::detail {
 
 /// `text` with every occurrence of `secret` replaced. Complexity: linear in `text`.

@@ -1,5 +1,4 @@
 // Turns what libpq says into the errors of error.hpp.
-// Cold: what is said of failures is made for size, and takes each unit less to compile.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +10,7 @@
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/error.hpp>
 
+// Cold: what is said of failures is made for size, and takes each unit less to compile.
 namespace lido::postgres::detail {
 
 [[nodiscard, gnu::noinline, gnu::cold]] inline std::string field(const PGresult* result, int code) {
