@@ -21,9 +21,9 @@ class Administration {
   using Growth = typename Types::Growth;
 
  public:
-  [[gnu::cold]] Administration(typename Types::Monitor& monitor, typename Types::Ops& ops, Jobs<Types>& jobs,
-                               Workforce<Types>& workforce, Maintenance<Types>& maintenance,
-                               Admission<Types>& admission, Acquire<Types>& acquire) noexcept
+  Administration(typename Types::Monitor& monitor, typename Types::Ops& ops, Jobs<Types>& jobs,
+                 Workforce<Types>& workforce, Maintenance<Types>& maintenance, Admission<Types>& admission,
+                 Acquire<Types>& acquire) noexcept
       : monitor_{monitor},
         ops_{ops},
         jobs_{jobs},
@@ -51,22 +51,22 @@ class Administration {
   // The share of this name, made if there is none. Throws `InvalidOption`.
   typename Types::Share& share(std::string_view name, const ShareOptions& options);
   // The pool has its first. Needs the lock, or nobody who would take it.
-  [[gnu::cold]] void begin_shares() noexcept {
+  void begin_shares() noexcept {
     acquire_.begin_shares();
     monitor_.share_claims.begin();
   }
 
  private:
-  [[nodiscard, gnu::cold]] bool opens_by_callers() noexcept {
+  [[nodiscard]] bool opens_by_callers() noexcept {
     const Guard lock = monitor_.enter();
     return workforce_.count() == 0 || !monitor_.capacity.plan().reuse;
   }
   // Throws unless so many are enough for what is guaranteed.
   void require_room(std::size_t size, Guard& lock);
-  [[nodiscard, gnu::cold]] bool failed(const std::exception_ptr& before) noexcept {
+  [[nodiscard]] bool failed(const std::exception_ptr& before) noexcept {
     return monitor_.capacity.backoff().permanent() && monitor_.capacity.backoff().cause() != before;
   }
-  [[nodiscard, gnu::cold]] bool ready(Guard& lock, const std::exception_ptr& before) noexcept {
+  [[nodiscard]] bool ready(Guard& lock, const std::exception_ptr& before) noexcept {
     if (monitor_.capacity.closed() || failed(before) || !monitor_.capacity.plan().reuse) return true;
     if (monitor_.capacity.satisfied()) return true;
     // One at least, also where the policy is lazy.

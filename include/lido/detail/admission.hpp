@@ -91,8 +91,8 @@ class Admission {
 
   // `deadline`: when the caller's time was over. `self`: the thread that waits, which should not hold one of the
   // others.
-  [[noreturn, gnu::cold]] void throw_timeout(TimePoint since, TimePoint deadline, bool unfit, Share* share = nullptr,
-                                             std::thread::id self = Platform::this_thread()) {
+  [[noreturn]] void throw_timeout(TimePoint since, TimePoint deadline, bool unfit, Share* share = nullptr,
+                                  std::thread::id self = Platform::this_thread()) {
     const Duration waited = Platform::now() - since;
     std::shared_ptr<const Exhaustion> seen;
     std::size_t max_size = 0;
@@ -133,7 +133,7 @@ class Admission {
   }
 
   // For one that was shed.
-  [[noreturn, gnu::cold]] void throw_overloaded(TimePoint since, Share* share) {
+  [[noreturn]] void throw_overloaded(TimePoint since, Share* share) {
     const Duration waited = Platform::now() - since;
     std::shared_ptr<const Exhaustion> seen;
     {
@@ -147,21 +147,21 @@ class Admission {
   }
 
   // For one that gets what others have thrown.
-  [[noreturn, gnu::cold]] void refuse(const std::exception_ptr& why) {
+  [[noreturn]] void refuse(const std::exception_ptr& why) {
     if (!ops_.tell(ops_.signals().refused, why)) monitor_.count(&Statistics::listener_errors);
     std::rethrow_exception(why);
   }
   template <class Error>
-  [[noreturn, gnu::cold]] void refuse(const Error& error) {
+  [[noreturn]] void refuse(const Error& error) {
     if (ops_.signals().refused.empty()) throw error;
     refuse(std::make_exception_ptr(error));
   }
-  [[noreturn, gnu::cold]] void throw_cancelled() {
+  [[noreturn]] void throw_cancelled() {
     monitor_.count(&Statistics::cancelled);
     throw AcquireCancelled{concat({options_.name, ": acquire: cancelled by its stop token"})};
   }
   // For one that nobody waits for any more.
-  [[nodiscard, gnu::cold]] std::exception_ptr given_up() const {
+  [[nodiscard]] std::exception_ptr given_up() const {
     return std::make_exception_ptr(
         AcquireCancelled{concat({options_.name, ": acquire: given up, as its coroutine or operation was destroyed"})});
   }
@@ -170,7 +170,7 @@ class Admission {
 
  private:
   // For one whose turn would have come too late. Many of them may come in a moment: they are told the same of the pool.
-  [[noreturn, gnu::cold]] void throw_hopeless(TimePoint now, TimePoint deadline, TimePoint turn) {
+  [[noreturn]] void throw_hopeless(TimePoint now, TimePoint deadline, TimePoint turn) {
     constexpr Duration fresh = std::chrono::milliseconds{10};
     std::shared_ptr<const Exhaustion> seen;
     {
@@ -180,8 +180,8 @@ class Admission {
     if (seen == nullptr) seen = look_around();
     throw_overloaded(hopeless_message(options_.name, turn - now, deadline - now, *seen), {}, *seen, turn - now);
   }
-  [[noreturn, gnu::cold]] void throw_overloaded(const std::string& message, Duration waited, const Exhaustion& seen,
-                                                Duration expected) {
+  [[noreturn]] void throw_overloaded(const std::string& message, Duration waited, const Exhaustion& seen,
+                                     Duration expected) {
     const Overloaded error{
         AcquireTimeout{message, Phase::waiting, waited, seen.counts, seen.holders, nullptr, seen.recent}, expected};
     if (!ops_.tell(ops_.signals().timeout, error)) monitor_.count(&Statistics::listener_errors);
@@ -189,7 +189,7 @@ class Admission {
   }
 
   // For this time-out, and those that come while it is told.
-  [[nodiscard, gnu::cold]] std::shared_ptr<const Exhaustion> look_around() {
+  [[nodiscard]] std::shared_ptr<const Exhaustion> look_around() {
     PoolCounts counts;
     {
       Guard lock = monitor_.enter();

@@ -17,28 +17,27 @@
 #include <lido/detail/shares.hpp>
 #include <lido/error.hpp>
 
-// Cold: what is said of failures is made for size, and takes each unit less to compile.
 namespace lido::detail {
 
-[[nodiscard, gnu::cold]] inline std::string milliseconds(Duration span) {
+[[nodiscard]] inline std::string milliseconds(Duration span) {
   return concat({decimal(std::chrono::duration_cast<std::chrono::milliseconds>(span).count()), " ms"});
 }
 
-[[nodiscard, gnu::cold]] inline std::string closed_message(const std::string& pool) {
+[[nodiscard]] inline std::string closed_message(const std::string& pool) {
   return concat({pool, ": acquire: the pool is closed"});
 }
 
-[[nodiscard, gnu::cold]] inline std::string inherited_message(const std::string& pool) {
+[[nodiscard]] inline std::string inherited_message(const std::string& pool) {
   return concat({pool, ": acquire: begun before the fork, in the parent, whose connections are its own: acquire anew"});
 }
 
-[[nodiscard, gnu::cold]] inline std::string queue_full_message(const std::string& pool, const std::string* share) {
+[[nodiscard]] inline std::string queue_full_message(const std::string& pool, const std::string* share) {
   if (share == nullptr) return concat({pool, ": acquire: max_waiting callers ", "wait already"});
   return concat({pool, ": acquire: max_waiting callers ", "of share ", *share, " wait already"});
 }
 
 // What is to be known of the share of one that got no connection, as a part of its message.
-[[nodiscard, gnu::cold]] inline std::string share_words(const ShareHold& held, std::size_t max_size) {
+[[nodiscard]] inline std::string share_words(const ShareHold& held, std::size_t max_size) {
   if (!held.any) return {};
   std::string others;
   if (held.withheld > 0) others = concat({", ", decimal(held.withheld), " kept for other shares"});
@@ -48,7 +47,7 @@ namespace lido::detail {
                  decimal(std::min(held.counts.at_most, max_size)), ", ", decimal(held.waiting), " waiting", others});
 }
 
-[[nodiscard, gnu::cold]] inline std::string describe(const Holder& holder) {
+[[nodiscard]] inline std::string describe(const Holder& holder) {
   std::ostringstream thread;
   thread << holder.thread;
   return concat({"connection ", decimal(holder.connection_id), ": leased for ", milliseconds(holder.held), " at ",
@@ -56,7 +55,7 @@ namespace lido::detail {
 }
 
 // The last failed open, as the end of a message: on the line that a user reads first, and not longer than a few lines.
-[[nodiscard, gnu::cold]] inline std::string last_failure(const std::exception_ptr& cause) {
+[[nodiscard]] inline std::string last_failure(const std::exception_ptr& cause) {
   constexpr std::size_t longest = 500;
   if (cause == nullptr) return {};
   std::string text = describe(cause);
@@ -75,8 +74,7 @@ struct Exhaustion {
   };
   static constexpr std::size_t shown = 10;
 
-  [[gnu::cold]] Exhaustion(TimePoint now, const PoolCounts& at_now, std::vector<Holder> found,
-                           std::vector<RecordedEvent> events)
+  Exhaustion(TimePoint now, const PoolCounts& at_now, std::vector<Holder> found, std::vector<RecordedEvent> events)
       : at{now},
         counts{at_now},
         holders{std::make_shared<const std::vector<Holder>>(std::move(found))},
@@ -93,7 +91,7 @@ struct Exhaustion {
 };
 
 // Whether it may explain a time-out, and is not said by the rest of its message.
-[[nodiscard, gnu::cold]] inline bool explains_timeout(const RecordedEvent& event) noexcept {
+[[nodiscard]] inline bool explains_timeout(const RecordedEvent& event) noexcept {
   switch (event.kind) {
     case EventKind::closed:
       return event.reason == CloseReason::dead;
@@ -110,7 +108,7 @@ struct Exhaustion {
 }
 
 // The last of them, a line each.
-[[nodiscard, gnu::cold]] inline std::string last_moments(const Exhaustion& seen) {
+[[nodiscard]] inline std::string last_moments(const Exhaustion& seen) {
   constexpr std::size_t shown = 5;
   const auto explaining =
       static_cast<std::size_t>(std::count_if(seen.recent->begin(), seen.recent->end(), explains_timeout));
@@ -127,10 +125,10 @@ struct Exhaustion {
 }
 
 // `own`: how many the waiting thread `self` holds itself.
-[[nodiscard, gnu::cold]] inline std::string timeout_message(const std::string& pool, Phase phase, bool unfit,
-                                                            Duration waited, const Exhaustion& seen,
-                                                            std::size_t max_size, std::thread::id self, std::size_t own,
-                                                            const std::exception_ptr& cause, const ShareHold& held) {
+[[nodiscard]] inline std::string timeout_message(const std::string& pool, Phase phase, bool unfit, Duration waited,
+                                                 const Exhaustion& seen, std::size_t max_size, std::thread::id self,
+                                                 std::size_t own, const std::exception_ptr& cause,
+                                                 const ShareHold& held) {
   const PoolCounts& counts = seen.counts;
   const std::string_view why = phase == Phase::waiting   ? (held.full   ? "the share has all that it may have"
                                                             : held.back ? "what is left is guaranteed to other shares"
@@ -170,16 +168,16 @@ struct Exhaustion {
 }
 
 // Of one that waited for `waited` in a queue that stands above `limit`.
-[[nodiscard, gnu::cold]] inline std::string overloaded_message(const std::string& pool, Duration waited, Duration limit,
-                                                               const Exhaustion& seen) {
+[[nodiscard]] inline std::string overloaded_message(const std::string& pool, Duration waited, Duration limit,
+                                                    const Exhaustion& seen) {
   return concat({pool, ": acquire: overloaded: refused after ", milliseconds(waited),
                  ", as even the shortest wait stays above ", milliseconds(limit), "; ", decimal(seen.counts.leased),
                  " leased, ", decimal(seen.counts.waiting), " waiting"});
 }
 
 // Of one that would have to wait for `expected` at least, and has `left`.
-[[nodiscard, gnu::cold]] inline std::string hopeless_message(const std::string& pool, Duration expected, Duration left,
-                                                             const Exhaustion& seen) {
+[[nodiscard]] inline std::string hopeless_message(const std::string& pool, Duration expected, Duration left,
+                                                  const Exhaustion& seen) {
   return concat({pool, ": acquire: overloaded: refused at once, as its turn comes after ", milliseconds(expected),
                  " at the soonest, and its time is over after ", milliseconds(left), "; ", decimal(seen.counts.leased),
                  " leased, ", decimal(seen.counts.waiting), " waiting"});

@@ -8,7 +8,7 @@
 namespace lido::detail {
 
 // What is nested in the exception `error`; null where nothing is.
-[[nodiscard, gnu::cold]] inline std::exception_ptr cause_of(const std::exception_ptr& error) {
+[[nodiscard]] inline std::exception_ptr cause_of(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const std::nested_exception& nested) {
@@ -20,7 +20,7 @@ namespace lido::detail {
 
 // What `error` says, and what the exceptions nested in it say, outermost first, but for what was said already. What
 // they say is up to whoever threw them: nothing is added here that could be a secret.
-[[nodiscard, gnu::cold]] inline std::string describe(const std::exception_ptr& error) {
+[[nodiscard]] inline std::string describe(const std::exception_ptr& error) {
   std::string text;
   // Bounded: an exception that nests itself must not keep the caller.
   std::exception_ptr next = error;

@@ -84,8 +84,7 @@ class FlightRecorder {
   std::size_t written_ = 0;
 };
 
-[[nodiscard, gnu::cold]] inline std::vector<RecordedEvent> recorded_events(
-    const std::vector<FlightRecorder::Entry>& entries) {
+[[nodiscard]] inline std::vector<RecordedEvent> recorded_events(const std::vector<FlightRecorder::Entry>& entries) {
   std::vector<RecordedEvent> events;
   events.reserve(entries.size());
   for (const FlightRecorder::Entry& entry : entries)

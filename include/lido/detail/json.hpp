@@ -33,7 +33,7 @@ struct Utf8Sequence {
 }
 
 // `text` in quotes, by RFC 8259: quotes, backslashes and control characters escaped, invalid UTF-8 replaced by U+FFFD.
-[[nodiscard, gnu::cold]] inline std::string json_string(std::string_view text) {
+[[nodiscard]] inline std::string json_string(std::string_view text) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string quoted = "\"";
   while (!text.empty()) {
@@ -58,7 +58,7 @@ struct Utf8Sequence {
 }
 
 // Adds a member to the object that `text` ends in, and that is still open. `value` is JSON.
-[[gnu::cold]] inline void add_json_member(std::string& text, std::string_view key, std::string_view value) {
+inline void add_json_member(std::string& text, std::string_view key, std::string_view value) {
   text += text.back() == '{' ? "\"" : ",\"";
   text += key;
   text += "\":";

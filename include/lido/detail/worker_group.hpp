@@ -24,7 +24,7 @@ class WorkerGroup {
       : lifetime_{lifetime}, monitor_{monitor}, workforce_{workforce}, maintenance_{maintenance}, options_{options} {}
 
   // Starts the workers.
-  [[gnu::cold]] void start() {
+  void start() {
     const std::size_t count = workforce_.count();
     workers_ = std::make_unique<Worker[]>(count + 1);
     for (std::size_t i = 0; i < count; ++i) launch(workers_[i], [this](Sleeper& self) { work(self); });
@@ -52,7 +52,7 @@ class WorkerGroup {
   // Joins the workers that come to an end within the deadlines that their work was given. One that does not (its hook
   // ignores the deadline), and the one that this is called from, are let go; they keep the core until they end. So are
   // those that are no threads: they may need this thread to go on.
-  [[gnu::cold]] void stop() noexcept {
+  void stop() noexcept {
     if (workers_ == nullptr) return;  // it could not even be started
     const std::size_t count = workforce_.count() + 1;
     bool from_worker = false;
@@ -86,7 +86,7 @@ class WorkerGroup {
 
   // Counts twice while it starts a thread: nobody looks at `thread` before it stands there.
   template <class Life>
-  [[gnu::cold]] void launch(Worker& worker, Life life) {
+  void launch(Worker& worker, Life life) {
     {
       const Guard lock = monitor_.enter();
       if (monitor_.work.stopping()) return;
