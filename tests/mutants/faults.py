@@ -278,7 +278,7 @@ FAULTS = [
           ("unit/dispatcher",)),
     Fault("who_waits_for_an_open_is_refused", SHEDDING, " || capacity_.limiter().under_way() > 0) return false;", ") return false;",
           ("unit/standing_queue",)),
-    Fault("slowest_window_is_taken_for_the_fastest", SERVICE_RATE, "std::min_element", "std::max_element", ("unit/hopeless",)),
+    Fault("slowest_window_is_taken_for_the_fastest", SERVICE_RATE, "std::ranges::min_element", "std::ranges::max_element", ("unit/hopeless",)),
     Fault("one_window_is_taken_for_many", SERVICE_RATE, "ended_ >= windows", "ended_ >= 1", ("unit/hopeless",)),
     Fault("rate_outlives_the_queue", SERVICE_RATE, "return clear(), false;", "return false;", ("unit/hopeless",)),
     Fault("chance_is_not_allowed_for", TURN_BOUND, "deviations = 2.33;", "deviations = 0;", ("unit/hopeless",)),

@@ -110,8 +110,7 @@ struct Exhaustion {
 // The last of them, a line each.
 [[nodiscard]] inline std::string last_moments(const Exhaustion& seen) {
   constexpr std::size_t shown = 5;
-  const auto explaining =
-      static_cast<std::size_t>(std::count_if(seen.recent->begin(), seen.recent->end(), explains_timeout));
+  const auto explaining = static_cast<std::size_t>(std::ranges::count_if(*seen.recent, explains_timeout));
   std::size_t earlier = explaining - std::min(explaining, shown);
   std::string text;
   for (const RecordedEvent& event : *seen.recent) {

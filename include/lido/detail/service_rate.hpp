@@ -38,7 +38,7 @@ class ServiceRate {
   [[nodiscard]] bool known() const noexcept { return ended_ >= windows; }
   // From one who is served to the next, at the least. Of a rate that is known.
   [[nodiscard]] Duration least_gap() const noexcept {
-    const Duration fastest = *std::min_element(spans_.begin(), spans_.end());
+    const Duration fastest = *std::ranges::min_element(spans_);
     return fastest - fastest / 5;
   }
 
