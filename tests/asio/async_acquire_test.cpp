@@ -174,11 +174,14 @@ BOOST_AUTO_TEST_CASE(a_loop_runs_as_long_as_somebody_waits) {
   bool served = false;
   lido::asio::async_acquire(pool, 10s,
                             net::bind_executor(loop, [&](const std::exception_ptr&, ThingLease) { served = true; }));
+  bool waited = false;
   std::jthread later{[&] {
-    BOOST_TEST(eventually([&] { return pool.statistics().now.waiting == 1; }));
+    waited = eventually([&] { return pool.statistics().now.waiting == 1; });
     held.release();
   }};
   loop.run();
+  later.join();
+  BOOST_TEST(waited);
   BOOST_TEST(served);
 }
 

@@ -21,6 +21,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/test/unit_test.hpp>
+#include <faults/starvation.hpp>
 #include <lido/asio/postgres.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
@@ -96,15 +97,17 @@ double with_threads(postgres::Pool& pool, std::size_t count, std::size_t stateme
   return static_cast<double>(count * statements) / std::chrono::duration<double>(Clock::now() - begun).count();
 }
 
-// The longest time for which a loop did nothing else.
+// The longest time for which a loop did nothing else, although there was a processor for its thread.
 struct Heartbeat {
   explicit Heartbeat(net::io_context& loop) : timer{loop} {}
   net::awaitable<void> run() {
+    Duration waited = starved();
     for (TimePoint last = Clock::now(); !ended;) {
       timer.expires_after(2ms);
       co_await timer.async_wait(use_awaitable);
       const TimePoint now = Clock::now();
-      longest = std::max(longest, now - std::exchange(last, now));
+      const Duration so_far = starved();
+      longest = std::max(longest, now - std::exchange(last, now) - (so_far - std::exchange(waited, so_far)));
     }
   }
   net::steady_timer timer;
@@ -127,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_thousand_coroutines_share_twenty_connections_in_one_threa
   const double between = processor_us();
   const Figures figures = with_coroutines(pool, 1000, 5);
   const double end = processor_us();
-  BOOST_TEST(threads() == before);
+  BOOST_TEST(threads() <= before);  // those of earlier tests may end meanwhile
   BOOST_TEST(figures.waits.size() == 5000U);
   BOOST_TEST(pool.statistics().now.leased == 0U);
   BOOST_TEST(pool.statistics().timeouts == 0U);
@@ -154,6 +157,7 @@ BOOST_AUTO_TEST_CASE(nothing_that_the_pool_does_holds_up_the_loop) {
                        .reset_timeout = 3s}};
   net::io_context loop;
   Heartbeat heartbeat{loop};
+  const Control control;
   net::co_spawn(loop, heartbeat.run(), net::detached);
   std::exception_ptr failure;
   net::co_spawn(
@@ -186,9 +190,9 @@ BOOST_AUTO_TEST_CASE(nothing_that_the_pool_does_holds_up_the_loop) {
   loop.run();
   if (failure != nullptr) std::rethrow_exception(failure);
   BOOST_TEST(
-      (heartbeat.longest < 1s), "the loop stood still for "
-                                    << std::chrono::duration_cast<std::chrono::milliseconds>(heartbeat.longest).count()
-                                    << " ms");
+      (heartbeat.longest - control.worst() < 1s),
+      "the loop stood still for " << std::chrono::duration_cast<std::chrono::milliseconds>(heartbeat.longest).count()
+                                  << " ms");
 }
 
 BOOST_AUTO_TEST_CASE(a_server_that_is_killed_stopped_and_restarted_under_load_costs_errors_and_no_connection) {
@@ -198,6 +202,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_killed_stopped_and_restarted_under_load_co
   bool ended = false;
   int served = 0, failed = 0, at_once = 0, most = 0;
   Duration longest{};
+  const Control control;
   const auto body = [&]() -> net::awaitable<void> {
     while (!ended) {
       const TimePoint begun = Clock::now();
@@ -228,7 +233,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_killed_stopped_and_restarted_under_load_co
   for (int i = 0; i < 12; ++i) net::co_spawn(loop, body, net::detached);
   const auto serve_more = [&] {
     const int before = served;
-    const TimePoint late = Clock::now() + 15s;
+    const TimePoint late = Clock::now() + 1min;
     while (served < before + 50 && Clock::now() < late) loop.run_for(5ms);
     BOOST_TEST(served >= before + 50);
   };
@@ -247,7 +252,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_killed_stopped_and_restarted_under_load_co
   loop.run();
   BOOST_TEST(failed > 0);
   BOOST_TEST(most <= 3);
-  BOOST_TEST((longest < 10s));
+  BOOST_TEST((longest - control.worst() < 10s));
   BOOST_TEST(pool.statistics().now.leased == 0U);
   BOOST_TEST(pool.statistics().now.waiting == 0U);
 }

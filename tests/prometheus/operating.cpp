@@ -64,28 +64,23 @@ int free_port() {
 // A Prometheus that scrapes one port five times a second. Gone with its owner, also when the test dies.
 class Prometheus {
  public:
-  explicit Prometheus(int scraped) : port_{free_port()} {
+  explicit Prometheus(int scraped) {
     std::ofstream{directory_ / "prometheus.yml"}
         << "global: {scrape_interval: 200ms}\nscrape_configs:\n  - job_name: lido\n"
            "    static_configs: [{targets: ['127.0.0.1:"
         << scraped << "']}]\n";
-    const std::string config = "--config.file=" + directory_ / "prometheus.yml";
-    const std::string data = "--storage.tsdb.path=" + directory_ / "data";
-    const std::string address = "--web.listen-address=127.0.0.1:" + std::to_string(port_);
-    child_ = ::fork();
-    BOOST_REQUIRE(child_ >= 0);
-    if (child_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      if (std::freopen((directory_ / "log").c_str(), "w", stderr) == nullptr) ::_exit(126);
-      ::execlp("prometheus", "prometheus", config.c_str(), data.c_str(), address.c_str(), static_cast<char*>(nullptr));
-      ::_exit(127);
-    }
+    start();
   }
   Prometheus(const Prometheus&) = delete;
   Prometheus& operator=(const Prometheus&) = delete;
   ~Prometheus() {
     ::kill(child_, SIGKILL);
     ::waitpid(child_, nullptr, 0);
+  }
+
+  // On another port where it has ended, as somebody else had taken its own.
+  void see_that_it_runs() {
+    if (::waitpid(child_, nullptr, WNOHANG) == child_) start();
   }
 
   // The answer to an instant query, as JSON; empty where nobody answers.
@@ -101,8 +96,23 @@ class Prometheus {
   }
 
  private:
+  void start() {
+    port_ = free_port();
+    const std::string config = "--config.file=" + directory_ / "prometheus.yml";
+    const std::string data = "--storage.tsdb.path=" + directory_ / "data";
+    const std::string address = "--web.listen-address=127.0.0.1:" + std::to_string(port_);
+    child_ = ::fork();
+    BOOST_REQUIRE(child_ >= 0);
+    if (child_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (std::freopen((directory_ / "log").c_str(), "w", stderr) == nullptr) ::_exit(126);
+      ::execlp("prometheus", "prometheus", config.c_str(), data.c_str(), address.c_str(), static_cast<char*>(nullptr));
+      ::_exit(127);
+    }
+  }
+
   test::Directory directory_;
-  int port_;
+  int port_ = 0;
   pid_t child_ = 0;
 };
 
@@ -159,12 +169,13 @@ BOOST_AUTO_TEST_CASE(each_expression_of_the_dashboard_is_answered_by_a_real_prom
   const auto collector = std::make_shared<Collector>();
   exposer.RegisterCollectable(collector);
   const auto registration = collector->add(orders);
-  const Prometheus server{exposer.GetListeningPorts().at(0)};
+  Prometheus server{exposer.GetListeningPorts().at(0)};
 
   const auto begun = std::chrono::steady_clock::now();
   const std::string scraped = "count_over_time(db_pool_size[1m]) >= 3";
   while (server.ask(scraped).find("\"value\"") == std::string::npos) {
     if (std::chrono::steady_clock::now() - begun > 60s) BOOST_FAIL("nothing was scraped: " + server.log());
+    server.see_that_it_runs();
     orders.acquire().release();
   }
   const std::set<std::string> expressions = expressions_of_the_dashboard();
