@@ -32,7 +32,7 @@ class BlockingWait {
              LeaseIfFit lease_if_fit) {
     const Reference keep{lifetime_};
     ThreadWaiter waiter;
-    waiter.since = reads_clock ? begun : Platform::now();
+    waiter.since = begun != TimePoint{} ? begun : Platform::now();  // nobody had to look at the clock before
     waiter.share = share;
     const TimePoint deadline = saturating_add(waiter.since, timeout);
     for (bool again = false;; again = true) {
