@@ -35,10 +35,10 @@ class Leases {
 
   void release(Slot& slot) noexcept {
     Probes::release(&slot);
-    if constexpr (!reads_clock)
-      release_asking(slot);
-    else if (!release_if_sure(slot))
-      release_asking(slot);
+    if constexpr (reads_clock) {
+      if (release_if_sure(slot)) return;
+    }
+    release_asking(slot);
   }
   void release_asking(Slot& slot) noexcept {
     TimePoint now{};
