@@ -33,6 +33,7 @@
 #include <support/forking.hpp>
 
 #include "in_loop.hpp"
+#include "workers_in_loop.hpp"
 
 using namespace lido;
 using namespace lido::test;
@@ -47,10 +48,6 @@ namespace {
 
 using Lease = postgres::Pool::Lease;
 
-postgres::Options in(net::io_context& loop) {
-  return {.pool_size = 2, .max_overflow = 0, .start_worker = lido::asio::workers_in(loop)};
-}
-
 // Runs a coroutine in the loop, to its end. The loop itself goes on as long as the pool.
 void run(net::io_context& loop, std::function<net::awaitable<void>()> body) {
   std::exception_ptr failure;
@@ -61,15 +58,6 @@ void run(net::io_context& loop, std::function<net::awaitable<void>()> body) {
   loop.run();
   loop.restart();
   if (failure != nullptr) std::rethrow_exception(failure);
-}
-
-net::awaitable<void> one_turn() { return net::post(net::use_awaitable); }
-net::awaitable<void> until(const char* what, std::function<bool()> condition) {
-  for (const Patience patience{what}; !condition(); patience.check()) co_await one_turn();
-}
-// The loop has gone on so often that it is not held up.
-net::awaitable<void> many_turns() {
-  for (int i = 0; i < 1000; ++i) co_await one_turn();
 }
 
 net::awaitable<int> backend_of(postgres::Pool& pool) {

@@ -15,13 +15,10 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
 #include <lido/asio/async_acquire.hpp>
@@ -30,6 +27,9 @@
 #include <postgres/server.hpp>
 #include <support/fault_proxy.hpp>
 #include <support/forking.hpp>
+
+#include "in_loop.hpp"
+#include "workers_in_loop.hpp"
 
 using namespace lido;
 using namespace lido::test;
@@ -43,20 +43,16 @@ namespace {
 
 using Lease = postgres::Pool::Lease;
 
-postgres::Options in(net::io_context& loop) {
-  return {.pool_size = 2, .max_overflow = 0, .start_worker = lido::asio::workers_in(loop)};
-}
-
 // The workers have begun, and rest.
 void let_workers_begin(net::io_context& loop, postgres::Pool& pool) {
   net::co_spawn(
       loop,
       [&]() -> net::awaitable<void> {
-        while (pool.statistics().opened == 0) co_await net::post(net::use_awaitable);
-        for (int i = 0; i < 1000; ++i) co_await net::post(net::use_awaitable);
+        co_await until("a connection is open", [&] { return pool.statistics().opened > 0; });
+        co_await many_turns();
         loop.stop();
       },
-      net::detached);
+      Rethrow{});
   loop.run();
   loop.restart();
 }
@@ -124,9 +120,9 @@ BOOST_AUTO_TEST_CASE(who_keeps_time_without_a_loop_is_not_held_up_by_a_silent_se
   proxy.refuse();
   proxy.cut();
   pool.invalidate();
-  while (pool.statistics().open_failures == 0) std::this_thread::sleep_for(1ms);
+  PostgresServer::wait_until("an open fails", [&] { return pool.statistics().open_failures > 0; });
   proxy.stay_silent();  // whoever tries again is held up from now on
-  while (pool.statistics().now.opening == 0) std::this_thread::sleep_for(1ms);
+  PostgresServer::wait_until("another one is tried", [&] { return pool.statistics().now.opening > 0; });
   BOOST_TEST(times_out(pool, 50ms));
   BOOST_TEST(pool.statistics().now.opening > 0U);
 }
@@ -143,7 +139,8 @@ BOOST_AUTO_TEST_CASE(a_pool_without_its_loop_tries_again_until_the_server_is_bac
   proxy.cut();
   pool.invalidate();
   std::thread back{[&] {
-    while (pool.statistics().open_failures < 3) std::this_thread::sleep_for(1ms);
+    for (const auto end = soon(); pool.statistics().open_failures < 3 && Clock::now() < end;)
+      std::this_thread::sleep_for(1ms);
     proxy.pass();
   }};
   BOOST_TEST(pool.acquire(60s)->exec("select 1").one<int>() == 1);
@@ -222,7 +219,8 @@ BOOST_AUTO_TEST_CASE(a_worker_that_is_at_a_connection_while_the_rest_of_the_loop
       pool.invalidate();                              // and opens another one, in place of a worker
       served = pool.acquire(60s)->backend_pid() > 0;  // which may be cut off by now
     }};
-    while (pool.statistics().now.opening == 0) std::this_thread::sleep_for(1ms);
+    for (const auto end = soon(); pool.statistics().now.opening == 0 && Clock::now() < end;)
+      std::this_thread::sleep_for(1ms);  // in the end of the loop, which must not throw
   };
   loop.reset();
   proxy.pass();

@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -27,14 +26,13 @@
 #include <vector>
 
 #include <libpq-fe.h>
+#include <support/patience.hpp>
 
 namespace lido::test {
 
 /// For one thread, and made in a thread that lives as long as the server: the kernel ends it with that thread.
 class PostgresServer {
  public:
-  using Clock = std::chrono::steady_clock;
-
   /// How a server stops: `fast` says goodbye to its sessions, `immediate` is a crash.
   enum class Mode { fast, immediate };
 
@@ -229,11 +227,7 @@ class PostgresServer {
   /// Looks at `condition` again and again, for a minute at most.
   template <class Condition>
   static void wait_until(const char* what, Condition condition) {
-    const auto deadline = Clock::now() + std::chrono::seconds{60};
-    while (!condition()) {
-      if (Clock::now() > deadline) throw std::runtime_error{std::string{"waited in vain until "} + what};
-      ::poll(nullptr, 0, 2);
-    }
+    for (const Patience patience{what}; !condition(); patience.check()) ::poll(nullptr, 0, 2);
   }
 
  private:

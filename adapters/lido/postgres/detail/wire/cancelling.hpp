@@ -53,6 +53,7 @@ class Cancelling {
       auto request = std::make_shared<Request>(connection);
       if (!request->handle || request->ends[0] < 0) return;
       // A server that hangs lets them pile up; it would not hear them anyway. Those of a parent are not the child's.
+      // Relaxed: it bounds threads and orders nothing, and where two of a child are its first, one may go uncounted.
       if (process_.exchange(::getpid(), std::memory_order_relaxed) != ::getpid())
         live_.store(0, std::memory_order_relaxed);
       if (live_.fetch_add(1, std::memory_order_relaxed) >= most) {
