@@ -36,9 +36,9 @@ namespace detail {
 /// As `Calls`: defined in configuring.hpp.
 template <class Form = void>
 struct Configuring {
-  [[nodiscard, gnu::cold]] static Environment from_string(const std::string& connection_string, Options options);
-  [[nodiscard, gnu::cold]] static Environment from_environment(const GetVariable& from, Options options);
-  [[nodiscard, gnu::cold]] static std::string text_of(const Options& options);
+  [[nodiscard]] static Environment from_string(const std::string& connection_string, Options options);
+  [[nodiscard]] static Environment from_environment(const GetVariable& from, Options options);
+  [[nodiscard]] static std::string text_of(const Options& options);
 };
 
 }  // namespace detail

@@ -49,8 +49,8 @@ struct MadePool {
 /// As `Calls`: defined in making_pool.hpp.
 template <class Form = void>
 struct MakingPool {
-  [[nodiscard, gnu::cold]] static MadePool make(const std::string& connection_string, const Options& options,
-                                                const std::shared_ptr<Enclosure>& enclosure);
+  [[nodiscard]] static MadePool make(const std::string& connection_string, const Options& options,
+                                     const std::shared_ptr<Enclosure>& enclosure);
   static void silence(Notices& notices) noexcept;
 };
 

@@ -15,8 +15,9 @@ inline constexpr Duration tick_clock_lag = std::chrono::microseconds{100};
 // for each thread. `Machine` has `now`, `ticks` and `has_ticks`.
 //
 // How much time a tick is was found between the last two looks, and is believed for `believed` ticks: 1 ms at 4 GHz and
-// 17 ms at the slowest. Whatever the ticks do, it is wrong for no longer than this and by no more; then the clock is looked at.
-// Three things are not exact, and all of them together take less than the 1/512 that is left away from each tick:
+// 17 ms at the slowest. Whatever the ticks do, it is wrong for no longer than this and by no more; then the clock is
+// looked at. Three things are not exact, and all of them together take less than the 1/512 that is left away from each
+// tick:
 //
 // - The ticks of a look are not those of its moment. They differ by less than `most_apart`, of the `fewest` that a rate
 //   is found by: 1/2,000. What is put beside the time is the count after it, so that it lies behind.

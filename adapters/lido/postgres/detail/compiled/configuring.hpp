@@ -18,35 +18,34 @@
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 
-// Cold: once for each pool, and made for size takes each unit less to compile.
 namespace lido::postgres::detail {
 
 // A piece of a password may look like a key.
-[[nodiscard, gnu::cold]] inline std::string shown_key(const std::string& key) {
+[[nodiscard]] inline std::string shown_key(const std::string& key) {
   const bool plain = key.size() <= 40 && key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
   return plain ? key : "a key that begins with pool_";
 }
 
 // An empty one is shown as such; a connection string in the wrong variable is not shown.
-[[nodiscard, gnu::cold]] inline std::string shown_value(const std::string& value) {
+[[nodiscard]] inline std::string shown_value(const std::string& value) {
   if (value.empty()) return "''";
   return value.size() > 32 || value.find_first_of("@:=") != std::string::npos ? "(not shown)" : value;
 }
 
-[[nodiscard, gnu::cold]] inline std::vector<std::string> known_settings(std::string (OptionSetting::*name)() const) {
+[[nodiscard]] inline std::vector<std::string> known_settings(std::string (OptionSetting::*name)() const) {
   std::vector<std::string> known;
   for (const OptionSetting& setting : settings) add_name(known, (setting.*name)());
   return known;
 }
 
 // Kubernetes sets variables for each service of the same namespace, and one may be called `database-pool`.
-[[nodiscard, gnu::cold]] inline bool is_of_a_service(std::string_view rest) noexcept {
+[[nodiscard]] inline bool is_of_a_service(std::string_view rest) noexcept {
   return rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_");
 }
 
 /// Throws `SettingError` for a variable that looks like one of these and is none; `name_and_value` as the environment
 /// has it, of which the name alone is shown.
-[[gnu::cold]] inline void refuse_unknown_variable(std::string_view name_and_value) {
+inline void refuse_unknown_variable(std::string_view name_and_value) {
   constexpr std::string_view prefix = "DATABASE_POOL_";
   if (!name_and_value.starts_with(prefix)) return;
   const std::string name{name_and_value.substr(0, name_and_value.find('='))};
@@ -58,8 +57,8 @@ namespace lido::postgres::detail {
   throw SettingError{plain ? name : "a variable that begins with DATABASE_POOL_", "", known_names(name, known)};
 }
 
-[[gnu::cold]] inline void read_variable(Options& options, const OptionSetting& setting, const std::string& name,
-                                        const GetVariable& get) {
+inline void read_variable(Options& options, const OptionSetting& setting, const std::string& name,
+                          const GetVariable& get) {
   const char* const value = name.empty() ? nullptr : get(name.c_str());
   if (value != nullptr && !assign(options, setting, value))
     throw SettingError{name, shown_value(value), expected_of(setting)};

@@ -18,7 +18,7 @@
 
 namespace lido::postgres::detail {
 
-[[nodiscard, gnu::cold]] inline Growth growth_of(const Options& options) {
+[[nodiscard]] inline Growth growth_of(const Options& options) {
   return {.overflow = {.pool_size = options.pool_size,
                        .max_overflow = options.max_overflow,
                        .idle_timeout = options.idle_timeout,
@@ -26,12 +26,12 @@ namespace lido::postgres::detail {
           .pooling = options.pooling};
 }
 
-[[nodiscard, gnu::cold]] inline RetireAfter retirement_of(const Options& options) {
+[[nodiscard]] inline RetireAfter retirement_of(const Options& options) {
   return {.age = options.pool_recycle, .idle = options.max_idle_time, .uses = options.max_uses};
 }
 
-[[nodiscard, gnu::cold]] inline ConnectionSettings settings_of(const Options& options,
-                                                               const std::shared_ptr<Enclosure>& enclosure) {
+[[nodiscard]] inline ConnectionSettings settings_of(const Options& options,
+                                                    const std::shared_ptr<Enclosure>& enclosure) {
   return {.application_name = options.application_name,
           .statement_timeout = options.statement_timeout,
           .reset = options.reset,
@@ -45,7 +45,7 @@ namespace lido::postgres::detail {
           .enclosure = enclosure};
 }
 
-[[nodiscard, gnu::cold]] inline PoolOptions pool_options_of(const Options& options) {
+[[nodiscard]] inline PoolOptions pool_options_of(const Options& options) {
   PoolOptions pool;
   pool.name = options.name;
   pool.acquire_timeout = options.pool_timeout;

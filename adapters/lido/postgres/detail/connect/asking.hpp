@@ -26,7 +26,7 @@ namespace lido::postgres::detail {
 /// Asks one source, of which `option` is the name, and says what is wrong with its answer.
 class Asking {
  public:
-  [[gnu::cold]] Asking(const ConnectionString& target, const Until& until, std::string_view option)
+  Asking(const ConnectionString& target, const Until& until, std::string_view option)
       : effective_{target}, until_{until}, option_{option} {
     const std::string host = effective_.value("host");
     failed_ = lido::detail::concat(
@@ -36,7 +36,7 @@ class Asking {
   /// Blocks for as long as `source` does. Throws `ConnectError` when it throws or is too late, `PermanentConnectError`
   /// when what it throws is a `PermanentFailure`.
   template <class Answer>
-  [[nodiscard, gnu::cold]] Answer answer(const std::function<Answer(const ConnectRequest&)>& source) const {
+  [[nodiscard]] Answer answer(const std::function<Answer(const ConnectRequest&)>& source) const {
     Answer given = ask(source);
     if (until_.stop.stop_requested()) throw ConnectError{lido::detail::concat({failed_, option_, ": given up"})};
     if (Clock::now() >= until_.deadline)
@@ -45,13 +45,13 @@ class Asking {
   }
 
   /// Of one field; another answer may be better, so that this is for trying again.
-  [[nodiscard, gnu::cold]] ConnectError wrong(std::string_view field, std::string_view why) const {
+  [[nodiscard]] ConnectError wrong(std::string_view field, std::string_view why) const {
     return ConnectError{lido::detail::concat({failed_, option_, field.empty() ? "" : ", ", field, ": ", why})};
   }
 
  private:
   template <class Answer>
-  [[nodiscard, gnu::cold]] Answer ask(const std::function<Answer(const ConnectRequest&)>& source) const {
+  [[nodiscard]] Answer ask(const std::function<Answer(const ConnectRequest&)>& source) const {
     // Nothing of what is thrown may pass, not even nested: a token's service may well quote a token.
     try {
       return source({.host = effective_.value("host"),
@@ -75,8 +75,8 @@ class Asking {
 };
 
 /// `target` with the password that `source` gives, or as it is without a source.
-[[nodiscard, gnu::cold]] inline ConnectionString with_password(ConnectionString target, const PasswordSource& source,
-                                                               const Until& until) {
+[[nodiscard]] inline ConnectionString with_password(ConnectionString target, const PasswordSource& source,
+                                                    const Until& until) {
   if (!source) return target;
   const Asking asking{target, until, "Options::password"};
   const std::string password = asking.answer(source);
@@ -88,7 +88,7 @@ class Asking {
 }
 
 /// The lists of a target, which libpq would refuse one host after the other if they did not match each other.
-[[gnu::cold]] inline void check_lists(const ConnectionString& target, const Asking& asking) {
+inline void check_lists(const ConnectionString& target, const Asking& asking) {
   const Effective effective{target};
   const std::size_t hosts = list_of(effective.value("host")).size();
   const std::size_t addresses = list_of(effective.value("hostaddr")).size();
@@ -100,8 +100,8 @@ class Asking {
 }
 
 /// `target` with what the source of `asks` gives, or as it is without a source.
-[[nodiscard, gnu::cold]] inline ConnectionString with_target(ConnectionString target, const ConnectionSettings& asks,
-                                                             const Until& until) {
+[[nodiscard]] inline ConnectionString with_target(ConnectionString target, const ConnectionSettings& asks,
+                                                  const Until& until) {
   if (!asks.target) return target;
   const Asking asking{target, until, "Options::target"};
   const Target given = asking.answer(asks.target);
@@ -148,8 +148,8 @@ class Asking {
 
 /// `target` with all that `asks` has sources of. Blocks for as long as these do, which are told `until` when they
 /// may. Throws `ConnectError` or `PermanentConnectError`, which show no answer.
-[[nodiscard, gnu::cold]] inline ConnectionString asked_for(ConnectionString target, const ConnectionSettings& asks,
-                                                           const Until& until) {
+[[nodiscard]] inline ConnectionString asked_for(ConnectionString target, const ConnectionSettings& asks,
+                                                const Until& until) {
   return with_password(with_target(std::move(target), asks, until), asks.password, until);
 }
 

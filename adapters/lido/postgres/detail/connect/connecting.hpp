@@ -20,7 +20,7 @@
 namespace lido::postgres::detail {
 
 /// Where `connection` goes to, for messages.
-[[nodiscard, gnu::cold]] inline std::string whereabouts(const PGconn* connection) {
+[[nodiscard]] inline std::string whereabouts(const PGconn* connection) {
   const auto text = [](const char* part) { return std::string_view{part == nullptr ? "" : part}; };
   const std::string_view host = text(PQhost(connection));
   return lido::detail::concat(
@@ -29,7 +29,7 @@ namespace lido::postgres::detail {
 
 /// Whether `message`, of a connect that failed without an answer of the server, says that TLS is to blame or a setting:
 /// then trying again is in vain. libpq tells it by words alone; where these are translated, it counts as transient.
-[[nodiscard, gnu::cold]] inline bool blames_settings(std::string_view message) noexcept {
+[[nodiscard]] inline bool blames_settings(std::string_view message) noexcept {
   constexpr std::string_view words[] = {"certificate verify failed",
                                         "does not match host name",
                                         "server does not support SSL",
@@ -46,8 +46,7 @@ namespace lido::postgres::detail {
 }
 
 /// The error of a connection whose connect failed.
-[[noreturn, gnu::cold]] inline void throw_connect_error(PGconn* connection, const ConnectionString& target,
-                                                        bool verifies) {
+[[noreturn]] inline void throw_connect_error(PGconn* connection, const ConnectionString& target, bool verifies) {
   const char* const password = PQpass(connection);  // wherever libpq has it from
   const std::string said = without_secret(PQerrorMessage(connection), password == nullptr ? "" : password);
   Diagnostics diagnostics = connect_diagnostics(target.redacted(said));
@@ -62,8 +61,8 @@ namespace lido::postgres::detail {
 }
 
 /// Throws `PermanentConnectError` when `connection_string` is malformed.
-[[nodiscard, gnu::cold]] inline ConnectionString session_target(const std::string& connection_string,
-                                                                const std::string& application_name) {
+[[nodiscard]] inline ConnectionString session_target(const std::string& connection_string,
+                                                     const std::string& application_name) {
   ConnectionString target{connection_string};
   ConnectionString::refuse_pasted(Effective{target}.options());  // the environment's, too
   if (!application_name.empty()) target.set("application_name", application_name);
@@ -79,7 +78,7 @@ namespace lido::postgres::detail {
 class Connecting {
  public:
   /// `listener` has to outlive it.
-  [[gnu::cold]] Connecting(ConnectionString target, const NoticeListener& listener)
+  Connecting(ConnectionString target, const NoticeListener& listener)
       : target_{std::move(target)}, verifies_{verify_remote(target_)} {
     prefer_utf8(target_);
     const ConnectionString::Arrays arrays = target_.arrays();
@@ -97,7 +96,7 @@ class Connecting {
   [[nodiscard]] Socket socket() const noexcept { return PQsocket(raw()); }
 
   /// Throws `ConnectError` or `PermanentConnectError`.
-  [[nodiscard, gnu::cold]] Need step() {
+  [[nodiscard]] Need step() {
     // As libpq wants it: as if the socket had been found writable at first.
     wanted_ = PQstatus(raw()) == CONNECTION_BAD ? PGRES_POLLING_FAILED
               : started_                        ? PQconnectPoll(raw())
@@ -110,7 +109,7 @@ class Connecting {
     return Need::nothing;
   }
 
-  [[noreturn, gnu::cold]] void give_up(Wake why) const {
+  [[noreturn]] void give_up(Wake why) const {
     throw ConnectError{lido::detail::concat(
         {target_.redacted(whereabouts(raw())), why == Wake::stopped ? " was given up" : " failed: no answer in time"})};
   }

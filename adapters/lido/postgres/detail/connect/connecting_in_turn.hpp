@@ -27,8 +27,7 @@ namespace lido::postgres::detail {
 class ConnectingInTurn {
  public:
   /// `hosts` has one element at least; `listener` has to outlive it.
-  [[gnu::cold]] ConnectingInTurn(std::vector<ConnectionString> hosts, TimePoint deadline,
-                                 const NoticeListener& listener)
+  ConnectingInTurn(std::vector<ConnectionString> hosts, TimePoint deadline, const NoticeListener& listener)
       : hosts_{std::move(hosts)}, deadline_{deadline}, listener_{listener} {}
   ConnectingInTurn(const ConnectingInTurn&) = delete;
   ConnectingInTurn& operator=(const ConnectingInTurn&) = delete;
@@ -38,7 +37,7 @@ class ConnectingInTurn {
   [[nodiscard]] TimePoint due() const noexcept { return due_; }
 
   /// Throws `ConnectError`, with what each host said, or, where each failed for good, `PermanentConnectError`.
-  [[nodiscard, gnu::cold]] Need step() {
+  [[nodiscard]] Need step() {
     for (;;) {
       try {
         Connecting& attempt = present();
@@ -57,7 +56,7 @@ class ConnectingInTurn {
     }
   }
 
-  [[noreturn, gnu::cold]] void give_up(Wake why) {
+  [[noreturn]] void give_up(Wake why) {
     try {
       present().give_up(why);
     } catch (const ConnectError& error) {
@@ -72,7 +71,7 @@ class ConnectingInTurn {
 
  private:
   // The attempt at the present host, or else, begun here, at the next.
-  [[gnu::cold]] Connecting& present() {
+  Connecting& present() {
     if (attempt_) return *attempt_;
     const TimePoint now = Clock::now();
     const auto left = static_cast<Duration::rep>(hosts_.size() - next_);
@@ -85,7 +84,7 @@ class ConnectingInTurn {
   }
 
   // The present host will not do.
-  [[gnu::cold]] void note(const ConnectError& error) {
+  void note(const ConnectError& error) {
     attempt_.reset();
     if (!said_.message.empty()) said_.message += "; ";
     said_.message += error.message().empty() ? error.what() : error.message();
@@ -93,7 +92,7 @@ class ConnectingInTurn {
   }
 
   // Where an exception is being handled, which is thrown on where there is one host alone.
-  [[noreturn, gnu::cold]] void fail() {
+  [[noreturn]] void fail() {
     if (hosts_.size() == 1) throw;
     const std::string message = lido::detail::concat({"no host will do: ", said_.message});
     if (for_good_) throw PermanentConnectError{message, std::move(said_)};
@@ -114,8 +113,8 @@ class ConnectingInTurn {
 /// Opens a connection to the first of the hosts of `target` that will do, or, where `how` says so, to any. Blocks until
 /// `until`, except that libpq resolves host names without a time limit of its own. Throws `ConnectError` (also at the
 /// deadline and when stopped) or `PermanentConnectError`.
-[[nodiscard, gnu::cold]] inline ConnectionHandle open_connection(const ConnectionString& target, const Until& until,
-                                                                 const ConnectionSettings& how) {
+[[nodiscard]] inline ConnectionHandle open_connection(const ConnectionString& target, const Until& until,
+                                                      const ConnectionSettings& how) {
   ConnectingInTurn connecting{one_by_one(target, how.load_balance_hosts), until.deadline, how.on_notice};
   complete(connecting, until);
   return connecting.take();

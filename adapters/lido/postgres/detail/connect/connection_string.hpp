@@ -20,11 +20,10 @@
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 
-// Cold, as all that opens is: what is rare is made for size, and takes each unit less to compile.
 namespace lido::postgres::detail {
 
 /// `text` with every occurrence of `secret` replaced. Complexity: linear in `text`.
-[[nodiscard, gnu::noinline, gnu::cold]] inline std::string without_secret(std::string text, std::string_view secret) {
+[[nodiscard, gnu::noinline]] inline std::string without_secret(std::string text, std::string_view secret) {
   // Shorter ones would turn messages into riddles and give the secret away by where the stars are.
   if (secret.size() < 4) return text;
   std::string shown;
@@ -41,7 +40,7 @@ class ConnectionString {
  public:
   /// Throws `PermanentConnectError` when `text` is malformed. The message never quotes it: libpq would take a piece of
   /// a password that should have been escaped for a port or a keyword, and print it.
-  [[gnu::cold]] explicit ConnectionString(const std::string& text) {
+  explicit ConnectionString(const std::string& text) {
     if (text.find('\0') != std::string::npos) throw malformed("no zero byte in it");
     const SplitString split{text};
     if (!split.pool.empty())
@@ -70,7 +69,7 @@ class ConnectionString {
 
   /// Throws `PermanentConnectError` where a value that messages show is a connection string of its own, or looks like
   /// one: it may hold a password.
-  [[gnu::cold]] static void refuse_pasted(const PQconninfoOption* options) {
+  static void refuse_pasted(const PQconninfoOption* options) {
     for (; options->keyword != nullptr; ++options)
       if (options->val != nullptr && is_one_of(options->keyword, "host hostaddr port user dbname service") &&
           looks_like_a_string(options->val))
@@ -78,7 +77,7 @@ class ConnectionString {
   }
 
   /// It may hold a password.
-  [[nodiscard, gnu::cold]] static bool looks_like_a_string(const char* value) {
+  [[nodiscard]] static bool looks_like_a_string(const char* value) {
     const std::string_view text{value};
     if (text.find("://") != std::string_view::npos) return true;
     if (text.find('=') == std::string_view::npos) return false;
@@ -87,27 +86,27 @@ class ConnectionString {
   }
 
   /// Sets `key` unless the connection string did.
-  [[gnu::noinline, gnu::cold]] void set_default(std::string_view key, std::string_view value) {
+  [[gnu::noinline]] void set_default(std::string_view key, std::string_view value) {
     if (!has(key)) add(key, value);
   }
-  [[gnu::noinline, gnu::cold]] void set(std::string_view key, std::string_view value) {
+  [[gnu::noinline]] void set(std::string_view key, std::string_view value) {
     erase(key);
     add(key, value);
   }
 
-  [[gnu::noinline, gnu::cold]] void erase(std::string_view key) {
+  [[gnu::noinline]] void erase(std::string_view key) {
     std::erase_if(options_, [&](const auto& option) { return option.first == key; });
   }
 
   [[nodiscard]] bool has(std::string_view key) const noexcept { return find(key) != nullptr; }
   /// Empty where it is not set.
-  [[nodiscard, gnu::cold]] std::string_view value(std::string_view key) const noexcept {
+  [[nodiscard]] std::string_view value(std::string_view key) const noexcept {
     const std::string* found = find(key);
     return found == nullptr ? std::string_view{} : std::string_view{*found};
   }
 
   /// Each is from 1 to 65535, or the default.
-  [[nodiscard, gnu::cold]] bool has_good_ports() const noexcept {
+  [[nodiscard]] bool has_good_ports() const noexcept {
     std::string_view list = value("port");
     while (!list.empty()) {
       std::string_view one = list.substr(0, list.find(','));
@@ -120,7 +119,7 @@ class ConnectionString {
   }
 
   /// `connect_timeout`, if it is set and limits anything.
-  [[nodiscard, gnu::cold]] std::optional<Duration> connect_timeout() const {
+  [[nodiscard]] std::optional<Duration> connect_timeout() const {
     std::string_view text = value("connect_timeout");
     const std::uint64_t seconds = take_number<std::uint64_t>(text).value_or(0);
     if (seconds == 0) return std::nullopt;
@@ -128,7 +127,7 @@ class ConnectionString {
   }
 
   /// Whatever is secret in it, blotted out of `message`.
-  [[nodiscard, gnu::cold]] std::string redacted(std::string message) const {
+  [[nodiscard]] std::string redacted(std::string message) const {
     for (const auto& [key, secret] : options_)
       if (key.find("password") != std::string::npos || key == "scram_client_key" || key == "oauth_client_secret")
         message = without_secret(std::move(message), secret);
@@ -141,7 +140,7 @@ class ConnectionString {
     std::vector<const char*> values;
   };
   /// With one more at the end, if that is not null.
-  [[nodiscard, gnu::cold]] Arrays arrays(const char* last_key = nullptr, const char* last_value = nullptr) const {
+  [[nodiscard]] Arrays arrays(const char* last_key = nullptr, const char* last_value = nullptr) const {
     const std::size_t count = options_.size();
     Arrays arrays{std::vector<const char*>(count + 2), std::vector<const char*>(count + 2)};
     for (std::size_t at = 0; at < count; ++at) {
@@ -154,14 +153,14 @@ class ConnectionString {
   }
 
  private:
-  [[nodiscard, gnu::cold]] static PermanentConnectError malformed(std::string_view expected) {
+  [[nodiscard]] static PermanentConnectError malformed(std::string_view expected) {
     return PermanentConnectError{
         lido::detail::concat({"malformed connection string (not shown, it may hold a password): expected ", expected})};
   }
 
   // A key is no secret, but what stands in its place may be one that was pasted there: only what looks like a key is
   // named.
-  [[gnu::cold]] static void refuse_unknown(const std::vector<std::string>& keys) {
+  static void refuse_unknown(const std::vector<std::string>& keys) {
     const ConninfoHandle defaults{PQconndefaults()};
     if (!defaults) return;
     std::vector<std::string> known;
@@ -185,7 +184,7 @@ class ConnectionString {
   [[nodiscard]] static bool is_key_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || c == '_'; }
 
   // An '@' or '/' of a password that is not escaped moves a part of it into the host or database, which libpq shows.
-  [[gnu::cold]] void check_at_signs(std::string_view uri) const {
+  void check_at_signs(std::string_view uri) const {
     uri.remove_prefix(uri.find("//") + 2);
     const std::string_view before_query = uri.substr(0, uri.find('?'));
     const auto count = std::count(before_query.begin(), before_query.end(), '@');
@@ -196,13 +195,13 @@ class ConnectionString {
       throw malformed("'@', '/' and '?' of a user or password to be written as %40, %2F and %3F");
   }
 
-  [[gnu::cold]] void check_number(std::string_view key) const {
+  void check_number(std::string_view key) const {
     const auto allowed = [](char c) { return (c >= '0' && c <= '9') || c == ' ' || c == '-'; };
     const std::string_view text = value(key);
     if (!std::all_of(text.begin(), text.end(), allowed)) throw malformed(lido::detail::concat({"a number as ", key}));
   }
 
-  [[nodiscard, gnu::noinline, gnu::cold]] const std::string* find(std::string_view key) const noexcept {
+  [[nodiscard, gnu::noinline]] const std::string* find(std::string_view key) const noexcept {
     for (const auto& [name, value] : options_)
       if (name == key) return &value;
     return nullptr;

@@ -13,7 +13,7 @@ namespace lido::postgres::detail {
 /// Sets `client_encoding=UTF8` where neither the string, its `options`, PGCLIENTENCODING, PGOPTIONS nor a service file
 /// chooses one. Else the server would take text for what its database stores, and keep other characters of it. What is
 /// chosen for a database or a role on the server counts for less: it says what other programs want.
-[[gnu::cold]] inline void prefer_utf8(ConnectionString& target) {
+inline void prefer_utf8(ConnectionString& target) {
   if (target.has("client_encoding")) return;
   const char* const chosen = std::getenv("PGCLIENTENCODING");
   if (chosen != nullptr && *chosen != '\0') return;

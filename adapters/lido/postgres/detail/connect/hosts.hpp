@@ -15,7 +15,7 @@
 namespace lido::postgres::detail {
 
 /// The parts of one of libpq's lists with commas between; of an empty one none.
-[[nodiscard, gnu::cold]] inline std::vector<std::string> list_of(std::string_view text) {
+[[nodiscard]] inline std::vector<std::string> list_of(std::string_view text) {
   std::vector<std::string> parts;
   for (bool more = !text.empty(); more;) {
     const std::size_t comma = text.find(',');
@@ -29,7 +29,7 @@ namespace lido::postgres::detail {
 /// What to try, one after the other; in a random order where that is asked for. The lists may also come from libpq's
 /// environment (PGHOST) and service files. One string alone where there is nothing to choose from, and where the lists
 /// do not match each other, for libpq to say so.
-[[nodiscard, gnu::cold]] inline std::vector<ConnectionString> one_by_one(ConnectionString target, bool shuffled) {
+[[nodiscard]] inline std::vector<ConnectionString> one_by_one(ConnectionString target, bool shuffled) {
   const Effective effective{target};
   // Where it does not block libpq leaves this to its caller.
   if (const std::string limit = effective.value("connect_timeout"); !limit.empty())

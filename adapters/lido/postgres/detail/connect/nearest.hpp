@@ -15,7 +15,7 @@ namespace lido::postgres::detail {
 inline constexpr std::size_t longest_name = 64;
 
 /// How many characters have to be put in, left out or exchanged (Levenshtein, 1966), a row of the table at a time.
-[[nodiscard, gnu::cold]] inline std::size_t edits_between(std::string_view one, std::string_view other) {
+[[nodiscard]] inline std::size_t edits_between(std::string_view one, std::string_view other) {
   std::vector<std::size_t> row(other.size() + 1);
   for (std::size_t at = 0; at < row.size(); ++at) row[at] = at;
   for (std::size_t line = 1; line <= one.size(); ++line) {
@@ -31,7 +31,7 @@ inline constexpr std::size_t longest_name = 64;
 }
 
 /// The one of `known` that is most like `name`; empty where none is like it.
-[[nodiscard, gnu::cold]] inline std::string nearest(std::string_view name, const std::vector<std::string>& known) {
+[[nodiscard]] inline std::string nearest(std::string_view name, const std::vector<std::string>& known) {
   if (name.size() > longest_name) return {};
   std::size_t fewest = std::min<std::size_t>(4, name.size() / 2 + 1);  // more would be another word
   std::string found;
@@ -45,7 +45,7 @@ inline constexpr std::size_t longest_name = 64;
 }
 
 /// What an error says was expected in the place of `name`: the one that was meant, or else all of them.
-[[nodiscard, gnu::cold]] inline std::string known_names(std::string_view name, const std::vector<std::string>& known) {
+[[nodiscard]] inline std::string known_names(std::string_view name, const std::vector<std::string>& known) {
   if (const std::string meant = nearest(name, known); !meant.empty())
     return lido::detail::concat({"a known name; did you mean ", meant, "?"});
   std::string all = "one of";

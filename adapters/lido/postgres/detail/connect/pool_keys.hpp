@@ -13,12 +13,12 @@
 
 namespace lido::postgres::detail {
 
-[[nodiscard, gnu::cold]] inline bool is_uri(std::string_view text) noexcept {
+[[nodiscard]] inline bool is_uri(std::string_view text) noexcept {
   return text.starts_with("postgresql://") || text.starts_with("postgres://");
 }
 
 /// One call for all that make a list of names.
-[[gnu::noinline, gnu::cold]] inline void add_name(std::vector<std::string>& names, std::string_view name) {
+[[gnu::noinline]] inline void add_name(std::vector<std::string>& names, std::string_view name) {
   names.emplace_back(name);
 }
 
@@ -37,7 +37,7 @@ class SplitString {
  private:
   [[nodiscard]] static bool is_pool_key(std::string_view key) noexcept { return key.starts_with("pool_"); }
 
-  [[gnu::cold]] void split_uri(std::string_view uri) {
+  void split_uri(std::string_view uri) {
     // Where libpq sees the query begin: a '?' before the '@' belongs to the password.
     std::size_t start = uri.find("//") + 2;
     const std::size_t at = uri.find_first_of("@/", start);
@@ -58,7 +58,7 @@ class SplitString {
     }
   }
 
-  [[nodiscard, gnu::cold]] bool take_pair(std::string_view pair) {
+  [[nodiscard]] bool take_pair(std::string_view pair) {
     const std::size_t equals = pair.find('=');
     // With an '@' it is the rest of a password that should have been escaped, and is not to be named in an error.
     if (equals == std::string_view::npos || pair.find('@') != std::string_view::npos) return false;
@@ -69,14 +69,14 @@ class SplitString {
     return true;
   }
 
-  [[gnu::cold]] void note_other(std::string_view pair) {
+  void note_other(std::string_view pair) {
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos || pair.find('@') != std::string_view::npos) return;
     if (const std::optional<std::string> key = decoded(pair.substr(0, equals))) add_name(others, *key);
   }
 
   // Nothing where a '%' is not followed by two hexadecimal digits.
-  [[nodiscard, gnu::cold]] static std::optional<std::string> decoded(std::string_view text) {
+  [[nodiscard]] static std::optional<std::string> decoded(std::string_view text) {
     std::string plain;
     for (std::size_t at = 0; at < text.size(); ++at) {
       if (text[at] != '%') {
@@ -98,7 +98,7 @@ class SplitString {
   }
 
   // `key = value`, `key='it\'s'`, with any space between.
-  [[gnu::cold]] void split_pairs(std::string_view text) {
+  void split_pairs(std::string_view text) {
     std::size_t at = 0;
     bool after_password = false;  // unquoted, so that what comes next may belong to it
     const auto skip_space = [&] {
@@ -128,7 +128,7 @@ class SplitString {
   }
 
   // Moves `at` behind the value; nothing where its closing quote is missing.
-  [[nodiscard, gnu::cold]] static std::optional<std::string> take_value(std::string_view text, std::size_t& at) {
+  [[nodiscard]] static std::optional<std::string> take_value(std::string_view text, std::size_t& at) {
     const bool quoted = at < text.size() && text[at] == '\'';
     if (quoted) ++at;
     std::string value;

@@ -22,7 +22,7 @@ namespace lido::postgres::detail {
 class Effective {
  public:
   /// All but `unread`, a setting that has a fixed set of values: `target_session_attrs`, or `sslmode`.
-  [[gnu::cold]] explicit Effective(const ConnectionString& target, const char* unread = "target_session_attrs") {
+  explicit Effective(const ConnectionString& target, const char* unread = "target_session_attrs") {
     // libpq has read all of its settings when it comes upon one that is wrong, and has not tried to connect.
     const ConnectionString::Arrays arrays = target.arrays(unread, "none");
     const ConnectionHandle probe{PQconnectStartParams(arrays.keys.data(), arrays.values.data(), 0)};
@@ -33,19 +33,19 @@ class Effective {
   /// All of them, ended by one without a keyword.
   [[nodiscard]] const PQconninfoOption* options() const noexcept { return options_.get(); }
   /// Empty where nothing is set.
-  [[nodiscard, gnu::cold]] std::string value(std::string_view key) const {
+  [[nodiscard]] std::string value(std::string_view key) const {
     const PQconninfoOption* const option = find(key);
     return option == nullptr || option->val == nullptr ? "" : option->val;
   }
   /// Whether `key` is as libpq has it where nobody says anything.
-  [[nodiscard, gnu::cold]] bool is_default(std::string_view key) const {
+  [[nodiscard]] bool is_default(std::string_view key) const {
     const PQconninfoOption* const option = find(key);
     if (option == nullptr || option->val == nullptr) return true;
     return option->compiled != nullptr && std::string_view{option->val} == option->compiled;
   }
 
  private:
-  [[nodiscard, gnu::cold]] const PQconninfoOption* find(std::string_view key) const noexcept {
+  [[nodiscard]] const PQconninfoOption* find(std::string_view key) const noexcept {
     for (const PQconninfoOption* option = options_.get(); option->keyword != nullptr; ++option)
       if (option->keyword == key) return option;
     return nullptr;
@@ -55,7 +55,7 @@ class Effective {
 };
 
 /// 127.0.0.0/8 and ::1, also as an IPv4 address in IPv6's clothes. What only a resolver understands is none.
-[[nodiscard, gnu::cold]] inline bool is_loopback(const std::string& address) noexcept {
+[[nodiscard]] inline bool is_loopback(const std::string& address) noexcept {
   in_addr four{};
   if (::inet_pton(AF_INET, address.c_str(), &four) == 1) return ntohl(four.s_addr) >> 24 == 127;
   in6_addr six{};
@@ -64,14 +64,14 @@ class Effective {
 }
 
 /// A directory, an abstract socket, libpq's default, or this machine by name or address.
-[[nodiscard, gnu::cold]] inline bool is_local_host(const std::string& host) noexcept {
+[[nodiscard]] inline bool is_local_host(const std::string& host) noexcept {
   if (host.empty() || host.front() == '/' || host.front() == '@' || is_loopback(host)) return true;
   return is(host, "localhost");
 }
 
 /// Of libpq's lists with commas between. A name that is not local is somewhere else even if its address is given as a
 /// loopback one: so are the ends of tunnels, and the name is what a certificate has to show.
-[[nodiscard, gnu::cold]] inline bool all_local(std::string_view hosts, std::string_view addresses) {
+[[nodiscard]] inline bool all_local(std::string_view hosts, std::string_view addresses) {
   const auto next = [](std::string_view& list) {
     const std::string_view one = list.substr(0, list.find(','));
     list.remove_prefix(std::min(list.size(), one.size() + 1));
@@ -85,7 +85,7 @@ class Effective {
 }
 
 /// Where libpq looks for the certificates that it trusts.
-[[nodiscard, gnu::cold]] inline bool has_root_certificate() {
+[[nodiscard]] inline bool has_root_certificate() {
   const char* const home = std::getenv("HOME");
   struct stat found{};
   // Without it libpq asks the system where the home is, and says itself what is missing.
@@ -101,7 +101,7 @@ inline constexpr std::string_view how_to_choose_tls =
 /// Sets `sslmode=verify-full` where a server is not local and neither the string, PGSSLMODE nor a service file chooses
 /// another mode than libpq's default; with the system's certificates where libpq knows them (16) and is given no
 /// others. Says whether it did. Throws `PermanentConnectError` where there are no certificates to verify with.
-[[gnu::cold]] inline bool verify_remote(ConnectionString& target) {
+inline bool verify_remote(ConnectionString& target) {
   if (target.has("sslmode") || std::getenv("PGSSLMODE") != nullptr) return false;
   const Effective effective{target};
   if (!effective.is_default("sslmode")) return false;

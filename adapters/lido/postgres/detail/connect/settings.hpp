@@ -32,14 +32,14 @@ inline constexpr std::array units{Unit{"d", std::chrono::hours{24}},        Unit
 
 /// The whole of `text` as a number without a sign.
 template <class Number>
-[[nodiscard, gnu::cold]] std::optional<Number> whole_number(std::string_view text) noexcept {
+[[nodiscard]] std::optional<Number> whole_number(std::string_view text) noexcept {
   const std::optional<Number> number = take_number<Number>(text);
   return text.empty() ? number : std::nullopt;
 }
 
 /// A duration of zero or more: a number and a unit, a number of seconds without one, or `never`. A fraction has to be
 /// exact in nanoseconds.
-[[nodiscard, gnu::cold]] inline std::optional<Duration> parse_duration(std::string_view text) noexcept {
+[[nodiscard]] inline std::optional<Duration> parse_duration(std::string_view text) noexcept {
   if (text == "never") return Duration::max();
   const auto next_digits = [&text] {
     const std::string_view digits = text.substr(0, text.find_first_not_of("0123456789"));
@@ -69,7 +69,7 @@ template <class Number>
   return span;
 }
 
-[[nodiscard, gnu::cold]] inline std::string print_duration(Duration span) {
+[[nodiscard]] inline std::string print_duration(Duration span) {
   if (span == Duration::max()) return "never";
   if (span == Duration::zero()) return "0";
   for (const Unit& unit : units)
@@ -78,7 +78,7 @@ template <class Number>
   return "";
 }
 
-[[nodiscard, gnu::cold]] inline std::optional<bool> parse_flag(std::string_view text) {
+[[nodiscard]] inline std::optional<bool> parse_flag(std::string_view text) {
   std::string word;
   for (const char c : text) word.append(1, lower(c));
   for (const std::string_view yes : {"true", "1", "yes", "on"})
@@ -88,14 +88,14 @@ template <class Number>
   return std::nullopt;
 }
 
-[[nodiscard, gnu::cold]] inline std::optional<ResetLevel> parse_reset_level(std::string_view text) noexcept {
+[[nodiscard]] inline std::optional<ResetLevel> parse_reset_level(std::string_view text) noexcept {
   for (std::uint8_t value = 0; to_string(ResetLevel{value}) != "unknown"; ++value)
     if (to_string(ResetLevel{value}) == text) return ResetLevel{value};
   return std::nullopt;
 }
 
 /// What the text of `setting` has to be, for errors.
-[[nodiscard, gnu::cold]] inline std::string expected_of(const OptionSetting& setting) {
+[[nodiscard]] inline std::string expected_of(const OptionSetting& setting) {
   using lido::detail::concat, lido::detail::decimal;
   const auto range = [&](std::string_view end) {
     return concat({"a whole number from ", decimal(setting.least), " to ", decimal(setting.most), end});
@@ -122,15 +122,15 @@ template <class Number>
 }
 
 /// Within the range of `setting`; nothing where it is not.
-[[nodiscard, gnu::cold]] inline std::optional<std::size_t> parse_count(const OptionSetting& setting,
-                                                                       std::string_view text) noexcept {
+[[nodiscard]] inline std::optional<std::size_t> parse_count(const OptionSetting& setting,
+                                                            std::string_view text) noexcept {
   if (text == "unlimited" && setting.most == any_number) return any_number;
   const std::optional<std::size_t> number = whole_number<std::size_t>(text);
   return number && *number >= setting.least && *number <= setting.most ? number : std::nullopt;
 }
 
 /// Sets an option to what `text` says; false, and nothing is changed, where that is not as `expected_of` says.
-[[nodiscard, gnu::cold]] inline bool assign(Options& options, const OptionSetting& setting, std::string_view text) {
+[[nodiscard]] inline bool assign(Options& options, const OptionSetting& setting, std::string_view text) {
   const auto set = [&]<class T>(T Options::* member) {
     const auto parsed = [&]() -> std::optional<T> {
       if constexpr (std::is_same_v<T, std::size_t>) {
@@ -158,7 +158,7 @@ template <class Number>
 }
 
 /// The value of an option, as `assign` reads it.
-[[nodiscard, gnu::cold]] inline std::string print(const Options& options, const OptionSetting& setting) {
+[[nodiscard]] inline std::string print(const Options& options, const OptionSetting& setting) {
   const auto text = [&]<class T>(T Options::* member) -> std::string {
     if constexpr (std::is_same_v<T, Duration>) return print_duration(options.*member);
     if constexpr (std::is_same_v<T, bool>) return options.*member ? "true" : "false";

@@ -29,7 +29,7 @@ class Learning {
 
   [[nodiscard]] Socket socket() const noexcept { return socket_of(exchange_); }
   /// Throws `QueryError` or `ConnectionLost` in a transaction.
-  [[nodiscard, gnu::cold]] Need step() {
+  [[nodiscard]] Need step() {
     if (unknown_.empty()) return Need::nothing;
     return within([this] {
       if (!exchange_) ask();
@@ -39,7 +39,7 @@ class Learning {
     });
   }
   /// Throws `QueryTimeout` or `QueryCancelled` in a transaction.
-  [[gnu::cold]] void give_up(Wake why) {
+  void give_up(Wake why) {
     static_cast<void>(within([&]() -> Need {
       if (exchange_) exchange_->give_up(why);
       return Need::nothing;
@@ -50,7 +50,7 @@ class Learning {
   static constexpr std::string_view shown = "a look into pg_type";
 
   template <class Action>
-  [[gnu::cold]] Need within(Action action) {
+  Need within(Action action) {
     Need need = Need::nothing;
     try {
       need = action();
@@ -61,7 +61,7 @@ class Learning {
     return need;
   }
 
-  [[gnu::cold]] void ask() {
+  void ask() {
     const PGTransactionStatusType status = channel_->transaction();
     if (!channel_->quiet() || status == PQTRANS_INERROR) return;
     in_transaction_ = status == PQTRANS_INTRANS;
@@ -80,7 +80,7 @@ class Learning {
     exchange_.emplace(*channel_, shown, [&](PGconn* raw) { return PQsendQuery(raw, sql.c_str()); });
   }
 
-  [[gnu::cold]] void take(const ResultHandle& result) {
+  void take(const ResultHandle& result) {
     const auto number = [&](int row, int column) {
       std::string_view text = PQgetvalue(result.get(), row, column);
       return take_number<Oid>(text).value_or(0);

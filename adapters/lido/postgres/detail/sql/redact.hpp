@@ -26,7 +26,7 @@ class WithoutPasswords {
   static constexpr std::string_view word = "password";
   [[nodiscard]] static std::size_t find_word(std::string_view text) noexcept { return find_in_any_case(text, word); }
 
-  [[gnu::cold]] void statement(std::string_view text) {
+  void statement(std::string_view text) {
     Lexer lexer{text};
     defines_role_ = defines_role(text);
     for (Piece piece = lexer.next(); piece.kind != Token::end; piece = lexer.next()) {
@@ -56,7 +56,7 @@ class WithoutPasswords {
   }
 
   // Whatever it is used for: only the server knows where a password goes to.
-  [[gnu::cold]] void literal(std::string_view text) {
+  void literal(std::string_view text) {
     if (met_) return void(shown_ += "'***'");
     if (!text.starts_with('$')) {
       const bool ends = text.size() > 1 && text.ends_with('\'');
@@ -74,7 +74,7 @@ class WithoutPasswords {
   }
 
   // A literal, a name or a comment: what is quoted in there is quoted in a way of its own, and goes with the rest.
-  [[gnu::cold]] void text_of_another(std::string_view text) {
+  void text_of_another(std::string_view text) {
     if (!met_) {
       const std::size_t found = find_word(text);
       if (found == std::string_view::npos) return void(shown_.append(text));
@@ -103,7 +103,7 @@ class WithoutPasswords {
   }
 
   // Behind the word: takes an assignment off `text`, and says whether there was one.
-  [[gnu::cold]] bool assignment(std::string_view& text) {
+  bool assignment(std::string_view& text) {
     std::size_t at = 0;
     bool assigned = false;
     for (; at < text.size() && (is_space(text[at]) || text[at] == '=' || text[at] == ':' || text[at] == '>'); ++at)
@@ -113,7 +113,7 @@ class WithoutPasswords {
     return assigned;
   }
 
-  [[nodiscard, gnu::cold]] static bool defines_role(std::string_view text) noexcept {
+  [[nodiscard]] static bool defines_role(std::string_view text) noexcept {
     Lexer lexer{text};
     const Piece verb = lexer.next_solid(), kind = lexer.next_solid();
     return (verb.is_the_word("create") || verb.is_the_word("alter")) && kind.kind == Token::word &&
@@ -121,13 +121,13 @@ class WithoutPasswords {
   }
 
   // Behind the word: it is a key, and a value follows.
-  [[nodiscard, gnu::cold]] static bool is_json(std::string_view text) noexcept {
+  [[nodiscard]] static bool is_json(std::string_view text) noexcept {
     const std::size_t at = text.find_first_not_of("\"\\ \t\n\r");
     return at > 0 && at != std::string_view::npos && text[at] == ':';
   }
 
   // Behind the word in a statement: takes out a value that is no literal, which the next token is.
-  [[gnu::cold]] void value(Lexer& lexer, bool quoted = false) {
+  void value(Lexer& lexer, bool quoted = false) {
     std::string_view rest = lexer.rest();
     bool assigned = assignment(rest);
     const std::string_view between = lexer.rest().substr(0, lexer.rest().size() - rest.size());
@@ -162,7 +162,7 @@ class WithoutPasswords {
   }
 
   // `Key (name, password)=(x, y) already exists.` A value may have any parenthesis.
-  [[gnu::cold]] void key(Lexer& lexer) {
+  void key(Lexer& lexer) {
     constexpr std::string_view begin = "=(";
     const std::string_view rest = lexer.rest();
     if (!rest.starts_with(begin)) return;
@@ -190,8 +190,7 @@ inline constexpr std::size_t longest_shown = 65'536;
 
 /// A message about `sql` without what it quotes of that, where `shown`, which is all that may be shown of it, has it
 /// not.
-[[nodiscard, gnu::cold]] inline std::string without_quoted(std::string message, std::string_view sql,
-                                                           std::string_view shown) {
+[[nodiscard]] inline std::string without_quoted(std::string message, std::string_view sql, std::string_view shown) {
   const std::size_t first = message.find('"'), last = message.rfind('"');
   if (first == last) return message;
   const auto has = [&,

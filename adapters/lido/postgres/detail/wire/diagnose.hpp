@@ -10,16 +10,15 @@
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/error.hpp>
 
-// Cold: what is said of failures is made for size, and takes each unit less to compile.
 namespace lido::postgres::detail {
 
-[[nodiscard, gnu::noinline, gnu::cold]] inline std::string field(const PGresult* result, int code) {
+[[nodiscard, gnu::noinline]] inline std::string field(const PGresult* result, int code) {
   const char* text = PQresultErrorField(result, code);
   return text == nullptr ? std::string{} : std::string{text};
 }
 
 /// One line without the line ends that libpq's messages are full of; each of its lines is a sentence of its own.
-[[nodiscard, gnu::cold]] inline std::string one_line(std::string_view text) {
+[[nodiscard]] inline std::string one_line(std::string_view text) {
   constexpr std::string_view ends = ".,:;?! ";
   std::string line;
   bool between = false;  // two lines
@@ -41,14 +40,14 @@ namespace lido::postgres::detail {
 }
 
 /// A number of the server's; 0 where it says none.
-[[nodiscard, gnu::cold]] inline std::size_t number_field(const PGresult* result, int code) {
+[[nodiscard]] inline std::size_t number_field(const PGresult* result, int code) {
   const char* const said = PQresultErrorField(result, code);
   std::string_view text = said == nullptr ? "" : said;
   return take_number<std::size_t>(text).value_or(0);
 }
 
 /// What the server (or, without a SQLSTATE, libpq) says in `result`.
-[[nodiscard, gnu::cold]] inline Diagnostics diagnostics_of(const PGresult* result, std::string_view sql) {
+[[nodiscard]] inline Diagnostics diagnostics_of(const PGresult* result, std::string_view sql) {
   Diagnostics diagnostics{.sqlstate = field(result, PG_DIAG_SQLSTATE),
                           .severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED),
                           .message = without_passwords(field(result, PG_DIAG_MESSAGE_PRIMARY)),
@@ -71,13 +70,13 @@ namespace lido::postgres::detail {
 
 /// The server ends the session with this. Not told by the SQLSTATE: 08P01 and 08001 are also plain errors, of a wrong
 /// number of parameters and of a foreign server.
-[[nodiscard, gnu::cold]] inline bool is_fatal(const Diagnostics& diagnostics) noexcept {
+[[nodiscard]] inline bool is_fatal(const Diagnostics& diagnostics) noexcept {
   return diagnostics.severity == "FATAL" || diagnostics.severity == "PANIC";
 }
 
 /// The SQLSTATE and message of a failed connect, taken from a message of verbosity VERBOSE, which is
 /// `...: FATAL:  28P01: password authentication failed` in every locale; of several attempts the last one counts.
-[[nodiscard, gnu::cold]] inline Diagnostics connect_diagnostics(std::string_view message) {
+[[nodiscard]] inline Diagnostics connect_diagnostics(std::string_view message) {
   constexpr std::string_view gap = ":  ";
   // Character by character: libc++ looks for the last of several from the first on, each time anew.
   for (std::size_t at = message.size(); at > 0; --at) {
