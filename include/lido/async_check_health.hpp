@@ -22,7 +22,7 @@ Coroutine checking_health(Pool<Connection, Growth, Health, Recycle, Platform>& p
   HealthCheck check{Platform::now(), timeout};
   try {
     auto lease = co_await acquire(timeout);
-    if (check.may_ask(pool.statistics().waiting_for_more(), Platform::now())) {
+    if (check.may_ask(pool.statistics(), Platform::now())) {
       bool answer = false;
       std::exception_ptr error;
       try {
@@ -69,7 +69,7 @@ class HealthProbe {
       check_.refused(failure);
       return finish();
     }
-    if (!check_.may_ask(pool_.statistics().waiting_for_more(), Platform::now())) {
+    if (!check_.may_ask(pool_.statistics(), Platform::now())) {
       lease.release();
       return finish();
     }

@@ -57,10 +57,11 @@ class HealthCheck {
 
   [[nodiscard]] TimePoint deadline() const noexcept { return deadline_; }
 
-  // There is a connection, while so many wait for one. False: it is not to be asked, and goes back as it came.
-  [[nodiscard]] bool may_ask(std::size_t waiting, TimePoint now) {
+  // There is a connection. False: it is not to be asked, and goes back as it came. Who waits while the pool can still
+  // grow waits for an open, which no round trip holds up.
+  [[nodiscard]] bool may_ask(const Statistics& figures, TimePoint now) {
     begun_ = now;
-    if (waiting > 0) {
+    if (figures.waiting_for_more() > 0 && figures.now.leased >= figures.max_size) {
       report_.status = HealthStatus::exhausted;
       report_.error = "callers wait for a connection; the one that came was left to them";
       return false;
@@ -112,7 +113,7 @@ class HealthCheck {
 }  // namespace detail
 
 /// Acquires a connection and pings it, once, all within `timeout`: the checks of the pool's own policies at acquire
-/// count towards it. It queues as any caller, and what comes while others wait it leaves to them. Blocks for at most
+/// count towards it. It queues as any caller, and what comes while all are leased and others wait it leaves to them. Blocks for at most
 /// that long (as far as the connector's and the connection's hooks keep to their deadlines), and then for what the
 /// recycle policy does on release (`PoolOptions::reset_timeout` at most). A connection that does not answer is
 /// discarded. An unhealthy pool is a report, not an exception: throws `InvalidOption` for a `timeout` that is not above
@@ -123,7 +124,7 @@ template <Pingable Connection, class Growth, class Health, class Recycle, class 
   detail::HealthCheck check{Platform::now(), timeout};
   try {
     auto lease = pool.acquire(timeout, where);
-    if (check.may_ask(pool.statistics().waiting_for_more(), Platform::now())) {
+    if (check.may_ask(pool.statistics(), Platform::now())) {
       bool answer = false;
       std::exception_ptr error;
       try {

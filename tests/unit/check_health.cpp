@@ -194,6 +194,27 @@ BOOST_AUTO_TEST_CASE(leaves_what_comes_to_those_who_wait_behind_it) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(asks_where_others_wait_for_a_connection_that_is_being_opened) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.max_size = 8}};
+    auto held = pool.acquire();
+    ledger.on_open = [](const OpenInfo&) { sim::sleep_for(50ms); };
+    HealthReport report;
+    Threads threads;
+    threads.start([&] { report = check_health(pool, 100ms); });
+    sim::sleep_for(1ms);
+    threads.start([&] { pool.acquire(100ms).release(); });
+    sim::sleep_for(9ms);
+    held.release();  // to the check, which was first
+    threads.join();
+    BOOST_TEST(report.error == "");
+    BOOST_TEST(to_string(report.status) == "healthy");
+    BOOST_TEST(ledger.pings == 1U);
+    BOOST_TEST(pool.statistics().timeouts == 0U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(says_exhausted_where_the_queue_is_full) {
   calmly([] {
     Ledger ledger;

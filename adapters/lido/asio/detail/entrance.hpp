@@ -56,7 +56,7 @@ class Entrance final : private WaitingRoom::Resident {
     lido::detail::Parker parker_;
   };
 
-  explicit Entrance(const boost::asio::any_io_executor& executor) : executor_{executor} {}
+  explicit Entrance(boost::asio::any_io_executor executor) : executor_{std::move(executor)} {}
   void context_ends() noexcept override {
     const std::lock_guard lock{mutex_};
     open_ = false;
