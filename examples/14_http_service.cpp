@@ -133,8 +133,8 @@ awaitable<void> store_visits(Service& service) {
 // [/background]
 
 // [ready]
-// Whether a connection answers within a second. It queues as any request, and what comes while all are leased and others
-// wait it leaves to them. Why not is for the log, and not for whoever asks.
+// Whether a connection answers within a second. It queues as any request, and what comes while all are leased and
+// others wait it leaves to them. Why not is for the log, and not for whoever asks.
 awaitable<std::string_view> state_of(Service& service) {
   if (service.draining) co_return "draining";
   const lido::HealthReport report = co_await lido::asio::async_check_health(service.pool, 1s);

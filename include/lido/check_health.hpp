@@ -113,11 +113,11 @@ class HealthCheck {
 }  // namespace detail
 
 /// Acquires a connection and pings it, once, all within `timeout`: the checks of the pool's own policies at acquire
-/// count towards it. It queues as any caller, and what comes while all are leased and others wait it leaves to them. Blocks for at most
-/// that long (as far as the connector's and the connection's hooks keep to their deadlines), and then for what the
-/// recycle policy does on release (`PoolOptions::reset_timeout` at most). A connection that does not answer is
-/// discarded. An unhealthy pool is a report, not an exception: throws `InvalidOption` for a `timeout` that is not above
-/// zero, and `std::bad_alloc`. Thread-safe. Without blocking: async_check_health.hpp.
+/// count towards it. It queues as any caller, and what comes while all are leased and others wait it leaves to them.
+/// Blocks for at most that long (as far as the connector's and the connection's hooks keep to their deadlines), and
+/// then for what the recycle policy does on release (`PoolOptions::reset_timeout` at most). A connection that does not
+/// answer is discarded. An unhealthy pool is a report, not an exception: throws `InvalidOption` for a `timeout` that is
+/// not above zero, and `std::bad_alloc`. Thread-safe. Without blocking: async_check_health.hpp.
 template <Pingable Connection, class Growth, class Health, class Recycle, class Platform>
 [[nodiscard]] HealthReport check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout,
                                         std::source_location where = std::source_location::current()) {
