@@ -9,6 +9,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/test/unit_test.hpp>
 #include <lido/asio/detail/asio_reactor.hpp>
 #include <lido/facts.hpp>
@@ -35,6 +36,8 @@ class Waits final : public postgres::Waiter, public std::enable_shared_from_this
   }
   [[nodiscard]] static bool take_ended() noexcept { return false; }
   static void complete(std::shared_ptr<Waits>&& self) noexcept { self.reset(); }
+
+  void post() noexcept { reactor_->post(*this); }
 
   // How a wait ends; the first `begins` of what it consists of begin, and the next one throws.
   std::optional<postgres::Wake> wait(net::io_context& loop, int socket, Duration timeout,
@@ -69,6 +72,21 @@ BOOST_AUTO_TEST_CASE(a_wait_that_could_not_begin_leaves_nothing_behind) {
     BOOST_TEST(!waits->wait(loop, ends[0], 1h, begins).has_value());  // and the loop has nothing more to do
     BOOST_TEST((waits->wait(loop, -1, 1ms) == postgres::Wake::timed_out));
   }
+  for (const int end : ends) ::close(end);
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_that_comes_when_a_wait_is_ending_ends_the_next_one) {
+  int ends[2];
+  BOOST_REQUIRE(::pipe(ends) == 0);
+  net::io_context loop;
+  const auto waits = std::make_shared<Waits>(loop);
+  // The stop is behind the handler of the pipe in the loop's queue, and before that of the timer, which is called off.
+  net::post(loop, [&] {
+    net::post(loop, [&] { waits->post(); });
+    BOOST_TEST(::write(ends[1], "x", 1) == 1);
+  });
+  BOOST_TEST((waits->wait(loop, ends[0], 1h) == postgres::Wake::ready));
+  BOOST_TEST((waits->wait(loop, -1, 1s) == postgres::Wake::stopped));
   for (const int end : ends) ::close(end);
 }
 

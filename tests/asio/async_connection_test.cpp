@@ -121,6 +121,26 @@ BOOST_AUTO_TEST_CASE(a_stop_token_cancels_the_statement_from_another_thread) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_stop_counts_that_comes_to_the_loop_together_with_something_of_the_server) {
+  postgres::Connection connection = connect();
+  net::io_context loop;
+  std::stop_source source;
+  bool cancelled = false;
+  const auto handler = [&](const std::exception_ptr& error, const postgres::Result&) {
+    BOOST_CHECK_THROW(if (error != nullptr) std::rethrow_exception(error), postgres::QueryCancelled);
+    cancelled = true;
+  };
+  async(connection, net::bind_executor(loop, handler))
+      .exec_until({Clock::now() + 1h, source.get_token()},
+                  "do $$ begin perform pg_sleep(0.3); raise notice 'x'; perform pg_sleep(60); end $$");
+  net::post(loop, [&] {
+    net::post(loop, [&] { source.request_stop(); });
+    std::this_thread::sleep_for(600ms);  // the loop finds the notice behind the stop, and the end of the wait
+  });
+  loop.run_for(30s);
+  BOOST_TEST(cancelled);
+}
+
 BOOST_AUTO_TEST_CASE(a_session_that_the_server_ends_is_lost_at_once) {
   postgres::Connection connection = connect();
   std::jthread other;

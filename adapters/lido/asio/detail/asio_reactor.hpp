@@ -73,8 +73,9 @@ class AsioReactor {
     const auto executor = state->executor();
     boost::asio::post(executor, [this, state = std::move(state)] {
       const std::lock_guard lock{mutex_};
-      // Where it waits, one handler at least waits for it, which comes now.
-      if (waiter_ != nullptr)
+      // Where it waits, one handler at least waits for it, which comes now. A wait that is ending already has its way,
+      // and the next one ends with the stop.
+      if (waiter_ != nullptr && !how_)
         settle(postgres::Wake::stopped);
       else
         stopped_ = true;
@@ -113,7 +114,7 @@ class AsioReactor {
     if (state->take_ended()) State::complete(std::move(state));
   }
 
-  // The first that happens counts; the others are called off.
+  // The first that happens ends the wait; the others are called off.
   void settle(postgres::Wake how) noexcept {
     if (how_) return;
     how_ = how;
@@ -133,7 +134,7 @@ class AsioReactor {
   boost::asio::steady_timer timer_;
   postgres::Waiter* waiter_ = nullptr;
   std::optional<postgres::Wake> how_;
-  bool stopped_ = false;  // between two waits
+  bool stopped_ = false;  // between two waits, or while one is ending
   int pending_ = 0;
 };
 
