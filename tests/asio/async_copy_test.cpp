@@ -425,6 +425,20 @@ BOOST_AUTO_TEST_CASE(the_loop_goes_on_while_a_range_is_copied) {
   BOOST_TEST(turns > 40);  // some 4 MB in batches of 64 KiB
 }
 
+BOOST_AUTO_TEST_CASE(a_server_that_says_much_meanwhile_is_heard) {
+  postgres::Connection connection = connect();
+  connection.exec_script(
+      "create temp table talking(id int, name text);"
+      "create function pg_temp.talk() returns trigger language plpgsql as "
+      "$$ begin raise notice '%', repeat('x', 500); return new; end $$;"
+      "create trigger talk before insert on talking for each row execute function pg_temp.talk()");
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    const auto session = async_in(loop, connection);
+    BOOST_TEST(co_await session.copy_in("copy talking from stdin", rows_from(0, 100'000), soon()) == 100'000U);
+    co_return true;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(another_completion_token_is_that_of_each_step) {
   const Copied copied;
   postgres::Connection connection = connect();

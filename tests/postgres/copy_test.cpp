@@ -238,6 +238,16 @@ BOOST_AUTO_TEST_CASE(much_goes_through_in_constant_memory) {
   BOOST_TEST(most < before + 4'000'000);
 }
 
+BOOST_AUTO_TEST_CASE(a_server_that_says_much_meanwhile_is_heard) {
+  Connection connection = with_table();
+  connection.exec_script(
+      "create function pg_temp.talk() returns trigger language plpgsql as "
+      "$$ begin raise notice '%', repeat('x', 500); return new; end $$;"
+      "create trigger talk before insert on t for each row execute function pg_temp.talk()");
+  const auto rows = std::views::iota(0, 200'000) | std::views::transform([](int i) { return std::tuple{i}; });
+  BOOST_TEST(connection.copy_in("copy t(id) from stdin", rows, soon()) == 200'000U);
+}
+
 BOOST_AUTO_TEST_CASE(gives_up_at_the_deadline_and_when_stopped) {
   const auto endless = std::views::iota(0) | std::views::transform([](int i) { return std::tuple{i}; });
   Connection connection = with_table();

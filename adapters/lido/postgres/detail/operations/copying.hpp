@@ -55,6 +55,11 @@ class CopyingIn {
       data.remove_prefix(piece.size());
     }
   }
+  /// What is waited for before more is made, where nothing has to be.
+  [[nodiscard]] Need rest() noexcept {
+    waited_ = true;
+    return reply_.channel().to_read(Need::either);  // as in `flush`
+  }
   /// That was all.
   void end() { finish(nullptr); }
   /// Nothing of it is to be stored; the answer will be an error that quotes `why`.

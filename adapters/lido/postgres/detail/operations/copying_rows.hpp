@@ -78,7 +78,7 @@ class CopyingRows {
     feed();
     if (stage_ != Stage::feeding) return step();
     // Whoever waits looks at the time meanwhile, and a loop at others: the server may take it as fast as it is made.
-    return Need::writable;
+    return copying_.rest();
   }
 
   /// Throws `QueryTimeout` or `QueryCancelled`; not when the range has thrown.
