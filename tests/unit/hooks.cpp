@@ -318,6 +318,31 @@ BOOST_AUTO_TEST_CASE(a_generation_that_ends_while_others_wait_serves_them_with_a
     });
 }
 
+// In a pool of more than a turn's connections the lock is given up between.
+BOOST_AUTO_TEST_CASE(a_pool_may_be_destroyed_while_a_release_ends_a_generation) {
+  for (const Moment moment : {Moment::release, Moment::discard})
+    for (std::uint64_t seed = 1; seed <= 30; ++seed)
+      sim::Simulation{seed}.run([&] {
+        Ledger ledger;
+        std::size_t bad_below = 0;
+        std::optional<GenerationsPool> pool;
+        pool.emplace(connector(ledger), Elastic{.min_idle = 0, .max_size = 400}, AssumeHealthy{},
+                     EndsGenerations{moment, &bad_below}, PoolOptions{.workers = seed % 3});
+        std::vector<GenerationsPool::Lease> leases;
+        for (int i = 0; i < 300; ++i) leases.push_back(pool->acquire());
+        auto last = pool->acquire();
+        leases.clear();
+        pool->events().on_release([](Resource&, const ConnectionInfo&) { sim::sleep_for(1min); });
+        bad_below = 1'000;
+        Threads threads;
+        threads.start([&] { moment == Moment::release ? last.release() : last.discard(); });
+        until([&] { return pool->statistics().now.idle < 300; });
+        pool.reset();
+        threads.join();
+        BOOST_TEST(ledger.live == 0U);
+      });
+}
+
 BOOST_AUTO_TEST_CASE(a_sweep_or_an_acquire_may_end_a_generation) {
   for (const Moment moment : {Moment::sweep, Moment::acquire})
     calmly([&] {
@@ -332,6 +357,37 @@ BOOST_AUTO_TEST_CASE(a_sweep_or_an_acquire_may_end_a_generation) {
       if (moment == Moment::sweep) sim::sleep_for(3s);
       BOOST_TEST(pool.acquire()->number == 3U);
       until([&] { return ledger.live == 1; });
+    });
+}
+
+// Though the growth policy would have a replacement first: that is for what is worn soon.
+BOOST_AUTO_TEST_CASE(what_a_policy_gives_up_in_a_sweep_is_not_leased_again) {
+  struct GivesUp {
+    Verdict verdict = Verdict::keep;
+    const std::size_t* bad_below = nullptr;
+    bool* found = nullptr;
+    Verdict recycle(Resource& resource, const ConnectionInfo& info) const {
+      if (info.moment != Moment::sweep || resource.number >= *bad_below) return Verdict::keep;
+      *found = true;
+      return verdict == Verdict::keep ? throw std::runtime_error{"bad"} : verdict;
+    }
+  };
+  for (const Verdict verdict : {Verdict::discard, Verdict::invalidate, Verdict::keep})
+    calmly([&] {
+      Ledger ledger;
+      std::size_t bad_below = 0;
+      bool found = false;
+      SimulatedPool<Elastic, AssumeHealthy, GivesUp> pool{
+          connector(ledger), Elastic{.min_idle = 2, .max_size = 6}, {}, {verdict, &bad_below, &found}, {}};
+      pool.wait_until_ready(1s);
+      bad_below = 3;
+      until([&] { return found; });
+      sim::sleep_for(10ms);
+      std::vector<decltype(pool)::Lease> leases;
+      for (int i = 0; i < 4; ++i) {
+        leases.push_back(pool.acquire());
+        BOOST_TEST(leases.back()->number >= 3U);
+      }
     });
 }
 

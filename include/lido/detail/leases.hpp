@@ -188,6 +188,8 @@ class Leases {
     Guard lock = monitor_.enter();
     if (slot.retire) return;  // it has ended: what was opened since knows nothing of this one's trouble
     auto& slots = monitor_.capacity.slots();
+    // Whoever ends the pool while the lock is given up below passes over what is marked, and counts the recalled.
+    slots.recall(slot);
     slots.mark(slot, CloseReason::invalidated);  // the caller closes this one, and counts it
     const std::size_t retired = monitor_.capacity.invalidate(CloseReason::invalidated, lock, workforce_.spares(moment));
     monitor_.metrics.count(&Statistics::invalidated, lock, retired);

@@ -136,13 +136,15 @@ class Maintenance {
     monitor_.dispatcher.end_of_look(lock);
   }
 
-  // Looks at a connection that the sweep holds. Asks how old it will be soon, so that it is replaced before it is worn.
+  // Looks at a connection that the sweep holds. Asks what the policy says of the age that it will have soon, so that it
+  // is replaced before it is worn. What the policy gives up today goes at once.
   CloseReason examine(Slot& slot, TimePoint now) noexcept {
     if (slot.trust.load(std::memory_order_relaxed) == Trust::none) return CloseReason::invalidated;
     const ConnectionInfo facts = Ops::info(slot, Moment::sweep, now, options_.check_timeout);
     ConnectionInfo soon = facts;
     soon.age += workforce_.foresight(facts.age);
     const bool worn = !leases_.recycles(slot, soon);
+    if (worn && !leases_.recycles(slot, facts)) return CloseReason::recycled;
     {
       const Guard lock = monitor_.enter();
       if (worn && !workforce_.replaces_first(slot)) return CloseReason::recycled;
