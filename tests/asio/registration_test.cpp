@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <filesystem>
@@ -16,6 +17,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/io_context.hpp>
@@ -26,6 +28,7 @@
 #include <lido/asio/postgres.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/pool.hpp>
+#include <lido/postgres/result.hpp>
 #include <postgres/server.hpp>
 #include <support/forking.hpp>
 
@@ -194,6 +197,28 @@ BOOST_AUTO_TEST_CASE(a_child_process_takes_nothing_out_of_its_parents_loop, *boo
     BOOST_TEST(status == 0);
     BOOST_TEST(ask_in(*loop, *connection, 2) == 2);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_child_process_does_not_cancel_what_its_parent_has_under_way,
+                     *boost::unit_test::enable_if<can_fork>()) {
+  postgres::Connection connection = connect();
+  std::optional<net::io_context> loop{std::in_place};
+  bool answered = false;
+  const auto handler = [&](const std::exception_ptr& error, const postgres::Result&) { answered = error == nullptr; };
+  async(connection, net::bind_executor(*loop, handler)).exec("select pg_sleep(1)");
+  loop->poll();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    loop.reset();
+    std::this_thread::sleep_for(300ms);  // for a request to cancel, which has a thread of its own
+    ::_exit(0);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  BOOST_TEST(status == 0);
+  loop->run();
+  BOOST_TEST(answered);
 }
 
 BOOST_AUTO_TEST_CASE(a_child_process_goes_on_with_the_loop_after_it_was_told,

@@ -1,6 +1,10 @@
 // A listener that keeps itself connected, on a server of its own that comes and goes.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -12,6 +16,7 @@
 
 #include <lido/postgres/listener.hpp>
 #include <postgres/server.hpp>
+#include <support/forking.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
@@ -229,6 +234,30 @@ BOOST_AUTO_TEST_CASE(it_can_be_moved_and_ends_its_session) {
   PostgresServer::wait_until("its session has ended", [] {
     return server().ask("select count(*) from pg_stat_activity where application_name = 'lido_listener'") == "0";
   });
+}
+
+BOOST_AUTO_TEST_CASE(a_child_process_opens_its_own_session_and_takes_nothing_of_its_parents,
+                     *boost::unit_test::enable_if<can_fork>()) {
+  Listener listener{server().conninfo(), {"news"}, quick()};
+  BOOST_TEST(next(listener) == "subscribed news");
+  BOOST_TEST(shown(listener.wait(Clock::now())) == "nothing");  // it has begun to wait
+  server().ask("notify news, 'one'");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    ::_exit([&] {
+      try {
+        if (next(listener) != "lost") return 1;
+        return next(listener) == "subscribed news, again" ? 0 : 2;
+      } catch (const std::exception&) {
+        return 3;
+      }
+    }());
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  BOOST_TEST(status == 0);
+  BOOST_TEST(next(listener) == "notification news: one");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -45,6 +45,9 @@
 
 namespace lido::postgres::detail {
 
+/// What is said in the child of a fork.
+inline constexpr const char* not_ours = "the connection belongs to the parent process";
+
 /// Stays where it is, as libpq keeps a pointer to it.
 class Channel {
  public:
@@ -92,7 +95,7 @@ class Channel {
   void require_quiet(std::string_view sql) {
     if (quiet()) return;
     if (telling_) throw failed(sql, "a listener of notices can run nothing on the connection that it is told by");
-    if (!is_ours()) throw lost(sql, "the connection belongs to the parent process");
+    if (!is_ours()) throw lost(sql, not_ours);
     if (!usable()) throw gone(sql, "the connection is not usable any more");
     throw failed(sql, "another statement is under way on this connection");
   }
@@ -224,9 +227,11 @@ class Channel {
   }
   [[nodiscard]] ServerSigns& server() noexcept { return server_; }
 
-  /// Has the server asked to cancel what it is at, gives the connection up, and throws.
+  /// Has the server asked to cancel what it is at, gives the connection up, and throws. In the child of a fork it asks
+  /// for nothing: what the server is at is the parent's.
   [[noreturn]] void give_up(Wake why, std::string_view sql) {
     broken_ = true;
+    if (!is_ours()) throw lost(sql, not_ours);
     cancelling_.emplace(raw());  // closed whatever comes of it
     if (why == Wake::stopped) {
       const std::string message = "a stop was requested; the statement has been cancelled";

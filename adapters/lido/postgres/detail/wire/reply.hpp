@@ -85,6 +85,8 @@ class Reply {
 
   /// `Need::nothing`: there is a `result()` or a `chunk()`, or the answer is complete. Throws `ConnectionLost`.
   [[nodiscard]] Need step() {
+    // What has come is the parent's to read.
+    if (!channel_.is_ours()) throw channel_.lost(sql_, not_ours);
     channel_.called_from(where_);  // another statement may have been refused meanwhile
     // Before the first wait nothing has come: looking would be a system call for nothing.
     if (std::exchange(waited_, false) && !channel_.consume()) ended_ = true;
