@@ -223,6 +223,7 @@ BOOST_AUTO_TEST_CASE(are_read_where_they_fit) {
   BOOST_TEST(!read_as<float>(connection.exec("select 1e-60")).has_value());
   BOOST_TEST(!read_as<float>(connection.exec("select 16777217")).has_value());
   BOOST_TEST((read_as<float>(connection.exec("select 16777216::float4")) == 16777216.0F));
+  BOOST_TEST((read_as<float>(connection.exec("select 123456789::float4")) == 123456789.0F));
   BOOST_TEST((read_as<float>(connection.exec("select 3.4028235e38::float4")) == std::numeric_limits<float>::max()));
   BOOST_TEST(connection.exec("select 2.00").one<int>() == 2);
   BOOST_TEST(!read_as<int>(connection.exec("select 2.01")).has_value());

@@ -127,7 +127,7 @@ template <Floating T>
   if (text.find('e') == std::string_view::npos) return print_number(value) == without_empty_fraction(text);
   // Only columns of float4 and float8 have exponents. What they print is the shortest text that means the number.
   char room[64];
-  const char* const end = std::to_chars(room, room + sizeof room, value).ptr;
+  const char* const end = std::to_chars(room, room + sizeof room, value, std::chars_format::scientific).ptr;
   return nearest<double>({room, end}) == nearest<double>(text);
 }
 
