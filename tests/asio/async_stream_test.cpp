@@ -123,6 +123,40 @@ BOOST_AUTO_TEST_CASE(rows_come_typed_and_untyped_and_the_connection_is_good_afte
   });
 }
 
+BOOST_AUTO_TEST_CASE(rows_in_the_binary_format_come_as_any) {
+  postgres::Connection connection = connect();
+  connection.exec("set datestyle = 'German'");  // whose text cannot be read
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    using Moment = std::chrono::sys_seconds;
+    const auto session = async_in(loop, connection);
+    int count = 0;
+    auto rows = co_await session.template stream<Moment, std::optional<double>, std::string>(
+        "select to_timestamp(n), nullif(n, 2)::float8, $1 || n from generate_series(1, 1000) n", "at ");
+    while (const auto row = co_await rows.next()) {
+      const auto& [at, value, text] = *row;
+      ++count;
+      BOOST_TEST((at == Moment{std::chrono::seconds{count}}));
+      BOOST_TEST((value == (count == 2 ? std::nullopt : std::optional<double>{count})));
+      BOOST_TEST(text == "at " + std::to_string(count));
+    }
+    BOOST_TEST(count == 1000);
+    auto left = co_await session.template stream<double>("select generate_series(1, 1000000000)::float8");
+    BOOST_TEST(*co_await left.next() == 1);
+    co_await left.close();
+    BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
+    std::string state;
+    for (const char* sql : {"select nonsense", "select 1::float8 / 0"}) try {
+        auto none = co_await session.template stream<double>(sql);
+        static_cast<void>(co_await none.next());
+      } catch (const postgres::QueryError& error) {
+        state += error.sqlstate() + ' ';
+      }
+    BOOST_TEST(state == "42703 22012 ");
+    BOOST_TEST(number_in(co_await session.exec("select 2")) == 2);
+    co_return true;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_hundred_thousand_rows_take_constant_memory) {
   postgres::Connection connection = connect();
   in_both_loops([&](auto loop) -> Body<decltype(loop)> {

@@ -79,6 +79,37 @@ void time_out_cancels(lido::postgres::Pool& pool) {
   BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1);
 }
 
+// What a stream asks for before it runs, and what it then runs, belong together: nobody else's statement is between.
+void streams_do_not_mix(lido::postgres::Pool& pool) {
+  std::atomic<int> wrong = 0, rows = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 8; ++i)
+      threads.emplace_back([&, i] {
+        for (int round = 0; round < 50; ++round) try {
+            auto lease = pool.acquire();
+            if (i % 2 == 0) {
+              for (const auto& [half, n] : lease->stream<double, int>("select 0.5::float8, $1::int", i))
+                half == 0.5 && n == i ? ++rows : ++wrong;
+            } else {
+              for (const auto& [text, n] : lease->stream<std::string, double>("select 'a'::text, $1::float8", i))
+                text == "a" && n == i ? ++rows : ++wrong;
+            }
+          } catch (const std::exception&) {
+            ++wrong;
+          }
+      });
+  }
+  BOOST_TEST(wrong == 0);
+  BOOST_TEST(rows == 400);
+  Session session{pool};
+  session.exec("set local datestyle = 'German'");  // so that it is read only in the binary format
+  int count = 0;
+  for (const std::chrono::sys_seconds at : session.stream<std::chrono::sys_seconds>("select to_timestamp(1)"))
+    count += at == std::chrono::sys_seconds{1s} ? 1 : 100;
+  BOOST_TEST(count == 1);
+}
+
 // Sixteen threads run transactions while PgBouncer is restarted.
 void survives_restarts(PgBouncer& bouncer, lido::postgres::Pool& pool, const char* mode) {
   std::atomic<int> done = 0, failed = 0;
@@ -117,6 +148,7 @@ BOOST_AUTO_TEST_CASE(session_mode_needs_no_other_options) {
   lido::postgres::Pool pool{bouncer.conninfo(), {.pool_size = 16, .max_overflow = 0, .pre_ping_after = 0s}};
   quick_start_works(pool);
   time_out_cancels(pool);
+  streams_do_not_mix(pool);
   {
     auto lease = pool.acquire();
     lease->exec("set work_mem = '77MB'");
@@ -131,6 +163,7 @@ BOOST_AUTO_TEST_CASE(transaction_mode_serves_many_clients_by_few_sessions) {
   lido::postgres::Pool pool{bouncer.conninfo(), for_transaction_mode()};
   quick_start_works(pool);
   time_out_cancels(pool);
+  streams_do_not_mix(pool);
   survives_restarts(bouncer, pool, "transaction");
   PostgresServer::wait_until("there are two sessions at most", [] { return server().sessions() <= 2; });
 }

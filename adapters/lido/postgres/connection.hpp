@@ -54,8 +54,8 @@ class Connection : public Statements {
   }
 
   /// Runs one statement and takes its rows as they come, in constant memory: `for (const Row& row : stream(...))`, or
-  /// `for (auto [id, name] : stream<int, std::string>(...))`. The limit is that of the whole. Blocks and throws as
-  /// above.
+  /// `for (auto [id, name] : stream<int, std::string>(...))`. The limit is that of the whole. Typed rows come in the
+  /// binary format where that gains, and may then take two round trips to begin. Blocks and throws as above.
   template <class... Columns, detail::Parameter... T>
   [[nodiscard]] Stream<Columns...> stream(const Sql& sql, const T&... parameters) {
     return stream_until<Columns...>(usual(), sql, parameters...);

@@ -64,6 +64,11 @@ struct Converter<std::vector<std::byte>> {
     if (!detail::read_hex(text.data() + 2, bytes)) return std::nullopt;
     return bytes;
   }
+  static bool receives(Oid column) noexcept { return accepts(column); }
+  static std::optional<std::vector<std::byte>> receive(std::string_view bytes) {
+    const auto* const begin = reinterpret_cast<const std::byte*>(bytes.data());
+    return std::vector<std::byte>(begin, begin + bytes.size());
+  }
   static std::string_view reason(std::string_view text) noexcept {
     return text.starts_with("\\x") ? "a value that does not fit" : "an escaped value (bytea_output must be hex)";
   }

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include <lido/postgres/detail/values/calendar.hpp>
+#include <lido/postgres/detail/values/time_binary.hpp>
 #include <lido/postgres/detail/values/time_put.hpp>
 #include <lido/postgres/detail/values/time_text.hpp>
 #include <lido/postgres/types/converter.hpp>
@@ -29,8 +30,12 @@ struct DateConverter {
   static bool accepts(Oid column) noexcept { return column == oid::date; }
   static std::optional<Time> read(std::string_view text) noexcept {
     const std::optional<Civil> date = read_date(text);
-    const auto since = date ? from_count<std::chrono::days, typename Time::duration>(days_of(*date)) : std::nullopt;
-    return since ? std::optional{Time{*since}} : std::nullopt;
+    return date ? of_days(days_of(*date)) : std::nullopt;
+  }
+  static bool receives(Oid column) noexcept { return accepts(column); }
+  static std::optional<Time> receive(std::string_view bytes) noexcept {
+    const std::optional<std::int64_t> days = received_days(bytes);
+    return days ? of_days(*days) : std::nullopt;
   }
   static std::string_view reason(std::string_view text) noexcept { return why_no_time(text); }
   static constexpr std::size_t longest = longest_time;
@@ -39,7 +44,20 @@ struct DateConverter {
     return days ? put_days(to, *days) : nullptr;
   }
   static std::optional<std::string> write(Time value) { return written<DateConverter>(value); }
+
+ private:
+  static std::optional<Time> of_days(std::int64_t days) noexcept {
+    const auto since = from_count<std::chrono::days, typename Time::duration>(days);
+    return since ? std::optional{Time{*since}} : std::nullopt;
+  }
 };
+
+/// A time that many microseconds after 1970; nothing where there are none, or where it cannot hold them exactly.
+template <class Time>
+[[nodiscard]] std::optional<Time> of_microseconds(const std::optional<std::int64_t>& count) noexcept {
+  const auto since = count ? from_microseconds<typename Time::duration>(*count) : std::nullopt;
+  return since ? std::optional{Time{*since}} : std::nullopt;
+}
 
 }  // namespace detail
 
@@ -54,9 +72,11 @@ struct Converter<std::chrono::time_point<std::chrono::system_clock, Duration>> {
   static constexpr Oid type = detail::oid::timestamptz;
   static bool accepts(Oid column) noexcept { return column == detail::oid::timestamptz; }
   static std::optional<Value> read(std::string_view text) noexcept {
-    const std::optional<std::int64_t> count = detail::read_timestamp(text, true);
-    const std::optional<Duration> since = count ? detail::from_microseconds<Duration>(*count) : std::nullopt;
-    return since ? std::optional{Value{*since}} : std::nullopt;
+    return detail::of_microseconds<Value>(detail::read_timestamp(text, true));
+  }
+  static bool receives(Oid column) noexcept { return accepts(column); }
+  static std::optional<Value> receive(std::string_view bytes) noexcept {
+    return detail::of_microseconds<Value>(detail::received_moment(bytes));
   }
   static std::string_view reason(std::string_view text) noexcept { return detail::why_no_time(text); }
   static constexpr std::size_t longest = detail::longest_time;
@@ -84,9 +104,11 @@ struct Converter<std::chrono::local_time<Duration>> {
   static constexpr Oid type = detail::oid::timestamp;
   static bool accepts(Oid column) noexcept { return column == detail::oid::timestamp; }
   static std::optional<Value> read(std::string_view text) noexcept {
-    const std::optional<std::int64_t> count = detail::read_timestamp(text, false);
-    const std::optional<Duration> since = count ? detail::from_microseconds<Duration>(*count) : std::nullopt;
-    return since ? std::optional{Value{*since}} : std::nullopt;
+    return detail::of_microseconds<Value>(detail::read_timestamp(text, false));
+  }
+  static bool receives(Oid column) noexcept { return accepts(column); }
+  static std::optional<Value> receive(std::string_view bytes) noexcept {
+    return detail::of_microseconds<Value>(detail::received_moment(bytes));
   }
   static std::string_view reason(std::string_view text) noexcept { return detail::why_no_time(text); }
   static constexpr std::size_t longest = detail::longest_time;
@@ -110,14 +132,11 @@ struct Converter<std::chrono::year_month_day> {
   static constexpr std::string_view name = "std::chrono::year_month_day";
   static constexpr Oid type = detail::oid::date;
   static bool accepts(Oid column) noexcept { return column == detail::oid::date; }
-  static std::optional<Value> read(std::string_view text) noexcept {
-    const std::optional<detail::Civil> date = detail::read_date(text);
-    if (!date || date->year < static_cast<int>(std::chrono::year::min()) ||
-        date->year > static_cast<int>(std::chrono::year::max()))
-      return std::nullopt;
-    return Value{std::chrono::year{static_cast<int>(date->year)},
-                 std::chrono::month{static_cast<unsigned>(date->month)},
-                 std::chrono::day{static_cast<unsigned>(date->day)}};
+  static std::optional<Value> read(std::string_view text) noexcept { return of_civil(detail::read_date(text)); }
+  static bool receives(Oid column) noexcept { return accepts(column); }
+  static std::optional<Value> receive(std::string_view bytes) noexcept {
+    const std::optional<std::int64_t> days = detail::received_days(bytes);
+    return of_civil(days ? std::optional{detail::civil_of(*days)} : std::nullopt);
   }
   static std::string_view reason(std::string_view text) noexcept { return detail::why_no_time(text); }
   static constexpr std::size_t longest = detail::longest_time;
@@ -129,6 +148,16 @@ struct Converter<std::chrono::year_month_day> {
   }
   /// Nothing unless `value.ok()`.
   static std::optional<std::string> write(Value value) { return detail::written<Converter>(value); }
+
+ private:
+  static std::optional<Value> of_civil(const std::optional<detail::Civil>& date) noexcept {
+    if (!date || date->year < static_cast<int>(std::chrono::year::min()) ||
+        date->year > static_cast<int>(std::chrono::year::max()))
+      return std::nullopt;
+    return Value{std::chrono::year{static_cast<int>(date->year)},
+                 std::chrono::month{static_cast<unsigned>(date->month)},
+                 std::chrono::day{static_cast<unsigned>(date->day)}};
+  }
 };
 
 /// `time`: the time of a day, up to 24:00:00. Precision as above.

@@ -13,6 +13,7 @@
 
 #include <libpq-fe.h>
 
+#include <lido/postgres/detail/values/binary.hpp>
 #include <lido/postgres/detail/values/catalog.hpp>
 #include <lido/postgres/detail/values/number_text.hpp>
 
@@ -121,6 +122,15 @@ struct Converter<T> {
                                                                               : detail::oid::int8;
   static bool accepts(Oid type) noexcept { return detail::is_integer(type); }
   static std::optional<T> read(std::string_view text) { return detail::parse_number<T>(text); }
+  static bool receives(Oid type) noexcept
+    requires(sizeof(T) <= sizeof(std::int64_t))
+  {
+    return accepts(type) && type != detail::oid::numeric;
+  }
+  template <class Type>
+  static std::optional<T> receive(std::string_view bytes, Type type) noexcept {
+    return detail::received_integer<T>(bytes, type);
+  }
   static constexpr std::size_t longest = detail::longest_number<T>();
   static char* put(char* to, T value) noexcept { return detail::put_number(to, value); }
   static std::string write(T value) { return detail::print_number(value); }
@@ -142,6 +152,10 @@ struct Converter<T> {
   {
     return type == detail::oid::float8 ? detail::narrowed(text) : detail::parse_number<T>(text);
   }
+  // Of the other one the text is read: the digits of a `float4` are not those of the `double` that it is, and what is
+  // nearest to the digits of a `float8` need not be what is nearest to it.
+  static bool receives(Oid type) noexcept { return type == element; }
+  static std::optional<T> receive(std::string_view bytes) noexcept { return detail::received_floating<T>(bytes); }
   static std::string_view reason(std::string_view) noexcept {
     return "a value out of its range, or a whole number that it cannot hold exactly";
   }
@@ -160,6 +174,10 @@ struct Converter<bool> {
     if (text == "f") return false;
     return std::nullopt;
   }
+  static bool receives(Oid type) noexcept { return accepts(type); }
+  static std::optional<bool> receive(std::string_view bytes) noexcept {
+    return bytes.size() == 1 ? std::optional{bytes[0] != 0} : std::nullopt;
+  }
   static constexpr std::size_t longest = 1;
   static char* put(char* to, bool value) noexcept { return *to = value ? 't' : 'f', to + 1; }
   static std::string write(bool value) { return value ? "t" : "f"; }
@@ -170,6 +188,7 @@ template <>
 struct Converter<std::string> {
   static constexpr std::string_view name = "std::string";
   static std::optional<std::string> read(std::string_view text) { return std::string{text}; }
+  static bool receives(Oid type) noexcept { return detail::is_text(type); }
   static std::string write(const std::string& value) { return value; }
 };
 
@@ -177,6 +196,7 @@ struct Converter<std::string> {
 template <>
 struct Converter<std::string_view> {
   static constexpr std::string_view name = "std::string_view";
+  static bool receives(Oid type) noexcept { return detail::is_text(type); }
   static std::string write(std::string_view value) { return std::string{value}; }
 };
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include <lido/postgres/detail/values/binary.hpp>
 #include <lido/postgres/detail/values/joined.hpp>
 #include <lido/postgres/types/chrono.hpp>
 #include <lido/postgres/types/converter.hpp>
@@ -82,6 +83,18 @@ struct Converter<OrInfinity<T>> {
     if (text == "infinity") return OrInfinity<T>::infinity();
     if (text == "-infinity") return OrInfinity<T>::minus_infinity();
     std::optional<T> value = Converter<T>::read(text);
+    if (!value) return std::nullopt;
+    return OrInfinity<T>{*std::move(value)};
+  }
+  static bool receives(Oid column) noexcept
+    requires detail::Receives<Converter<T>>
+  {
+    return accepts(column);
+  }
+  static std::optional<OrInfinity<T>> receive(std::string_view bytes) {
+    if (const int sign = detail::infinity_of(bytes); sign != 0)
+      return sign > 0 ? OrInfinity<T>::infinity() : OrInfinity<T>::minus_infinity();
+    std::optional<T> value = Converter<T>::receive(bytes);
     if (!value) return std::nullopt;
     return OrInfinity<T>{*std::move(value)};
   }

@@ -4,6 +4,7 @@
 #include <array>
 #include <compare>
 #include <cstddef>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -64,6 +65,13 @@ struct Converter<Uuid> {
   static constexpr Oid type = detail::oid::uuid;
   static bool accepts(Oid column) noexcept { return column == detail::oid::uuid; }
   static std::optional<Uuid> read(std::string_view text) noexcept { return Uuid::parse(text); }
+  static bool receives(Oid column) noexcept { return accepts(column); }
+  static std::optional<Uuid> receive(std::string_view bytes) noexcept {
+    Uuid uuid;
+    if (bytes.size() != uuid.bytes.size()) return std::nullopt;
+    std::memcpy(uuid.bytes.data(), bytes.data(), bytes.size());
+    return uuid;
+  }
   static constexpr std::size_t longest = Uuid::length;
   static char* put(char* to, const Uuid& value) noexcept { return value.put(to); }
   static std::string write(const Uuid& value) { return value.to_string(); }

@@ -18,6 +18,8 @@
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/copy_text.hpp>
 #include <lido/postgres/detail/values/read.hpp>
+#include <lido/postgres/detail/values/read_binary.hpp>
+#include <lido/postgres/detail/values/shape.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/shared_result.hpp>
@@ -45,7 +47,7 @@ class IncomingRows {
  public:
   /// Sends. What is bound may go afterwards. Throws `QueryError` or `ConnectionLost`.
   IncomingRows(Channel& channel, std::string_view sql, const Bound& bound)
-      : channel_{channel}, asked_{channel, sql}, streaming_{channel, asked_.sql, bound} {}
+      : channel_{channel}, asked_{channel, sql}, streaming_{channel, asked_.sql, bound, suits()} {}
 
   [[nodiscard]] Streaming& operation() noexcept { return streaming_; }
   [[nodiscard]] Socket socket() const noexcept { return streaming_.socket(); }
@@ -60,9 +62,12 @@ class IncomingRows {
     ResultHandle rows = streaming_.rows();
     if (!rows) return;
     rows_.emplace(std::move(rows), channel_.array_types(), asked_.origin());
+    binary_ = PQbinaryTuples(rows_->handle.get()) != 0;
   }
   /// There is a present row; else they have not begun, or have ended.
   [[nodiscard]] bool present() const noexcept { return rows_.has_value(); }
+  /// The rows that came last are in the binary format.
+  [[nodiscard]] bool is_binary() const noexcept { return binary_; }
   /// No present row any more.
   void clear() noexcept {
     before_ += count();
@@ -81,12 +86,18 @@ class IncomingRows {
       try {
         // One statement: what comes later has the same columns.
         if constexpr (Shape::by_name) {
-          if (order_.empty()) order_ = find_and_check<Shape>(rows.source(), at_);
-          return read_row<Shape>(rows.source(), at_, order_.data());
+          if (order_.empty()) {
+            check<Shape>(rows);
+            order_ = find_and_check<Shape>(rows.source(), at_);
+          }
+          return read<Shape>(rows, order_.data());
         } else {
-          if (!fits_) static_cast<void>(rows.template order<Shape>(at_));
+          if (!fits_) {
+            check<Shape>(rows);
+            static_cast<void>(rows.template order<Shape>(at_));
+          }
           fits_ = true;
-          return read_row<Shape>(rows.source(), at_, InOrder{});
+          return read<Shape>(rows, InOrder{});
         }
       } catch (const ResultError& error) {  // which counts from the beginning of what has just come
         throw ResultError{before_ + at_, error.column(), error.wanted(), error.actual(), rows.about()};
@@ -95,6 +106,22 @@ class IncomingRows {
   }
 
  private:
+  [[nodiscard]] static constexpr Streaming::Suits suits() noexcept {
+    if constexpr (gains_by_binary(RowColumns<T...>{})) return &suits_binary<RowShape<T...>>;
+    return nullptr;
+  }
+
+  template <class Shape>
+  void check([[maybe_unused]] const SharedResult& rows) const {
+    if constexpr (suits() != nullptr) check_format<Shape>(rows.handle.get(), at_);
+  }
+  template <class Shape, class Order>
+  [[nodiscard]] typename Shape::Value read(const SharedResult& rows, Order order) const {
+    if constexpr (suits() != nullptr)
+      if (binary_) return make_row<Shape>(BinaryFields<Order>{rows.handle.get(), static_cast<int>(at_), order});
+    return read_row<Shape>(rows.source(), at_, order);
+  }
+
   [[nodiscard]] std::size_t count() const noexcept { return rows_ ? rows_of(rows_->handle.get()) : 0; }
 
   Channel& channel_;
@@ -105,6 +132,7 @@ class IncomingRows {
   std::size_t before_ = 0;               // how many came before these
   mutable std::vector<unsigned> order_;  // the columns of a struct's members, once a row was read
   mutable bool fits_ = false;            // the columns have been checked
+  bool binary_ = false;                  // how they are written
 };
 
 /// Lines as the server sent them without `T`, else what these read. Stays where it is.

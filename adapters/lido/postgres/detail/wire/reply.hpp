@@ -142,6 +142,13 @@ class Reply {
     later_ = std::move(begun);
   }
 
+  /// In a pipeline that is not yet synchronised: `next`, called once that many of its statements have been answered, or
+  /// will not be, sends the rest. There is nothing to wait for before it has.
+  void follow(std::size_t statements, std::function<int(PGconn*)> next) {
+    later_ = std::move(next);
+    later_behind_ = statements;
+  }
+
   /// In a pipeline: the number of the statement whose answer is being read, counted from 0.
   [[nodiscard]] std::size_t statement() const noexcept { return statement_; }
   [[nodiscard]] bool is_pipeline() const noexcept { return part_ > 0; }
@@ -203,7 +210,7 @@ class Reply {
     if (!channel_.discard().take(channel_.raw(), result)) throw channel_.lost(channel_.diagnose(result, "DISCARD ALL"));
     if (channel_.discard().outstanding()) return;
     statement_ = 0;
-    if (!later_) return;
+    if (!later_ || later_behind_ > 0) return;
     const auto send = std::exchange(later_, nullptr);
     if ((syncs_ == 0 && PQexitPipelineMode(channel_.raw()) == 0) || send(channel_.raw()) == 0)
       throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
@@ -223,7 +230,10 @@ class Reply {
   void end_of_statement() {
     if (PQstatus(channel_.raw()) != CONNECTION_OK) throw channel_.gone(sql_, one_line(PQerrorMessage(channel_.raw())));
     if (channel_.discard().outstanding()) return;
-    ++statement_;
+    if (++statement_ == later_behind_ && later_) {
+      if (std::exchange(later_, nullptr)(channel_.raw()) == 0)
+        throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+    }
     if (syncs_ == 0) end();
   }
   void end() noexcept {
@@ -267,6 +277,7 @@ class Reply {
   std::source_location where_;
   std::optional<std::string> instead_;  // what is sent for it
   std::function<int(PGconn*)> later_;
+  std::size_t later_behind_ = 0;  // so many statements; zero: behind a DISCARD ALL
   ResultHandle result_;
   CopyPieces copy_;
   std::optional<Diagnostics> error_;
