@@ -1,20 +1,27 @@
-// Statements, streams, COPY and savepoints that are cancelled by Asio's means, which Boost has since 1.77. With an
-// older Boost this file is empty.
+// Statements, streams, COPY, savepoints and listeners that are cancelled by Asio's means, which Boost has since 1.77.
+// With an older Boost this file is empty.
 #if __has_include(<boost/asio/experimental/awaitable_operators.hpp>)
 
 #  include <chrono>
 #  include <exception>
+#  include <optional>
 #  include <stdexcept>
 #  include <string>
 #  include <tuple>
 #  include <utility>
 
 #  include <boost/asio/awaitable.hpp>
+#  include <boost/asio/bind_cancellation_slot.hpp>
+#  include <boost/asio/cancellation_signal.hpp>
+#  include <boost/asio/co_spawn.hpp>
 #  include <boost/asio/experimental/awaitable_operators.hpp>
+#  include <boost/asio/io_context.hpp>
+#  include <boost/asio/post.hpp>
 #  include <boost/asio/steady_timer.hpp>
 #  include <boost/asio/this_coro.hpp>
 #  include <boost/asio/use_awaitable.hpp>
 #  include <boost/test/unit_test.hpp>
+#  include <lido/asio/listener.hpp>
 #  include <lido/asio/postgres.hpp>
 #  include <lido/postgres/pool.hpp>
 #  include <postgres/server.hpp>
@@ -88,6 +95,38 @@ BOOST_AUTO_TEST_CASE(a_savepoint_that_is_cancelled_cannot_be_undone_and_so_nothi
   });
   BOOST_TEST(server().ask("select count(*) from cancelled") == "0");
   server().ask("drop table cancelled");
+}
+
+BOOST_AUTO_TEST_CASE(a_listeners_wait_is_cancelled_also_together_with_a_change_of_its_channels) {
+  net::io_context loop;
+  lido::asio::Listener listener{lido::asio::OnAsio<>{}, server().conninfo(), {"news"}};
+  net::cancellation_signal signal;
+  bool ended = false;
+  std::optional<postgres::ListenerEvent> event;
+  const auto wait = [&] {
+    ended = false;
+    const auto handler = [&](const std::exception_ptr& error, std::optional<postgres::ListenerEvent> heard) {
+      ended = error == nullptr;
+      event = std::move(heard);
+    };
+    net::co_spawn(loop, listener.wait(soon()), net::bind_cancellation_slot(signal.slot(), handler));
+  };
+  wait();
+  run_until(loop, "it is subscribed", [&] { return ended; });
+  BOOST_TEST(event.has_value());
+  loop.restart();
+  wait();
+  loop.poll();
+  net::post(loop, [&] {
+    listener.add("more");
+    signal.emit(net::cancellation_type::terminal);
+  });
+  run_until(loop, "it is cancelled", [&] { return ended; });
+  BOOST_TEST(!event.has_value());
+  loop.restart();
+  wait();
+  run_until(loop, "it goes on", [&] { return ended; });
+  BOOST_TEST((event && event->notification.channel == "more"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <optional>
 #include <stop_token>
@@ -64,7 +65,10 @@ class Drive : private Waiter {
   }
 
   /// Has the operation give up, soon. From any thread while it waits.
-  void stop() noexcept { reactor_.post(*this); }
+  void stop() noexcept {
+    stopped_.store(true);
+    reactor_.post(*this);
+  }
 
   /// What came of it; throws what the operation threw. Once. Nothing is left of the operation: this may be destroyed
   /// by another thread of the loop, when the connection is gone.
@@ -86,13 +90,16 @@ class Drive : private Waiter {
     Make& make;
   };
   struct Stop {
-    void operator()() const noexcept { drive.stop(); }
+    void operator()() const noexcept { drive.reactor_.post(drive); }
     Drive& drive;
   };
 
   void wake(Wake how) noexcept override {
     try {
       if (how == Wake::stopped) reactor_.cancel(*this);
+      // Behind that: a stop that it took away together with one of the token's is seen here.
+      if constexpr (is_told_of_stops)
+        if (how == Wake::stopped && stopped_.load()) under_way_->stopped();
       // One that is due takes its step.
       const bool gave_way = std::exchange(gives_way_, false);
       if (how == Wake::timed_out && (gave_way || due(*under_way_) < until_.deadline)) how = Wake::ready;
@@ -144,6 +151,8 @@ class Drive : private Waiter {
   // With what is at hand, before others have their turn.
   static constexpr int most_steps = 16;
   static constexpr bool is_pause = requires { Operation::pauses; };
+  // It does not give up with each stop of its token's.
+  static constexpr bool is_told_of_stops = requires(Operation& operation) { operation.stopped(); };
 
   R& reactor_;
   const Until until_;
@@ -152,8 +161,9 @@ class Drive : private Waiter {
   std::exception_ptr error_;
   std::optional<Operation> operation_;
   std::optional<std::stop_callback<Stop>> on_stop_;
-  bool gives_way_ = false;          // it waits for nothing but its turn
-  Operation* under_way_ = nullptr;  // null before it begins and when it is over
+  std::atomic<bool> stopped_{false};  // by `stop`
+  bool gives_way_ = false;            // it waits for nothing but its turn
+  Operation* under_way_ = nullptr;    // null before it begins and when it is over
 };
 
 }  // namespace lido::postgres::detail

@@ -233,9 +233,11 @@ class Heeding {
   /// Not because something has changed, which the next step sees to: that ends with an event.
   void give_up(Wake why) {
     const bool changed = why == Wake::stopped && keeping_->subscriptions().take_woken();
-    given_up_ = !changed || stop_.stop_requested();
+    given_up_ = !changed || cancelled_ || stop_.stop_requested();
     changed_ = true;
   }
+  /// Whoever waits has it cancelled, perhaps together with a change: two stops may come as one.
+  void stopped() noexcept { cancelled_ = true; }
   [[nodiscard]] std::optional<ListenerEvent> outcome() { return keeping_->take_event(); }
 
  private:
@@ -248,6 +250,7 @@ class Heeding {
   std::stop_token stop_;
   std::stop_callback<Link> link_;
   bool given_up_ = false;
+  bool cancelled_ = false;
   bool changed_ = false;  // `woken` is used up, and the owner's stop has to be looked for
   TimePoint look_ = TimePoint::max();
 };
