@@ -167,6 +167,20 @@ BOOST_AUTO_TEST_CASE(each_statement_of_a_pipeline_is_told_and_the_error_is_that_
   BOOST_TEST(journal.last() == "select 1 / $1::int: refused 0 22012");
 }
 
+BOOST_AUTO_TEST_CASE(a_statement_that_is_run_again_unseen_is_told_as_it_ended) {
+  server().ask("create table altered(i int)");
+  Journal journal;
+  Connection connection = lido::test::connect();
+  trace(connection, Tracer{&journal});
+  for (int i = 0; i < 3; ++i) connection.exec("select * from altered");
+  server().ask("alter table altered add j int");
+  connection.exec("select * from altered");
+  BOOST_TEST(journal.last() == "select * from altered: done 0");
+  server().ask("drop table altered");
+  BOOST_CHECK_THROW(connection.exec("select * from altered"), QueryError);
+  BOOST_TEST(journal.last() == "select * from altered: refused 0 42P01");
+}
+
 BOOST_AUTO_TEST_CASE(passwords_are_told_to_nobody) {
   Journal journal;
   Connection connection = lido::test::connect();

@@ -78,6 +78,7 @@ class Reply {
     part_ = behind + 1;
     statement_ = 0;
     error_.reset();
+    if (trace_) trace_->again();
     complete_ = false;
   }
 
@@ -218,10 +219,11 @@ class Reply {
 
   void fail(const PGresult* result) {
     Diagnostics error = channel_.diagnose(result, sql_);
-    if (trace_) trace_->failed(error.sqlstate);
-    if (is_fatal(error) || PQstatus(channel_.raw()) != CONNECTION_OK)
-      throw channel_.lost(error_ ? *std::move(error_) : std::move(error));
-    if (error_ || syncs_ != part_) return;
+    const bool lost = is_fatal(error) || PQstatus(channel_.raw()) != CONNECTION_OK;
+    const bool counts = !error_ && syncs_ == part_;
+    if (trace_ && (lost || counts)) trace_->failed(error.sqlstate);
+    if (lost) throw channel_.lost(error_ ? *std::move(error_) : std::move(error));
+    if (!counts) return;
     error_ = std::move(error);
     failed_statement_ = statement_;
     raised_by_ = field(result, PG_DIAG_SOURCE_FUNCTION);

@@ -120,6 +120,8 @@ class StatementTrace {
   void failed(const std::string& sqlstate) {
     if (sqlstate_.empty()) sqlstate_ = sqlstate;
   }
+  /// It is run once more, unseen.
+  void again() noexcept { sqlstate_.clear(); }
   void given_up(Wake why) noexcept {
     gave_up_ = why == Wake::timed_out ? StatementEnd::Outcome::timed_out : StatementEnd::Outcome::cancelled;
   }
