@@ -257,6 +257,9 @@ void statements(Transcript& all) {
       "select 1 where password = md5(" + literal + ")",
       "alter role no_such_role password /* */ " + literal,
       "create subscription no_such connection 'host=/nowhere password=" + in_uri + "' publication no_such",
+      "create subscription no_such connection 'postgresql://app:" + in_uri + "@/nowhere' publication no_such",
+      "select no_such_function('postgresql://app:" + in_uri + "@db.example/app')",
+      "select no_such_function('postgresql://app:" + in_sql + "@db.example/app')",
   };
   for (const std::string& sql : statements) {
     all.drive("statement", [&] { return pool.acquire()->exec(sql); });

@@ -332,6 +332,30 @@ BOOST_AUTO_TEST_CASE(blots_out_every_literal_behind_the_word_password) {
   BOOST_TEST(without_passwords("select 'it''s', $$a$$") == "select 'it''s', $$a$$");
 }
 
+BOOST_AUTO_TEST_CASE(blots_out_the_passwords_of_urls) {
+  BOOST_TEST(without_passwords("select dblink_connect('postgresql://app:hunter2@db2/x')") ==
+             "select dblink_connect('postgresql://app:***@db2/x')");
+  BOOST_TEST(without_passwords("create subscription s connection 'postgresql://u:hunter2@h/d' publication p") ==
+             "create subscription s connection 'postgresql://u:***@h/d' publication p");
+  BOOST_TEST(without_passwords("'a://b:hunter2@c,a://:2@d'") == "'a://b:***@c,a://:***@d'");
+  for (const char* text : {"'postgresql://app:hun''hunter2@db'", "$$postgresql://app:hun'hunter2@db$$",
+                           "e'postgresql://app:\\'hunter2@db'", "'postgresql://app:5432hunter2@db'",
+                           "'postgresql://app:hunter2/hunter2@db'", "'postgresql://app:a@hunter2@db'",
+                           "'http://host:80/ postgresql://app:hunter2@db'", "'postgresql://app:hunter2@'",
+                           "'postgresql://app:a b\"hunter2@db'", "'postgresql://db?password=hunter2'",
+                           "'postgresql://app:password@x' 'hunter2'"}) {
+    const std::string shown = without_passwords(text);
+    BOOST_TEST(shown.find("hunter2") == std::string::npos, shown);
+  }
+  for (const char* text :
+       {"'http://host:8080/a@b'", "'http://host:80' @ 'x'", "'http://host' 'a:b@c'", "'a:b@c'", "'http://[::1]:80/a@b'",
+        "-- see http://a:b\n where c @> d", "'http://a: b@c'", "'://a:", "'postgresql://app@db:5432/x'", "://"})
+    BOOST_TEST(without_passwords(text) == text);
+  const std::string beginning = std::string(longest_shown - 20, 'x') + "'postgres://a:";
+  BOOST_TEST((without_passwords(beginning + "hunter2@db'") == beginning + "***..."));
+  BOOST_TEST((without_passwords(beginning + "1234567@db'") == beginning + "***..."));
+}
+
 BOOST_AUTO_TEST_CASE(blots_out_what_is_written_as_no_literal) {
   for (const char* text : {"alter role joe password \"hunter2\"",
                            "ALTER USER joe ENCRYPTED PASSWORD hunter2",
@@ -405,12 +429,15 @@ BOOST_AUTO_TEST_CASE(looking_at_a_text_takes_time_in_proportion_to_its_length_wh
   const std::chrono::nanoseconds most = size * std::chrono::microseconds{2};
   for (const std::string& text : hostile_texts(size)) BOOST_TEST_CONTEXT(text.substr(0, 40)) {
       BOOST_TEST((busy([&] { static_cast<void>(WithoutPasswords::of(text)); }) < most));
+      BOOST_TEST((busy([&] { static_cast<void>(without_url_passwords(text)); }) < most));
       BOOST_TEST((busy([&] { static_cast<void>(leaves_behind(text)); }) < most));
       BOOST_TEST((busy([&] { static_cast<void>(one_line(text)); }) < most));
       BOOST_TEST((busy([&] { static_cast<void>(connect_diagnostics(text)); }) < most));
     }
   for (const char* unit : {":  ", ":  28P01: \n", ":  28P0", "\n\t"}) BOOST_TEST_CONTEXT(unit)
   BOOST_TEST((busy([&, text = hostile(unit, size)] { static_cast<void>(connect_diagnostics(text)); }) < most));
+  for (const char* unit : {"://", "://a:", "://a:1", "://a:b@", "://a:@@", "@"}) BOOST_TEST_CONTEXT(unit)
+  BOOST_TEST((busy([&, text = hostile(unit, size)] { static_cast<void>(without_url_passwords(text)); }) < most));
   BOOST_TEST((busy([&] { static_cast<void>(without_secret(hostile("secret", size), "secret")); }) < most));
 }
 

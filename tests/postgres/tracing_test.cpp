@@ -189,6 +189,8 @@ BOOST_AUTO_TEST_CASE(passwords_are_told_to_nobody) {
   BOOST_REQUIRE(journal.statements.size() == 1U);
   BOOST_TEST(journal.last().find("hunter2") == std::string::npos);
   BOOST_TEST(journal.last().find("password") != std::string::npos);
+  BOOST_CHECK_THROW(connection.exec("select nothing_there('postgresql://app:hunter2@db/x')"), QueryError);
+  BOOST_TEST(journal.last() == "select nothing_there('postgresql://app:***@db/x'): refused 0 42883");
 }
 
 BOOST_AUTO_TEST_CASE(a_pool_is_traced_with_its_name_from_the_first_acquire_on) {

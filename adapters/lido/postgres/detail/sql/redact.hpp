@@ -175,17 +175,48 @@ class WithoutPasswords {
   bool defines_role_ = false;  // behind the word is the value, whatever it is
 };
 
+/// Copies a text without the passwords in the URLs that it has: what stands between `://user:` and `@`, whatever it is,
+/// but for a line's end. `cut`: the text goes on, and a password may. Complexity: linear, as each search begins where
+/// the last one ended.
+[[nodiscard]] inline std::string without_url_passwords(std::string text, bool cut = false) {
+  constexpr auto none = std::string::npos;
+  constexpr std::string_view scheme_end = "://";
+  std::string shown;
+  std::size_t copied = 0;
+  for (std::size_t at = text.find(scheme_end); at != none; at = text.find(scheme_end, at)) {
+    at = text.find_first_of(":@/?#'\"[ \t\n\r", at + scheme_end.size());  // the end of the user's name
+    if (at == none) break;
+    if (text[at] != ':') continue;
+    const std::size_t begin = at + 1;
+    at = text.find_first_not_of("0123456789", begin);
+    if (at == none && !cut) break;
+    if (at != none && std::string_view{" \t\n\r/?#,;.'\"()[]{}<>|&"}.find(text[at]) != std::string_view::npos &&
+        (at > begin || is_space(text[at])))
+      continue;  // a port
+    if (at != none) at = text.find_first_of("@\n\r", at);
+    if (at == none && !cut) break;
+    if (at != none && text[at] != '@') continue;
+    // Where it was not encoded, a password may have the character itself.
+    for (std::size_t next = at; next != none && text[next] == '@'; next = text.find_first_of("@/?#'\" \t\n\r", at + 1))
+      at = next;
+    shown.append(text, copied, begin - copied).append("***");
+    copied = std::min(at, text.size());
+    if (at == none) break;
+  }
+  return copied == 0 ? std::move(text) : std::move(shown.append(text, copied));
+}
+
 /// What is longer is cut before it is looked at: nobody reads it, and each failure would copy it.
 inline constexpr std::size_t longest_shown = 65'536;
 
-/// `text` with each literal behind the first `password`, and whatever follows a `=` behind one, replaced by `***`. Of a
-/// very long text it is the beginning.
+/// `text` with each literal behind the first `password`, whatever follows a `=` behind one, and the passwords of URLs
+/// replaced by `***`. Of a very long text it is the beginning.
 [[nodiscard]] inline std::string without_passwords(std::string_view text) {
-  if (text.size() <= longest_shown) return WithoutPasswords::of(text);
+  if (text.size() <= longest_shown) return without_url_passwords(WithoutPasswords::of(text));
   std::size_t end = longest_shown;
   while (end > longest_shown - 4 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
     --end;  // a character stays whole
-  return WithoutPasswords::of(text.substr(0, end)) + "...";
+  return without_url_passwords(WithoutPasswords::of(text.substr(0, end)), true) + "...";
 }
 
 /// A message about `sql` without what it quotes of that, where `shown`, which is all that may be shown of it, has it
