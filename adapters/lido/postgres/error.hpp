@@ -158,6 +158,7 @@ class [[gnu::visibility("default")]] QueryCancelled : public Error {
 };
 
 /// The session is gone: the server ended it, or the network did. What it had not committed is rolled back.
+/// Outside of a transaction a statement commits itself, and may have been done: repeat only what may happen twice.
 class [[gnu::visibility("default")]] ConnectionLost : public Error {
  public:
   using Error::Error;
