@@ -179,6 +179,40 @@ BOOST_AUTO_TEST_CASE(a_variable_that_is_misspelt_is_named_with_the_one_that_was_
   BOOST_TEST(refusal("DATABASE_POOL_COLOUR_OF_THE_WATER")
                  .starts_with("DATABASE_POOL_COLOUR_OF_THE_WATER: expected one of DATABASE_POOL_SIZE "));
   BOOST_TEST(refusal("DATABASE_POOL_1\n2").starts_with("a variable that begins with DATABASE_POOL_: expected one of "));
+  BOOST_TEST(refusal("DATABASE_MAX_OVERFLOWS") ==
+             "DATABASE_MAX_OVERFLOWS: expected a known name; did you mean DATABASE_MAX_OVERFLOW?");
+  BOOST_TEST(refusal("DATABASE_STATEMENT_TIMEOUT") ==
+             "DATABASE_STATEMENT_TIMEOUT: expected a known name; did you mean DATABASE_POOL_STATEMENT_TIMEOUT?");
+  BOOST_TEST(refusal("DATABASE_POOLSIZE").ends_with("did you mean DATABASE_POOL_SIZE?"));
+  // What belongs to other programs, or may.
+  for (const char* name : {"DATABASE_NAME",
+                           "DATABASE_HOST",
+                           "DATABASE_PORT",
+                           "DATABASE_USER",
+                           "DATABASE_USERNAME",
+                           "DATABASE_PASSWORD",
+                           "DATABASE_PASSWORD_FILE",
+                           "DATABASE_SSL",
+                           "DATABASE_SSL_MODE",
+                           "DATABASE_SSLMODE",
+                           "DATABASE_SCHEMA",
+                           "DATABASE_TYPE",
+                           "DATABASE_DRIVER",
+                           "DATABASE_ENGINE",
+                           "DATABASE_CLIENT",
+                           "DATABASE_TIMEOUT",
+                           "DATABASE_POOL",
+                           "DATABASE_SIZE",
+                           "DATABASE_DIALECT",
+                           "DATABASE_READ_URL",
+                           "DATABASE_REPLICA_URL",
+                           "DATABASE_TEST_URL",
+                           "DATABASE_URLS",
+                           "DATABASE_MIGRATIONS",
+                           "DATABASE_PORT_5432_TCP_ADDR",
+                           "DATABASE_SERVICE_HOST",
+                           "DATABASE_"})
+    BOOST_TEST(refusal(name) == "accepted", name);
   // What Kubernetes sets for a service that is called database-pool.
   for (const char* name : {"DATABASE_POOL_PORT", "DATABASE_POOL_PORT_5432_TCP_ADDR", "DATABASE_POOL_SERVICE_HOST"})
     BOOST_TEST(refusal(name) == "accepted", name);

@@ -3,7 +3,9 @@
 //                           option's name, unless that begins so; libpq does not see these keys
 //   in the environment      by the variable of that name: `DATABASE_POOL_SIZE`, `DATABASE_POOL_MAX_OVERFLOW`, ...
 // Durations are numbers with a unit (`500ms`, `30s`, `1.5h`, `1d`), numbers of seconds (`30`, `0.5`), or `never`. A
-// name that is not known is an error, also of a variable: one that is misspelt would leave the default in force unseen.
+// key that is not known is an error, and so is a variable, which would leave the default in force unseen: one that
+// begins with `DATABASE_POOL_`, one that has the rest of such a name in two or more words behind `DATABASE_`
+// (`DATABASE_STATEMENT_TIMEOUT`), and one that is spelt almost like one of these names. Others are other programs'.
 //
 // What is said closer to the running program wins: the connection string over the environment, the environment over the
 // defaults that the program was compiled with, and what the program changes in an `Environment` over all of them.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <lido/detail/concat.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
 #include <lido/postgres/detail/connect/nearest.hpp>
 #include <lido/postgres/detail/connect/pool_keys.hpp>
@@ -43,17 +44,39 @@ namespace lido::postgres::detail {
   return rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_");
 }
 
+// What is meant by the name of a variable that does not begin with DATABASE_POOL_; empty where it is another program's.
+// A single word may well be, as DATABASE_NAME and DATABASE_TIMEOUT.
+[[nodiscard]] inline std::string meant_without_pool(std::string_view name, const std::vector<std::string>& known) {
+  constexpr std::string_view prefix = "DATABASE_";
+  std::vector<std::string> like = known;
+  for (const OptionSetting& setting : settings) {
+    if (setting.other_variable.empty()) continue;
+    if (setting.other_variable == name) return {};
+    like.emplace_back(setting.other_variable);
+  }
+  const std::string_view rest = name.substr(prefix.size());
+  const std::string full = lido::detail::concat({prefix, "POOL_", rest});
+  if (rest.find('_') != std::string_view::npos && std::find(known.begin(), known.end(), full) != known.end())
+    return full;
+  return nearest(name, like);
+}
+
 /// Throws `SettingError` for a variable that looks like one of these and is none; `name_and_value` as the environment
 /// has it, of which the name alone is shown.
 inline void refuse_unknown_variable(std::string_view name_and_value) {
   constexpr std::string_view prefix = "DATABASE_POOL_";
-  if (!name_and_value.starts_with(prefix)) return;
+  if (!name_and_value.starts_with("DATABASE_")) return;
   const std::string name{name_and_value.substr(0, name_and_value.find('='))};
   const std::vector<std::string> known = known_settings(&OptionSetting::variable);
   if (std::find(known.begin(), known.end(), name) != known.end()) return;
-  if (is_of_a_service(std::string_view{name}.substr(prefix.size()))) return;
   const bool plain =
       name.size() <= longest_name && name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string::npos;
+  if (!name.starts_with(prefix)) {
+    const std::string meant = plain ? meant_without_pool(name, known) : std::string{};
+    if (!meant.empty()) throw SettingError{name, "", did_you_mean(meant)};
+    return;
+  }
+  if (is_of_a_service(std::string_view{name}.substr(prefix.size()))) return;
   throw SettingError{plain ? name : "a variable that begins with DATABASE_POOL_", "", known_names(name, known)};
 }
 

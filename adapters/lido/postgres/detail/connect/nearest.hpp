@@ -44,10 +44,13 @@ inline constexpr std::size_t longest_name = 64;
   return found;
 }
 
+[[nodiscard]] inline std::string did_you_mean(std::string_view meant) {
+  return lido::detail::concat({"a known name; did you mean ", meant, "?"});
+}
+
 /// What an error says was expected in the place of `name`: the one that was meant, or else all of them.
 [[nodiscard]] inline std::string known_names(std::string_view name, const std::vector<std::string>& known) {
-  if (const std::string meant = nearest(name, known); !meant.empty())
-    return lido::detail::concat({"a known name; did you mean ", meant, "?"});
+  if (const std::string meant = nearest(name, known); !meant.empty()) return did_you_mean(meant);
   std::string all = "one of";
   for (const std::string& each : known) all.append(" ").append(each);
   return all;
