@@ -199,6 +199,7 @@ BOOST_AUTO_TEST_CASE(a_keyword_is_told_from_a_function_or_a_setting_of_that_name
         "select (1) insert into pg_temp.t",
         "with x as (select 1) select 1 insert into pg_temp.t",
         "select E'a'\n'\\'', set_config('app.x', '1', false)--'",
+        "select treat(7 as pg_advisory_lock)",
         "select set('a', 'b')",
         "select copy('a')",
         "select filter('a')",

@@ -216,6 +216,8 @@ class StateScan {
       return level().with = depth_ == 0;
     if (is(word, "set") && (std::exchange(awaits_set_, false) || (at_.was(0, "update") && at_.was(1, "do then"))))
       return true;
+    // `treat(x as name)` calls the server's own function of that name.
+    if (is(word, "treat") && at_.calls()) finds(Leaves::state);
     if (is_builtin(word, no_function_names)) {
       target_ = target_ && is(word, "as");
       opens_ = !at_.calls()                                 ? Group::other
