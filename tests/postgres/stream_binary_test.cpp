@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -327,12 +328,12 @@ BOOST_AUTO_TEST_CASE(an_error_names_its_row_its_column_and_its_statement) {
       "generate_series(0, 299) n";
   std::vector<std::string> texts;
   auto rows = connection.stream<double, std::int16_t>(sql);
-  for (auto at = rows.begin(); at != rows.end(); ++at) try {
+  for (auto at = rows.begin(); at != std::default_sentinel; ++at) try {
       static_cast<void>(*at);
     } catch (const ResultError& error) {
       BOOST_TEST(error.statement() == sql);
       BOOST_TEST(error.where().line() != 0U);
-      texts.push_back(error.what());
+      texts.emplace_back(error.what());
     }
   BOOST_TEST(texts.size() == 50U);
   BOOST_TEST(texts.front().find("row 250, column number") != std::string::npos, texts.front());
