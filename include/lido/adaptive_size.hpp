@@ -59,8 +59,13 @@ class AdaptiveSize {
   /// Begins with the size of the pool, within the options, and starts a thread unless `every` is zero. Throws
   /// `InvalidOption`, or `std::system_error` where the thread cannot be started.
   AdaptiveSize(Pool& pool, MakeGrowth make, AdaptiveSizeOptions options = {})
-      : pool_{pool}, make_{std::move(make)}, before_{pool.statistics()}, search_{checked(options), before_.max_size} {
+      : pool_{pool},
+        make_{std::move(make)},
+        min_size_{options.min_size},
+        before_{pool.statistics()},
+        search_{checked(options), before_.max_size} {
     check(pool);
+    search_.keep_at_least(least(before_));
     pool_.resize(make_(search_.size()));
     applied_ = search_.size();
     if (options.every > Duration::zero())
@@ -77,6 +82,7 @@ class AdaptiveSize {
     const std::scoped_lock lock{mutex_};
     const Statistics now = pool_.statistics();  // within: two at once would see each other's in the wrong order
     ++steps_;
+    search_.keep_at_least(least(now));
     search_.look({.seconds = std::chrono::duration<double>{span}.count(),
                   .served = now.released - before_.released,
                   .held = std::chrono::duration<double>{now.use.sum - before_.use.sum}.count(),
@@ -91,10 +97,17 @@ class AdaptiveSize {
   /// What it has found, and why. Throws `std::bad_alloc`.
   [[nodiscard]] AdaptiveSizeState state() const {
     const std::scoped_lock lock{mutex_};
-    return {.size = search_.size(), .steps = steps_, .reason = search_.reason()};
+    return {.size = applied_, .steps = steps_, .reason = search_.reason()};
   }
 
  private:
+  // The pool refuses a size below what the shares are guaranteed together. At that size callers without a guarantee
+  // would get nothing, and nobody would be served by whom to see it.
+  [[nodiscard]] std::size_t least(const Statistics& figures) const noexcept {
+    std::size_t guaranteed = 0;
+    for (const ShareStatistics& share : figures.shares) guaranteed += share.guaranteed;
+    return std::max(min_size_, guaranteed > 0 ? guaranteed + 1 : 0);
+  }
   // Who waits for the limit of its share would not be served sooner by a larger pool.
   [[nodiscard]] static std::uint64_t waited_for_more(const Statistics& figures) noexcept {
     std::uint64_t waited = figures.waited;
@@ -127,6 +140,7 @@ class AdaptiveSize {
 
   Pool& pool_;
   MakeGrowth make_;
+  const std::size_t min_size_;
   mutable std::mutex mutex_;  // of what follows but the thread
   Statistics before_;
   detail::SizeSearch search_;

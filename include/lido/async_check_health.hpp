@@ -1,6 +1,7 @@
 // The same as check_health.hpp for those who may not block: for coroutines of any type, and for callbacks.
 #pragma once
 
+#include <atomic>
 #include <concepts>
 #include <exception>
 #include <functional>
@@ -66,10 +67,12 @@ class HealthProbe {
 
   void acquired(const std::exception_ptr& failure, Lease lease) noexcept {
     if (failure != nullptr) {
-      check_.refused(failure);
+      unless_out_of_memory([&] { check_.refused(failure); });
       return finish();
     }
-    if (!check_.may_ask(pool_.statistics(), Platform::now())) {
+    bool may_ask = false;
+    unless_out_of_memory([&] { may_ask = check_.may_ask(pool_.statistics(), Platform::now()); });
+    if (!may_ask) {
       lease.release();
       return finish();
     }
@@ -79,22 +82,39 @@ class HealthProbe {
     } catch (...) {
       answered(false, std::current_exception());
     }
+    end_part();
   }
   void answered(bool answer, const std::exception_ptr& error) noexcept {
-    check_.answered(answer, error, Platform::now()) ? lease_.release() : lease_.discard();
-    finish();
+    unless_out_of_memory([&] { answer = check_.answered(answer, error, Platform::now()); });
+    answer ? lease_.release() : lease_.discard();
+    end_part();
+  }
+  // The call of the ping and its answer end in either order, in two threads perhaps. The last one may free the ping.
+  void end_part() noexcept {
+    if (parts_.fetch_sub(1, std::memory_order_acq_rel) == 1) finish();
   }
   void finish() noexcept {
-    HealthReport report = check_.report(pool_.statistics());
+    HealthReport report = check_.bare_report();
+    unless_out_of_memory([&] { report = check_.report(pool_.statistics()); });
     Done done = std::move(done_);
     delete this;
     std::invoke(std::move(done), std::move(report));
+  }
+  // What the words of a report have no memory for is left out of it.
+  template <class Step>
+  static void unless_out_of_memory(Step step) noexcept {
+    try {
+      step();
+    } catch (...) {
+      return;
+    }
   }
 
   AnyPool& pool_;
   HealthCheck check_;
   Ping ping_;
   Done done_;
+  std::atomic<int> parts_{2};
   Lease lease_;
   decltype(std::declval<AnyPool&>().async_acquire(Duration{}, std::source_location{}).connect(std::declval<Acquired>()))
       acquire_;

@@ -30,7 +30,7 @@ enum class HealthStatus : std::uint8_t {
 }
 
 /// What `check_health` found. The figures are those of the pool after the check, which does not count itself among
-/// them.
+/// them, unless a worker still puts its connection in order (`async_check_health`).
 struct HealthReport {
   std::string name;  ///< `PoolOptions::name`
   HealthStatus status = HealthStatus::unhealthy;
@@ -42,7 +42,7 @@ struct HealthReport {
   std::size_t max_size = 0;                 ///< never more connections than this
   std::size_t waiting = 0;                  ///< callers in the queue
   Duration latency{};  ///< of the one round trip, whether it succeeded or not; zero where none was begun
-  std::string error;   ///< empty if healthy; the words of whoever threw, and what caused it
+  std::string error;   ///< empty if healthy, or out of memory; the words of whoever threw, and what caused it
 };
 
 namespace detail {
@@ -81,7 +81,6 @@ class HealthCheck {
   }
   // There is no connection.
   void refused(const std::exception_ptr& error) {
-    report_.error = describe(error);
     try {
       std::rethrow_exception(error);
     } catch (const AcquireTimeout& late) {
@@ -89,8 +88,15 @@ class HealthCheck {
     } catch (const QueueFull&) {
       report_.status = HealthStatus::exhausted;
     } catch (...) {
-      return;
+      report_.status = HealthStatus::unhealthy;
     }
+    report_.error = describe(error);
+  }
+  // Where there is no memory for more.
+  [[nodiscard]] HealthReport bare_report() const noexcept {
+    HealthReport bare;
+    bare.status = report_.status;
+    return bare;
   }
   [[nodiscard]] HealthReport report(const Statistics& figures) {
     report_.name = figures.name;

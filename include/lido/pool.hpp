@@ -124,7 +124,8 @@ class Pool {
     return acquire(core().acquire_timeout(), stop, where);
   }
   /// An idle connection, or none; waits for nobody, though a health check that is due takes its time. Where none is
-  /// idle and there is room, one is opened in the background for the next try; a `NullPool` never has an idle one.
+  /// idle and there is room, a worker opens one for the next try, if the pool has workers; a `NullPool` never has an
+  /// idle one.
   std::optional<Lease> try_acquire(std::source_location where = std::source_location::current()) {
     return try_acquire(Duration::zero(), where);
   }
@@ -190,6 +191,8 @@ class Pool {
   /// changes nothing.
   void resize(Growth growth) {
     detail::validate_growth(growth);
+    if (core().options().max_waiting == 0 && !growth.plan({}).reuse)
+      throw InvalidOption{"resize(growth)", "a policy that keeps connections, as nobody may wait (max_waiting = 0)"};
     core().administration().resize(std::move(growth));
   }
   /// Leases nothing until `resume`: callers wait, each for its own time-out, which then throws `PoolSuspended`.
@@ -200,7 +203,8 @@ class Pool {
   /// closes what waits to be closed. Blocks while it does. For pools with `workers = 0`; harmless in others.
   void maintain() { core().administration().maintain(); }
   /// What happened last: opens, closes with their reason, failures with their words, time-outs; at most 256, oldest
-  /// first, those alike in a row as one. Takes the pool's lock while it copies them. Throws `std::bad_alloc`.
+  /// first, those alike as one (see `RecordedEvent`). Takes the pool's lock while it copies them. Throws
+  /// `std::bad_alloc`.
   [[nodiscard]] std::vector<RecordedEvent> recent_events() const { return core().recent_events(); }
   /// How long callers have waited, the first of the queue first, at most 64. Takes the pool's lock while it copies
   /// them. Throws `std::bad_alloc`.

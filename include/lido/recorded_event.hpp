@@ -40,7 +40,8 @@ enum class EventKind : std::uint8_t {
   return names[static_cast<std::size_t>(kind)];
 }
 
-/// One event, or several alike in a row.
+/// One event, or several alike among the last four. Those of the whole pool (`invalidated` and what stands below it)
+/// are one only where nothing happened between them.
 struct RecordedEvent {
   EventKind kind = EventKind::opened;
   TimePoint at{};                ///< when it happened, the first time

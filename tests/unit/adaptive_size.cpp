@@ -221,6 +221,36 @@ BOOST_AUTO_TEST_CASE(it_resizes_a_pool_and_says_why) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(one_more_than_shares_are_guaranteed_is_the_least) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, AssumeHealthy, RetireAfter> pool{connector(ledger), FixedSize{.size = 8}};
+    const auto web = pool.share("web", {.guaranteed = 4});
+    AdaptiveSize adaptive{
+        pool, [](std::size_t size) { return FixedSize{.size = size}; }, {.min_size = 1, .max_size = 32, .every = 0s}};
+    for (int i = 0; i < 1000; ++i) {  // nobody comes
+      sim::sleep_for(250ms);
+      BOOST_CHECK_NO_THROW(adaptive.step(250ms));
+    }
+    BOOST_TEST(web.statistics().guaranteed == 4U);
+    BOOST_TEST(adaptive.state().size == 5U);
+    BOOST_TEST(pool.statistics().max_size == 5U);
+    bool over = false;
+    Threads threads;
+    for (int i = 0; i < 32; ++i)
+      threads.start([&] {
+        while (!over) pool.acquire()->use(20ms);
+      });
+    for (int i = 0; i < 60; ++i) {
+      sim::sleep_for(250ms);
+      adaptive.step(250ms);
+    }
+    over = true;
+    threads.join();
+    BOOST_TEST(pool.statistics().max_size == 32U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_size_that_could_not_be_given_is_given_by_the_next_step) {
   calmly([] {
     Ledger ledger;

@@ -157,6 +157,23 @@ BOOST_AUTO_TEST_CASE(discards_what_does_not_answer) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_ping_that_answers_in_its_call_lives_until_that_returns) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.max_size = 1}};
+    std::string seen;
+    std::optional<HealthReport> report;
+    const auto ping = [words = std::string(40, 'x'), &seen](Resource& resource, TimePoint deadline, auto answered) {
+      answered(resource.ping(deadline));
+      seen = words;
+    };
+    async_check_health(pool, 1s, ping, [&](HealthReport result) { report = std::move(result); });
+    wait_for([&] { return report.has_value(); });
+    BOOST_TEST(seen == std::string(40, 'x'));
+    BOOST_TEST(to_string(report->status) == "healthy");
+  });
+}
+
 BOOST_AUTO_TEST_CASE(says_exhausted_at_its_deadline_and_leaves_what_comes_to_others) {
   in_both_forms([](Check& check) {
     Ledger ledger;

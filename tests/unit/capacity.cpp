@@ -395,6 +395,40 @@ BOOST_AUTO_TEST_CASE(without_workers_each_waiter_opens_for_itself_what_a_resize_
   });
 }
 
+namespace {
+
+// Keeps connections, or does not.
+struct MayKeep {
+  bool keeps = true;
+  GrowthPlan plan(const PoolCounts& now) const noexcept {
+    return {.max_size = 4, .pool_size = 0, .open = now.waiting, .idle_timeout = 1h, .reuse = keeps};
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_resize_to_a_policy_that_keeps_nothing_ends_the_reuse) {
+  for (const std::size_t workers : {0U, 3U})
+    calmly([&] {
+      Ledger ledger;
+      SimulatedPool<MayKeep> pool{connector(ledger), {}, {}, {}, {.workers = workers, .sweep_interval = 1h}};
+      auto leased = pool.acquire();
+      pool.acquire().release();
+      pool.resize({.keeps = false});
+      leased.release();
+      if (workers == 0) pool.maintain();
+      until([&] { return ledger.live == 0; });
+      const std::size_t next = pool.acquire()->number;
+      BOOST_TEST(next > 2U);
+      BOOST_TEST(pool.acquire()->number > next);
+    });
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<MayKeep> pool{connector(ledger), {}, {}, {}, {.max_waiting = 0}};
+    BOOST_CHECK_THROW(pool.resize({.keeps = false}), InvalidOption);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(resize_refuses_what_the_constructor_refuses_and_changes_nothing) {
   calmly([] {
     Ledger ledger;

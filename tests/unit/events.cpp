@@ -225,6 +225,23 @@ BOOST_AUTO_TEST_CASE(a_lease_held_too_long_is_reported_once_and_again_when_it_co
   });
 }
 
+BOOST_AUTO_TEST_CASE(what_is_closed_when_it_comes_back_was_not_idle) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, AssumeHealthy, RetireAfter> pool{connector(ledger), {.max_size = 1}, {}, {.uses = 1}};
+    std::vector<Duration> idle;
+    pool.events().on_close([&](Resource&, const ConnectionInfo& info) { idle.push_back(info.idle); });
+    for (const bool discards : {true, false}) {
+      auto lease = pool.acquire();
+      sim::sleep_for(5s);
+      discards ? lease.discard() : lease.release();
+      until([&] { return ledger.live == 0; });
+    }
+    BOOST_TEST_REQUIRE(idle.size() == 2U);
+    for (const Duration each : idle) BOOST_TEST((each < 100ms));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_close_says_why) {
   calmly([] {
     Ledger ledger;

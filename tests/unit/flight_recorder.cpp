@@ -74,6 +74,16 @@ BOOST_AUTO_TEST_CASE(counts_those_that_are_alike_once_more) {
              "1999 ms ago: open failed: refused (1000 times, the last 1000 ms ago)");
 }
 
+BOOST_AUTO_TEST_CASE(states_of_the_pool_stand_in_their_order) {
+  FlightRecorder recorder;
+  for (const EventKind kind : {EventKind::suspended, EventKind::resumed, EventKind::suspended, EventKind::suspended})
+    recorder.record(kind, TimePoint{}, NoLock{});
+  const auto events = all_of(recorder);
+  BOOST_REQUIRE(events.size() == 3U);
+  BOOST_TEST((events.back().kind == EventKind::suspended));
+  BOOST_TEST(events.back().times == 2U);
+}
+
 BOOST_AUTO_TEST_CASE(keeps_the_beginning_of_what_was_said_on_one_line) {
   BOOST_TEST(FewWords{"a\nb\tc"}.text() == "a b c");
   BOOST_TEST(FewWords{std::string(1000, 'x')}.text().size() == 120U);

@@ -224,6 +224,18 @@ BOOST_AUTO_TEST_CASE(zero_tries_once) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_time_out_of_zero_lets_the_pool_grow_for_the_next_call) {
+  for (const std::size_t most : {0U, 10U})
+    calmly([&](Form form) {
+      Ledger ledger;
+      SimulatedPool<> pool{connector(ledger), one, {}, {}, {.max_waiting = most}};
+      BOOST_CHECK_THROW((void)acquire(form, pool, 0s), AcquireTimeout);
+      sim::sleep_for(1ms);
+      acquire(form, pool, 0s)->use();
+      BOOST_TEST(ledger.attempts == 1U);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(try_acquire_lets_the_pool_grow_for_the_next_try) {
   calmly([] {
     Ledger ledger;

@@ -109,7 +109,7 @@ class AcquireRequests {
     void enter() {
       keep_.emplace(pool_.lifetime_);
       const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.monitor_.dispatcher.looks();
-      if (timed) pool_.workers_.start_alarm();
+      if (timed) start_alarm();
       // Whoever completes it may do so before the call that makes it known returns.
       lined_up_ = this->slot == nullptr;
       waits_ = true;
@@ -121,6 +121,15 @@ class AcquireRequests {
       pool_.workforce_.open_for({.deadline = this->at, .waiter = this, .stop = &stop_});
       // From here on the request may be gone, unless it has been told already.
       if (!completion_.wait()) done_(*this);
+    }
+
+    void start_alarm() {
+      try {
+        pool_.workers_.start_alarm();
+      } catch (...) {
+        if (this->slot != nullptr) pool_.leases_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
+        throw;
+      }
     }
 
     Slot& take() {

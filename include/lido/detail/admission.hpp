@@ -77,6 +77,8 @@ class Admission {
         waiter.for_look = true;
         monitor_.count_wait(waiter, lock);
         return monitor_.dispatcher.line_up(waiter, unfit, lock);
+      } else if (deadline <= waiter.since && monitor_.share_claims.may_have_more(waiter.share)) {
+        workforce_.want_one_more(lock);  // for the next one who would not wait
       }
     }
     if (closed) throw_closed();
@@ -161,9 +163,13 @@ class Admission {
     throw AcquireCancelled{concat({options_.name, ": acquire: cancelled by its stop token"})};
   }
   // For one that nobody waits for any more.
-  [[nodiscard]] std::exception_ptr given_up() const {
-    return std::make_exception_ptr(
-        AcquireCancelled{concat({options_.name, ": acquire: given up, as its coroutine or operation was destroyed"})});
+  [[nodiscard]] std::exception_ptr given_up() const noexcept {
+    try {
+      throw AcquireCancelled{
+          concat({options_.name, ": acquire: given up, as its coroutine or operation was destroyed"})};
+    } catch (...) {  // this, or that there was no memory for it
+      return std::current_exception();
+    }
   }
   [[noreturn]] void throw_closed() { throw PoolClosed{closed_message(options_.name)}; }
   [[noreturn]] void throw_inherited() { throw PoolClosed{inherited_message(options_.name)}; }

@@ -115,8 +115,13 @@ template <class Connection, class Growth, class Health, class Recycle, class Pla
 auto Core<Connection, Growth, Health, Recycle, Platform>::in_child() const -> Core* {
   auto* const own = new Core{*this};
   if (monitor_.waiters.shares().any()) {
-    own->monitor_.waiters.shares().add_those_of(monitor_.waiters.shares());
-    own->administration_.begin_shares();
+    try {
+      own->monitor_.waiters.shares().add_those_of(monitor_.waiters.shares());
+      own->administration_.begin_shares();
+    } catch (...) {
+      own->lifetime_.drop_reference();
+      throw;
+    }
   }
   if (monitor_.capacity.suspended()) own->administration_.suspend();
   if (monitor_.capacity.closed()) own->administration_.close(Duration::zero());

@@ -50,7 +50,7 @@ class FlightRecorder {
   template <class Guard>
   void record(EventKind kind, TimePoint now, const Guard&, std::uint64_t connection = 0,
               CloseReason reason = CloseReason::none, const FewWords& words = {}) noexcept {
-    const std::size_t newest = std::min(written_, alike_among);
+    const std::size_t newest = std::min(written_, is_of_the_pool(kind) ? 1 : alike_among);
     for (std::size_t back = 1; connection == 0 && back <= newest; ++back) {
       Entry& before = ring_[(written_ - back) % capacity];
       if (before.kind != kind || before.connection != 0 || !(before.words == words)) continue;
@@ -80,6 +80,8 @@ class FlightRecorder {
 
  private:
   static constexpr std::size_t alike_among = 4;
+  // The order of these says in what state the pool is.
+  [[nodiscard]] static constexpr bool is_of_the_pool(EventKind kind) noexcept { return kind >= EventKind::invalidated; }
   std::vector<Entry> ring_ = std::vector<Entry>(capacity);
   std::size_t written_ = 0;
 };

@@ -53,8 +53,8 @@ class Leases {
       slot.end_lease(now);
     }
     if (!ops_.signals().release.empty()) tell(ops_.signals().release, slot, Moment::release, now);
-    if (!keep) return give_back(slot, CloseReason::recycled);
     slot.since.store(now, std::memory_order_release);  // see `Slot::begin_lease`
+    if (!keep) return give_back(slot, CloseReason::recycled);
     if (monitor_.capacity.slots().give_back(slot)) return;
     give_back(slot, CloseReason::none);
   }
@@ -67,6 +67,7 @@ class Leases {
       const ConnectionInfo facts = Ops::info(slot, Moment::discard, now, reset_timeout_);
       if (!slot.hurried || !ops_.recycle_may_block(slot, facts)) static_cast<void>(recycles(slot, facts));
     }
+    slot.since.store(now, std::memory_order_release);  // as in a release
     give_back(slot, CloseReason::discarded);
   }
 

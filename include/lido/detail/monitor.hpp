@@ -83,8 +83,8 @@ class Monitor {
     constexpr std::size_t most = WaitList<Slot, Platform>::waiters_a_turn;
     std::vector<Duration> times;
     times.reserve(most);
-    const TimePoint now = Platform::now();
     const Guard lock = enter();
+    const TimePoint now = Platform::now();  // not before: one who came since would have waited for less than nothing
     for (const Waiter* one = waiters.queue().front(); one != nullptr && times.size() < most; one = one->next)
       times.push_back(now - one->since);
     return times;

@@ -26,6 +26,12 @@ class SizeSearch {
   SizeSearch(Limits limits, std::size_t begin)
       : limits_{limits}, size_{std::clamp(begin, limits.least, limits.most)}, good_size_{size_} {}
 
+  // The least is so many from now on.
+  void keep_at_least(std::size_t least) noexcept {
+    limits_.least = std::min(least, limits_.most);
+    size_ = std::max(size_, limits_.least);
+  }
+
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
 

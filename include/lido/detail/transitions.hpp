@@ -25,7 +25,9 @@ class Transitions {
   // The slots that `growth` needs must have been added (`slots().grow_to`). What was the policy stands there
   // afterwards.
   void resize(std::unique_ptr<const Growth>& growth, Guard& guard) noexcept {
+    const bool reused = capacity_.plan().reuse;
     capacity_.resize(growth);
+    if (reused && !capacity_.plan().reuse) capacity_.invalidate(CloseReason::not_pooled, guard);
     waiters_.shares().resize(capacity_.plan().max_size);
     capacity_.retire_excess(guard);
     dispatcher_.match(guard);
