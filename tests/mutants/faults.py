@@ -256,6 +256,8 @@ FAULTS = [
     Fault("generation_ends_past_the_end_of_the_pool", "detail/leases.hpp", "    slots.recall(slot);\n", "", ("unit/hooks",)),
     Fault("given_up_in_a_sweep_stays", MAINTENANCE, "if (worn && !leases_.recycles(slot, facts))",
           "if (false)", ("unit/hooks",)),
+    Fault("only_worker_waits_for_itself", "detail/acquire.hpp", "if (workforce_.is_only_worker(lock)) return slot;", "",
+          ("unit/waiting",)),
     Fault("zero_time_opens_nothing", ADMISSION, "} else if (deadline <= waiter.since &&", "} else if (false &&",
           ("unit/waiting",)),
     Fault("what_was_kept_is_reused", "detail/transitions.hpp", "if (reused && !capacity_.plan().reuse)", "if (false)",

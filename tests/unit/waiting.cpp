@@ -790,6 +790,24 @@ BOOST_AUTO_TEST_CASE(a_connection_that_is_looked_at_is_idle_to_a_caller_without_
   });
 }
 
+BOOST_AUTO_TEST_CASE(the_only_worker_waits_for_no_look_of_its_own) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingOnAcquire> pool{
+        connector(ledger), {.min_idle = 0, .max_size = 3}, {}, {}, {.workers = 1, .sweep_interval = 1h}};
+    {
+      auto first = pool.acquire();
+      auto second = pool.acquire();
+      auto third = pool.acquire();
+    }
+    pool.events().on_close([&](Resource&, const ConnectionInfo&) { static_cast<void>(pool.try_acquire()); });
+    ledger.on_ping = [&](TimePoint) { return ledger.pings > 1; };
+    const TimePoint begun = sim::Platform::now();
+    pool.acquire(1s).release();
+    BOOST_TEST((sim::Platform::now() - begun < 100ms));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_try_waits_for_a_look_no_longer_than_for_a_check) {
   calmly([] {
     Ledger ledger;

@@ -261,6 +261,10 @@ class Acquire {
   Slot* claim_after_look(TimePoint deadline, Share* share) noexcept {
     Slot* slot = nullptr;
     if (options_.start_worker) return slot;
+    {
+      const typename Types::Guard lock = monitor_.enter();
+      if (workforce_.is_only_worker(lock)) return slot;
+    }
     monitor_.watch(deadline, [&] {
       if (!monitor_.capacity.suspended())
         slot = goes(Detour::shared) ? monitor_.share_claims.claim(share) : slots_.claim_idle();

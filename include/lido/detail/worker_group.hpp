@@ -120,6 +120,7 @@ class WorkerGroup {
     {
       const Guard lock = monitor_.enter();
       worker.id = Platform::this_thread();
+      if (&worker == workers_.get()) workforce_.begin_worker(worker.id, lock);
     }
     life(worker.sleeper);
     worker.done.store(true, std::memory_order_relaxed);  // ordered by the lock

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <thread>
 
 #include <lido/detail/jobs.hpp>
 #include <lido/options.hpp>
@@ -53,6 +54,12 @@ class Workforce {
   // Whether one who learns at this moment that a generation is over leaves what is idle to whoever comes by it: who
   // acquires has a deadline, and without workers would have to close it.
   [[nodiscard]] bool spares(Moment moment) const noexcept { return moment == Moment::acquire && by_callers(); }
+
+  // Whether nobody but this thread could do what a worker does: a listener that it calls may use the pool.
+  void begin_worker(std::thread::id id, const Guard&) noexcept {
+    if (count_ == 1) only_worker_ = id;
+  }
+  [[nodiscard]] bool is_only_worker(const Guard&) const noexcept { return only_worker_ == Platform::this_thread(); }
 
   // For a caller that wants a connection and does not wait for it.
   void want_one_more(Guard& lock) noexcept {
@@ -110,6 +117,7 @@ class Workforce {
   typename Types::Monitor& monitor_;
   Jobs<Types>& jobs_;
   const std::size_t count_;
+  std::thread::id only_worker_;  // none where there are more; owned by the lock
   const Duration sweep_interval_;
   const bool waits_work_;
 };
