@@ -55,7 +55,7 @@ namespace lido::postgres::detail {
     like.emplace_back(setting.other_variable);
   }
   const std::string_view rest = name.substr(prefix.size());
-  const std::string full = lido::detail::concat({prefix, "POOL_", rest});
+  std::string full = lido::detail::concat({prefix, "POOL_", rest});
   if (rest.find('_') != std::string_view::npos && std::find(known.begin(), known.end(), full) != known.end())
     return full;
   return nearest(name, like);
