@@ -67,6 +67,21 @@ struct Play {
 
 constexpr std::uint64_t seeds = 1000;
 
+void look_sixty_times_at_32_callers(auto& pool, auto& adaptive) {
+  bool over = false;
+  Threads threads;
+  for (int i = 0; i < 32; ++i)
+    threads.start([&] {
+      while (!over) pool.acquire()->use(20ms);
+    });
+  for (int i = 0; i < 60; ++i) {
+    sim::sleep_for(250ms);
+    adaptive.step(250ms);
+  }
+  over = true;
+  threads.join();
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(on_a_server_that_computes_it_settles_at_its_cores) {
@@ -202,18 +217,7 @@ BOOST_AUTO_TEST_CASE(it_resizes_a_pool_and_says_why) {
     SimulatedPool<FixedSize, AssumeHealthy, RetireAfter> pool{connector(ledger), FixedSize{.size = 2}};
     AdaptiveSize adaptive{
         pool, [](std::size_t size) { return FixedSize{.size = size}; }, {.min_size = 2, .max_size = 16, .every = 0s}};
-    bool over = false;
-    Threads threads;
-    for (int i = 0; i < 32; ++i)
-      threads.start([&] {
-        while (!over) pool.acquire()->use(20ms);
-      });
-    for (int i = 0; i < 60; ++i) {
-      sim::sleep_for(250ms);
-      adaptive.step(250ms);
-    }
-    over = true;
-    threads.join();
+    look_sixty_times_at_32_callers(pool, adaptive);
     BOOST_TEST(adaptive.state().size == 16U);
     BOOST_TEST(adaptive.state().steps == 60U);
     BOOST_TEST(pool.statistics().max_size == 16U);
@@ -235,18 +239,7 @@ BOOST_AUTO_TEST_CASE(one_more_than_shares_are_guaranteed_is_the_least) {
     BOOST_TEST(web.statistics().guaranteed == 4U);
     BOOST_TEST(adaptive.state().size == 5U);
     BOOST_TEST(pool.statistics().max_size == 5U);
-    bool over = false;
-    Threads threads;
-    for (int i = 0; i < 32; ++i)
-      threads.start([&] {
-        while (!over) pool.acquire()->use(20ms);
-      });
-    for (int i = 0; i < 60; ++i) {
-      sim::sleep_for(250ms);
-      adaptive.step(250ms);
-    }
-    over = true;
-    threads.join();
+    look_sixty_times_at_32_callers(pool, adaptive);
     BOOST_TEST(pool.statistics().max_size == 32U);
   });
 }

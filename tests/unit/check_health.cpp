@@ -25,6 +25,19 @@ std::function<bool(TimePoint)> hangs() {
   };
 }
 
+// The check is first in the queue, and gets what is held.
+HealthReport check_before_a_waiter(SimulatedPool<>& pool, SimulatedPool<>::Lease& held) {
+  HealthReport report;
+  Threads threads;
+  threads.start([&] { report = check_health(pool, 100ms); });
+  sim::sleep_for(1ms);
+  threads.start([&] { pool.acquire(100ms).release(); });
+  sim::sleep_for(9ms);
+  held.release();
+  threads.join();
+  return report;
+}
+
 // Groups digits by three, as some users' locales do.
 struct Grouping : std::numpunct<char> {
   char do_thousands_sep() const override { return ','; }
@@ -179,14 +192,7 @@ BOOST_AUTO_TEST_CASE(leaves_what_comes_to_those_who_wait_behind_it) {
     Ledger ledger;
     SimulatedPool<> pool{connector(ledger), {.max_size = 1}};
     auto held = pool.acquire();
-    HealthReport report;
-    Threads threads;
-    threads.start([&] { report = check_health(pool, 100ms); });
-    sim::sleep_for(1ms);
-    threads.start([&] { pool.acquire(100ms).release(); });
-    sim::sleep_for(9ms);
-    held.release();
-    threads.join();
+    const HealthReport report = check_before_a_waiter(pool, held);
     BOOST_TEST(to_string(report.status) == "exhausted");
     BOOST_TEST(contains(report.error, "left to them"));
     BOOST_TEST(ledger.pings == 0U);
@@ -200,14 +206,7 @@ BOOST_AUTO_TEST_CASE(asks_where_others_wait_for_a_connection_that_is_being_opene
     SimulatedPool<> pool{connector(ledger), {.max_size = 8}};
     auto held = pool.acquire();
     ledger.on_open = [](const OpenInfo&) { sim::sleep_for(50ms); };
-    HealthReport report;
-    Threads threads;
-    threads.start([&] { report = check_health(pool, 100ms); });
-    sim::sleep_for(1ms);
-    threads.start([&] { pool.acquire(100ms).release(); });
-    sim::sleep_for(9ms);
-    held.release();  // to the check, which was first
-    threads.join();
+    const HealthReport report = check_before_a_waiter(pool, held);
     BOOST_TEST(report.error == "");
     BOOST_TEST(to_string(report.status) == "healthy");
     BOOST_TEST(ledger.pings == 1U);

@@ -261,15 +261,11 @@ class Acquire {
   Slot* claim_after_look(TimePoint deadline, Share* share) noexcept {
     Slot* slot = nullptr;
     if (options_.start_worker) return slot;
-    {
-      const typename Types::Guard lock = monitor_.enter();
-      if (workforce_.is_only_worker(lock)) return slot;
-    }
-    monitor_.watch(deadline, [&] {
+    monitor_.watch(deadline, [&] {  // with the lock
       if (!monitor_.capacity.suspended())
         slot = goes(Detour::shared) ? monitor_.share_claims.claim(share) : slots_.claim_idle();
       return slot != nullptr || monitor_.capacity.suspended() || !monitor_.dispatcher.looks() ||
-             !monitor_.share_claims.may_have_more(share);
+             !monitor_.share_claims.may_have_more(share) || workforce_.is_only_worker();
     });
     return slot;
   }

@@ -27,8 +27,9 @@ class Transitions {
   void resize(std::unique_ptr<const Growth>& growth, Guard& guard) noexcept {
     const bool reused = capacity_.plan().reuse;
     capacity_.resize(growth);
-    if (reused && !capacity_.plan().reuse) capacity_.invalidate(CloseReason::not_pooled, guard);
     waiters_.shares().resize(capacity_.plan().max_size);
+    // From here on the lock is given up between: all parts know the new size by now.
+    if (reused && !capacity_.plan().reuse) capacity_.invalidate(CloseReason::not_pooled, guard);
     capacity_.retire_excess(guard);
     dispatcher_.match(guard);
   }

@@ -55,11 +55,11 @@ class Workforce {
   // acquires has a deadline, and without workers would have to close it.
   [[nodiscard]] bool spares(Moment moment) const noexcept { return moment == Moment::acquire && by_callers(); }
 
-  // Whether nobody but this thread could do what a worker does: a listener that it calls may use the pool.
   void begin_worker(std::thread::id id, const Guard&) noexcept {
     if (count_ == 1) only_worker_ = id;
   }
-  [[nodiscard]] bool is_only_worker(const Guard&) const noexcept { return only_worker_ == Platform::this_thread(); }
+  // Whether nobody but this thread does what a worker does, as in a listener that the only one calls. Needs the lock.
+  [[nodiscard]] bool is_only_worker() const noexcept { return only_worker_ == Platform::this_thread(); }
 
   // For a caller that wants a connection and does not wait for it.
   void want_one_more(Guard& lock) noexcept {
