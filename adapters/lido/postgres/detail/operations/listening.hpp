@@ -38,7 +38,7 @@ class Listening {
   /// Throws `ConnectionLost`.
   [[nodiscard]] Need step() {
     if (given_up_) return Need::nothing;
-    if (!channel_.is_ours()) throw channel_.lost(what, not_ours);  // what has come is the parent's to read
+    channel_.require_ours(what);
     const bool ended = std::exchange(waited_, true) && !channel_.consume();
     if (!channel_.discard().collect(channel_.raw())) throw channel_.lost(what, "DISCARD ALL failed");
     if (const bool late = channel_.discard().outstanding(); late && !ended) return channel_.to_read();

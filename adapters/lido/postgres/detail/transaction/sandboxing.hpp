@@ -152,7 +152,7 @@ class Sandboxing : public Enclosure {
   static bool run(Channel& channel, const char* sql) {
     const Until soon{saturating_add(Clock::now(), std::chrono::seconds{5})};
     bool there = true;
-    if (PQsendQuery(channel.raw(), sql) == 0) throw channel.lost(sql, one_line(PQerrorMessage(channel.raw())));
+    if (PQsendQuery(channel.raw(), sql) == 0) throw channel.lost(sql);
     for (;;) {
       for (Need need = channel.pending(); need != Need::nothing; need = channel.pending()) {
         if (need != Need::at_once && wait_for(channel.socket(), need, soon) != Wake::ready)

@@ -2,13 +2,10 @@
 // instance `Exchange`.
 #pragma once
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -44,9 +41,6 @@
 #include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
-
-/// What is said in the child of a fork.
-inline constexpr const char* not_ours = "the connection belongs to the parent process";
 
 /// Stays where it is, as libpq keeps a pointer to it.
 class Channel {
@@ -95,9 +89,13 @@ class Channel {
   void require_quiet(std::string_view sql) {
     if (quiet()) return;
     if (telling_) throw failed(sql, "a listener of notices can run nothing on the connection that it is told by");
-    if (!is_ours()) throw lost(sql, not_ours);
+    require_ours(sql);
     if (!usable()) throw gone(sql, "the connection is not usable any more");
     throw failed(sql, "another statement is under way on this connection");
+  }
+  /// In the child of a fork it throws `ConnectionLost`: what has come, and what the server is at, is the parent's.
+  void require_ours(std::string_view sql) {
+    if (!is_ours()) throw lost(sql, "the connection belongs to the parent process");
   }
   void give_up() noexcept { broken_ = true; }
 
@@ -161,12 +159,11 @@ class Channel {
     hear_what_is_held_back();
     if (!usable()) return false;
     if (heard && was_heard(Clock::now())) return true;
-    char byte = 0;
-    const ssize_t count = ::recv(PQsocket(raw()), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (count < 0 && is_for_now(errno)) return true;
+    const Look look = look_at(PQsocket(raw()));
+    if (look == Look::nothing) return true;
     // A notice, a notification, or the server's farewell and then the end: libpq tells them apart, the second time
     // also seeing the end behind the farewell.
-    for (int i = 0; count > 0 && i < 2 && usable(); ++i) {
+    for (int i = 0; look == Look::something && i < 2 && usable(); ++i) {
       if (PQconsumeInput(raw()) == 0) break;
       static_cast<void>(PQisBusy(raw()));  // parses
       if (!discard_.collect(raw())) break;
@@ -211,6 +208,8 @@ class Channel {
     diagnostics.where = where_;
     return lost(std::move(diagnostics));
   }
+  /// Because libpq refused something, and says why.
+  [[nodiscard]] ConnectionLost lost(std::string_view sql) { return lost(sql, one_line(PQerrorMessage(raw()))); }
   [[nodiscard]] ConnectionLost lost(Diagnostics diagnostics) {
     broken_ = true;
     // Not where nothing was heard and it was this side that gave the connection up.
@@ -227,11 +226,10 @@ class Channel {
   }
   [[nodiscard]] ServerSigns& server() noexcept { return server_; }
 
-  /// Has the server asked to cancel what it is at, gives the connection up, and throws. In the child of a fork it asks
-  /// for nothing: what the server is at is the parent's.
+  /// Has the server asked to cancel what it is at, gives the connection up, and throws.
   [[noreturn]] void give_up(Wake why, std::string_view sql) {
     broken_ = true;
-    if (!is_ours()) throw lost(sql, not_ours);
+    require_ours(sql);
     cancelling_.emplace(raw());  // closed whatever comes of it
     if (why == Wake::stopped) {
       const std::string message = "a stop was requested; the statement has been cancelled";

@@ -65,7 +65,7 @@ class Reply {
     const bool done = instead_ ? PQsendQuery(channel_.raw(), instead_->c_str()) != 0 : send(channel_.raw()) != 0;
     if (done) return void(complete_ = false);
     channel_.held().note_unanswered(sql_);
-    throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+    throw channel_.lost(sql_);
   }
   /// From here on statements are sent as a pipeline, whose answers end with that many synchronisations. Errors are
   /// nobody's concern but in the part that ends with the last of these, or so many before it.
@@ -73,7 +73,7 @@ class Reply {
     // libpq keeps the mode in which a stream has taken its rows for the first statement of a pipeline, which would lose
     // its own. It leaves that mode at the begin of any other query, also of one that it refuses to send, as this one.
     static_cast<void>(PQsendQueryPrepared(channel_.raw(), "", -1, nullptr, nullptr, nullptr, 0));
-    if (PQenterPipelineMode(channel_.raw()) == 0) throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+    if (PQenterPipelineMode(channel_.raw()) == 0) throw channel_.lost(sql_);
     syncs_ = syncs;
     part_ = behind + 1;
     statement_ = 0;
@@ -86,8 +86,7 @@ class Reply {
 
   /// `Need::nothing`: there is a `result()` or a `chunk()`, or the answer is complete. Throws `ConnectionLost`.
   [[nodiscard]] Need step() {
-    // What has come is the parent's to read.
-    if (!channel_.is_ours()) throw channel_.lost(sql_, not_ours);
+    channel_.require_ours(sql_);
     channel_.called_from(where_);  // another statement may have been refused meanwhile
     // Before the first wait nothing has come: looking would be a system call for nothing.
     if (std::exchange(waited_, false) && !channel_.consume()) ended_ = true;
@@ -188,8 +187,7 @@ class Reply {
         break;
       case PGRES_PIPELINE_SYNC:
         if (--syncs_ > 0) return false;
-        if (PQexitPipelineMode(channel_.raw()) == 0)
-          throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+        if (PQexitPipelineMode(channel_.raw()) == 0) throw channel_.lost(sql_);
         end();
         return false;
       case PGRES_PIPELINE_ABORTED:
@@ -214,7 +212,7 @@ class Reply {
     if (!later_ || later_behind_ > 0) return;
     const auto send = std::exchange(later_, nullptr);
     if ((syncs_ == 0 && PQexitPipelineMode(channel_.raw()) == 0) || send(channel_.raw()) == 0)
-      throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
+      throw channel_.lost(sql_);
   }
 
   void fail(const PGresult* result) {
@@ -232,10 +230,8 @@ class Reply {
   void end_of_statement() {
     if (PQstatus(channel_.raw()) != CONNECTION_OK) throw channel_.gone(sql_, one_line(PQerrorMessage(channel_.raw())));
     if (channel_.discard().outstanding()) return;
-    if (++statement_ == later_behind_ && later_) {
-      if (std::exchange(later_, nullptr)(channel_.raw()) == 0)
-        throw channel_.lost(sql_, one_line(PQerrorMessage(channel_.raw())));
-    }
+    if (++statement_ == later_behind_ && later_ && std::exchange(later_, nullptr)(channel_.raw()) == 0)
+      throw channel_.lost(sql_);
     if (syncs_ == 0) end();
   }
   void end() noexcept {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -102,6 +103,15 @@ class Poller {
 [[nodiscard]] inline bool has_input(int socket) noexcept {
   pollfd entry{.fd = socket, .events = POLLIN, .revents = 0};
   return ::poll(&entry, 1, 0) > 0;
+}
+
+/// What a look at a socket shows, which takes nothing from it. An error is an end.
+enum class Look : unsigned char { nothing, something, end };
+[[nodiscard]] inline Look look_at(int socket) noexcept {
+  char byte = 0;
+  const ssize_t count = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (count < 0 && is_for_now(errno)) return Look::nothing;
+  return count > 0 ? Look::something : Look::end;
 }
 
 /// Lets others have their turn where there are any.
