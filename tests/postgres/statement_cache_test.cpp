@@ -503,6 +503,14 @@ BOOST_AUTO_TEST_CASE(what_may_change_the_meaning_of_names_is_seen_in_the_text) {
   for (const char* sql :
        {"select f()", "insert into t select f()", "set role a", "drop table t", "call p()", "alter table t add a int"})
     BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) != Renames::hides)); }
+  for (const char* sql : {"set local timezone = 'UTC'", "set local time zone 'UTC'", "SET LOCAL DateStyle = 'ISO'",
+                          "set local names 'utf8'", "set local \"IntervalStyle\" = 'iso_8601'",
+                          "select set_config('client_encoding', $1, true)"})
+    BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) == Renames::local)); }
+  for (const char* sql : {"set array_nulls = off", "set local array_nulls = off", "set local xml option document",
+                          "select set_config('lc_monetary', 'C', true)", "set \"timezone_abbreviations\" = 'India'",
+                          "do $$ $$; set transform_null_equals = on"})
+    BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) == Renames::untold)); }
 }
 
 BOOST_AUTO_TEST_CASE(what_hides_the_table_of_a_statement_is_what_it_reads) {

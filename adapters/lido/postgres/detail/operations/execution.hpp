@@ -1,7 +1,6 @@
 // One statement with parameters, prepared where it is worth it.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,6 +12,7 @@
 
 #include <lido/postgres/detail/operations/exchange.hpp>
 #include <lido/postgres/detail/sql/lexer.hpp>
+#include <lido/postgres/detail/sql/reading.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/values/parameter_count.hpp>
@@ -101,7 +101,7 @@ class Execution : public Answer {
     if (!pipeline) return reply().send([&](PGconn* raw) { return run(raw); });
     before_.clear();
     behind_.clear();
-    first_ = asks_before_ ? asked.size() : 0;
+    first_ = asks_before_ ? asked_settings.size() : 0;
     last_statement_ = first_ + (how == How::prepare ? dropped_.size() + 1 : 0);
     const std::size_t syncs = (asks_before_ ? 2U : 1U) + (alone ? dropped_.size() : 0);
     reply().begin_pipeline(syncs + (asks_behind_ ? 1 : 0), asks_behind_ ? 1 : 0);
@@ -127,9 +127,8 @@ class Execution : public Answer {
   }
 
   // SHOW and not current_setting(): that would fix what a repeatable read sees.
-  static constexpr std::array<const char*, 2> asked{"SHOW search_path", "SHOW role"};
   [[nodiscard]] static int ask(PGconn* raw) noexcept {
-    for (const char* sql : asked)
+    for (const char* sql : asked_settings)
       if (send_params(raw, sql, {}) == 0) return 0;
     return PQpipelineSync(raw);
   }
@@ -149,19 +148,22 @@ class Execution : public Answer {
   void note_names() {
     Channel& channel = reply().channel();
     const auto text = [&](std::vector<std::string>& found) {
-      const char* const user = PQparameterStatus(channel.raw(), "session_authorization");
-      std::string names = user == nullptr ? "" : user;
-      for (const std::string& each : found) names.append(1, '\0').append(each);
+      std::string names;
+      for (const char* setting : told_settings) {
+        const char* const value = PQparameterStatus(channel.raw(), setting);
+        names.append(value == nullptr ? "" : value).append(1, '\0');
+      }
+      for (const std::string& each : found) names.append(each).append(1, '\0');
       return names;
     };
-    if (before_.size() == asked.size() && asks_first_) {
+    if (before_.size() == asked_settings.size() && asks_first_) {
       channel.names().found_first(text(before_));
-    } else if (before_.size() == asked.size()) {
+    } else if (before_.size() == asked_settings.size()) {
       std::string names = channel.names().canonical(text(before_));
       static_cast<void>(channel.statements().use({sql(), types(), names}));
       if (renames_ == Renames::nothing) channel.names().found(std::move(names), channel.transaction());
     }
-    if (behind_.size() == asked.size())
+    if (behind_.size() == asked_settings.size())
       channel.names().found(channel.names().canonical(text(behind_)), channel.transaction());
   }
 

@@ -15,6 +15,7 @@
 #include <lido/error.hpp>
 #include <lido/facts.hpp>
 #include <lido/postgres/detail/sql/lexer.hpp>
+#include <lido/postgres/detail/sql/reading.hpp>
 #include <lido/postgres/detail/sql/transaction_control.hpp>
 #include <lido/postgres/detail/values/limits.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
@@ -28,7 +29,8 @@ namespace lido::postgres::detail {
 struct Begin {
   std::string sql;
   std::string shown;
-  std::string names;  // the settings by which names mean something else
+  std::string names;    // the settings by which names and literals mean something else
+  bool untold = false;  // one of them is such that nobody asks for it
 };
 
 /// `text` as a literal, whatever its bytes, the encoding and `standard_conforming_strings` are. Throws `InvalidOption`,
@@ -113,8 +115,8 @@ class BeginWriter {
     begin_.shown += "'***'";
     // Of these one literal would be one name, however many commas it has.
     const auto is = [&](std::string_view other) { return detail::is(name, other); };
-    if (is("search_path") || is("role") || is("session_authorization"))
-      begin_.names.append(name).append(1, '\0').append(value).append(1, '\0');
+    if (is_read_by(name)) begin_.names.append(name).append(1, '\0').append(value).append(1, '\0');
+    begin_.untold = begin_.untold || is_one_of(name, untold_settings);
     if (is("search_path") || is("temp_tablespaces")) {
       const auto names = listed_names(value);
       if (!names) throw InvalidOption{field, "names with commas between them"};

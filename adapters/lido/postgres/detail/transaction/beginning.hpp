@@ -29,6 +29,7 @@ class Beginning {
   /// That of the last statement which this takes.
   [[nodiscard]] Result outcome() {
     within_ ? channel_.names().runs(Renames::session) : channel_.names().begins(script_.names);
+    if (script_.untold) channel_.names().runs(Renames::untold);
     return Result{exchange_.result()};
   }
 

@@ -1,4 +1,5 @@
-// What the names in a statement mean: the search_path and the role of a session, as far as they are known.
+// What the names and literals in a statement mean: the search_path and the role of a session, and other settings that a
+// statement is read by, as far as they are known.
 #pragma once
 
 #include <cstdint>
@@ -13,24 +14,25 @@
 #include <lido/postgres/detail/sql/context.hpp>
 #include <lido/postgres/detail/sql/keywords.hpp>
 #include <lido/postgres/detail/sql/lexer.hpp>
+#include <lido/postgres/detail/sql/reading.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 
 namespace lido::postgres::detail {
 
-/// What a statement may do to the meaning of names.
+/// What a statement may do to the meaning of names and literals.
 enum class Renames : unsigned char {
   nothing,  ///< it plainly leaves it
   local,    ///< until the transaction ends
   session,  ///< for longer, perhaps
   hides,    ///< and something may be made under a name that means something else so far
+  untold,   ///< and something may be set that nobody asks for
 };
 
 /// Behind SET LOCAL: a setting is plainly another one.
 [[nodiscard]] constexpr bool sets_another(Lexer lexer) noexcept {
   if (!lexer.next_solid().is_the_word("local")) return true;  // as SET TRANSACTION
   const Piece name = lexer.next_solid();
-  return name.kind == Token::word &&
-         !is_one_of(name.text, "search_path role session session_authorization schema local");
+  return name.kind == Token::word && !is_read_by(name.text);
 }
 
 /// Whether what a single statement leaves in its session is only of sequences and advisory locks.
@@ -77,11 +79,14 @@ enum class Renames : unsigned char {
 [[nodiscard]] constexpr Renames renames(std::string_view sql, Leaves leaves) noexcept {
   constexpr std::string_view others =
       "listen unlisten close comment grant revoke analyze analyse vacuum reindex cluster checkpoint deallocate drop";
-  if (leaves == Leaves::statements) return makes_names(sql) ? Renames::hides : Renames::session;
+  const auto of_unknown = [&] {
+    return names_untold(sql) ? Renames::untold : makes_names(sql) ? Renames::hides : Renames::session;
+  };
+  if (leaves == Leaves::statements) return of_unknown();
   const bool other = leaves == Leaves::state && is_one_of(first_word(sql), others);
   if (leaves == Leaves::state && !other) {
     if (counts_or_locks(sql)) return Renames::nothing;
-    return makes_names(sql) ? Renames::hides : Renames::session;
+    return of_unknown();
   }
   Renames found = Renames::nothing;
   bool begins = true;  // a statement
@@ -96,7 +101,7 @@ enum class Renames : unsigned char {
     if (calls || (begins && piece.is_the_word("set") && !sets_another(lexer))) found = Renames::local;
     begins = semicolon;
   }
-  return found;
+  return found == Renames::local && names_untold(sql) ? Renames::untold : found;
 }
 
 /// Whether a statement may drop what is prepared, from its first word.
@@ -122,8 +127,8 @@ struct Classified {
   return {.leaves = leaves, .renames = renames(sql, leaves)};
 }
 
-/// Follows them through the transactions of a session. What they are is a text that is the same only where they are the
-/// same; the first is empty.
+/// Follows these settings through the transactions of a session. What they are is a text that is the same only where
+/// they are the same; the first is empty.
 class NameScope {
  public:
   /// Null: nobody knows.
@@ -138,6 +143,7 @@ class NameScope {
       present_.reset();
       session_ = true;
     }
+    if (untold_ && !present_) made_ = ++last_made_;
     ended_ = false;
   }
   /// A transaction has begun with these settings of them; empty: with none.
@@ -154,7 +160,8 @@ class NameScope {
     enter();
     inside_ = true;
     session_ = session_ || what >= Renames::session;
-    if (what == Renames::hides) made_ = ++last_made_;
+    if (what >= Renames::hides) made_ = ++last_made_;
+    untold_ = untold_ || what == Renames::untold;
     present_.reset();
   }
   /// A COMMIT or a ROLLBACK has been; `undo`: the library's own, to a savepoint.
@@ -193,6 +200,7 @@ class NameScope {
   // What was made may hide what a statement was prepared with, of which the server takes no notice. So each time is
   // another scope; zero: nothing was, since the session was reset.
   std::uint64_t made_ = 0, last_made_ = 0;
+  bool untold_ = false;   // something was set that nobody asks for: whatever may end that begins another scope
   bool local_ = false;    // they are other ones in this transaction than after it,
   bool inside_ = false;   // since one of its statements and not since it began,
   bool session_ = false;  // or perhaps after it too

@@ -1,0 +1,43 @@
+// The settings by which the server reads the text of a statement: its names, and its literals.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include <lido/postgres/detail/sql/lexer.hpp>
+
+namespace lido::postgres::detail {
+
+/// Of these it tells each change at once,
+inline constexpr std::array<const char*, 6> told_settings{
+    "session_authorization", "DateStyle",       "TimeZone",
+    "IntervalStyle",         "client_encoding", "standard_conforming_strings"};
+/// these it has to be asked for,
+inline constexpr std::array<const char*, 2> asked_settings{"SHOW search_path", "SHOW role"};
+/// and these, which hardly anybody sets, it is not asked for.
+inline constexpr std::string_view untold_settings =
+    "array_nulls transform_null_equals timezone_abbreviations xmloption lc_monetary";
+
+/// Whether `name` is one of them, of its own or as SET writes it.
+[[nodiscard]] constexpr bool is_read_by(std::string_view name) noexcept {
+  return is_one_of(name,
+                   "search_path role session session_authorization schema local datestyle timezone time intervalstyle "
+                   "client_encoding names standard_conforming_strings xml") ||
+         is_one_of(name, untold_settings);
+}
+
+/// Whether `sql` names one that nobody asks for, as a name or as a text. Complexity: linear.
+[[nodiscard]] constexpr bool names_untold(std::string_view sql) noexcept {
+  const auto within_quotes = [](std::string_view text) {
+    return text.size() < 2 ? text : text.substr(1, text.size() - 2);
+  };
+  Lexer lexer{sql};
+  for (Piece piece = lexer.next_solid(); piece.kind != Token::end; piece = lexer.next_solid()) {
+    const bool quoted = piece.kind == Token::quoted || piece.kind == Token::literal;
+    if (is_one_of(quoted ? within_quotes(piece.text) : piece.text, untold_settings)) return true;
+    if (piece.is_the_word("xml") && Lexer{lexer}.next_solid().is_the_word("option")) return true;
+  }
+  return false;
+}
+
+}  // namespace lido::postgres::detail

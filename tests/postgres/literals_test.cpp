@@ -1,0 +1,131 @@
+// What a statement's own literals mean follows the settings of the session, also where it was prepared under others.
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include <lido/postgres/connection.hpp>
+#include <lido/postgres/pool.hpp>
+#include <lido/postgres/session.hpp>
+#include <postgres/server.hpp>
+
+using namespace lido;
+using namespace lido::postgres;
+using namespace lido::test;
+
+BOOST_AUTO_TEST_SUITE(literals)
+
+namespace {
+
+struct Reading {
+  const char* setting;
+  const char* value;  // another one than usual
+  const char* sql;
+  const char* usual;
+  const char* then;
+};
+
+const std::vector<Reading> readings{
+    {"DateStyle", "ISO, DMY", "select to_char('01/02/2026'::date, 'YYYY-MM-DD')", "2026-01-02", "2026-02-01"},
+    {"TimeZone", "Asia/Tokyo", "select extract(epoch from '1970-01-02 00:00'::timestamptz)::bigint", "86400", "54000"},
+    {"IntervalStyle", "sql_standard", "select extract(epoch from '-1 2:00:00'::interval)::bigint", "-79200", "-93600"},
+    {"standard_conforming_strings", "off", "select length('a\\n')", "3", "2"},
+    {"client_encoding", "LATIN1", "select length('\xC3\xA9')", "1", "2"},
+    {"array_nulls", "off", "select ('{NULL}'::text[])[1] is null", "t", "f"},
+    {"transform_null_equals", "on", "select (1 = null) is null", "t", "f"},
+    {"timezone_abbreviations", "India", "select extract(epoch from '1970-01-01 12:00 IST'::timestamptz)::bigint",
+     "36000", "23400"},
+};
+
+Connection usual_connection(ConnectionSettings settings = {}) {
+  Connection connection = lido::test::connect(std::move(settings));
+  connection.exec_script("set datestyle = 'ISO, MDY'; set timezone = 'UTC'");
+  return connection;
+}
+
+void read(auto& session, const Reading& reading, const char* expected) {
+  for (int time = 0; time < 3; ++time)  // sent as it is, prepared, run
+    BOOST_TEST(session.exec(reading.sql).template one<std::string>() == expected);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(are_read_by_the_settings_of_now) {
+  const auto with = [](const char* text) {
+    return [text](Connection& connection, const Reading& reading) {
+      std::string sql{text};
+      sql.replace(sql.find('?'), 1, reading.setting);
+      sql.replace(sql.find('?'), 1, reading.value);
+      connection.exec(sql);
+    };
+  };
+  const std::vector<std::function<void(Connection&, const Reading&)>> ways{
+      with("set ? = '?'"),
+      with("set local ? = '?'"),
+      with("/* who */ set local \"?\" to '?'"),
+      with("select set_config('?', '?', false)"),
+      with("select set_config('?', '?', true)"),
+      [](Connection& connection, const Reading& reading) {
+        connection.exec_script(std::string{"select 1; set local "} + reading.setting + " = '" + reading.value + "'");
+      },
+  };
+  for (const Reading& reading : readings)
+    for (std::size_t way = 0; way < ways.size(); ++way)
+      for (const bool commits : {true, false}) {
+        BOOST_TEST_CONTEXT(reading.setting << ", way " << way << (commits ? ", commits" : ", rolls back")) {
+          Connection connection = usual_connection();
+          const bool stays = commits && (way == 0 || way == 3);
+          read(connection, reading, reading.usual);
+          for (int i = 0; i < 2; ++i) {
+            connection.exec("begin");
+            read(connection, reading, i > 0 && stays ? reading.then : reading.usual);
+            connection.exec("savepoint here");
+            ways[way](connection, reading);
+            read(connection, reading, reading.then);
+            connection.exec("rollback to savepoint here");
+            read(connection, reading, i > 0 && stays ? reading.then : reading.usual);
+            ways[way](connection, reading);
+            read(connection, reading, reading.then);
+            connection.exec(commits ? "commit" : "rollback");
+            read(connection, reading, stays ? reading.then : reading.usual);
+          }
+        }
+      }
+}
+
+BOOST_AUTO_TEST_CASE(are_read_by_what_a_session_sets) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  for (const Reading& reading : readings) {
+    BOOST_TEST_CONTEXT(reading.setting) {
+      for (int i = 0; i < 4; ++i) {
+        TransactionOptions options{.set_local = {{"datestyle", "ISO, MDY"}, {"timezone", "UTC"}}};
+        if (i % 2 == 1) options.set_local.push_back({reading.setting, reading.value});
+        Session session{pool, options};
+        read(session, reading, i % 2 == 1 ? reading.then : reading.usual);
+        session.commit();
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(of_a_session_that_was_reset_are_read_as_at_first) {
+  for (const ResetLevel reset : {ResetLevel::targeted, ResetLevel::discard_all}) {
+    for (const Reading& reading : readings) {
+      BOOST_TEST_CONTEXT(reading.setting << ", " << to_string(reset)) {
+        Connection connection = lido::test::connect({.reset = reset});
+        const auto first = connection.exec(reading.sql).one<std::string>();
+        for (int i = 0; i < 2; ++i) {
+          read(connection, reading, first.c_str());
+          connection.exec(std::string{"set "} + reading.setting + " = '" + reading.value + "'");
+          read(connection, reading, reading.then);
+          BOOST_TEST(connection.reset(soon()));
+        }
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
