@@ -105,7 +105,8 @@ class Pool {
   /// policies look at it. Throws `AcquireTimeout`, `PoolClosed`, `PoolSuspended`, `QueueFull`, `SelfDeadlock`, or what
   /// the connector threw if that is permanent.
   Lease acquire(std::source_location where = std::source_location::current()) {
-    return acquire(core().acquire_timeout(), {}, where);
+    Core& core = this->core();  // once: it looks for a fork
+    return {core, core.acquire(core.acquire_timeout(), {}, where)};
   }
   /// The same within `timeout`. Zero takes what is idle, after a check that is due, or throws; `Duration::max()` waits
   /// without limit.
@@ -121,7 +122,8 @@ class Pool {
   /// The same within `PoolOptions::acquire_timeout`.
   Lease acquire(const typename Platform::StopToken& stop,
                 std::source_location where = std::source_location::current()) {
-    return acquire(core().acquire_timeout(), stop, where);
+    Core& core = this->core();
+    return {core, core.acquire(core.acquire_timeout(), stop, where)};
   }
   /// An idle connection, or none; waits for nobody, though a health check that is due takes its time. Where none is
   /// idle and there is room, a worker opens one for the next try, if the pool has workers; a `NullPool` never has an
