@@ -135,6 +135,9 @@ BOOST_AUTO_TEST_CASE(never_shows_a_malformed_connection_string) {
       "postgresql://app:hunter2@localhost/db?hunter2",    //
       "postgresql://app:hunter2@[localhost/db",           //
       "postgresql://app:hunter2%zz@localhost/db",         //
+      "host=app:hunter2@localhost",                       // a URL's authority
+      "host=@abstract,app:hunter2@localhost",             //
+      "postgresql:///db?host=app:hunter2@localhost",      //
       "host=localhost port=hunter2",                      //
       "host=localhost connect_timeout=hunter2",           //
       "hunter2",                                          //

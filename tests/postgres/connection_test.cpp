@@ -269,7 +269,7 @@ BOOST_AUTO_TEST_CASE(once_the_time_is_over_nothing_is_sent_and_the_connection_st
   const std::vector<std::string> lines{"1\n"};
   Pipeline pipeline;
   pipeline.add("insert into written values (1)");
-  for (const Until& over : {Until{Clock::now() - 1s}, Until{stop.get_token()}}) {
+  for (const Until& over : {Until{Clock::now() - 1s}, Until{TimePoint::min()}, Until{stop.get_token()}}) {
     const auto fails = [&](auto action) {
       if (over.stop.stop_requested())
         caught<QueryCancelled>(action);

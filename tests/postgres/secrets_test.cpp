@@ -268,6 +268,14 @@ void statements(Transcript& all) {
   }
   all.drive("parameter", [&] { return pool.acquire()->exec("select 1 / (length($1::text) - length($1))", secret); });
   all.drive("parameter of another type", [&] { return pool.acquire()->exec("select pg_sleep($1)", 0); });
+  // Beside a result only the begin of its statement is kept, which may end within a URL.
+  for (std::size_t length = 150; length < 270; length += 10)
+    all.drive("result of a long statement", [&] {
+      return pool.acquire()
+          ->exec("select $1::text, '" + std::string(length, 'x') + " postgresql://app:" + in_sql + "@db.example/app'",
+                 1)
+          .one<int>();
+    });
   all.drive("result", [&] { return pool.acquire()->exec("select $1::text", secret).one<int>(); });
   all.drive("time-out", [&] {
     const auto holder = pool.acquire();

@@ -322,6 +322,8 @@ BOOST_AUTO_TEST_CASE(refuses_a_bad_setting_by_its_name_and_loses_nothing) {
   BOOST_TEST(refused({.set_local = {{"my.x", "\xc3"}}}) == "TransactionOptions::set_local, my.x");
   BOOST_TEST(refused({.set_local = {{"my.x", std::string(1, '\0')}}}) == "TransactionOptions::set_local, my.x");
   BOOST_TEST(refused({.statement_timeout = -1ms}) == "TransactionOptions::statement_timeout");
+  BOOST_TEST(refused({.statement_timeout = -100us}) == "TransactionOptions::statement_timeout");
+  BOOST_TEST(refused({.lock_timeout = -1ns}) == "TransactionOptions::lock_timeout");
   BOOST_TEST(refused({.lock_timeout = 600h}) == "TransactionOptions::lock_timeout");
 
   const auto unknown =
@@ -329,6 +331,12 @@ BOOST_AUTO_TEST_CASE(refuses_a_bad_setting_by_its_name_and_loses_nothing) {
   BOOST_TEST(unknown.sqlstate() == "42704");
   BOOST_TEST(mentions(unknown, "nonsense"));
   BOOST_TEST(unknown.statement() == "BEGIN; SET LOCAL \"nonsense\" TO '***'");
+  for (const char* name : {"work_mem", "role", "temp_tablespaces", "session_authorization", "client_encoding"}) {
+    const std::string value = std::string_view{name} == "temp_tablespaces" ? "other, hunter2" : "hunter2";
+    const auto quoted = caught<QueryError>([&] { const Session session{pool, {.set_local = {{name, value}}}}; });
+    BOOST_TEST(!mentions(quoted, "hunter2"), name);
+    BOOST_TEST(mentions(quoted, "***"), name);
+  }
   BOOST_TEST(pool.statistics().opened == 1U);
   BOOST_TEST(pool.statistics().discarded == 0U);
 }

@@ -339,17 +339,22 @@ BOOST_AUTO_TEST_CASE(blots_out_the_passwords_of_urls) {
   BOOST_TEST(without_passwords("create subscription s connection 'postgresql://u:hunter2@h/d' publication p") ==
              "create subscription s connection 'postgresql://u:***@h/d' publication p");
   BOOST_TEST(without_passwords("'a://b:hunter2@c,a://:2@d'") == "'a://b:***@c,a://:***@d'");
-  for (const char* text : {"'postgresql://app:hun''hunter2@db'", "$$postgresql://app:hun'hunter2@db$$",
-                           "e'postgresql://app:\\'hunter2@db'", "'postgresql://app:5432hunter2@db'",
-                           "'postgresql://app:hunter2/hunter2@db'", "'postgresql://app:a@hunter2@db'",
-                           "'http://host:80/ postgresql://app:hunter2@db'", "'postgresql://app:hunter2@'",
-                           "'postgresql://app:a b\"hunter2@db'", "'postgresql://db?password=hunter2'",
-                           "'postgresql://app:password@x' 'hunter2'"}) {
+  for (const char* text :
+       {"'postgresql://app:hun''hunter2@db'", "$$postgresql://app:hun'hunter2@db$$",
+        "e'postgresql://app:\\'hunter2@db'", "'postgresql://app:5432hunter2@db'",
+        "'postgresql://app:hunter2/hunter2@db'", "'postgresql://app:a@hunter2@db'",
+        "'http://host:80/ postgresql://app:hunter2@db'", "'postgresql://app:hunter2@'",
+        "'postgresql://app:2024.hunter2@db'", "'postgresql://app:12&hunter2@db'", "'postgresql://app:7,hunter2@db'",
+        "'postgresql://app:1''hunter2@db'", "'postgresql://app:99(hunter2)@db'",
+        "'postgresql://app:1;hunter2@db:5432/x'", "'smtp://me@corp.com:hunter2@host'",
+        "'smtp://me@corp.com:1hunter2@host'", "'postgresql://app:a b\"hunter2@db'",
+        "'postgresql://db?password=hunter2'", "'postgresql://app:password@x' 'hunter2'"}) {
     const std::string shown = without_passwords(text);
     BOOST_TEST(shown.find("hunter2") == std::string::npos, shown);
   }
   for (const char* text :
        {"'http://host:8080/a@b'", "'http://host:80' @ 'x'", "'http://host' 'a:b@c'", "'a:b@c'", "'http://[::1]:80/a@b'",
+        "'http://a:80,b:81/c@d'", "'ssh://me@host:22/x@y'", "ssh://me@host:22 x@y", "ssh://me@host:path x@y",
         "-- see http://a:b\n where c @> d", "'http://a: b@c'", "'://a:", "'postgresql://app@db:5432/x'", "://"})
     BOOST_TEST(without_passwords(text) == text);
   const std::string beginning = std::string(longest_shown - 20, 'x') + "'postgres://a:";

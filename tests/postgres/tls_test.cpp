@@ -62,7 +62,8 @@ BOOST_AUTO_TEST_CASE(verifies_what_is_neither_a_unix_socket_nor_loopback) {
   for (const char* remote :
        {"host=db.example", "host=10.0.0.1", "host=0.0.0.0", "host=::", "host=127.1", "host=localhost.example",
         "host=128.0.0.1", "host=::ffff:10.0.0.1", "hostaddr=10.0.0.1", "host=localhost hostaddr=10.0.0.1",
-        "host=db.example hostaddr=127.0.0.1", "host=localhost,db.example", "host=, hostaddr=127.0.0.1,10.0.0.1"})
+        "host=db.example sslmode=''", "host=db.example hostaddr=127.0.0.1", "host=localhost,db.example",
+        "host=, hostaddr=127.0.0.1,10.0.0.1"})
     BOOST_TEST((mode_for(remote) == "verify-full"), remote);
 }
 

@@ -29,7 +29,8 @@ struct Until {
   /// How long from now; zero once it has passed.
   [[nodiscard]] Duration left() const noexcept {
     if (deadline == TimePoint::max()) return Duration::max();
-    return std::max(deadline - Clock::now(), Duration::zero());
+    const TimePoint now = Clock::now();
+    return deadline > now ? deadline - now : Duration::zero();
   }
 
   TimePoint deadline = TimePoint::max();

@@ -79,7 +79,7 @@ namespace detail {
   for (std::size_t i = 0; i < count; ++i) {
     const QueuedStatement& statement = statements[i];
     results.emplace_back(std::move(pipelining.results()[i]), types,
-                         Origin{std::string_view{statement.sql()}.substr(0, 256), statement.where, statement.text});
+                         Origin{kept_of(statement.sql()), statement.where, statement.text});
   }
   if (!error) return results;
   // An error at the very end, as of a deferred constraint, is that of the implicit COMMIT.

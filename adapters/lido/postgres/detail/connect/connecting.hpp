@@ -64,7 +64,9 @@ namespace lido::postgres::detail {
 [[nodiscard]] inline ConnectionString session_target(const std::string& connection_string,
                                                      const std::string& application_name) {
   ConnectionString target{connection_string};
-  ConnectionString::refuse_pasted(Effective{target}.options());  // the environment's, too
+  const Effective effective{target};  // with the environment's, too
+  ConnectionString::refuse_pasted(effective.options());
+  ConnectionString::refuse_user_in(effective.value("host"));
   if (!application_name.empty()) target.set("application_name", application_name);
   // Either alone misses a network that swallows everything: keep-alives wait while data is unacknowledged.
   target.set_default("keepalives_idle", "30");

@@ -16,24 +16,12 @@
 #include <lido/postgres/detail/connect/nearest.hpp>
 #include <lido/postgres/detail/connect/pool_keys.hpp>
 #include <lido/postgres/detail/sql/lexer.hpp>
+#include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/options.hpp>
 
 namespace lido::postgres::detail {
-
-/// `text` with every occurrence of `secret` replaced. Complexity: linear in `text`.
-[[nodiscard, gnu::noinline]] inline std::string without_secret(std::string text, std::string_view secret) {
-  // Shorter ones would turn messages into riddles and give the secret away by where the stars are.
-  if (secret.size() < 4) return text;
-  std::string shown;
-  std::size_t behind = 0;
-  for (std::size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, behind)) {
-    shown.append(text, behind, at - behind) += "***";
-    behind = at + secret.size();
-  }
-  return behind == 0 ? text : shown.append(text, behind);
-}
 
 /// The options of a connection string, in libpq's own vocabulary.
 class ConnectionString {
@@ -51,13 +39,14 @@ class ConnectionString {
       throw malformed("postgresql://user:password@host:port/database?key=value or key='value' pairs");
     }
     for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option)
-      if (option->val != nullptr) add(option->keyword, option->val);
+      if (option->val != nullptr && *option->val != '\0') add(option->keyword, option->val);  // libpq ignores others
     refuse_pasted(parsed.get());
     for (const std::string_view key : {"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
                                        "keepalives_count", "tcp_user_timeout"})
       check_number(key);
     if (!has_good_ports()) throw malformed("a port from 1 to 65535");
     if (is_uri(text)) check_at_signs(text);
+    refuse_user_in(value("host"));
   }
 
   // These once, and not in each place that has one.
@@ -74,6 +63,11 @@ class ConnectionString {
       if (options->val != nullptr && is_one_of(options->keyword, "host hostaddr port user dbname service") &&
           looks_like_a_string(options->val))
         throw malformed(lido::detail::concat({"a name as ", options->keyword, ", and no other connection string"}));
+  }
+
+  /// Throws `PermanentConnectError` where one of the `hosts` is `user:password@host`.
+  static void refuse_user_in(std::string_view hosts) {
+    if (has_user(hosts)) throw malformed("a host without user and password");
   }
 
   /// It may hold a password.
@@ -189,10 +183,15 @@ class ConnectionString {
     const std::string_view before_query = uri.substr(0, uri.find('?'));
     const auto count = std::count(before_query.begin(), before_query.end(), '@');
     const bool in_authority = uri.substr(0, uri.find('/')).find('@') != std::string_view::npos;
-    // A host that begins with it is an abstract Unix socket.
-    const bool in_host = value("host").find('@', 1) != std::string_view::npos;
-    if (count > 1 || (count == 1 && !in_authority) || in_host)
+    if (count > 1 || (count == 1 && !in_authority) || has_user(value("host")))
       throw malformed("'@', '/' and '?' of a user or password to be written as %40, %2F and %3F");
+  }
+
+  // A host that begins with an '@' is an abstract Unix socket.
+  [[nodiscard]] static bool has_user(std::string_view hosts) noexcept {
+    for (std::size_t at = hosts.find('@'); at != std::string_view::npos; at = hosts.find('@', at + 1))
+      if (at > 0 && hosts[at - 1] != ',') return true;
+    return false;
   }
 
   void check_number(std::string_view key) const {

@@ -32,9 +32,9 @@ namespace lido::postgres::detail {
 struct Asked {
   Asked(const Channel& channel, std::string_view text) : sql{text}, where{channel.where()} {}
 
-  [[nodiscard]] Origin origin() const noexcept { return {std::string_view{sql}.substr(0, 256), where, {}}; }
+  [[nodiscard]] Origin origin() const noexcept { return {kept_of(sql), where, {}}; }
   [[nodiscard]] Diagnostics about(const char* message = "") const {
-    return {.message = message, .statement = without_passwords(origin().statement), .where = where};
+    return {.message = message, .statement = shown_of_kept(origin().statement), .where = where};
   }
 
   std::string sql;

@@ -184,15 +184,22 @@ class WithoutPasswords {
   std::string shown;
   std::size_t copied = 0;
   for (std::size_t at = text.find(scheme_end); at != none; at = text.find(scheme_end, at)) {
-    at = text.find_first_of(":@/?#'\"[ \t\n\r", at + scheme_end.size());  // the end of the user's name
+    const std::size_t user = at + scheme_end.size();
+    at = text.find_first_of(":/?#'\"[ \t\n\r", user);  // the end of the user's name, or of the host's
     if (at == none) break;
     if (text[at] != ':') continue;
     const std::size_t begin = at + 1;
     at = text.find_first_not_of("0123456789", begin);
     if (at == none && !cut) break;
-    if (at != none && std::string_view{" \t\n\r/?#,;.'\"()[]{}<>|&"}.find(text[at]) != std::string_view::npos &&
-        (at > begin || is_space(text[at])))
-      continue;  // a port
+    const bool may_be_a_port =
+        std::string_view{text}.substr(user, begin - user).find('@') != none ||
+        (at != none && std::string_view{" \t\n\r/?#,;.'\"()[]{}<>|&"}.find(text[at]) != std::string_view::npos &&
+         (at > begin || is_space(text[at])));
+    if (may_be_a_port && at != none) {  // unless a host follows
+      std::size_t end = text.find_first_of("@/?#'\" \t\n\r", at);
+      while (end != none && text.compare(end, 2, "''") == 0) end = text.find_first_of("@/?#'\" \t\n\r", end + 2);
+      if (end == none ? !cut : text[end] != '@') continue;
+    }
     if (at != none) at = text.find_first_of("@\n\r", at);
     if (at == none && !cut) break;
     if (at != none && text[at] != '@') continue;
@@ -206,17 +213,38 @@ class WithoutPasswords {
   return copied == 0 ? std::move(text) : std::move(shown.append(text, copied));
 }
 
+/// `text` with every occurrence of `secret` replaced. Complexity: linear in `text`.
+[[nodiscard, gnu::noinline]] inline std::string without_secret(std::string text, std::string_view secret) {
+  // Shorter ones would turn messages into riddles and give the secret away by where the stars are.
+  if (secret.size() < 4) return text;
+  std::string shown;
+  std::size_t behind = 0;
+  for (std::size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, behind)) {
+    shown.append(text, behind, at - behind) += "***";
+    behind = at + secret.size();
+  }
+  return behind == 0 ? text : shown.append(text, behind);
+}
+
 /// What is longer is cut before it is looked at: nobody reads it, and each failure would copy it.
 inline constexpr std::size_t longest_shown = 65'536;
 
 /// `text` with each literal behind the first `password`, whatever follows a `=` behind one, and the passwords of URLs
-/// replaced by `***`. Of a very long text it is the beginning.
-[[nodiscard]] inline std::string without_passwords(std::string_view text) {
-  if (text.size() <= longest_shown) return without_url_passwords(WithoutPasswords::of(text));
+/// replaced by `***`. Of a very long text it is the beginning. `cut`: the text goes on.
+[[nodiscard]] inline std::string without_passwords(std::string_view text, bool cut = false) {
+  if (text.size() <= longest_shown) return without_url_passwords(WithoutPasswords::of(text), cut);
   std::size_t end = longest_shown;
   while (end > longest_shown - 4 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
     --end;  // a character stays whole
   return without_url_passwords(WithoutPasswords::of(text.substr(0, end)), true) + "...";
+}
+
+/// The begin of a statement, which is kept beside its result,
+inline constexpr std::size_t longest_kept = 256;
+[[nodiscard]] inline std::string_view kept_of(std::string_view sql) noexcept { return sql.substr(0, longest_kept); }
+/// and what may be shown of that.
+[[nodiscard]] inline std::string shown_of_kept(std::string_view kept) {
+  return without_passwords(kept, kept.size() == longest_kept);
 }
 
 /// A message about `sql` without what it quotes of that, where `shown`, which is all that may be shown of it, has it

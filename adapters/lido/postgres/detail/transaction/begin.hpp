@@ -29,8 +29,9 @@ namespace lido::postgres::detail {
 struct Begin {
   std::string sql;
   std::string shown;
-  std::string names;    // the settings by which names and literals mean something else
-  bool untold = false;  // one of them is such that nobody asks for it
+  std::vector<std::string> values;  // which the server may quote
+  std::string names;                // the settings by which names and literals mean something else
+  bool untold = false;              // one of them is such that nobody asks for it
 };
 
 /// `text` as a literal, whatever its bytes, the encoding and `standard_conforming_strings` are. Throws `InvalidOption`,
@@ -113,6 +114,7 @@ class BeginWriter {
     const std::string field = lido::detail::concat({"TransactionOptions::set_local, ", name});
     add(lido::detail::concat({"; SET LOCAL ", setting_name(name), " TO "}));
     begin_.shown += "'***'";
+    begin_.values.push_back(value);
     // Of these one literal would be one name, however many commas it has.
     const auto is = [&](std::string_view other) { return detail::is(name, other); };
     if (is_read_by(name)) begin_.names.append(name).append(1, '\0').append(value).append(1, '\0');
@@ -124,6 +126,7 @@ class BeginWriter {
         throw InvalidOption{field, "names of at most 63 bytes, as the server would cut them"};
       for (const std::string& each : *names)
         begin_.sql.append(&each == &names->front() ? "" : ", ").append(literal(connection_, each, field));
+      begin_.values.insert(begin_.values.end(), names->begin(), names->end());
     } else {
       begin_.sql += literal(connection_, value, field);
     }
@@ -155,7 +158,7 @@ class BeginWriter {
   [[nodiscard]] static std::string milliseconds(const std::string& field, Duration limit) {
     if (limit == Duration::max()) return "0";
     const auto count = std::chrono::ceil<std::chrono::milliseconds>(limit).count();
-    if (count < 0 || count > std::numeric_limits<std::int32_t>::max())
+    if (limit < Duration::zero() || count > std::numeric_limits<std::int32_t>::max())
       throw InvalidOption{lido::detail::concat({"TransactionOptions::", field}), "0 to 24 days"};
     return lido::detail::decimal(count);
   }

@@ -1,13 +1,20 @@
 // The begin of a transaction, as an operation.
 #pragma once
 
+#include <optional>
+#include <string>
+#include <utility>
+
 #include <lido/postgres/detail/operations/exchange.hpp>
+#include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
 #include <lido/postgres/detail/transaction/begin.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
+#include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/name_scope.hpp>
 #include <lido/postgres/detail/wire/statement_cache.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
+#include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
 #include <lido/postgres/transaction.hpp>
 
@@ -24,7 +31,7 @@ class Beginning {
         exchange_{channel, script_.shown, [this](PGconn* raw) { return PQsendQuery(raw, script_.sql.c_str()); }} {}
 
   [[nodiscard]] Socket socket() const noexcept { return exchange_.socket(); }
-  [[nodiscard]] Need step() { return exchange_.step(); }
+  [[nodiscard]] Need step() { return exchange_.step(script_); }
   [[noreturn]] void give_up(Wake why) { exchange_.give_up(why); }
   /// That of the last statement which this takes.
   [[nodiscard]] Result outcome() {
@@ -42,10 +49,24 @@ class Beginning {
     return script;
   }
 
+  /// Of what the server says the values are taken out.
+  struct Asking : Exchange {
+    using Exchange::Exchange;
+    [[nodiscard]] Need step(const Begin& script) {
+      const Need need = read([this](ResultHandle result) { keep(std::move(result)); });
+      if (need != Need::nothing) return need;
+      if (std::optional<Diagnostics>& error = reply().error())
+        for (std::string* const text : {&error->message, &error->detail, &error->hint, &error->context})
+          for (const std::string& value : script.values) *text = without_secret(std::move(*text), value);
+      reply().check();
+      return need;
+    }
+  };
+
   Begin script_;
   Channel& channel_;
   bool within_;  // another one is open, of which the server only warns
-  Exchange exchange_;
+  Asking exchange_;
 };
 
 }  // namespace lido::postgres::detail

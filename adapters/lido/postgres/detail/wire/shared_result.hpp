@@ -34,8 +34,7 @@ struct Origin {
 /// A statement as its result keeps it: copied into the memory that libpq has for that, so that nothing is allocated.
 [[nodiscard]] inline Origin origin_of(PGresult* result, std::string_view sql,
                                       const std::source_location& where) noexcept {
-  constexpr std::size_t longest = 256;
-  const std::string_view shown = sql.substr(0, longest);
+  const std::string_view shown = kept_of(sql);
   void* const copy = result == nullptr ? nullptr : PQresultAlloc(result, shown.size() + 1);
   if (copy == nullptr) return {{}, where, {}};
   std::memcpy(copy, shown.data(), shown.size());
@@ -58,7 +57,7 @@ struct Refused {
 
 template <class Form>
 Diagnostics Refused<Form>::about(const Origin& origin) {
-  return {.statement = without_passwords(origin.statement), .where = origin.where};
+  return {.statement = shown_of_kept(origin.statement), .where = origin.where};
 }
 
 template <class Form>
