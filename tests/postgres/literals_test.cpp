@@ -7,6 +7,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <lido/postgres/bulk/pipeline.hpp>
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/session.hpp>
@@ -106,6 +107,32 @@ BOOST_AUTO_TEST_CASE(are_read_by_what_a_session_sets) {
         Session session{pool, options};
         read(session, reading, i % 2 == 1 ? reading.then : reading.usual);
         session.commit();
+      }
+    }
+  }
+}
+
+// Of these the server tells by itself; nothing in the text says that they may change.
+BOOST_AUTO_TEST_CASE(are_read_by_what_a_trigger_sets) {
+  server().ask(
+      "drop table if exists sets_something; create table sets_something (name text, value text); "
+      "create or replace function set_something() returns trigger language plpgsql as $$ begin "
+      "perform set_config(new.name, new.value, false); return new; end $$; "
+      "create trigger sets before insert on sets_something for each row execute function set_something()");
+  for (std::size_t i = 0; i < 5; ++i) {
+    const Reading& reading = readings[i];
+    BOOST_TEST_CONTEXT(reading.setting) {
+      Connection connection = usual_connection();
+      const auto usual = connection.exec_script(std::string{"show "} + reading.setting).one<std::string>();
+      for (int turn = 0; turn < 3; ++turn) {
+        read(connection, reading, reading.usual);
+        connection.exec("insert into sets_something values ($1, $2)", reading.setting, reading.value);
+        read(connection, reading, reading.then);
+        Pipeline pipeline;
+        for (int time = 0; time < 3; ++time) pipeline.add(reading.sql);
+        for (const Result& result : connection.run(pipeline)) BOOST_TEST(result.one<std::string>() == reading.then);
+        connection.exec("insert into sets_something values ($1, $2)", reading.setting, usual);
+        for (const Result& result : connection.run(pipeline)) BOOST_TEST(result.one<std::string>() == reading.usual);
       }
     }
   }

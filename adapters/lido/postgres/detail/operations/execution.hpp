@@ -52,7 +52,8 @@ class Execution : public Answer {
     names.look(status);
     const bool asks = statements.takes(sql) && status != PQTRANS_INERROR;
     const bool avoids = channel.held().avoids_prepared();
-    if (names.known() != nullptr && !avoids) entry_ = statements.use({sql, types(), *names.known()});
+    if (names.known() != nullptr && !avoids)
+      entry_ = statements.use({sql, types(), *names.known()}, nullptr, channel.raw());
     // A pipeline has no COPY, whose error is another one.
     asks_before_ = asks && !avoids && names.known() == nullptr && !is(first_word(sql), "copy");
     const bool certain = channel.left().value_or(Leaves::nothing) != Leaves::statements;

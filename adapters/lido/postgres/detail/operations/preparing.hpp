@@ -139,7 +139,7 @@ class PipelinePreparing {
       return last_;
     }
     last_text_ = &text;
-    return last_ = channel_.statements().use({text.sql, types, names_}, &text.what);
+    return last_ = channel_.statements().use({text.sql, types, names_}, &text.what, channel_.raw());
   }
 
   Channel& channel_;

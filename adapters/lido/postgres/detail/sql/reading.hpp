@@ -40,4 +40,12 @@ inline constexpr std::string_view untold_settings =
   return false;
 }
 
+/// Whether `sql` has a text that settings may read in another way. Complexity: linear.
+[[nodiscard]] constexpr bool has_literals(std::string_view sql) noexcept {
+  Lexer lexer{sql};
+  Piece piece = lexer.next();
+  while (piece.kind != Token::end && piece.kind != Token::literal && !piece.doubtful) piece = lexer.next();
+  return piece.kind != Token::end;
+}
+
 }  // namespace lido::postgres::detail

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -121,10 +122,21 @@ enum class Renames : unsigned char {
 struct Classified {
   Leaves leaves = Leaves::nothing;
   Renames renames = Renames::nothing;
+  bool literals = false;
 };
 [[nodiscard]] inline Classified classify(std::string_view sql) noexcept {
   const Leaves leaves = leaves_behind(sql);
-  return {.leaves = leaves, .renames = renames(sql, leaves)};
+  return {.leaves = leaves, .renames = renames(sql, leaves), .literals = has_literals(sql)};
+}
+
+/// A number that is another one, but for chance, where one of the settings is that the server tells of by itself.
+[[nodiscard]] inline std::uint64_t told_by(const PGconn* connection) noexcept {
+  std::uint64_t hash = 0;
+  for (const char* setting : told_settings) {
+    const char* const value = PQparameterStatus(connection, setting);
+    hash = hash * 1'099'511'628'211U + std::hash<std::string_view>{}(value == nullptr ? "" : value);
+  }
+  return hash;
 }
 
 /// Follows these settings through the transactions of a session. What they are is a text that is the same only where

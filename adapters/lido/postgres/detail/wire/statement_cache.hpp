@@ -60,6 +60,8 @@ class StatementCache {
     bool repeated = false;  // it was asked for before
     Leaves leaves = Leaves::nothing;
     Renames renames = Renames::nothing;
+    bool literals = false;
+    std::uint64_t read_by = 0;  // these, where it has any: see `told_by`
   };
 
   /// With `size` zero it remembers nothing.
@@ -70,8 +72,15 @@ class StatementCache {
   /// Whether a statement of such a text is remembered.
   [[nodiscard]] bool takes(std::string_view text) const noexcept { return size_ > 0 && text.size() <= longest; }
   /// The entry of `key`, now the most recently used; null when it is not to be remembered. Complexity: linear in the
-  /// text, to hash it. `known`: what the text tells, if that was found out. Throws `QueryError` when the text holds a
-  /// zero byte.
+  /// text, to hash it. `known`: what the text tells, if that was found out. `connection`: by whose settings its
+  /// literals are read; where others are told by now, as behind a trigger that sets one, it is to be prepared anew.
+  /// Throws `QueryError` when the text holds a zero byte.
+  [[nodiscard]] Entry* use(const StatementKey& key, const Classified* known, const PGconn* connection) {
+    Entry* const entry = use(key, known);
+    if (entry == nullptr || !entry->literals) return entry;
+    if (const std::uint64_t now = told_by(connection); std::exchange(entry->read_by, now) != now) retire(*entry);
+    return entry;
+  }
   [[nodiscard]] Entry* use(const StatementKey& key, const Classified* known = nullptr) {
     if (!takes(key.text)) return nullptr;
     if (const auto found = index_.find(key); found != index_.end()) {
@@ -87,7 +96,8 @@ class StatementCache {
                          .names = std::string{key.names},
                          .name = {},
                          .leaves = what.leaves,
-                         .renames = what.renames});
+                         .renames = what.renames,
+                         .literals = what.literals});
     try {
       index_.emplace(key_of(entries_.front()), entries_.begin());
     } catch (...) {
