@@ -82,6 +82,13 @@ BOOST_AUTO_TEST_CASE(what_is_refused_reaches_the_coroutine_and_the_connection_st
     } catch (const postgres::QueryError& error) {
       BOOST_TEST(error.where().line() == line);
     }
+    std::string file;
+    try {
+      co_await async(connection).listen("bad \xff");
+    } catch (const postgres::QueryError& error) {
+      file = error.where().file_name();
+    }
+    BOOST_TEST(file.ends_with("async_connection_test.cpp"), file);
     BOOST_TEST((co_await async(connection).exec("select 7"))[0][0].template as<int>() == 7);
   });
 }

@@ -67,6 +67,20 @@ BOOST_AUTO_TEST_CASE(commits_on_return_and_rolls_back_on_a_throw) {
   BOOST_TEST(pool.statistics().opened == 1U);  // the connection survived both
 }
 
+BOOST_AUTO_TEST_CASE(an_error_of_its_begin_names_the_call) {
+  postgres::Pool pool{server().conninfo(), two};
+  const postgres::TransactOptions refused{.transaction = {.set_local = {{"nonsense", "x"}}}};
+  in_loop([&]() -> net::awaitable<void> {
+    std::string file;
+    try {
+      co_await async_transact(pool, [](Session&) -> net::awaitable<void> { co_return; }, refused);
+    } catch (const postgres::QueryError& error) {
+      file = error.where().file_name();
+    }
+    BOOST_TEST(file.ends_with("async_transact_test.cpp"), file);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_share_stands_where_the_pool_does) {
   const Table table;
   postgres::Pool pool{server().conninfo(), two};

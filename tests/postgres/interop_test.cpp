@@ -1,6 +1,7 @@
 // What lido has for other libraries: JSON documents, hashes and formats. That of Boost is in
 // asio/newer_boost_json_test.cpp.
 #include <chrono>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,6 +39,8 @@ BOOST_AUTO_TEST_CASE(nlohmann_documents_go_there_and_back) {
   // [/nlohmann]
   const auto error = caught<QueryError>([&] { connection.exec("select $1::json", nlohmann::json("\xff")); });
   BOOST_TEST(error.what() == std::string{"parameter $1: a value of nlohmann::json that cannot be passed"});
+  for (const double number : {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()})
+    BOOST_CHECK_THROW(connection.exec("select $1::json", nlohmann::json{{"a", {1, {{"b", number}}}}}), QueryError);
 }
 #endif
 

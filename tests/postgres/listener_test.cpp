@@ -202,6 +202,47 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_a_channel_is_refused_at_once) {
   BOOST_CHECK_THROW(plain.listen(""), QueryError);
 }
 
+BOOST_AUTO_TEST_CASE(a_name_that_the_server_refuses_keeps_no_other_from_being_subscribed) {
+  Listener listener{server().conninfo(), {"one", "bad \xff", "two"}, quick()};
+  std::string told;
+  std::size_t refused = 0;
+  const auto listen_for = [&](std::size_t events) {
+    for (std::size_t i = 0; i < events; ++i) {
+      try {
+        told += next(listener) + "; ";
+      } catch (const QueryError& error) {
+        ++refused;
+        BOOST_TEST(error.statement() == "LISTEN \"bad \xff\"");  // alone: that is the one to remove
+      }
+    }
+  };
+  listen_for(3);
+  BOOST_TEST(refused == 1U);
+  BOOST_TEST(told == "subscribed one; subscribed two; ");
+  BOOST_TEST(listener.is_connected());
+  server().ask("notify one, 'heard'");
+  BOOST_TEST(next(listener) == "notification one: heard");
+  told.clear();
+  terminate_listener();
+  listen_for(4);
+  BOOST_TEST(refused == 2U);
+  BOOST_TEST(told == "lost; subscribed one, again; subscribed two, again; ");
+  listener.remove("bad \xff");
+  BOOST_TEST(next(listener) == "unsubscribed bad \xff");
+}
+
+BOOST_AUTO_TEST_CASE(what_came_of_a_channel_comes_before_its_end) {
+  Listener listener{server().conninfo(), {"one"}, quick()};
+  BOOST_TEST(next(listener) == "subscribed one");
+  server().ask("notify one, '1'");
+  server().ask("notify one, '2'");
+  listener.remove("one");
+  std::string told;
+  while (told.find("unsubscribed") == std::string::npos) told += next(listener) + "; ";
+  BOOST_TEST(told == "notification one: 1; notification one: 2; unsubscribed one; ");
+  BOOST_TEST(shown(listener.wait(Clock::now())) == "nothing");
+}
+
 BOOST_AUTO_TEST_CASE(what_connecting_again_cannot_mend_is_thrown_and_shows_no_password) {
   Listener listener{server().conninfo("nobody_of_that_name") + " password=hunter2", {"news"}, quick()};
   const auto error = caught<PermanentConnectError>([&] { static_cast<void>(listener.wait(soon())); });

@@ -7,6 +7,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <libpq-fe.h>
+
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/detail/wire/statement_cache.hpp>
 #include <lido/postgres/pool.hpp>
@@ -345,6 +347,23 @@ struct Tenants {
 };
 
 }  // namespace
+
+// Whoever dropped them behind the library's back, another holder's transaction does not fail for it.
+BOOST_AUTO_TEST_CASE(what_the_last_holder_dropped_costs_the_next_one_nothing) {
+  for (const ResetLevel reset : {ResetLevel::rollback, ResetLevel::none}) {
+    postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .reset = reset, .statement_cache = 2}};
+    {
+      auto lease = pool.acquire();
+      for (int time = 0; time < 2; ++time)
+        for (const char* sql : {"select 1", "select 2"}) lease->exec(sql);
+      PQclear(PQexec(lease->native(), "deallocate all"));
+    }
+    Session session{pool};
+    for (int time = 0; time < 3; ++time)
+      for (const char* sql : {"select 3", "select 4"}) session.exec(sql);
+    session.commit();
+  }
+}
 
 BOOST_FIXTURE_TEST_CASE(tenants_by_search_path_do_not_meet_in_one_statement, Tenants) {
   for (const bool quoted : {false, true})

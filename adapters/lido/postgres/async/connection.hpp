@@ -148,12 +148,14 @@ class AsyncConnection {
     });
   }
   /// As `Connection::listen`.
-  auto listen(std::string_view name, const std::optional<Until>& until = {}) const {
-    return exec_script("LISTEN " + detail::channel_name(name), until);
+  auto listen(std::string_view name, const std::optional<Until>& until = {},
+              std::source_location where = std::source_location::current()) const {
+    return exec_script({"LISTEN " + detail::channel_name(name), where}, until);
   }
   /// As `Connection::unlisten`.
-  auto unlisten(std::string_view name, const std::optional<Until>& until = {}) const {
-    return exec_script("UNLISTEN " + detail::channel_name(name), until);
+  auto unlisten(std::string_view name, const std::optional<Until>& until = {},
+                std::source_location where = std::source_location::current()) const {
+    return exec_script({"UNLISTEN " + detail::channel_name(name), where}, until);
   }
   /// As `Connection::wait_for_notification`: whoever gives this up keeps the connection.
   auto wait_for_notification(Until until = {}) const {

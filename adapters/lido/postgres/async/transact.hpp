@@ -48,7 +48,7 @@ Coroutine async_transact(AnyPool& pool, Runner runner, Body body, TransactOption
         auto lease = co_await runner.acquire(pool, std::min(patience, left), until.stop, where);
         session.emplace(std::move(lease), runner, transaction);
         try {
-          co_await session->begin();
+          co_await session->begin(where);
         } catch (const ConnectionLost&) {  // it was, without anybody having seen it
           if (!again) throw;
           session.reset();

@@ -80,9 +80,19 @@ class Keeping {
         lose(error);
         throw;
       } catch (const QueryError& error) {
-        lose(error);
         // Not so of a server that takes none now: a standby, or one that is told to shut down.
-        if (error.sqlstate().starts_with("22") || error.sqlstate().starts_with("42")) throw;
+        const bool is_a_name = error.sqlstate().starts_with("22") || error.sqlstate().starts_with("42");
+        if (!is_a_name || changes_.empty()) {
+          lose(error);
+          continue;
+        }
+        exchange_.reset();
+        if (changes_.size() == 1) {
+          changes_.clear();
+          throw;
+        }
+        singly_.insert(singly_.end(), changes_.begin(), changes_.end());  // all but that one are good
+        changes_.clear();
       } catch (const Error& error) {
         lose(error);
       }
@@ -101,7 +111,12 @@ class Keeping {
   Need go_on(const std::stop_token& stop) {
     if (!channel_) return connect(stop);
     if (exchange_) return finish_exchange();
-    changes_ = subscriptions_.take_changes([this](ListenerEvent event) { events_.push_back(std::move(event)); });
+    if (!singly_.empty()) {
+      changes_.assign(1, std::move(singly_.front()));
+      singly_.pop_front();
+    } else {
+      changes_ = subscriptions_.take_changes([this](ListenerEvent event) { events_.push_back(std::move(event)); });
+    }
     if (!changes_.empty()) send(script_of(changes_));
     if (!changes_.empty() || !events_.empty()) return Need::nothing;
     if (!listening_) {
@@ -152,6 +167,9 @@ class Keeping {
     }
     exchange_.reset();
     heard();
+    // What came before the answer is of channels that may be gone by it.
+    while (std::optional<Notification> notification = Listening::next(*channel_))
+      events_.push_back({.notification = *std::move(notification)});
     for (const ChannelChange& each : std::exchange(changes_, {}))
       if (std::optional<ListenerEvent> event = subscriptions_.done(each)) events_.push_back(*std::move(event));
     note_connected();
@@ -169,6 +187,7 @@ class Keeping {
     connecting_.reset();
     const bool connected = std::exchange(channel_, nullptr) != nullptr;
     changes_.clear();
+    singly_.clear();
     subscriptions_.lose_all();
     const TimePoint now = Clock::now();
     if (connected && now - since_ >= options_.backoff_max) failures_ = 0;
@@ -198,6 +217,7 @@ class Keeping {
   std::optional<Exchange> exchange_;
   std::optional<Listening> listening_;
   std::vector<ChannelChange> changes_;  // what the server is being told
+  std::deque<ChannelChange> singly_;    // what it is to be told one by one, as it has refused it together
   std::deque<ListenerEvent> events_;
   std::size_t failures_ = 0;  // in a row
   TimePoint due_ = TimePoint::min();

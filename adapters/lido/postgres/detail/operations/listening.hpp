@@ -42,14 +42,18 @@ class Listening {
     const bool ended = std::exchange(waited_, true) && !channel_.consume();
     if (!channel_.discard().collect(channel_.raw())) throw channel_.lost(what, "DISCARD ALL failed");
     if (const bool late = channel_.discard().outstanding(); late && !ended) return channel_.to_read();
-    if (const LibpqMemory<PGnotify> heard{PQnotifies(channel_.raw())}) {
-      notification_ = Notification{.channel = heard->relname, .payload = heard->extra, .pid = heard->be_pid};
-      return Need::nothing;
-    }
+    if ((notification_ = next(channel_))) return Need::nothing;
     if (ended || !channel_.usable()) throw channel_.gone(what, one_line(PQerrorMessage(channel_.raw())));
     return channel_.to_read();
   }
   void give_up(Wake) noexcept { given_up_ = true; }
+
+  /// One that has come.
+  [[nodiscard]] static std::optional<Notification> next(Channel& channel) {
+    const LibpqMemory<PGnotify> heard{PQnotifies(channel.raw())};
+    if (!heard) return std::nullopt;
+    return Notification{.channel = heard->relname, .payload = heard->extra, .pid = heard->be_pid};
+  }
 
   /// Nothing when it was given up.
   [[nodiscard]] std::optional<Notification> outcome() noexcept { return std::move(notification_); }

@@ -78,7 +78,7 @@ class Resetting {
         return true;
       case Stage::discarded:
         if (discard() != nullptr) channel_.names().reset();
-        channel_.clean();
+        channel_.clean(discard() != nullptr);
         stage_ = Stage::done;
         return false;
       case Stage::done:

@@ -124,8 +124,9 @@ class Channel {
     names_.look(transaction());
     names_.runs(what.renames);
   }
-  void clean() noexcept {
-    left_.reset();
+  /// Its holder has given it back. Where nothing was `discarded`, what was prepared may still be gone.
+  void clean(bool discarded) noexcept {
+    if (discarded || left_ != Leaves::statements) left_.reset();
     where_ = {};
   }
 
