@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include <boost/test/unit_test.hpp>
 
@@ -112,6 +113,60 @@ BOOST_AUTO_TEST_CASE(a_standby_that_lags_is_left_until_it_has_caught_up) {
     BOOST_TEST((Clock::now() - begun < 10 * options().patience));  // nobody waits for it any more
   }
   PostgresServer::wait_until("reads return to the standby", [&] { return reads_on_standby(both); });
+}
+
+BOOST_AUTO_TEST_CASE(a_standby_that_lags_is_passed_over_for_a_host_that_keeps_up) {
+  const std::string hosts = "host=" + cluster().second.host() + "," + cluster().first.host();
+  const std::string rest = " user=postgres dbname=postgres target_session_attrs=";
+  const lido::postgres::ConnectionSettings bounded{.max_lag = 300ms};
+  const Pause pause;
+  cluster().first.ask("insert into notes values (-1, 0)");
+  const auto refused = [&](const std::string& target) -> std::string {
+    try {
+      static_cast<void>(Connection::connect(target, soon(), {}, bounded));
+    } catch (const lido::postgres::PermanentConnectError& error) {
+      return error.what() + std::string{" (for good)"};
+    } catch (const lido::postgres::ConnectError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  PostgresServer::wait_until("the standby lags", [&] { return !refused(cluster().second.conninfo()).empty(); });
+  for (const char* const attributes : {"any", "prefer-standby"}) {
+    auto connection = Connection::connect(hosts + rest + attributes, soon(), {}, bounded);
+    BOOST_TEST(!on_standby(connection));
+  }
+  // Where none will do, each says why not.
+  const std::string none = refused(hosts + rest + "standby");
+  BOOST_TEST(none.starts_with("no host will do: connection to " + cluster().second.host()), none);
+  BOOST_TEST(none.find("failed: too far behind its primary; ") != std::string::npos, none);
+  BOOST_TEST(none.find("for good") == std::string::npos, none);
+  lido::postgres::Pool pool{hosts + rest + "any", {.pool_size = 2, .max_lag = 300ms}};
+  auto one = pool.acquire(), other = pool.acquire();
+  BOOST_TEST(!on_standby(*one));
+  BOOST_TEST(!on_standby(*other));
+  BOOST_TEST(pool.statistics().open_failures == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(reads_are_spread_whatever_else_is_set) {
+  // Both hosts will do, so that the order in which they are tried shows.
+  const auto on_second = [](const ReadWriteOptions& with) {
+    ReadWritePools both{cluster().conninfo("read-write"), cluster().conninfo("any"), with};
+    BOOST_TEST(both.writes().options().name == "writes");
+    BOOST_TEST(both.standbys().options().name == "reads");
+    std::vector<ReadWritePools::Lease> leases;
+    int count = 0;
+    for (int i = 0; i < 20; ++i) {
+      leases.push_back(both.standbys().acquire());
+      count += on_standby(*leases.back()) ? 1 : 0;
+    }
+    return count;
+  };
+  const int spread = on_second({.reads = {.pool_size = 20, .max_lag = 10s}});
+  BOOST_TEST(spread > 0);
+  BOOST_TEST(spread < 20);
+  const int in_order = on_second({.reads = {.pool_size = 20}, .load_balance_hosts = false});
+  BOOST_TEST(in_order == 0);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_read_is_no_older_than_the_bound) {

@@ -144,7 +144,8 @@ struct Options {
   /// them. False: in the order in which they stand there.
   bool load_balance_hosts = false;
 
-  /// A standby that is further behind its primary is not used: its connections are closed, and opening one there fails.
+  /// A standby that is further behind its primary is not used: its connections are closed, and one that is opened goes
+  /// to the next host of the connection string; where there is none, opening fails.
   /// Measured before a lease, at most once in the time that is left of it, from what the standby has received: that a
   /// silent connection to its primary is a broken one it knows after `wal_receiver_timeout` only. `Duration::max()`:
   /// whatever it lags. Range: more than 0.

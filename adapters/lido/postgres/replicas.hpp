@@ -18,13 +18,17 @@ namespace lido::postgres {
 
 /// Settings of `ReadWritePools`; whatever is left out has the default given here.
 struct ReadWriteOptions {
-  Options writes{.name = "writes"};
+  /// Its name is "writes" unless you give it one, and that of `reads` "reads".
+  Options writes{};
   /// Its `max_lag` bounds how old what is read may be, save for what is held up on the way to the standby, see there;
-  /// one that is `Duration::max()` stands for a second.
-  Options reads{.load_balance_hosts = true, .name = "reads"};
+  /// one that is `Duration::max()` stands for a second. For its `load_balance_hosts` see below.
+  Options reads{};
   /// How long a read waits for a standby's connection, where there are any and none is idle, before it goes to the
   /// primary; no longer than half of its own time. Range: 0 and more.
   Duration patience = std::chrono::milliseconds{500};
+  /// Whether the standbys are tried in a random order, in place of what `reads` says: else the first of them, while it
+  /// is there, has all reads.
+  bool load_balance_hosts = true;
 };
 
 /// A pool on the primary and one on the standbys. Thread-safe as its pools are. There is no promise that a read sees
@@ -38,8 +42,8 @@ class ReadWritePools {
   /// constructor of `Pool` does, and `InvalidOption`.
   ReadWritePools(const std::string& primary, const std::string& standbys, const ReadWriteOptions& options = {})
       : patience_{checked(options.patience)},
-        writes_{primary, options.writes},
-        reads_{standbys, bounded(options.reads)} {}
+        writes_{primary, named(options.writes, "writes")},
+        reads_{standbys, reads_of(options)} {}
 
   /// The pool on the primary.
   [[nodiscard]] Pool& writes() noexcept { return writes_; }
@@ -100,8 +104,15 @@ class ReadWritePools {
     lido::detail::require_not_negative(patience, "ReadWriteOptions::patience");
     return patience;
   }
-  [[nodiscard]] static Options bounded(Options options) {
+  [[nodiscard]] static Options named(Options options, const char* name) {
+    if (options.name == Options{}.name) options.name = name;
+    return options;
+  }
+  // What is left out of `ReadWriteOptions::reads` cannot be told from `Options`'s own defaults.
+  [[nodiscard]] static Options reads_of(const ReadWriteOptions& all) {
+    Options options = named(all.reads, "reads");
     if (options.max_lag == Duration::max()) options.max_lag = std::chrono::seconds{1};
+    options.load_balance_hosts = all.load_balance_hosts;
     return options;
   }
 

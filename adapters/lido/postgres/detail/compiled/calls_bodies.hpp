@@ -17,6 +17,7 @@
 #include <lido/postgres/detail/connect/asking.hpp>
 #include <lido/postgres/detail/connect/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
+#include <lido/postgres/detail/connect/hosts.hpp>
 #include <lido/postgres/detail/operations/call.hpp>
 #include <lido/postgres/detail/operations/execution.hpp>
 #include <lido/postgres/detail/operations/housekeeping.hpp>
@@ -55,10 +56,14 @@ template <class Form>
 ChannelOwner Calls<Form>::connect(const ConnectionString& target, const Until& until, const Settings& how,
                                   TimePoint& fresh) {
   const ConnectionString full = asked_for(target, *how, until);
-  ChannelOwner channel = adopt(open_connection(full, until, *how), how);
-  if (!keeps_up(*channel, until.deadline, fresh))
-    throw ConnectError{full.redacted(whereabouts(channel->raw())) + " failed: too far behind its primary"};
-  return channel;
+  ConnectingInTurn connecting{one_by_one(full, how->load_balance_hosts), until.deadline, how->on_notice};
+  for (;;) {
+    complete(connecting, until);
+    ChannelOwner channel = adopt(connecting.take(), how);
+    // Within the share of its host: the next one may keep up.
+    if (keeps_up(*channel, connecting.due(), fresh)) return channel;
+    connecting.refuse(full.redacted(whereabouts(channel->raw())) + " failed: too far behind its primary");
+  }
 }
 
 template <class Form>

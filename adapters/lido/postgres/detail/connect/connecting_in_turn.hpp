@@ -10,15 +10,12 @@
 #include <vector>
 
 #include <lido/facts.hpp>
-#include <lido/postgres/connection_settings.hpp>
 #include <lido/postgres/detail/connect/connecting.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
-#include <lido/postgres/detail/connect/hosts.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/notice.hpp>
-#include <lido/postgres/until.hpp>
 
 namespace lido::postgres::detail {
 
@@ -68,6 +65,17 @@ class ConnectingInTurn {
 
   /// The connection, once a step has returned `Need::nothing`.
   [[nodiscard]] ConnectionHandle take() noexcept { return std::move(connection_); }
+  /// What was taken will not do after all, and `said` says why: the next step is the first at the next host. Throws as
+  /// `step` does where there is none.
+  void refuse(const std::string& said) {
+    try {
+      throw ConnectError{said};
+    } catch (const ConnectError& error) {
+      note(error);
+      for_good_ = false;
+      if (next_ == hosts_.size()) fail();
+    }
+  }
 
  private:
   // The attempt at the present host, or else, begun here, at the next.
@@ -109,15 +117,5 @@ class ConnectingInTurn {
   Diagnostics said_;
   bool for_good_ = true;
 };
-
-/// Opens a connection to the first of the hosts of `target` that will do, or, where `how` says so, to any. Blocks until
-/// `until`, except that libpq resolves host names without a time limit of its own. Throws `ConnectError` (also at the
-/// deadline and when stopped) or `PermanentConnectError`.
-[[nodiscard]] inline ConnectionHandle open_connection(const ConnectionString& target, const Until& until,
-                                                      const ConnectionSettings& how) {
-  ConnectingInTurn connecting{one_by_one(target, how.load_balance_hosts), until.deadline, how.on_notice};
-  complete(connecting, until);
-  return connecting.take();
-}
 
 }  // namespace lido::postgres::detail
