@@ -58,6 +58,9 @@ currval after nextval()               | leaks  leaks    clean    clean       clo
 lastval after a column's default      | leaks  leaks    leaks    clean       closed
 SET by a trigger                      | leaks  leaks    leaks    clean       closed
 seed of random()                      | leaks  leaks    leaks    leaks       closed
+replication origin of the session     | leaks  leaks    closed   closed      closed
+backup that was begun                 | leaks  leaks    closed   closed      closed
+temporary replication slot            | leaks  leaks    closed   closed      closed
 // [/ladder]
 )";
 
@@ -183,6 +186,24 @@ std::vector<State> states() {
          const std::string seeded = server().ask("select setseed(0.25); select random()::text");
          return leaks_if(c.exec("select random()::text").one<std::string>() == seeded);
        }},
+      // Names of their own: a session that is closed may still hold its origin and its slot for a while.
+      {"replication origin of the session",
+       run("select pg_replication_origin_create('origin_' || pg_backend_pid()); "
+           "select pg_replication_origin_session_setup('origin_' || pg_backend_pid())"),
+       differs("select pg_replication_origin_session_is_setup()::text")},
+      {"backup that was begun", run("select pg_backup_start('left', true)"),
+       [](Connection& c) {
+         try {
+           static_cast<void>(c.exec("select pg_backup_start('next', true)"));
+           static_cast<void>(c.exec("select pg_backup_stop(false)"));
+           return std::string{};
+         } catch (const QueryError&) {  // one is in progress
+           return std::string{"leaks"};
+         }
+       }},
+      {"temporary replication slot",
+       run("select pg_create_physical_replication_slot(('slot_' || pg_backend_pid())::name, true, true)"),
+       differs("select count(*)::text from pg_replication_slots where active_pid = pg_backend_pid()")},
   };
 }
 

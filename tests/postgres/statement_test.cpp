@@ -153,6 +153,23 @@ BOOST_AUTO_TEST_CASE(what_can_prepare_statements_is_told_from_what_cannot) {
     BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::statements));
 }
 
+BOOST_AUTO_TEST_CASE(what_stays_until_the_session_ends_is_told_from_what_is_discarded) {
+  for (const char* sql :
+       {"select pg_replication_origin_session_setup('o')", "SELECT * FROM PG_BACKUP_START('x', true)",
+        "select pg_start_backup('x', true, false)", "select pg_catalog.pg_backup_start('x')",
+        "select \"pg_backup_start\"('x')", "select pg_catalog.\"pg_backup_start\" ('x')",
+        "select slot_name from pg_create_physical_replication_slot('s', temporary => true)",
+        "select pg_create_logical_replication_slot('s', 'test_decoding', true)",
+        "select pg_copy_physical_replication_slot('s', 't', true)",
+        "select pg_copy_logical_replication_slot('s', 't', true)", "do $$ begin end $$; select pg_backup_start('x')",
+        "select pg_backup_start('x'); do $$ begin end $$", "set role x; select pg_backup_start('x'); reset all",
+        "select pg_backup_start('x'), 'a\\'; select '"})
+    BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::session));
+  for (const char* sql :
+       {"select 'pg_backup_start(1)'", "select pg_backup_start from t", "select 1 as pg_backup_start"})
+    BOOST_TEST_CONTEXT(sql) BOOST_TEST((leaves_behind(sql) == Leaves::nothing));
+}
+
 BOOST_AUTO_TEST_CASE(reading_and_writing_with_the_servers_own_functions_leaves_no_state) {
   for (const char* sql :
        {"select left(name, 1), right(name, 1), mod(a, 2), regexp_replace(name, 'a', 'b') from users",

@@ -33,7 +33,8 @@ enum class ResetLevel : std::uint8_t {
   /// leaves that open, it may have. What no text can tell is not seen: what is done by functions behind operators,
   /// casts, triggers, rules, defaults, generated columns, domains and views, by one that is called as an attribute
   /// (`u.remember`), and by one that has the name of a function of PostgreSQL 15 and other parameters, or stands before
-  /// it in the search_path. What a function prepares stays as well, until DISCARD ALL.
+  /// it in the search_path. What a function prepares stays as well, until DISCARD ALL. What DISCARD ALL leaves (a
+  /// replication origin, a backup, temporary replication slots) has the connection closed, here and on the next rung.
   targeted,
   /// And DISCARD ALL, if any statement was run. Where none is known to have left anything it is sent and not waited
   /// for: the server lets go at once of what no text tells, locks, LISTEN and temporary tables too, and the answer

@@ -56,7 +56,7 @@ class Execution : public Answer {
       entry_ = statements.use({sql, types(), *names.known()}, nullptr, channel.raw());
     // A pipeline has no COPY, whose error is another one.
     asks_before_ = asks && !avoids && names.known() == nullptr && !is(first_word(sql), "copy");
-    const bool certain = channel.left().value_or(Leaves::nothing) != Leaves::statements;
+    const bool certain = channel.left().value_or(Leaves::nothing) < Leaves::statements;
     const Leaves leaves = entry_ != nullptr ? entry_->leaves : leaves_behind(sql);
     renames_ = entry_ != nullptr ? entry_->renames : renames(sql, leaves);
     asks_behind_ = asks && renames_ != Renames::nothing;

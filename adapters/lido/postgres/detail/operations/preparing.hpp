@@ -122,7 +122,7 @@ class PipelinePreparing {
 
   // What is prepared is there behind it, and means the same.
   [[nodiscard]] bool keeps_names(const QueuedText& text) const noexcept {
-    if (text.what.renames != Renames::nothing || text.what.leaves == Leaves::statements) return false;
+    if (text.what.renames != Renames::nothing || text.what.leaves >= Leaves::statements) return false;
     return !drops_prepared(text.sql) && !redefines(text.sql) && (begun_idle_ || !ends_local(text.sql));
   }
   [[nodiscard]] static bool leaves_nothing(const QueuedText& text) noexcept {

@@ -39,7 +39,7 @@ class Resetting {
   /// Before the first step: whether there is something to ask the server for.
   [[nodiscard]] bool asks_server() const noexcept {
     const ResetLevel level = channel_.settings().reset;
-    if (stage_ != Stage::begun || level == ResetLevel::none || level == ResetLevel::reopen) return false;
+    if (stage_ != Stage::begun || level == ResetLevel::none || closes()) return false;
     return channel_.transaction() != PQTRANS_IDLE || (discard() != nullptr && !posts());
   }
 
@@ -55,7 +55,7 @@ class Resetting {
   bool go_on() {
     switch (stage_) {
       case Stage::begun:
-        if (!channel_.restore() || (channel_.settings().reset == ResetLevel::reopen && channel_.left())) {
+        if (!channel_.restore() || closes()) {
           stage_ = Stage::refused;
           return true;
         }
@@ -86,6 +86,14 @@ class Resetting {
       default:
         return false;
     }
+  }
+
+  // Whether nothing but a new session will do. A sandbox has one alone.
+  [[nodiscard]] bool closes() const noexcept {
+    const ConnectionSettings& how = channel_.settings();
+    const std::optional<Leaves> left = channel_.left();
+    if (!left || how.reset < ResetLevel::targeted) return false;
+    return how.reset == ResetLevel::reopen || (*left == Leaves::session && how.enclosure == nullptr);
   }
 
   // Of notifications, which are the last holder's.

@@ -1,4 +1,4 @@
-// Looking up words in the lists of builtins.hpp.
+// Looking up words in the lists of builtins.hpp, and one list more.
 #pragma once
 
 #include <algorithm>
@@ -27,5 +27,10 @@ namespace lido::postgres::detail {
   return is_builtin(word, no_function_names) || is_builtin(word, operator_keywords) ||
          is_builtin(word, unreserved_keywords);
 }
+
+/// Functions of what DISCARD ALL leaves in the session; of the slots, the temporary ones, which several arguments tell.
+inline constexpr std::string_view lasting_functions =
+    "pg_replication_origin_session_setup pg_backup_start pg_start_backup pg_create_physical_replication_slot "
+    "pg_create_logical_replication_slot pg_copy_physical_replication_slot pg_copy_logical_replication_slot";
 
 }  // namespace lido::postgres::detail

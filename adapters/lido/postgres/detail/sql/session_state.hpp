@@ -19,6 +19,7 @@ enum class Leaves : unsigned char {
   nothing,     ///< it plainly leaves nothing
   state,       ///< settings, locks, temporary tables and the like
   statements,  ///< prepared statements, too: it may do anything
+  session,     ///< what stays until the session ends, DISCARD ALL or not
 };
 
 /// Walks over a script. What a word is follows from what stands around it: a function's name, a keyword, or the name of
@@ -30,7 +31,10 @@ class StateScan {
   [[nodiscard]] constexpr Leaves scan() noexcept {
     while (at_.next()) {
       const Piece& piece = at_.piece();
-      if (piece.doubtful) return Leaves::statements;  // what looks like a text may be any statement
+      if (piece.doubtful) {
+        finds(Leaves::statements);  // what looks like a text may be any statement
+        return found_;
+      }
       if (piece.kind == Token::symbol)
         symbol(piece.text.front());
       else if (std::exchange(begins_, false))
@@ -39,7 +43,7 @@ class StateScan {
         name();
       else
         target_ = false;
-      if (found_ == Leaves::statements) return found_;
+      if (found_ == Leaves::session) return found_;
     }
     return found_;
   }
@@ -252,7 +256,9 @@ class StateScan {
       if (is_builtin(word, operator_keywords) && at_.is_operand_before(is(word, "join"), closed_ != Group::prefix))
         return void(opens_ = is(word, "join") ? Group::relation : Group::other);
     }
-    finds(Leaves::state);
+    const bool plainly_quoted = at_.piece().kind == Token::quoted && word.size() > 2 && word.front() == '"';
+    const std::string_view function = plainly_quoted ? word.substr(1, word.size() - 2) : word;
+    finds(is_one_of(function, lasting_functions) ? Leaves::session : Leaves::state);
   }
   Context at_;
   std::array<Level, deepest> levels_{};

@@ -83,7 +83,7 @@ enum class Renames : unsigned char {
   const auto of_unknown = [&] {
     return names_untold(sql) ? Renames::untold : makes_names(sql) ? Renames::hides : Renames::session;
   };
-  if (leaves == Leaves::statements) return of_unknown();
+  if (leaves >= Leaves::statements) return of_unknown();
   const bool other = leaves == Leaves::state && is_one_of(first_word(sql), others);
   if (leaves == Leaves::state && !other) {
     if (counts_or_locks(sql)) return Renames::nothing;
