@@ -353,6 +353,80 @@ BOOST_FIXTURE_TEST_CASE(a_deadline_holds_within, Table) {
   end();
 }
 
+BOOST_FIXTURE_TEST_CASE(what_a_read_only_transaction_may_change_is_kept, Table) {
+  for (const bool by_text : {false, true}) {
+    auto lease = pool.acquire();
+    lease->exec_script(
+        "create temp table drafts(id int primary key); "
+        "create temp table parts(draft int references drafts deferrable initially deferred)");
+    lease->exec("insert into boxed values (1)");
+    lease->exec("insert into boxed_child values (1)");  // which is checked again and again
+    const auto within = [&](const char* sql) {
+      if (!by_text) {
+        lease->begin(soon(), {.read_only = true});
+      } else {
+        lease->exec("begin read only");
+      }
+      lease->exec("savepoint mine");
+      BOOST_CHECK_THROW(lease->exec("insert into boxed values (2)"), QueryError);
+      lease->exec("rollback to mine");
+      lease->exec_script(sql);
+      lease->exec("commit");
+    };
+    within("insert into drafts values (1); insert into parts values (1); set work_mem = '5MB'");
+    BOOST_TEST(lease->exec("select count(*) from parts").one<int>() == 1);
+    BOOST_TEST(lease->exec("show work_mem").one<std::string>() == "5MB");
+    BOOST_TEST(lease->exec("show transaction_read_only").one<std::string>() == "off");
+    lease->exec("insert into boxed values (2)");
+    const auto violates = [](const QueryError& error) { return error.is_foreign_key_violation(); };
+    BOOST_CHECK_EXCEPTION(within("insert into parts values (7)"), QueryError, violates);
+    BOOST_TEST(lease->exec("select count(*) from parts").one<int>() == 1);
+    // Also one that is made so on its way.
+    lease->exec("begin");
+    lease->exec("set transaction read only");
+    lease->exec("insert into drafts values (2)");
+    lease->exec("commit");
+    lease->exec("insert into boxed values (3)");
+    BOOST_TEST(lease->exec("select count(*) from drafts").one<int>() == 2);
+    lease->exec("begin read only");
+    lease->exec("insert into drafts values (3)");
+    lease->exec("rollback");
+    BOOST_TEST(lease->exec("select count(*) from drafts").one<int>() == 2);
+    lease->exec("set constraints all immediate");  // no table can be dropped for which something is deferred
+    lease.release();
+    end();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_sandbox_that_is_idle_is_not_ended_by_the_server) {
+  server().ask(
+      "drop role if exists hasty; create role hasty login; alter role hasty set idle_in_transaction_session_timeout = "
+      "'1h'");
+  Sandbox sandbox{server().conninfo("hasty"), {.pool_timeout = 10s}};
+  const auto timeout = [&](Connection& connection) {
+    return connection.exec("show idle_in_transaction_session_timeout").one<std::string>();
+  };
+  auto lease = sandbox.acquire();
+  BOOST_TEST(timeout(*lease) == "0");
+  lease->exec("set idle_in_transaction_session_timeout = '2h'");
+  BOOST_TEST(timeout(*lease) == "0");
+  BOOST_CHECK_THROW(lease->exec("select 1/0"), QueryError);
+  BOOST_TEST(timeout(*lease) == "0");
+  {
+    lease.release();
+    Session session{sandbox, {.set_local = {{"idle_in_transaction_session_timeout", "3h"}}}};
+    BOOST_TEST(timeout(session.connection()) == "3h");
+    session.commit();
+  }  // it is put in order
+  lease = sandbox.acquire();
+  // Within this statement, before which nothing else is sent.
+  PGresult* const shown = PQexec(lease->native(), "show idle_in_transaction_session_timeout");
+  BOOST_TEST(std::string_view{PQgetvalue(shown, 0, 0)} == "0");
+  PQclear(shown);
+  lease.release();
+  sandbox.rollback();
+}
+
 BOOST_AUTO_TEST_CASE(what_begins_and_ends_transactions_is_told_by_the_text) {
   using postgres::detail::control_of;
   using Kind = postgres::detail::TransactionControl::Kind;

@@ -50,14 +50,13 @@ class Sandboxing : public Enclosure {
       case Kind::commit:
         channel.leaves(Leaves::state);  // what was set for the transaction alone goes on
         closing_ = true;
-        if (failed) return go_back;
-        return read_only_ ? std::string{"SAVEPOINT lido_check; "}.append(go_back) : check_deferred;
+        return failed ? go_back : commit;
       case Kind::rollback:
         closing_ = true;
         return go_back;
       case Kind::discard:
         if (open_) return std::nullopt;  // the server refuses that
-        return discard_all;
+        return std::string{discard_all}.append("; ").append(patience(channel));
       case Kind::none:
       case Kind::mixed:
       default:
@@ -94,10 +93,11 @@ class Sandboxing : public Enclosure {
   using Kind = TransactionControl::Kind;
 
   static constexpr const char* go_back = "ROLLBACK TO SAVEPOINT lido_sandbox";
-  // COMMIT would do that. What is deferred stays so, for the end that never comes.
-  static constexpr const char* check_deferred =
-      "SAVEPOINT lido_check; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO SAVEPOINT lido_check; "
-      "RELEASE SAVEPOINT lido_check";
+  // A transaction that only reads does so from its savepoint on, up to whose release: what is checked then may be of
+  // one that wrote. What is deferred stays so, for the end that never comes.
+  static constexpr const char* commit =
+      "RELEASE SAVEPOINT lido_begun; SAVEPOINT lido_check; SET CONSTRAINTS ALL IMMEDIATE; "
+      "ROLLBACK TO SAVEPOINT lido_check; RELEASE SAVEPOINT lido_check";
   static constexpr const char* discard_all =
       "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; "
       "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES";
@@ -129,22 +129,31 @@ class Sandboxing : public Enclosure {
     if (ended_ || (begun_ && outside)) refuse_ended(sql);
     if (begun_) return;
     if (outside) run(channel, "BEGIN");
-    run(channel, "SAVEPOINT lido_sandbox");
+    const std::string savepoint = patience(channel) + "; SAVEPOINT lido_sandbox";
+    run(channel, savepoint.c_str());
     begun_ = true;
     open_ = closing_ = false;
   }
 
   void renew(Channel& channel, bool failed) {
-    const char* const sql = failed ? go_back : "RELEASE SAVEPOINT lido_sandbox; SAVEPOINT lido_sandbox";
-    if (!run(channel, sql)) refuse_ended(sql);
+    const std::string sql =
+        failed ? go_back : "RELEASE SAVEPOINT lido_sandbox; " + patience(channel) + "; SAVEPOINT lido_sandbox";
+    if (!run(channel, sql.c_str())) refuse_ended(sql);
+  }
+
+  // Outside of its transactions the application's session is idle for as long as it likes. Behind each statement anew,
+  // as it may have set them, or RESET ALL may have brought those of the role or database back.
+  [[nodiscard]] static std::string patience(const Channel& channel) {
+    std::string sql = "SET LOCAL idle_in_transaction_session_timeout = 0";
+    if (PQserverVersion(channel.raw()) >= 170000) sql += "; SET LOCAL transaction_timeout = 0";
+    return sql;
   }
 
   std::optional<std::string> begin(const TransactionControl& control, std::string_view sql) {
     if (open_) return std::nullopt;  // the server warns of it
     open_ = true;
-    read_only_ = control.read_only;
     if (first_word(sql) == "SAVEPOINT") return std::nullopt;  // a session's, with its settings
-    return read_only_ ? "SET TRANSACTION READ ONLY" : "";
+    return control.read_only ? "SAVEPOINT lido_begun; SET TRANSACTION READ ONLY" : "SAVEPOINT lido_begun";
   }
 
   // In the thread of the caller, also of a loop: a round trip of what never waits for others. False: the savepoint is
@@ -175,7 +184,6 @@ class Sandboxing : public Enclosure {
   std::atomic<bool> lost_{false};   // with its connection
   bool open_ = false;               // one within it
   bool closing_ = false;            // which has been told to end
-  bool read_only_ = false;          // and wrote nothing
   bool ended_ = false;              // the one around all, by somebody else
 };
 
