@@ -4,6 +4,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -106,6 +107,24 @@ BOOST_AUTO_TEST_CASE(tries_hosts_in_a_random_order_where_that_is_asked_for) {
   BOOST_TEST(orders.size() == 6U);
 }
 
+BOOST_AUTO_TEST_CASE(takes_libpqs_own_key_for_a_random_order) {
+  // As PostgreSQL 16 has it; an older libpq does not know it.
+  for (const std::string text :
+       {"load_balance_hosts = 'random' host=a,b,c port=1,2,3", "host=a,b,c port=1,2,3 load_balance_hosts=random",
+        "postgresql://a:1,b:2,c:3/app?load_balance_hosts=random",
+        "postgresql://a:1,b:2,c:3/app?load_balance_hosts=disable&load_balance_hosts=rando%6d&connect_timeout=3"}) {
+    std::set<Strings> orders;
+    for (int i = 0; i < 200 && orders.size() < 6; ++i) orders.insert(tried(text, "port"));
+    BOOST_TEST(orders.size() == 6U, text);
+  }
+  for (const std::string text :
+       {"host=a,b,c port=1,2,3 load_balance_hosts=disable", "postgresql://a:1,b:2,c:3/app?load_balance_hosts=disable"})
+    for (int i = 0; i < 20; ++i)
+      BOOST_TEST(tried(text, "port") == (Strings{"1", "2", "3"}), boost::test_tools::per_element());
+  for (const char* const wrong : {"host=a,b load_balance_hosts=some", "postgresql://a,b/?load_balance_hosts=some"})
+    BOOST_CHECK_THROW(static_cast<void>(Connection::connect(wrong, soon())), ConnectError);
+}
+
 BOOST_AUTO_TEST_CASE(a_host_that_never_answers_leaves_time_for_the_next) {
   FaultProxy silent{server().socket()}, good{server().socket()};
   silent.stay_silent();
@@ -168,8 +187,9 @@ BOOST_AUTO_TEST_CASE(a_stop_ends_the_whole_list) {
 BOOST_AUTO_TEST_CASE(a_balanced_pool_spreads_over_its_hosts) {
   FaultProxy one{server().socket()}, other{server().socket()};
   const std::string text = "host=127.0.0.1,127.0.0.1 port=" + port_of(one) + "," + port_of(other) + rest;
-  for (const bool balanced : {false, true}) {
-    postgres::Pool pool{text, {.pool_size = 20, .max_overflow = 0, .load_balance_hosts = balanced}};
+  for (const auto& [key, option] : {std::pair{"", false}, {"", true}, {" load_balance_hosts=random", false}}) {
+    const bool balanced = option || *key != '\0';
+    postgres::Pool pool{text + key, {.pool_size = 20, .max_overflow = 0, .load_balance_hosts = option}};
     std::vector<postgres::Pool::Lease> leases;
     std::set<std::string> ports;
     for (int i = 0; i < 20; ++i) {

@@ -30,10 +30,14 @@ class ConnectionString {
   /// a password that should have been escaped for a port or a keyword, and print it.
   explicit ConnectionString(const std::string& text) {
     if (text.find('\0') != std::string::npos) throw malformed("no zero byte in it");
-    const SplitString split{text};
-    if (!split.pool.empty())
-      throw malformed("no key that begins with pool_, which nothing but a lido::postgres::Pool reads");
-    const ConninfoHandle parsed{PQconninfoParse(text.c_str(), nullptr)};
+    const SplitString split{text, PQlibVersion() < 160'000};
+    for (const auto& [key, value] : split.pool) {
+      if (key.starts_with("pool_"))
+        throw malformed("no key that begins with pool_, which nothing but a lido::postgres::Pool reads");
+      balances_ = value == "random";
+      if (!balances_ && value != "disable") throw malformed("random or disable as load_balance_hosts");
+    }
+    const ConninfoHandle parsed{PQconninfoParse((split.pool.empty() ? text : split.rest).c_str(), nullptr)};
     if (!parsed) {
       refuse_unknown(split.others);
       throw malformed("postgresql://user:password@host:port/database?key=value or key='value' pairs");
@@ -119,6 +123,9 @@ class ConnectionString {
     if (seconds == 0) return std::nullopt;
     return std::chrono::seconds{static_cast<std::int64_t>(std::min(seconds, std::uint64_t{1'000'000'000}))};
   }
+
+  /// Whether `load_balance_hosts=random` was taken out of it, as this libpq does not know the key.
+  [[nodiscard]] bool balances() const noexcept { return balances_; }
 
   /// Whatever is secret in it, blotted out of `message`.
   [[nodiscard]] std::string redacted(std::string message) const {
@@ -209,6 +216,7 @@ class ConnectionString {
   [[gnu::noinline]] void add(std::string_view key, std::string_view value) { options_.emplace_back(key, value); }
 
   std::vector<std::pair<std::string, std::string>> options_;
+  bool balances_ = false;
 };
 
 }  // namespace lido::postgres::detail

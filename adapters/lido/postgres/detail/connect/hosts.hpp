@@ -26,9 +26,9 @@ namespace lido::postgres::detail {
   return parts;
 }
 
-/// What to try, one after the other; in a random order where that is asked for. The lists may also come from libpq's
-/// environment (PGHOST) and service files. One string alone where there is nothing to choose from, and where the lists
-/// do not match each other, for libpq to say so.
+/// What to try, one after the other; in a random order where that or libpq's own key asks for it. The lists may also
+/// come from libpq's environment (PGHOST) and service files. One string alone where there is nothing to choose from,
+/// and where the lists do not match each other, for libpq to say so.
 [[nodiscard]] inline std::vector<ConnectionString> one_by_one(ConnectionString target, bool shuffled) {
   const Effective effective{target};
   // Where it does not block libpq leaves this to its caller.
@@ -49,7 +49,7 @@ namespace lido::postgres::detail {
     if (!addresses.empty()) hosts[i].set("hostaddr", addresses[i]);
     if (ports.size() > 1) hosts[i].set("port", ports[i]);
   }
-  if (shuffled) {
+  if (shuffled || target.balances() || effective.value("load_balance_hosts") == "random") {
     std::random_device random;
     std::shuffle(hosts.begin(), hosts.end(), random);
   }

@@ -25,17 +25,22 @@ namespace lido::postgres::detail {
 /// A connection string in two parts. What is malformed stays in `rest`, for libpq to refuse.
 class SplitString {
  public:
-  explicit SplitString(std::string_view text) { is_uri(text) ? split_uri(text) : split_pairs(text); }
+  /// `balancing`: takes libpq's `load_balance_hosts`, too, for a libpq that does not know it.
+  explicit SplitString(std::string_view text, bool balancing = false) : balancing_{balancing} {
+    is_uri(text) ? split_uri(text) : split_pairs(text);
+  }
 
   /// What libpq is to see.
   std::string rest;
-  /// The keys that begin with `pool_`, and their values, in their order.
+  /// The keys that are taken out, which begin with `pool_`, and their values, in their order.
   std::vector<std::pair<std::string, std::string>> pool;
   /// The keys in `rest`, in their order, without what may be a piece of a password that should have been quoted.
   std::vector<std::string> others;
 
  private:
-  [[nodiscard]] static bool is_pool_key(std::string_view key) noexcept { return key.starts_with("pool_"); }
+  [[nodiscard]] bool is_taken(std::string_view key) const noexcept {
+    return key.starts_with("pool_") || (balancing_ && key == "load_balance_hosts");
+  }
 
   void split_uri(std::string_view uri) {
     // Where libpq sees the query begin: a '?' before the '@' belongs to the password.
@@ -64,7 +69,7 @@ class SplitString {
     if (equals == std::string_view::npos || pair.find('@') != std::string_view::npos) return false;
     std::optional<std::string> key = decoded(pair.substr(0, equals));
     std::optional<std::string> value = decoded(pair.substr(equals + 1));
-    if (!key || !value || !is_pool_key(*key)) return false;
+    if (!key || !value || !is_taken(*key)) return false;
     pool.emplace_back(*std::move(key), *std::move(value));
     return true;
   }
@@ -117,7 +122,7 @@ class SplitString {
       } else {
         at = text.size();
       }
-      if (value && is_pool_key(key)) {
+      if (value && is_taken(key)) {
         pool.emplace_back(key, *std::move(value));
       } else {
         rest.append(rest.empty() ? "" : " ").append(text.substr(begin, at - begin));
@@ -141,6 +146,8 @@ class SplitString {
     ++at;
     return value;
   }
+
+  bool balancing_;
 };
 
 }  // namespace lido::postgres::detail
