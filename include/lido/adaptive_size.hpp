@@ -74,12 +74,13 @@ class AdaptiveSize {
   AdaptiveSize(const AdaptiveSize&) = delete;
   AdaptiveSize& operator=(const AdaptiveSize&) = delete;
 
-  /// Looks at what the pool has done in the last `span`, and resizes it if that is better. Takes the pool's lock twice,
-  /// and waits for nobody but another `step`. Throws what `Pool::resize` throws, and resizes then with the next one;
-  /// `InvalidOption` for a `span` that is not above 0.
+  /// Looks at what the pool has done in the last `span`, and resizes it if that is better; during a resize by another
+  /// `step` it leaves that to that one. Takes the pool's lock twice. Whoever is served or told by the resize may call
+  /// this and `state`. Throws what `Pool::resize` throws, and resizes then with the next one; `InvalidOption` for a
+  /// `span` that is not above 0.
   void step(Duration span) {
     detail::require_positive(span, "AdaptiveSize::step(span)");
-    const std::scoped_lock lock{mutex_};
+    std::unique_lock lock{mutex_};
     const Statistics now = pool_.statistics();  // within: two at once would see each other's in the wrong order
     ++steps_;
     search_.keep_at_least(least(now));
@@ -89,9 +90,7 @@ class AdaptiveSize {
                   .waited = waited_for_more(now) - waited_for_more(before_),
                   .waiting = now.waiting_for_more()});
     before_ = now;
-    if (search_.size() == applied_) return;
-    pool_.resize(make_(search_.size()));
-    applied_ = search_.size();
+    while (!resizing_ && search_.size() != applied_) apply(search_.size(), lock);
   }
 
   /// What it has found, and why. Throws `std::bad_alloc`.
@@ -122,6 +121,23 @@ class AdaptiveSize {
     return {.least = options.min_size, .most = options.max_size};
   }
 
+  // One at a time, so that the last size stands; and without the lock, as a resize calls callbacks and listeners.
+  void apply(std::size_t size, std::unique_lock<std::mutex>& lock) {
+    auto growth = make_(size);
+    resizing_ = true;
+    lock.unlock();
+    try {
+      pool_.resize(std::move(growth));
+    } catch (...) {
+      lock.lock();
+      resizing_ = false;
+      throw;
+    }
+    lock.lock();
+    resizing_ = false;
+    applied_ = size;
+  }
+
   void run(const std::stop_token& stop, Duration every) {
     std::mutex mutex;
     std::condition_variable_any timer;
@@ -146,7 +162,8 @@ class AdaptiveSize {
   detail::SizeSearch search_;
   std::size_t applied_ = 0;  // which size the pool has been given
   std::uint64_t steps_ = 0;
-  std::jthread thread_;  // last: it uses the others
+  bool resizing_ = false;  // a step is at it
+  std::jthread thread_;    // last: it uses the others
 };
 
 }  // namespace lido

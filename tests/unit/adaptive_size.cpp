@@ -276,6 +276,29 @@ BOOST_AUTO_TEST_CASE(a_size_that_could_not_be_given_is_given_by_the_next_step) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(who_is_called_by_its_resize_may_ask_it_and_have_it_look) {
+  calmly([] {
+    Ledger ledger;
+    std::size_t asked = 0;
+    SimulatedPool<FixedSize, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), FixedSize{.size = 40}, {}, {}, {.workers = 0}};
+    AdaptiveSize adaptive{pool, [](std::size_t size) { return FixedSize{.size = size}; }, {.every = 0s}};
+    pool.wait_until_ready(10s);
+    pool.events().on_close([&](Resource&, const ConnectionInfo&) {
+      if (++asked > 1) return;
+      BOOST_TEST(adaptive.state().size == 40U);
+      adaptive.step(250ms);
+    });
+    for (int i = 0; i < 100 && asked == 0; ++i) {  // nobody comes: it shrinks, and this thread closes
+      sim::sleep_for(250ms);
+      adaptive.step(250ms);
+    }
+    BOOST_TEST(asked > 0U);
+    BOOST_TEST(pool.statistics().max_size == adaptive.state().size);
+    BOOST_TEST(adaptive.state().size < 40U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(options_out_of_range_are_named) {
   calmly([] {
     Ledger ledger;

@@ -372,6 +372,48 @@ BOOST_AUTO_TEST_CASE(resize_up_serves_waiters) {
   });
 }
 
+// The callback of one that waits beside what is idle, but guaranteed to a share, until a resize serves it.
+template <class Pool, class Callback>
+void serve_by_resize(Pool& pool, Callback callback) {
+  pool.wait_until_ready(10s);
+  static_cast<void>(pool.share("web", {.guaranteed = 1}));
+  auto mine = pool.acquire();
+  auto waits = pool.async_acquire(10s).connect([&](const std::exception_ptr&, auto lease) {
+    if (lease) callback();
+  });
+  waits.start();
+  pool.resize({.size = 3});
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_that_a_resize_serves_may_resize) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 2}};
+    std::size_t resized = 0;
+    serve_by_resize(pool, [&] {
+      pool.resize({.size = 4});
+      ++resized;
+    });
+    BOOST_TEST(resized == 1U);
+    BOOST_TEST(pool.statistics().max_size == 4U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_resize_does_not_wait_for_a_callback_that_another_serves) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 2}};
+    std::size_t seen = 0;
+    serve_by_resize(pool, [&] {
+      Threads other;
+      other.start([&] { pool.resize({.size = 5}); });
+      other.join();
+      seen = pool.statistics().max_size;
+    });
+    BOOST_TEST(seen == 5U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(without_workers_each_waiter_opens_for_itself_what_a_resize_allows) {
   calmly([] {
     Ledger ledger;

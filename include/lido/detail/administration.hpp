@@ -81,7 +81,7 @@ class Administration {
   Maintenance<Types>& maintenance_;
   Admission<Types>& admission_;
   Acquire<Types>& acquire_;
-  typename Platform::Mutex resizing_;
+  typename Platform::Mutex growing_;  // while slots are added
 };
 
 template <class Types>
@@ -102,9 +102,11 @@ void Administration<Types>::resize(Growth growth) {
   const std::size_t size = growth.plan({}).max_size;
   auto other = std::make_unique<const Growth>(std::move(growth));
   {
-    // Not the queue's lock: slots are allocated.
-    const std::scoped_lock one_at_a_time{resizing_};
+    // Not the queue's lock: slots are allocated. Nor longer than that: those who are served below may resize, and wait.
+    const std::scoped_lock one_at_a_time{growing_};
     monitor_.capacity.slots().grow_to(size);
+  }
+  {
     Guard lock = monitor_.enter();
     require_room(size, lock);
     monitor_.recorder.record(EventKind::resized, Platform::now(), lock);

@@ -28,7 +28,9 @@ class Transitions {
     const bool reused = capacity_.plan().reuse;
     capacity_.resize(growth);
     waiters_.shares().resize(capacity_.plan().max_size);
-    // From here on the lock is given up between: all parts know the new size by now.
+    // From here on the lock is given up between: all parts know the new size by now. Another resize may come meanwhile,
+    // also by somebody who is served here. Each step asks for what is true when it is done, and what one resize leaves
+    // the other finds.
     if (reused && !capacity_.plan().reuse) capacity_.invalidate(CloseReason::not_pooled, guard);
     capacity_.retire_excess(guard);
     dispatcher_.match(guard);
