@@ -43,8 +43,9 @@ struct CloseReport {
 /// Thread-safe but for construction, destruction and moving. In the child of a fork it starts empty (see fork.hpp), and
 /// every member may throw there what the constructor throws. The destructor closes without grace: waiters get
 /// `PoolClosed`, leases stay valid and close their connection when they end; it blocks until the workers have finished
-/// what they do, at most for the longest of `open_timeout`, `check_timeout` and `reset_timeout`; but for workers of
-/// `PoolOptions::start_worker`.
+/// what they do, at most for the longest of `open_timeout`, `check_timeout` and `reset_timeout`; what is to be closed
+/// after that they close behind it. Without workers, and with those of `PoolOptions::start_worker`, it closes what is
+/// idle itself, and blocks for as long as that takes.
 template <class Connection, class Growth = Elastic, class Health = AssumeHealthy, class Recycle = KeepAlways,
           class Platform = StandardPlatform>
 class Pool {

@@ -214,6 +214,68 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_pool_takes_no_time_where_its_workers_sleep) {
   });
 }
 
+namespace {
+
+// Takes its time to close, each of them.
+struct SlowToClose {
+  SlowToClose(Duration span, std::size_t& closed) : span_{span}, closed_{closed} {}
+  SlowToClose(const SlowToClose&) = delete;
+  SlowToClose& operator=(const SlowToClose&) = delete;
+  ~SlowToClose() {
+    sim::sleep_for(span_);
+    ++closed_;
+  }
+
+ private:
+  Duration span_;
+  std::size_t& closed_;
+};
+using SlowPool = Pool<SlowToClose, FixedSize, AssumeHealthy, KeepAlways, sim::Platform>;
+
+template <class Body>
+Duration span_of(Body body) {
+  const TimePoint begun = sim::Platform::now();
+  body();
+  return sim::Platform::now() - begun;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_destructor_waits_no_longer_than_it_says_for_connections_that_close_slowly) {
+  for (const std::size_t workers : {1U, 3U})
+    for (const Duration span : {300ms, 1'000'000ms})
+      calmly([&] {
+        std::size_t closed = 0;
+        std::optional<SlowPool> pool{
+            std::in_place, [&] { return SlowToClose{span, closed}; },
+            FixedSize{20}, AssumeHealthy{},
+            KeepAlways{},  PoolOptions{.open_timeout = 1s, .check_timeout = 1s, .workers = workers}};
+        pool->wait_until_ready(1min);
+        auto lease = pool->acquire();
+        BOOST_TEST((span_of([&] { pool.reset(); }) <= 1s));
+        BOOST_TEST((span_of([&] { lease.release(); }) == span));  // its own, and none of the others
+        BOOST_TEST(closed < 20U);
+        sim::sleep_for(20 * span);
+        BOOST_TEST(closed == 20U);
+      });
+}
+
+BOOST_AUTO_TEST_CASE(what_is_closed_at_the_end_of_a_pool_is_told_also_where_its_only_worker_ends_it) {
+  calmly([] {
+    Ledger ledger;
+    std::size_t told = 0;
+    std::optional<SimulatedPool<FixedSize>> pool{std::in_place,   connector(ledger), FixedSize{.size = 3},
+                                                 AssumeHealthy{}, KeepAlways{},      PoolOptions{.workers = 1}};
+    pool->wait_until_ready(1s);
+    pool->events().on_close([&](Resource&, const ConnectionInfo&) {
+      if (++told == 1) pool.reset();
+    });
+    pool->acquire().discard();
+    until([&] { return ledger.live == 0; });
+    BOOST_TEST(told == 3U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_pool_moves_with_what_it_leased) {
   calmly([] {
     Ledger ledger;

@@ -105,8 +105,8 @@ void Core<Connection, Growth, Health, Recycle, Platform>::abandon() noexcept {
   if (!is_ours()) return disown();
   const TimePoint deadline = saturating_add(Platform::now(), workers_.longest_call());
   administration_.close(Duration::zero());
-  workers_.stop();
   leases_.leave_to_holders();
+  workers_.stop();
   ops_.silence(deadline);
   lifetime_.drop_reference();
 }

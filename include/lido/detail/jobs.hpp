@@ -87,9 +87,17 @@ class Jobs {
     return true;
   }
 
-  void run_closes() noexcept {
-    while (do_one(false)) {
+  void run_closes(TimePoint deadline = TimePoint::max()) noexcept {
+    while (Platform::now() < deadline && do_one(false)) {
     }
+  }
+  // This one, unless another thread does it.
+  void close_now(Slot& slot) noexcept {
+    {
+      const Guard lock = monitor_.enter();
+      if (!monitor_.work.take_to_close(slot)) return;
+    }
+    close(slot, {});
   }
 
   // While it lives, what a pool without workers queues is done by this thread.

@@ -119,7 +119,7 @@ class Leases {
       orphan = orphans_;
     }
     if (leak) leaks_.report(*leak);
-    orphan ? jobs_.run_closes() : workforce_.close_retired();
+    orphan ? jobs_.close_now(slot) : workforce_.close_retired();
     if (orphan) lifetime_.drop_reference();
   }
 
@@ -147,14 +147,12 @@ class Leases {
       monitor_.count(&Statistics::listener_errors);
   }
 
-  // The pool is gone: whoever still has a connection keeps what it needs to close it.
+  // The pool is about to go: whoever still has a connection keeps what it needs to close it, and does so itself. Before
+  // the workers end, so that nothing is left to them when they have.
   void leave_to_holders() noexcept {
-    {
-      const Guard lock = monitor_.enter();
-      orphans_ = true;
-      lifetime_.add_references(monitor_.capacity.slots().recalled());  // whoever has one comes by the lock
-    }
-    jobs_.run_closes();
+    const Guard lock = monitor_.enter();
+    orphans_ = true;
+    lifetime_.add_references(monitor_.capacity.slots().recalled());  // whoever has one comes by the lock
   }
 
  private:

@@ -93,6 +93,8 @@ class WorkQueue {
     if (!by_callers_) return closes_.pop();
     return closes_.pop_if([me = Platform::this_thread()](const Slot& slot) { return slot.closer == me; });
   }
+  // False: another thread is at it, or was.
+  bool take_to_close(Slot& slot) noexcept { return closes_.remove(slot); }
   Slot* next_suspect() noexcept { return suspects_.pop(); }
 
   // What a worker does next, whose last task was this.

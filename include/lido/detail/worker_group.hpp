@@ -50,8 +50,8 @@ class WorkerGroup {
   }
 
   // Joins the workers that come to an end within the deadlines that their work was given. One that does not (its hook
-  // ignores the deadline), and the one that this is called from, are let go; they keep the core until they end. So are
-  // those that are no threads: they may need this thread to go on.
+  // ignores the deadline), and the one that this is called from, are let go; they keep the core until they have closed
+  // what is to be closed. So are those that are no threads: they may need this thread to go on, which closes for them.
   void stop() noexcept {
     if (workers_ == nullptr) return;  // it could not even be started
     const std::size_t count = workforce_.count() + 1;
@@ -63,9 +63,10 @@ class WorkerGroup {
       monitor_.work.stop(lock);
       while (Sleeper* const alarm = monitor_.waiters.alarm().pop()) lock.wake_later(*alarm);
     }
-    if (options_.start_worker) return;
-    workforce_.await(saturating_add(Platform::now(), longest_call()),
-                     [&](Guard&) { return working_ == (from_worker ? 1U : 0U); });
+    if (options_.start_worker) return workforce_.run_closes(TimePoint::max());
+    const TimePoint deadline = saturating_add(Platform::now(), longest_call());
+    if (from_worker) workforce_.run_closes(deadline);  // it may be the only one
+    workforce_.await(deadline, [&](Guard&) { return working_ == (from_worker ? 1U : 0U); });
     for (std::size_t i = 0; i < count; ++i) {
       typename Platform::Thread& thread = workers_[i].thread;
       if (!thread.joinable()) continue;

@@ -80,6 +80,8 @@ class Workforce {
   void close_retired() noexcept {
     if (by_callers()) jobs_.run_closes();
   }
+  // Closes what is to be closed, as a worker does.
+  void run_closes(TimePoint deadline) noexcept { jobs_.run_closes(deadline); }
   // A caller that has lined up opens for itself.
   void open_for(const typename Jobs<Types>::Caller& caller) noexcept {
     if (!by_callers()) return;
