@@ -189,9 +189,10 @@ class Pool {
 
   /// Begins a new generation: what is open now is closed, idle connections at once, leased ones when they come back.
   void invalidate() { core().administration().invalidate(); }
-  /// Replaces the growth policy. Fewer: the excess is closed, idle at once and leased when it comes back. More: waiters
-  /// are served. One that keeps nothing: all is closed so, and opened anew. Throws `InvalidOption`, also where shares
-  /// are guaranteed more together, or `std::bad_alloc`, and changes nothing.
+  /// Replaces the growth policy. Fewer: attempts to open are given up first, then the excess is closed, idle at once
+  /// and leased when it comes back. More: waiters are served. One that keeps nothing: all is closed so, and opened
+  /// anew. Throws `InvalidOption`, also where shares are guaranteed more together, or `std::bad_alloc`, and changes
+  /// nothing.
   void resize(Growth growth) {
     detail::validate_growth(growth);
     if (core().options().max_waiting == 0 && !growth.plan({}).reuse)

@@ -363,6 +363,10 @@ FAULTS = [
     Fault("more_is_guaranteed_than_there_is", "detail/administration.hpp", "if (options.guaranteed > max_size - std::min(max_size, others))", "if (options.guaranteed > max_size)", SHARES),
     Fault("resize_takes_what_is_guaranteed", "detail/administration.hpp", "  if (size >= guaranteed) return;\n", "  if (size + guaranteed > 0) return;\n", SHARES),
     # --- bounds
+    Fault("attempt_is_kept_and_what_works_is_closed", CAPACITY,
+          "{SlotState::opening, SlotState::idle, SlotState::checking,", "{SlotState::idle, SlotState::opening, SlotState::checking,",
+          ("unit/capacity",)),
+    Fault("open_begins_that_is_one_too_many", CAPACITY, "    while (excess() > 0) {\n", "    while (false) {\n", ("unit/capacity",)),
     Fault("one_too_many_after_shrinking", CAPACITY,
           "return staying > plan_.max_size ? staying - plan_.max_size : 0;",
           "return staying > plan_.max_size + 1 ? staying - plan_.max_size - 1 : 0;"),

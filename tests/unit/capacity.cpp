@@ -343,6 +343,35 @@ BOOST_AUTO_TEST_CASE(resize_down_closes_idle_excess_now_and_leased_excess_on_ret
   });
 }
 
+BOOST_AUTO_TEST_CASE(resize_down_keeps_the_connection_that_works_and_not_the_attempt_that_hangs) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [&](const OpenInfo& info) {
+      if (ledger.attempts == 1) return;
+      until([&] { return info.stop.stop_requested(); });
+      throw std::runtime_error{"stopped"};
+    };
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 3}, {}, {}, {.workers = 3}};
+    until([&] { return ledger.attempts == 3; });
+    pool.resize({.size = 1});
+    BOOST_TEST(pool.acquire(1s)->number == 1U);
+    BOOST_TEST(ledger.closed == 0U);
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(resize_down_begins_no_open_that_would_be_one_too_many) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 4}};
+    BOOST_TEST(pool.statistics().now.opening == 4U);  // no worker has run yet
+    pool.resize({.size = 1});
+    pool.wait_until_ready(1s);
+    sim::sleep_for(1s);
+    BOOST_TEST(ledger.attempts == 1U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_waiter_opens_nothing_while_more_are_leased_than_may_be) {
   calmly([] {
     Ledger ledger;

@@ -120,9 +120,15 @@ class Capacity {
     });
     return retired;
   }
-  // Retires what is beyond the maximum, idle connections first.
+  // Retires what is beyond the maximum: attempts first, since they may hang where a connection works, and among these
+  // those that have not begun; then idle connections.
   void retire_excess(Guard& guard) noexcept {
-    for (const SlotState which : {SlotState::idle, SlotState::opening, SlotState::checking, SlotState::leased}) {
+    while (excess() > 0) {
+      Slot* const slot = work_.next_to_open();
+      if (slot == nullptr) break;
+      empty(*slot, guard);
+    }
+    for (const SlotState which : {SlotState::opening, SlotState::idle, SlotState::checking, SlotState::leased}) {
       if (excess() == 0) return;
       slots_.each_in_turns(guard, [&](Slot& slot) {
         if (excess() > 0 && !slot.retire) mark_retired(slot, which, CloseReason::surplus, false, guard);
