@@ -81,7 +81,9 @@ struct PoolOptions {
   /// While no connection is open, and opening has failed for so long, callers get what the last attempt threw at once,
   /// instead of waiting for their time-out; who waits already gets it when the next attempt fails. Attempts go on, and
   /// the first that succeeds ends it. It counts from the first failure, which a server that swallows packets lets come
-  /// after `open_timeout` only. `Duration::max()`: never. Range: 0 and more.
+  /// after `open_timeout` only; where callers open for themselves also from the first attempt that ends with its
+  /// caller's time, if that took half of `acquire_timeout`, or `backoff_max`. `Duration::max()`: never. Range: 0 and
+  /// more.
   Duration fail_fast_after = Duration::max();
 
   /// When even the shortest wait has stayed above it for a while (five times it, and ten waits), and the queue has not

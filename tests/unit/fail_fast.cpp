@@ -221,6 +221,67 @@ BOOST_AUTO_TEST_CASE(a_server_that_swallows_packets_is_away_once_an_attempt_has_
   });
 }
 
+BOOST_AUTO_TEST_CASE(who_opens_for_itself_finds_a_server_away_that_swallows_packets_though_its_own_time_is_short) {
+  const PoolOptions options{.acquire_timeout = 100ms, .workers = 0, .fail_fast_after = 150ms};
+  const auto look = [](auto& pool, Server& server) {
+    for (int i = 0; i < 2; ++i) BOOST_CHECK_THROW((void)pool.acquire(), AcquireTimeout);
+    BOOST_CHECK_THROW((void)pool.acquire(), Away);  // 200 ms after the first failure
+    Threads threads;
+    threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(), Away); });  // it tries
+    sim::sleep_for(50ms);
+    const TimePoint begun = sim::Platform::now();
+    BOOST_CHECK_THROW((void)pool.acquire(), Away);
+    BOOST_TEST((sim::Platform::now() == begun));
+    threads.join();
+    BOOST_TEST(pool.statistics().failed_fast == 3U);
+    server.swallows = server.away = false;
+    const TimePoint back = sim::Platform::now();
+    BOOST_CHECK_NO_THROW(static_cast<void>(pool.acquire()));
+    BOOST_TEST((sim::Platform::now() == back));  // nobody waits for a back-off
+  };
+  calmly([&] {
+    Ledger ledger;
+    Server server{ledger};
+    server.swallows = true;
+    SimulatedPool<> pool{connector(ledger), two, {}, {}, options};
+    look(pool, server);
+  });
+  calmly([&] {
+    Ledger ledger;
+    Server server{ledger};
+    server.swallows = true;
+    SimulatedPool<NullPool> pool{connector(ledger), NullPool{.max_size = 2}, {}, {}, options};
+    look(pool, server);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(who_has_too_little_time_or_stops_says_nothing_to_the_others) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [&](const OpenInfo& info) {  // takes 20 ms, and the first two for ever
+      const Duration span = ledger.attempts <= 2 ? Duration{1h} : Duration{20ms};
+      const TimePoint end = sim::Platform::now() + span;
+      while (sim::Platform::now() < std::min(end, info.deadline) && !info.stop.stop_requested()) sim::sleep_for(1ms);
+      if (sim::Platform::now() < end) throw Away{};
+    };
+    SimulatedPool<NullPool> pool{connector(ledger), NullPool{.max_size = 4}, {}, {}, {.fail_fast_after = 200ms}};
+    for (int i = 0; i < 2; ++i) {
+      sim::StopSource stop;
+      Threads threads;
+      threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(10s, stop.get_token()), AcquireCancelled); });
+      sim::sleep_for(500ms);
+      stop.request_stop();
+    }
+    for (int i = 0; i < 50; ++i) BOOST_CHECK_THROW((void)pool.acquire(10ms), AcquireTimeout);
+    Threads threads;
+    threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(10ms), AcquireTimeout); });
+    sim::sleep_for(5ms);
+    BOOST_CHECK_NO_THROW(pool.acquire(1s)->use());
+    threads.join();
+    BOOST_TEST(pool.statistics().failed_fast == 0U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(on_every_schedule_each_caller_is_served_or_told) {
   on_many_schedules([](Form form) {
     Ledger ledger;

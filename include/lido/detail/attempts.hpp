@@ -55,9 +55,12 @@ class Attempts {
     end_attempt(guard, count);
   }
 
-  // Whoever opened it for itself gave up, which tells little about the server.
+  // Whoever opened it for itself gave up, which tells little about the server. `telling`: it had a fair time. Where all
+  // who try have no more than that, nothing else says that the server is away. So it counts for `FailFast`, which any
+  // success sets back; but not for the back-off, by which others would wait whose own time might do.
   template <class Count>
-  void open_given_up(Slot& slot, const std::exception_ptr& error, Guard& guard, Count count) noexcept {
+  void open_given_up(Slot& slot, const std::exception_ptr& error, bool telling, Guard& guard, Count count) noexcept {
+    if (telling) fail_fast_.failed(Platform::now());
     // Nor does it make what fails for good look as if it might pass.
     Backoff& backoff = capacity_.limiter().backoff();
     if (!backoff.permanent()) guard.drop_later(backoff.note(error));

@@ -169,7 +169,7 @@ class Core {
   typename Types::Monitor monitor_;
   Lifetime lifetime_{this, &Core::end};
   typename Platform::ProcessMark mark_;
-  Jobs<Types> jobs_{monitor_, ops_, options_.open_timeout};
+  Jobs<Types> jobs_{monitor_, ops_, options_};
   Workforce<Types> workforce_{monitor_, jobs_, options_, worker_count_};
   Leaks<Types> leaks_{monitor_, ops_, options_.leak_after};
   Leases<Types> leases_{lifetime_, monitor_, ops_, jobs_, workforce_, leaks_, options_.reset_timeout};

@@ -26,17 +26,17 @@ class Jobs {
     typename Types::Waiter* waiter = nullptr;
     const typename Types::StopToken* stop = nullptr;
 
-    [[nodiscard]] bool gave_up() const noexcept {
-      return (stop != nullptr && stop->stop_requested()) || Platform::now() >= deadline;
-    }
+    [[nodiscard]] bool stopped() const noexcept { return stop != nullptr && stop->stop_requested(); }
+    [[nodiscard]] bool gave_up() const noexcept { return stopped() || Platform::now() >= deadline; }
+    [[nodiscard]] bool ran_out() const noexcept { return !stopped() && Platform::now() >= deadline; }
     // Needs the lock.
     void done() const noexcept {
       if (waiter != nullptr) waiter->busy = false;
     }
   };
 
-  Jobs(typename Types::Monitor& monitor, typename Types::Ops& ops, Duration open_timeout) noexcept
-      : monitor_{monitor}, ops_{ops}, open_timeout_{open_timeout} {}
+  Jobs(typename Types::Monitor& monitor, typename Types::Ops& ops, const PoolOptions& options) noexcept
+      : monitor_{monitor}, ops_{ops}, open_timeout_{options.open_timeout}, telling_time_{telling_time(options)} {}
 
   // Opens the connection of a slot that is opening. Blocks until the connector returns, which is told to by the
   // caller's deadline, and to stop when the caller stops.
@@ -120,6 +120,13 @@ class Jobs {
   [[nodiscard]] Help help() noexcept { return Help{monitor_}; }
 
  private:
+  // How long an attempt has to have taken that ended with its caller's time to tell that the server is away. One who
+  // has less than half of what callers have here says nothing to the others; what a probe has is enough in any case.
+  [[nodiscard]] static Duration telling_time(const PoolOptions& options) noexcept {
+    const Duration half = options.acquire_timeout / 2;
+    return half > Duration::zero() ? std::min(half, options.backoff_max) : options.backoff_max;
+  }
+
   // Whoever worked for itself, and has no connection, waits as the others do from then on: what is leased has to come
   // back by the lock.
   void recall_for(const Caller& caller) noexcept {
@@ -131,6 +138,7 @@ class Jobs {
     // A probe tells nothing either: the server may be slow.
     const bool cut_short = allowed < open_timeout_ && Platform::now() - begun >= allowed;
     const bool given_up = !outcome.permanent && (cut_short || caller.gave_up());
+    const bool telling = caller.ran_out() && Platform::now() - begun >= telling_time_;
     const bool heard = ops_.tell(ops_.signals().open_failed, outcome.failure);
     const FewWords words{outcome.failure};
     recall_for(caller);
@@ -140,13 +148,14 @@ class Jobs {
     monitor_.recorder.record(EventKind::open_failed, Platform::now(), lock, 0, CloseReason::none, words);
     monitor_.metrics.count(&Statistics::listener_errors, lock, outcome.errors + (heard ? 0U : 1U));
     const auto count = [&](std::size_t told) { monitor_.metrics.count(&Statistics::failed_fast, lock, told); };
-    given_up ? monitor_.attempts.open_given_up(slot, outcome.failure, lock, count)
+    given_up ? monitor_.attempts.open_given_up(slot, outcome.failure, telling, lock, count)
              : monitor_.attempts.open_failed(slot, outcome.failure, outcome.permanent, begun, lock, count);
   }
 
   typename Types::Monitor& monitor_;
   typename Types::Ops& ops_;
   const Duration open_timeout_;
+  const Duration telling_time_;
 };
 
 }  // namespace lido::detail
