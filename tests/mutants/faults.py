@@ -268,6 +268,9 @@ FAULTS = [
           "    lock.unlock();\n    try {\n      pool_.resize(std::move(growth));",
           "    try {\n      pool_.resize(std::move(growth));\n      lock.unlock();",
           ("unit/adaptive_size",)),
+    Fault("resize_forgets_shares_that_may_not_wait", "detail/administration.hpp", "  if (plan.reuse) return;\n", "  return;\n", LIMITS),
+    Fault("same_failure_is_no_other", "detail/backoff.hpp", "    ++failures_;\n", "    if (cause_ != cause) ++failures_;\n", ("unit/waiting",)),
+    Fault("zero_time_ends_at_a_dead_connection", ACQUIRE_REQUEST, "      if (!waits()) look_on(now);\n", "", ("unit/waiting",)),
     Fault("search_passes_what_is_guaranteed", "adaptive_size.hpp", "search_.keep_at_least(least(now));", "",
           ("unit/adaptive_size",)),
     Fault("ping_is_freed_while_it_runs", "async_check_health.hpp", "parts_{2}", "parts_{1}",
@@ -361,7 +364,7 @@ FAULTS = [
     Fault("share_of_a_thread_is_forgotten", BLOCKING_WAIT, "    waiter.share = share;\n", "", SHARES),
     Fault("child_has_no_shares", "detail/core_apart.hpp", "    own->monitor_.waiters.shares().add_those_of(monitor_.waiters.shares());\n", "", ("unit/fork",)),
     Fault("more_is_guaranteed_than_there_is", "detail/administration.hpp", "if (options.guaranteed > max_size - std::min(max_size, others))", "if (options.guaranteed > max_size)", SHARES),
-    Fault("resize_takes_what_is_guaranteed", "detail/administration.hpp", "  if (size >= guaranteed) return;\n", "  if (size + guaranteed > 0) return;\n", SHARES),
+    Fault("resize_takes_what_is_guaranteed", "detail/administration.hpp", "if (plan.max_size < shares.guaranteed())", "if (false)", SHARES),
     # --- bounds
     Fault("attempt_is_kept_and_what_works_is_closed", CAPACITY,
           "{SlotState::opening, SlotState::idle, SlotState::checking,", "{SlotState::idle, SlotState::opening, SlotState::checking,",

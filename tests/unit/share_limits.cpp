@@ -169,6 +169,39 @@ BOOST_AUTO_TEST_CASE(a_share_that_may_not_wait_is_refused_where_callers_open_for
   });
 }
 
+namespace {
+
+// Keeps connections, or does not.
+struct MayKeep {
+  bool keeps = true;
+  GrowthPlan plan(const PoolCounts& now) const noexcept {
+    return {.max_size = 4, .pool_size = 0, .open = now.waiting, .idle_timeout = 1h, .reuse = keeps};
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_policy_that_keeps_nothing_is_refused_where_a_share_may_not_wait) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<MayKeep> pool{connector(ledger)};
+    (void)pool.share("web");
+    BOOST_CHECK_NO_THROW(pool.resize({.keeps = false}));
+    pool.resize({});
+    auto jobs = pool.share("jobs", {.max_waiting = 0});
+    try {
+      pool.resize({.keeps = false});
+      BOOST_TEST(false, "it is not refused");
+    } catch (const InvalidOption& error) {
+      const std::string expected =
+          "resize(growth): expected a policy that keeps connections, as nobody may wait in the share jobs (max_waiting "
+          "= 0)";
+      BOOST_TEST(error.what() == expected);
+    }
+    until([&] { return jobs.try_acquire().has_value(); });
+  });
+}
+
 BOOST_AUTO_TEST_CASE(with_the_server_away_a_time_out_says_so_whatever_is_guaranteed) {
   calmly([] {
     Ledger ledger;

@@ -735,6 +735,24 @@ BOOST_AUTO_TEST_CASE(readiness_tries_once_more_what_has_failed_for_good) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(readiness_ends_with_a_permanent_failure_also_where_it_is_always_the_same_object) {
+  struct Denied : std::runtime_error, PermanentFailure {
+    Denied() : std::runtime_error{"denied"} {}
+  };
+  for (const std::size_t workers : {0U, 3U})
+    calmly([&] {
+      const std::exception_ptr denied = std::make_exception_ptr(Denied{});
+      Ledger ledger;
+      ledger.on_open = [&](const OpenInfo&) { std::rethrow_exception(denied); };
+      SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 1}, {}, {}, {.workers = workers}};
+      for (int i = 0; i < 2; ++i) {
+        sim::sleep_for(1s);
+        const Duration span = span_of([&] { BOOST_CHECK_THROW(pool.wait_until_ready(10s), Denied); });
+        BOOST_TEST((span <= 1s));
+      }
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_pool_with_all_its_connections_leased_is_ready) {
   calmly([] {
     Ledger ledger;
@@ -788,6 +806,29 @@ BOOST_AUTO_TEST_CASE(a_connection_that_is_looked_at_is_idle_to_a_caller_without_
       BOOST_TEST(broken_sum(pool.statistics(), true, true) == "");
     }
   });
+}
+
+BOOST_AUTO_TEST_CASE(a_caller_without_time_is_served_beside_a_connection_that_is_dead) {
+  for (const std::size_t workers : {0U, 3U})
+    for (const std::size_t size : {1U, 3U})
+      calmly([&](Form form) {
+        Ledger ledger;
+        SimulatedPool<FixedSize, PingIfIdle> pool{
+            connector(ledger), {size}, {.after = 1s}, {}, {.workers = workers, .sweep_interval = 1h}};
+        pool.wait_until_ready(1s);
+        sim::sleep_for(10s);
+        std::size_t answers = 0;
+        ledger.on_ping = [&](TimePoint) { return sim::sleep_for(20ms), ledger.pings > 1 && ++answers > 0; };
+        const Duration span = span_of([&] {
+          if (workers > 0 && size > 1)
+            acquire(form, pool, 0s)->use();
+          else
+            BOOST_CHECK_THROW((void)acquire(form, pool, 0s), AcquireTimeout);  // the others are not trusted, or none
+        });
+        BOOST_TEST((span < 100ms));
+        BOOST_TEST(pool.statistics().now.waiting == 0U);
+        BOOST_TEST(broken_sum(pool.statistics(), true, true) == "");
+      });
 }
 
 BOOST_AUTO_TEST_CASE(the_only_worker_waits_for_no_look_of_its_own) {

@@ -101,15 +101,16 @@ class AcquireRequests {
         this->slot = pool_.acquire_.find(now, this->share);
         if (this->slot == nullptr || needs_worker(now)) return false;
         if (lease_if_fit(now)) return complete_at_once(WaitState::granted);
-        if (Platform::now() >= this->at) return false;
+        if (Platform::now() >= (waits() ? this->at : saturating_add(this->since, pool_.options_.check_timeout)))
+          return false;
       }
       return false;
     }
 
     void enter() {
       keep_.emplace(pool_.lifetime_);
-      const bool timed = timeout_ > Duration::zero() ? this->at != TimePoint::max() : pool_.monitor_.dispatcher.looks();
-      if (timed) start_alarm();
+      const bool may_look = this->slot != nullptr || pool_.monitor_.dispatcher.looks();
+      if (waits() ? this->at != TimePoint::max() : may_look) start_alarm();
       // Whoever completes it may do so before the call that makes it known returns.
       lined_up_ = this->slot == nullptr;
       waits_ = true;
@@ -165,7 +166,7 @@ class AcquireRequests {
     bool accept() noexcept {
       const TimePoint now = Platform::now();
       const bool asked_worker = std::exchange(with_worker_, false);
-      if (reads_clock && now >= this->at && timeout_ > Duration::zero()) {
+      if (reads_clock && now >= this->at && waits()) {
         // Too late to be checked: it is passed on, and not condemned for the lack of time.
         this->slot->end_freshness();
         pool_.leases_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
@@ -196,11 +197,21 @@ class AcquireRequests {
       Guard lock = pool_.monitor_.enter();
       if (pool_.monitor_.capacity.closed()) return !complete_at_once(WaitState::closed);
       if (is_unwanted()) return !complete_at_once(WaitState::cancelled);
+      if (!waits()) look_on(now);
       if (now >= this->at) return !complete_at_once(WaitState::abandoned);
       if (!std::exchange(lined_up_, true)) pool_.monitor_.count_wait(*this, lock);
       this->state.store(WaitState::waiting, std::memory_order_relaxed);
       pool_.monitor_.dispatcher.line_up(*this, true, lock);
       return true;
+    }
+
+    // Needs the lock. One that would not wait takes another that is idle, or waits for those that are looked at, as
+    // others may be suspects now: see `Admission::line_up`.
+    void look_on(TimePoint now) noexcept {
+      if (this->for_look || !pool_.monitor_.share_claims.may_have_more(this->share)) return;
+      this->at = saturating_add(now, pool_.options_.check_timeout);
+      this->until = {};
+      this->for_look = true;
     }
 
     // Needs the lock, which orders it after `cancel` and `withdraw`: both have found it with a slot in hand, and do not
@@ -231,13 +242,15 @@ class AcquireRequests {
         if (!unwanted && pool_.workforce_.will_come(lock)) {
           this->state.store(WaitState::granted, std::memory_order_relaxed);
           with_worker_ = true;
-          pool_.monitor_.ask_worker(*this, timeout_ > Duration::zero(), lock);
+          pool_.monitor_.ask_worker(*this, waits(), lock);
           return true;
         }
       }
       pool_.leases_.give_back(*std::exchange(this->slot, nullptr), CloseReason::none);
       return !complete_at_once(unwanted ? WaitState::cancelled : WaitState::closed);
     }
+
+    [[nodiscard]] bool waits() const noexcept { return timeout_ > Duration::zero(); }
 
     [[nodiscard]] bool needs_worker(TimePoint now) const noexcept {
       if (!reads_clock || !pool_.workforce_.checks_for_callers()) return false;
@@ -248,8 +261,7 @@ class AcquireRequests {
     // False: the connection was unfit, and is gone.
     bool lease_if_fit(TimePoint now) {
       // A caller that does not wait still gives the check its time.
-      const bool has_timeout = timeout_ > Duration::zero();
-      const TimePoint deadline = has_timeout ? this->at : saturating_add(now, pool_.options_.check_timeout);
+      const TimePoint deadline = waits() ? this->at : saturating_add(now, pool_.options_.check_timeout);
       if (pool_.acquire_.lease_if_fit(*this->slot, now, deadline, where_, caller_)) return this->slot->hurried = true;
       this->slot = nullptr;
       unfit_ = true;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -57,16 +59,12 @@ class Administration {
   }
 
  private:
-  [[nodiscard]] bool opens_by_callers() noexcept {
-    const Guard lock = monitor_.enter();
-    return workforce_.count() == 0 || !monitor_.capacity.plan().reuse;
+  // Throws unless it has enough for what is guaranteed, and keeps connections for those who may not wait.
+  void require_fit_for_shares(const GrowthPlan& plan, Guard& lock);
+  [[nodiscard]] bool failed(std::uint64_t before) noexcept {
+    return monitor_.capacity.backoff().permanent() && monitor_.capacity.backoff().failures() != before;
   }
-  // Throws unless so many are enough for what is guaranteed.
-  void require_room(std::size_t size, Guard& lock);
-  [[nodiscard]] bool failed(const std::exception_ptr& before) noexcept {
-    return monitor_.capacity.backoff().permanent() && monitor_.capacity.backoff().cause() != before;
-  }
-  [[nodiscard]] bool ready(Guard& lock, const std::exception_ptr& before) noexcept {
+  [[nodiscard]] bool ready(Guard& lock, std::uint64_t before) noexcept {
     if (monitor_.capacity.closed() || failed(before) || !monitor_.capacity.plan().reuse) return true;
     if (monitor_.capacity.satisfied()) return true;
     // One at least, also where the policy is lazy.
@@ -99,16 +97,16 @@ void Administration<Types>::invalidate() noexcept {
 
 template <class Types>
 void Administration<Types>::resize(Growth growth) {
-  const std::size_t size = growth.plan({}).max_size;
+  const GrowthPlan plan = growth.plan({});
   auto other = std::make_unique<const Growth>(std::move(growth));
   {
     // Not the queue's lock: slots are allocated. Nor longer than that: those who are served below may resize, and wait.
     const std::scoped_lock one_at_a_time{growing_};
-    monitor_.capacity.slots().grow_to(size);
+    monitor_.capacity.slots().grow_to(plan.max_size);
   }
   {
     Guard lock = monitor_.enter();
-    require_room(size, lock);
+    require_fit_for_shares(plan, lock);
     monitor_.recorder.record(EventKind::resized, Platform::now(), lock);
     monitor_.transitions.resize(other, lock);
   }
@@ -116,13 +114,20 @@ void Administration<Types>::resize(Growth growth) {
 }
 
 template <class Types>
-void Administration<Types>::require_room(std::size_t size, Guard& lock) {
-  const std::size_t guaranteed = monitor_.waiters.shares().guaranteed();
-  if (size >= guaranteed) return;
-  lock.end();
-  throw InvalidOption{"resize(growth)", "a policy for at least " + std::to_string(guaranteed) +
-                                            " connections, which the shares are guaranteed together, not for " +
-                                            std::to_string(size)};
+void Administration<Types>::require_fit_for_shares(const GrowthPlan& plan, Guard& lock) {
+  const auto refuse = [&lock](const std::string& expected) {
+    lock.end();
+    throw InvalidOption{"resize(growth)", expected};
+  };
+  const auto& shares = monitor_.waiters.shares();
+  if (plan.max_size < shares.guaranteed())
+    refuse("a policy for at least " + std::to_string(shares.guaranteed()) +
+           " connections, which the shares are guaranteed together, not for " + std::to_string(plan.max_size));
+  if (plan.reuse) return;
+  shares.each(shares.count(), [&](const typename Types::Share& share) {
+    if (share.options.max_waiting == 0)
+      refuse("a policy that keeps connections, as nobody may wait in the share " + share.name + " (max_waiting = 0)");
+  });
 }
 
 template <class Types>
@@ -133,8 +138,6 @@ typename Types::Share& Administration<Types>::share(std::string_view name, const
   if (name.empty()) refuse("", "a name");
   if (options.at_most == 0) refuse(".at_most", "at least 1");
   if (options.at_most < options.guaranteed) refuse(".at_most", "not less than guaranteed");
-  if (options.max_waiting == 0 && opens_by_callers())
-    refuse(".max_waiting", "at least 1 where callers open for themselves");
   auto made = std::make_unique<typename Types::Share>(std::string{name}, options);
   Guard lock = monitor_.enter();
   auto& shares = monitor_.waiters.shares();
@@ -142,6 +145,10 @@ typename Types::Share& Administration<Types>::share(std::string_view name, const
     if (known->options == options) return *known;
     lock.end();
     refuse("", "the options that the share of this name was made with, or another name");
+  }
+  if (options.max_waiting == 0 && (workforce_.count() == 0 || !monitor_.capacity.plan().reuse)) {
+    lock.end();
+    refuse(".max_waiting", "at least 1 where callers open for themselves");
   }
   const std::size_t max_size = monitor_.capacity.plan().max_size;
   const std::size_t others = shares.guaranteed();
@@ -187,10 +194,10 @@ template <class Types>
 void Administration<Types>::wait_until_ready(Duration timeout) {
   const TimePoint begun = Platform::now();
   const TimePoint deadline = saturating_add(begun, timeout);
-  std::exception_ptr before;  // what is known to have failed: it is tried once more
+  std::uint64_t before = 0;  // what is known to have failed: it is tried once more
   {
     const Guard lock = monitor_.enter();
-    before = monitor_.capacity.backoff().cause();
+    before = monitor_.capacity.backoff().failures();
   }
   workforce_.await(deadline, [&](Guard& lock) { return ready(lock, before); });
   std::exception_ptr refused;

@@ -24,12 +24,15 @@ class Backoff {
   // The last failure, until an open succeeds.
   [[nodiscard]] const std::exception_ptr& cause() const noexcept { return cause_; }
   [[nodiscard]] bool permanent() const noexcept { return permanent_; }
+  // How many there were, for whoever wants to know of another: two may have the same cause.
+  [[nodiscard]] std::uint64_t failures() const noexcept { return failures_; }
 
   // A pause counts from the beginning of the attempt that failed. Each of these three returns what was the cause
   // before: to be dropped without the lock.
   std::exception_ptr failed(std::exception_ptr cause, bool permanent, TimePoint begun) noexcept {
     cap_ = !failing() ? first_ : cap_ > longest_ / 2 ? longest_ : cap_ * 2;
     permanent_ = permanent;
+    ++failures_;
     // The longest is taken in full: a random one would either ask more often than once in that time, or be longer and
     // find a server that came back later. By then the earlier ones have spread the attempts of many pools.
     const Duration::rep least = cap_ == longest_ ? cap_.count() : 0;
@@ -52,6 +55,7 @@ class Backoff {
   TimePoint until_{};
   std::exception_ptr cause_;
   bool permanent_ = false;
+  std::uint64_t failures_ = 0;
   std::minstd_rand random_;
 };
 
