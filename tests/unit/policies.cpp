@@ -1,5 +1,6 @@
 // What the policies answer to literals, and what is one.
 #include <boost/test/unit_test.hpp>
+#include <cstdint>
 #include <lido/growth.hpp>
 #include <lido/health.hpp>
 #include <lido/pool.hpp>
@@ -15,6 +16,7 @@ BOOST_AUTO_TEST_SUITE(policies)
 namespace {
 
 struct Plain {};
+struct alignas(256) Aligned {};
 struct Full {
   bool answers = true;
   int resets = 0;
@@ -187,6 +189,16 @@ BOOST_AUTO_TEST_CASE(a_connection_may_have_an_address_operator_of_its_own) {
   auto lease = pool.acquire();
   BOOST_TEST(lease->value == 7);
   BOOST_TEST((*lease).value == 7);
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_may_be_aligned_to_more_than_a_line) {
+  Pool<Aligned> pool{[] { return Aligned{}; }};
+  Pool<Aligned, Elastic, AssumeHealthy, RetireAfter> timed{[] { return Aligned{}; }};
+  const auto one = pool.acquire();
+  const auto other = pool.acquire();
+  const auto third = timed.acquire();
+  for (const Aligned* each : {&*one, &*other, &*third})
+    BOOST_TEST(reinterpret_cast<std::uintptr_t>(each) % alignof(Aligned) == 0U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -109,7 +109,7 @@ struct Promise<false> {};
 // Two slots never share a line. What each lease writes lies in the first one; what few write follows. `timed`: a policy
 // needs a clock, so that it is known how long a use was.
 template <class Connection, class Platform, bool timed = true>
-struct alignas(cache_line) Slot {
+struct alignas(cache_line) alignas(Connection) Slot {
   static constexpr bool is_timed = timed;
 
   typename Platform::template Atomic<SlotState> state{SlotState::vacant};
@@ -151,11 +151,13 @@ struct alignas(cache_line) Slot {
 
   Slot() noexcept {}  // NOLINT(modernize-use-equals-default): the union member is not made here
   ~Slot() {           // NOLINT(modernize-use-equals-default)
-    // Here the size is known. Beside the connection it is three lines at most, and two without a clock; but where the
-    // atomics of a test keep their history.
+    // Here the size is known. Beside the connection it is three lines at most, and two without a clock, or what its
+    // alignment makes of them; but where the atomics of a test keep their history.
+    constexpr auto aligned = [](std::size_t size) {
+      return (size + alignof(Slot) - 1) / alignof(Slot) * alignof(Slot);
+    };
     static_assert(sizeof(state) > sizeof(SlotState) ||
-                  sizeof(Slot) <= (timed ? 3 : 2) * cache_line +
-                                      (sizeof(Connection) + alignof(Slot) - 1) / alignof(Slot) * alignof(Slot));
+                  sizeof(Slot) <= aligned((timed ? 3 : 2) * cache_line) + aligned(sizeof(Connection)));
   }
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
