@@ -530,6 +530,21 @@ BOOST_AUTO_TEST_CASE(a_coroutine_may_destroy_the_one_that_just_opened_a_connecti
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_connection_comes_back_of_one_that_was_given_up_before_it_waited) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingOnAcquire> pool{connector(ledger), one, {}, {}, {.workers = 1, .sweep_interval = 1h}};
+    pool.wait_until_ready(10s);
+    sim::sleep_for(1s);
+    {
+      auto asked = pool.async_acquire(1s).operator co_await();
+      BOOST_TEST(!asked.await_ready());  // it has one in hand, which a worker would check
+      BOOST_TEST(pool.statistics().now.leased == 1U);
+    }
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_cancellation_does_not_wait_for_a_worker) {
   calmly([](Form form) {
     Ledger ledger;

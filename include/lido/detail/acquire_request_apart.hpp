@@ -10,7 +10,9 @@ namespace lido::detail {
 
 template <class Types>
 AcquireRequests<Types>::Request::~Request() {
-  if (taken_ || !keep_ || !pool_.mark_.is_ours()) return;
+  // It need not have come to `wait`. Without a connection nor a trace it has nothing to give back, and perhaps no pool.
+  const bool owes = keep_ || this->slot != nullptr || !spans_.empty();
+  if (taken_ || !owes || !pool_.mark_.is_ours()) return;
   if (waits_) withdraw();
   if (this->slot != nullptr) pool_.leases_.give_back(*this->slot, CloseReason::none);
   if (!spans_.empty()) end_trace(nullptr, pool_.admission_.given_up());

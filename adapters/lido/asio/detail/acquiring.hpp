@@ -94,6 +94,7 @@ class Acquiring final : public WaitingRoom::Guest {
       }
     } catch (...) {
       error_ = std::current_exception();
+      awaiter_.reset();  // now, while there is a pool: it may have a connection in hand
     }
     room_.settle(*this);
   }
