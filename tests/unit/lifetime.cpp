@@ -124,6 +124,23 @@ BOOST_AUTO_TEST_CASE(invalidate_during_an_open_retires_what_it_opens) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(an_attempt_counts_as_invalidated_once_it_has_become_a_connection) {
+  for (const bool fails : {false, true})
+    calmly([&] {
+      Ledger ledger;
+      ledger.on_open = [&](const OpenInfo&) {
+        sim::sleep_for(10ms);
+        if (fails && ledger.attempts == 1) throw std::runtime_error{"refused"};
+      };
+      SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 1}};
+      sim::sleep_for(5ms);
+      pool.invalidate();
+      BOOST_TEST(pool.statistics().invalidated == 0U);
+      BOOST_TEST(pool.acquire(1s)->number == 2U);
+      BOOST_TEST(pool.statistics().invalidated == (fails ? 0U : 1U));
+    });
+}
+
 BOOST_AUTO_TEST_CASE(close_is_idempotent_and_refuses_newcomers) {
   for (const std::size_t workers : {0U, 3U})
     calmly([&] {

@@ -211,6 +211,36 @@ BOOST_AUTO_TEST_CASE(a_connection_that_was_opened_for_a_caller_is_checked_all_th
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_connection_that_was_opened_for_a_caller_stays_new_though_a_sweep_comes_by) {
+  std::size_t idle = 0;
+  std::size_t pings = 0;
+  on_seeds(slow ? 20 : 150, [&](Form form, std::uint64_t) {
+    Ledger ledger;
+    SimulatedPool<Elastic, PingOnAcquire> pool{connector(ledger),
+                                               Elastic{.min_idle = 0, .max_size = 3},
+                                               {},
+                                               {},
+                                               {.barging_limit = 1h, .sweep_interval = 20ms}};
+    {
+      auto held = acquire(form, pool);
+      ledger.on_open = [](const OpenInfo&) { sim::sleep_for(1ms); };
+      Threads threads;
+      for (int t = 0; t < 2; ++t) threads.start([&] { acquire(form, pool, Duration::max())->use(); });
+      threads.start([&] {
+        sim::sleep_for(1ms);
+        held.release();
+      });
+    }
+    sim::sleep_for(100ms);
+    ledger.pings = 0;
+    std::vector<decltype(pool.acquire())> leases;
+    for (std::size_t most = pool.statistics().now.idle; leases.size() < most;) leases.push_back(acquire(form, pool));
+    idle += leases.size();
+    pings += ledger.pings;
+  });
+  BOOST_TEST(pings < idle);  // here and there one was left idle that nobody had leased
+}
+
 BOOST_AUTO_TEST_CASE(zero_tries_once) {
   calmly([](Form form) {
     Ledger ledger;

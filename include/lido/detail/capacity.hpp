@@ -116,7 +116,8 @@ class Capacity {
     slots_.each_in_turns(guard, [&](Slot& slot) {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
       const SlotState which = seen == SlotState::opening ? seen : SlotState::leased;
-      if (!slot.retire && mark_retired(slot, which, reason, in_haste, guard)) ++retired;
+      // An attempt counts when it has become a connection, which it may not.
+      if (!slot.retire && mark_retired(slot, which, reason, in_haste, guard) && which == SlotState::leased) ++retired;
     });
     return retired;
   }

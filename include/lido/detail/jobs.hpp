@@ -53,6 +53,8 @@ class Jobs {
     monitor_.metrics.count(&Statistics::opened, lock);
     monitor_.metrics.count(&Statistics::listener_errors, lock, outcome.errors);
     monitor_.metrics.record(&Statistics::open, now - begun, lock);
+    const bool old = slot.retire && slot.close_reason == CloseReason::invalidated;  // its generation ended meanwhile
+    if (old) monitor_.metrics.count_removal(CloseReason::invalidated, lock);
     monitor_.recorder.record(EventKind::opened, now, lock, slot.id.load(std::memory_order_relaxed));
     monitor_.attempts.opened(slot, begun, lock);
   }

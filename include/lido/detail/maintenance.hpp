@@ -123,7 +123,7 @@ class Maintenance {
     ConnectionInfo facts = Ops::info(suspect, Moment::sweep, now, options_.check_timeout);
     facts.idle = Duration::max();  // no window of trust
     if (ops_.healthy(suspect, facts)) {
-      suspect.checked_at.store(now, std::memory_order_relaxed);
+      note_health(suspect, now);
       return conclude(suspect, CloseReason::none);
     }
     conclude(suspect, CloseReason::dead);
@@ -134,6 +134,12 @@ class Maintenance {
     }
     monitor_.dispatcher.grow(lock);
     monitor_.dispatcher.end_of_look(lock);
+  }
+
+  // It has answered, which says more than that it is new.
+  static void note_health(Slot& slot, TimePoint now) noexcept {
+    slot.checked_at.store(now, std::memory_order_relaxed);
+    slot.end_freshness();
   }
 
   // Looks at a connection that the sweep holds. Asks what the policy says of the age that it will have soon, so that it
@@ -158,14 +164,13 @@ class Maintenance {
       soon = facts;
       soon.idle = Duration::max();  // no window of trust: the point is to ask
       if (!ops_.healthy(slot, soon)) return CloseReason::dead;
-      slot.checked_at.store(now, std::memory_order_relaxed);
+      note_health(slot, now);
     }
     return CloseReason::none;
   }
 
   // What it found; none where the connection may stay.
   [[gnu::noinline]] void conclude(Slot& slot, CloseReason finding) noexcept {
-    slot.trust.store(Trust::usual, std::memory_order_relaxed);
     Guard lock = monitor_.enter();
     if (finding == CloseReason::none) {
       monitor_.dispatcher.supply(slot, lock);
