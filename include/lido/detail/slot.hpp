@@ -109,7 +109,7 @@ struct Promise<false> {};
 // Two slots never share a line. What each lease writes lies in the first one; what few write follows. `timed`: a policy
 // needs a clock, so that it is known how long a use was.
 template <class Connection, class Platform, bool timed = true>
-struct alignas(cache_line) alignas(Connection) Slot {
+struct alignas(std::max(cache_line, alignof(Connection))) Slot {
   static constexpr bool is_timed = timed;
 
   typename Platform::template Atomic<SlotState> state{SlotState::vacant};
