@@ -200,6 +200,31 @@ BOOST_AUTO_TEST_CASE(what_the_server_refuses_names_the_statement_and_leaves_the_
   BOOST_TEST(rows_in(connection) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(the_next_statement_gets_its_answer_whenever_a_copy_fails) {
+  Connection connection = with_table();
+  const auto connect_again = [&] {
+    connection = with_table();
+    connection.exec_script(
+        "create function pg_temp.refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$; "
+        "create trigger refuse before insert on t for each statement execute function pg_temp.refuse()");
+  };
+  connect_again();
+  // Where the last literal ends depends on the session.
+  for (const char* const condition : {"", " where id <> 7", " where name <> '\\'"})
+    for (int i = 0; i < 3; ++i) {
+      const std::string sql = std::string{"copy t(id) from stdin"} + condition;
+      const auto error = caught<QueryError>([&] { connection.copy_in(sql, std::vector{std::tuple{1}}); });
+      BOOST_TEST(error.message() == "no");
+      if (condition[0] == '\0') BOOST_TEST(connection.is_usable());
+      if (!connection.is_usable()) connect_again();
+      BOOST_TEST(connection.exec("select $1::int", i).one<int>() == i);
+      BOOST_TEST(rows_in(connection) == 0);
+    }
+  const std::vector<std::string> text{"1\n"};
+  BOOST_TEST(caught<QueryError>([&] { connection.copy_in("copy t from stdin; select 1", text); }).sqlstate() ==
+             "42601");
+}
+
 BOOST_AUTO_TEST_CASE(the_wrong_direction_gives_the_connection_up) {
   Connection connection = with_table();
   BOOST_CHECK_THROW(static_cast<void>(connection.copy_out("copy t from stdin").begin()), QueryError);

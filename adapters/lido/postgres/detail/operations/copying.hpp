@@ -7,8 +7,11 @@
 #include <string_view>
 #include <utility>
 
+#include <libpq-fe.h>
+
 #include <lido/postgres/detail/operations/exchange.hpp>
 #include <lido/postgres/detail/sql/copy_format.hpp>
+#include <lido/postgres/detail/sql/one_statement.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
 #include <lido/postgres/detail/wire/abandoning.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
@@ -18,10 +21,15 @@
 
 namespace lido::postgres::detail {
 
+// In the simple protocol: in the other one a synchronisation follows the statement at once, and libpq sends another
+// behind the rows. Where the server has found an error before it looked for the first row, it answers both, and the
+// next statement would lose its answer. What may be several statements the server refuses in the other one.
 inline void send_copy(Reply& reply) {
   StatementCache::check_text(reply.sql());
   reply.channel().runs(reply.sql());
-  reply.send([text = std::string{reply.sql()}](PGconn* raw) { return send_params(raw, text.c_str(), {}); });
+  reply.send([text = std::string{reply.sql()}](PGconn* raw) {
+    return is_one_statement(text) ? PQsendQuery(raw, text.c_str()) : send_params(raw, text.c_str(), {});
+  });
 }
 
 /// Throws `QueryError` unless rows of values can be copied by `sql`. Asks nobody.
@@ -90,6 +98,7 @@ class CopyingIn {
     for (;;) {
       if (const Need need = reply_.step(); need != Need::nothing) return need;
       if (reply_.complete()) {
+        if (ending_ && reply_.error() && !is_one_statement(reply_.sql())) reply_.channel().give_up();  // see send_copy
         reply_.check();
         if (!ending_) throw reply_.channel().failed(reply_.sql(), "the statement is no COPY ... FROM STDIN");
         return Need::nothing;
