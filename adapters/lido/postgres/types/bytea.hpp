@@ -83,6 +83,7 @@ struct Converter<std::vector<std::byte>> {
 /// Bytes that are somewhere else, as a parameter.
 template <>
 struct Converter<std::span<const std::byte>> {
+  static constexpr std::string_view name = "bytes";
   static constexpr Oid type = detail::oid::bytea;
   static std::string write(std::span<const std::byte> value) {
     std::string text = "\\x";

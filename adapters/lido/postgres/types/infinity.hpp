@@ -2,6 +2,8 @@
 #pragma once
 
 #include <compare>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -104,5 +106,26 @@ struct Converter<OrInfinity<T>> {
     return Converter<T>::write(value.value());
   }
 };
+
+namespace detail {
+
+template <MayBeInfinite T>
+  requires Sends<T>
+struct Sent<OrInfinity<T>> {
+  static constexpr bool into(Oid type) noexcept { return Sent<T>::into(type); }
+  static char* put(char* to, const OrInfinity<T>& value, Oid type) noexcept {
+    if (value.is_finite()) return Sent<T>::put(to, value.value(), type);
+    return type == oid::date ? put_infinity<std::int32_t>(to, value.sign())
+                             : put_infinity<std::int64_t>(to, value.sign());
+  }
+
+ private:
+  template <class Count>
+  static char* put_infinity(char* to, int sign) noexcept {
+    return put_binary(to, sign > 0 ? std::numeric_limits<Count>::max() : std::numeric_limits<Count>::min());
+  }
+};
+
+}  // namespace detail
 
 }  // namespace lido::postgres

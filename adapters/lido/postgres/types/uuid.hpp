@@ -77,4 +77,17 @@ struct Converter<Uuid> {
   static std::string write(const Uuid& value) { return value.to_string(); }
 };
 
+namespace detail {
+
+template <>
+struct Sent<Uuid> {
+  static constexpr bool into(Oid type) noexcept { return type == oid::uuid; }
+  static char* put(char* to, const Uuid& value, Oid) noexcept {
+    std::memcpy(to, value.bytes.data(), value.bytes.size());
+    return to + value.bytes.size();
+  }
+};
+
+}  // namespace detail
+
 }  // namespace lido::postgres

@@ -6,13 +6,14 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <libpq-fe.h>
 
+#include <lido/postgres/detail/operations/copy_statement.hpp>
 #include <lido/postgres/detail/operations/exchange.hpp>
 #include <lido/postgres/detail/sql/copy_format.hpp>
-#include <lido/postgres/detail/sql/one_statement.hpp>
-#include <lido/postgres/detail/values/bound.hpp>
+#include <lido/postgres/detail/values/copy_frame.hpp>
 #include <lido/postgres/detail/wire/abandoning.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
@@ -20,17 +21,6 @@
 #include <lido/postgres/detail/wire/wait.hpp>
 
 namespace lido::postgres::detail {
-
-// In the simple protocol: in the other one a synchronisation follows the statement at once, and libpq sends another
-// behind the rows. Where the server has found an error before it looked for the first row, it answers both, and the
-// next statement would lose its answer. What may be several statements the server refuses in the other one.
-inline void send_copy(Reply& reply) {
-  StatementCache::check_text(reply.sql());
-  reply.channel().runs(reply.sql());
-  reply.send([text = std::string{reply.sql()}](PGconn* raw) {
-    return is_one_statement(text) ? PQsendQuery(raw, text.c_str()) : send_params(raw, text.c_str(), {});
-  });
-}
 
 /// Throws `QueryError` unless rows of values can be copied by `sql`. Asks nobody.
 inline void require_text_format(Channel& channel, std::string_view sql) {
@@ -46,7 +36,8 @@ inline void require_text_format(Channel& channel, std::string_view sql) {
 class CopyingIn {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
-  CopyingIn(Channel& channel, std::string_view sql) : reply_{channel, sql} { send_copy(reply_); }
+  CopyingIn(Channel& channel, std::string_view sql, CopyStatement::Suits suits = nullptr)
+      : reply_{channel, sql}, statement_{reply_, suits} {}
 
   [[nodiscard]] Socket socket() const noexcept { return reply_.socket(); }
   /// Throws `QueryError` or `ConnectionLost`.
@@ -54,6 +45,8 @@ class CopyingIn {
   /// Throws `QueryTimeout` or `QueryCancelled`.
   [[noreturn]] void give_up(Wake why) { reply_.give_up(why); }
 
+  /// The types of the columns where rows are taken in the binary format; none: as text. Known once it is open.
+  [[nodiscard]] const std::vector<Oid>& columns() const noexcept { return statement_.columns(); }
   /// Takes the next piece of what is copied; pieces may end anywhere.
   void put(std::string_view data) {
     constexpr std::size_t most = 1U << 20;  // a message each, which may not be as long as `data` may be
@@ -98,12 +91,17 @@ class CopyingIn {
     for (;;) {
       if (const Need need = reply_.step(); need != Need::nothing) return need;
       if (reply_.complete()) {
-        if (ending_ && reply_.error() && !is_one_statement(reply_.sql())) reply_.channel().give_up();  // see send_copy
+        if (statement_.sent_now()) continue;
+        if (ending_ && reply_.error() && statement_.may_echo()) reply_.channel().give_up();
         reply_.check();
         if (!ending_) throw reply_.channel().failed(reply_.sql(), "the statement is no COPY ... FROM STDIN");
         return Need::nothing;
       }
       last_ = reply_.result();
+      if (statement_.is_asking()) {
+        statement_.take(last_);
+        continue;
+      }
       reply_.returned(last_.get());
       if (!is_copy(last_)) continue;
       if (ending_ || PQresultStatus(last_.get()) != PGRES_COPY_IN) refuse_copy(reply_);
@@ -113,6 +111,7 @@ class CopyingIn {
   }
 
   Reply reply_;
+  CopyStatement statement_;
   ResultHandle last_;
   bool open_ = false;
   bool ending_ = false;
@@ -124,7 +123,8 @@ class CopyingIn {
 class CopyingOut : public Leavable {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
-  CopyingOut(Channel& channel, std::string_view sql) : Leavable{channel, sql} { send_copy(reply()); }
+  CopyingOut(Channel& channel, std::string_view sql, CopyStatement::Suits suits = nullptr)
+      : Leavable{channel, sql}, statement_{reply(), suits} {}
 
   /// Throws `QueryError` or `ConnectionLost`.
   [[nodiscard]] Need step() {
@@ -132,29 +132,63 @@ class CopyingOut : public Leavable {
     for (;;) {
       if (const Need need = reply().step(); need != Need::nothing) return need;
       if (complete()) {
+        if (statement_.sent_now()) continue;
         reply().check();
+        if (left_) return Need::nothing;
         if (!copied_) throw reply().channel().failed(sql(), "the statement is no COPY ... TO STDOUT");
         return Need::nothing;
       }
       if (const ResultHandle result = reply().result()) {
+        if (statement_.is_asking()) {
+          statement_.take(result);
+          continue;
+        }
         reply().returned(result.get());
         if (!is_copy(result)) continue;
         if (PQresultStatus(result.get()) != PGRES_COPY_OUT) refuse_copy(reply());
         copied_ = true;
         binary_ = PQbinaryTuples(result.get()) != 0;
-      } else if (!reply().chunk().empty()) {
+      } else if (!reply().chunk().empty() && take_chunk()) {
         return Need::nothing;
       }
     }
   }
 
   /// Valid until the next step.
-  [[nodiscard]] std::string_view chunk() const noexcept { return complete() ? std::string_view{} : reply().chunk(); }
+  [[nodiscard]] std::string_view chunk() const noexcept { return complete() ? std::string_view{} : chunk_; }
   [[nodiscard]] bool is_binary() const noexcept { return binary_; }
+  /// The types of the columns where they come in the binary format unasked for by the user; else none.
+  [[nodiscard]] const std::vector<Oid>& columns() const noexcept { return statement_.columns(); }
+
+  /// The next steps cancel the rest. What has not been run is not run any more.
+  void abandon() noexcept {
+    if (!leaves_question()) Leavable::abandon();
+  }
+  void abandon_at_once() noexcept {
+    static_cast<void>(leaves_question());
+    Leavable::abandon_at_once();
+  }
 
  private:
+  // False: it is no row.
+  [[nodiscard]] bool take_chunk() noexcept {
+    chunk_ = reply().chunk();
+    if (columns().empty()) return true;
+    if (!std::exchange(begun_, true)) chunk_ = behind_header(chunk_);
+    return !chunk_.empty() && chunk_ != copy_trailer;
+  }
+  [[nodiscard]] bool leaves_question() noexcept {
+    left_ = statement_.is_asking();
+    if (left_) statement_.leave();
+    return left_;
+  }
+
+  CopyStatement statement_;
+  std::string_view chunk_;
+  bool begun_ = false;  // behind the header
   bool copied_ = false;
   bool binary_ = false;
+  bool left_ = false;
 };
 
 }  // namespace lido::postgres::detail

@@ -12,9 +12,15 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
+
+#include <libpq-fe.h>
 
 #include <lido/facts.hpp>
+#include <lido/postgres/detail/operations/copy_statement.hpp>
 #include <lido/postgres/detail/operations/copying.hpp>
+#include <lido/postgres/detail/values/copy_binary.hpp>
+#include <lido/postgres/detail/values/copy_frame.hpp>
 #include <lido/postgres/detail/values/copy_source.hpp>
 #include <lido/postgres/detail/values/copy_text.hpp>
 #include <lido/postgres/detail/values/limits.hpp>
@@ -39,7 +45,7 @@ class CopyBuffer {
     } else {
       const std::size_t before = text_.size();
       try {
-        append_row(text_, row);
+        append_values(row);
         check_length(text_.size() - before, [] { return std::string{"a row of a COPY"}; });
       } catch (...) {
         text_.cut(before);
@@ -48,14 +54,31 @@ class CopyBuffer {
     }
   }
   [[nodiscard]] bool is_full() const noexcept { return text_.size() >= batch; }
+  /// From here on rows are written for columns of these types in the binary format, unless there are none.
+  void begin(const std::vector<Oid>& columns) {
+    columns_ = columns;
+    if (!columns_.empty()) text_.append(copy_header);
+  }
+  void end() {
+    if (!columns_.empty()) text_.append(copy_trailer);
+  }
   void send(CopyingIn& copying) {
     copying.put(text_.view());
     text_.cut(0);
   }
 
  private:
+  template <Copyable Row>
+  void append_values(const Row& row) {
+    if constexpr (may_gain_by_binary<Row>) {
+      if (!columns_.empty()) return append_sent_row(text_, row, columns_);
+    }
+    append_row(text_, row);
+  }
+
   static constexpr std::size_t batch = 65'536;
   OutBuffer text_;
+  std::vector<Oid> columns_;  // none: as text
 };
 
 /// Copies the rows of a range. What the range throws ends the COPY with an error, for which it waits for two seconds at
@@ -65,7 +88,7 @@ class CopyingRows {
  public:
   /// Throws `QueryError` or `ConnectionLost`.
   CopyingRows(Channel& channel, std::string_view sql, Rows rows)
-      : sql_{checked(channel, sql)}, copying_{channel, sql_}, rows_{std::move(rows)} {}
+      : sql_{checked(channel, sql)}, copying_{channel, sql_, suits(rows)}, rows_{std::move(rows)} {}
 
   [[nodiscard]] Socket socket() const noexcept { return copying_.socket(); }
   /// When it takes its next step at the latest.
@@ -104,16 +127,34 @@ class CopyingRows {
     return sql;
   }
 
+  // Few rows are not worth the round trip.
+  [[nodiscard]] static CopyStatement::Suits suits([[maybe_unused]] Rows& rows) {
+    using Row = std::ranges::range_reference_t<Rows>;
+    if constexpr (!CopyText<Row>) {
+      if constexpr (may_gain_by_binary<Row>) {
+        if constexpr (std::ranges::sized_range<Rows>)
+          if (std::cmp_less(std::ranges::size(rows), few)) return nullptr;
+        return &are_sent_into<Row>;
+      }
+    }
+    return nullptr;
+  }
+  static constexpr int few = 1000;
+
   enum class Stage : std::uint8_t { beginning, feeding, ending, failing };
 
   void feed() {
     stage_ = Stage::feeding;
     within([&] {
-      if (!next_) next_.emplace(std::ranges::begin(rows_));
+      if (!next_) {
+        buffer_.begin(copying_.columns());
+        next_.emplace(std::ranges::begin(rows_));
+      }
       for (; *next_ != std::ranges::end(rows_) && !buffer_.is_full(); ++*next_) buffer_.append(**next_);
     });
     if (stage_ == Stage::failing) return;
     const bool ended = !buffer_.is_full();
+    if (ended) buffer_.end();
     buffer_.send(copying_);
     if (!ended) return;
     copying_.end();

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <lido/postgres/detail/operations/copy_statement.hpp>
 #include <lido/postgres/detail/operations/copying.hpp>
 #include <lido/postgres/detail/operations/streaming.hpp>
 #include <lido/postgres/detail/sql/redact.hpp>
@@ -19,6 +20,7 @@
 #include <lido/postgres/detail/values/copy_text.hpp>
 #include <lido/postgres/detail/values/read.hpp>
 #include <lido/postgres/detail/values/read_binary.hpp>
+#include <lido/postgres/detail/values/read_copy_binary.hpp>
 #include <lido/postgres/detail/values/shape.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
@@ -141,7 +143,7 @@ class IncomingLines {
  public:
   /// Sends. Throws `QueryError` or `ConnectionLost`.
   IncomingLines(Channel& channel, std::string_view sql)
-      : asked_{channel, checked(channel, sql)}, copying_{channel, asked_.sql} {}
+      : asked_{channel, checked(channel, sql)}, copying_{channel, asked_.sql, suits()} {}
 
   [[nodiscard]] CopyingOut& operation() noexcept { return copying_; }
   [[nodiscard]] Socket socket() const noexcept { return copying_.socket(); }
@@ -155,8 +157,11 @@ class IncomingLines {
     if constexpr (sizeof...(T) == 0) {
       return copying_.chunk();
     } else {
-      if (copying_.is_binary()) throw QueryError{binary, asked_.about(binary)};
+      if (copying_.is_binary() && copying_.columns().empty()) throw QueryError{binary, asked_.about(binary)};
       try {
+        if constexpr (suits() != nullptr)
+          if (!copying_.columns().empty())
+            return read_received_row<T...>(copying_.chunk(), copying_.columns(), number_ - 1);
         return read_line<T...>(copying_.chunk(), number_ - 1);
       } catch (const ResultError& error) {
         throw ResultError{error.row(), error.column(), error.wanted(), error.actual(), asked_.about()};
@@ -167,6 +172,11 @@ class IncomingLines {
  private:
   static constexpr const char* binary = "COPY in the binary format cannot be read as typed rows";
 
+  [[nodiscard]] static constexpr CopyStatement::Suits suits() noexcept {
+    if constexpr (sizeof...(T) > 0)
+      if constexpr (gains_by_binary(RowColumns<T...>{})) return &are_received_from<RowShape<T...>>;
+    return nullptr;
+  }
   // Before anything is sent.
   [[nodiscard]] static std::string_view checked([[maybe_unused]] Channel& channel, std::string_view sql) {
     if constexpr (sizeof...(T) > 0) require_text_format(channel, sql);

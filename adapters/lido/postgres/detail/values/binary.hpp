@@ -64,6 +64,63 @@ template <Floating T>
   return value == value ? value : std::numeric_limits<T>::quiet_NaN();
 }
 
+/// A number behind `to`. Returns its end.
+template <std::signed_integral N>
+[[gnu::always_inline]] inline char* put_binary(char* to, N value) noexcept {
+  const auto bits = static_cast<std::uint64_t>(value);
+  for (std::size_t i = 0; i < sizeof(N); ++i) to[i] = static_cast<char>(bits >> (8 * (sizeof(N) - 1 - i)) & 0xffU);
+  return to + sizeof(N);
+}
+
+/// How a value of the type `T`, and of no other that looks like one, is sent in the binary format: those columns are
+/// known by `into(type)` for which each value says the same as its text does. `put(to, value, type)` writes at most
+/// `longest_sent` bytes and returns their end; null: it cannot be passed.
+template <class T>
+struct Sent;
+inline constexpr std::size_t longest_sent = 16;
+
+template <class T>
+concept Sends = requires(char* to, const T& value, Oid type) {
+  { Sent<T>::into(type) } -> std::same_as<bool>;
+  { Sent<T>::put(to, value, type) } -> std::same_as<char*>;
+};
+
+template <Integer T>
+struct Sent<T> {
+  static constexpr bool into(Oid type) noexcept {
+    return (type == oid::int8 && fits<std::int64_t>) || (type == oid::int4 && fits<std::int32_t>) ||
+           (type == oid::int2 && fits<std::int16_t>) || (type == oid::object && fits<std::uint32_t>);
+  }
+  [[gnu::always_inline]] static char* put(char* to, T value, Oid type) noexcept {
+    if (type == oid::int8) return put_binary(to, static_cast<std::int64_t>(value));
+    if (type == oid::int2) return put_binary(to, static_cast<std::int16_t>(value));
+    return put_binary(to, static_cast<std::int32_t>(value));
+  }
+
+ private:
+  template <class Column>
+  static constexpr bool fits =
+      std::in_range<Column>(std::numeric_limits<T>::min()) && std::in_range<Column>(std::numeric_limits<T>::max());
+};
+
+/// What is no number is always the same one.
+template <Floating T>
+struct Sent<T> {
+  using Bits = std::conditional_t<sizeof(T) == sizeof(std::int32_t), std::int32_t, std::int64_t>;
+  static constexpr bool into(Oid type) noexcept {
+    return type == (sizeof(T) == sizeof(std::int32_t) ? oid::float4 : oid::float8);
+  }
+  [[gnu::always_inline]] static char* put(char* to, T value, Oid) noexcept {
+    return put_binary(to, std::bit_cast<Bits>(value == value ? value : std::numeric_limits<T>::quiet_NaN()));
+  }
+};
+
+template <>
+struct Sent<bool> {
+  static constexpr bool into(Oid type) noexcept { return type == oid::boolean; }
+  static char* put(char* to, bool value, Oid) noexcept { return *to = value ? '\1' : '\0', to + 1; }
+};
+
 /// Of a `date`, `timestamp` or `timestamptz`: 1 for infinity, -1 for that which is earlier than each, else 0.
 [[nodiscard]] constexpr int infinity_of(std::string_view bytes) noexcept {
   const auto sign = [](auto value) {

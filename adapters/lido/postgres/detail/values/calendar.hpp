@@ -61,6 +61,9 @@ struct Civil {
   return true;
 }
 
+/// Before 1970 and behind it: a date of more has a year of more digits than are read.
+inline constexpr std::int64_t most_days = 3'650'000'000;
+
 [[nodiscard]] constexpr bool add(std::int64_t& value, std::int64_t more) noexcept {
   if (more > 0 ? value > std::numeric_limits<std::int64_t>::max() - more
                : value < std::numeric_limits<std::int64_t>::min() - more)

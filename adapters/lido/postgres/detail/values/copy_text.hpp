@@ -45,6 +45,10 @@ namespace lido::postgres::detail {
   return (found | special(rest)) == 0;
 }
 
+[[noreturn, gnu::cold]] inline void refuse_zero_byte() {
+  throw QueryError{"COPY: a text holds a zero byte, which PostgreSQL cannot store (use std::vector<std::byte>)"};
+}
+
 /// Appends `text` as a field of a line.
 inline void append_escaped(OutBuffer& line, std::string_view text) {
   if (is_plain(text)) return line.append(text);
@@ -55,8 +59,7 @@ inline void append_escaped(OutBuffer& line, std::string_view text) {
     line.append(text.substr(0, plain));
     if (plain == std::string_view::npos) return;
     const std::size_t which = special.find(text[plain]);
-    if (which >= letters.size())
-      throw QueryError{"COPY: a text holds a zero byte, which PostgreSQL cannot store (use std::vector<std::byte>)"};
+    if (which >= letters.size()) refuse_zero_byte();
     line.push_back('\\');
     line.push_back(letters[which]);
     text.remove_prefix(plain + 1);

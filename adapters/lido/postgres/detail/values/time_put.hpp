@@ -58,8 +58,7 @@ inline constexpr std::size_t longest_time = 48;
 
 /// A `date`, by the days since 1970; null in a year that the server does not know.
 [[nodiscard]] inline char* put_days(char* to, std::int64_t days) noexcept {
-  constexpr std::int64_t most = 3'650'000'000;  // of seven digits, as many as are read
-  if (days < -most || days > most) return nullptr;
+  if (days < -most_days || days > most_days) return nullptr;
   const Civil date = civil_of(days);
   return put_era(put_date(to, date), date);
 }

@@ -149,6 +149,20 @@ class Reply {
     later_behind_ = statements;
   }
 
+  /// From within what follows, where all of it has been answered: what is sent from now on is sent outside of the
+  /// pipeline, and yet in the same transaction. False: libpq does not leave it.
+  [[nodiscard]] bool leave_pipeline() noexcept {
+    if (PQexitPipelineMode(channel_.raw()) == 0) return false;
+    syncs_ = part_ = 0;
+    return true;
+  }
+  /// Once it is complete: what was answered does not count, and something else is sent for the same statement.
+  void begin_again() noexcept {
+    error_.reset();
+    part_ = 0;
+    if (trace_) trace_->again();
+  }
+
   /// In a pipeline: the number of the statement whose answer is being read, counted from 0.
   [[nodiscard]] std::size_t statement() const noexcept { return statement_; }
   [[nodiscard]] bool is_pipeline() const noexcept { return part_ > 0; }
@@ -230,8 +244,10 @@ class Reply {
   void end_of_statement() {
     if (PQstatus(channel_.raw()) != CONNECTION_OK) throw channel_.gone(sql_, one_line(PQerrorMessage(channel_.raw())));
     if (channel_.discard().outstanding()) return;
-    if (++statement_ == later_behind_ && later_ && std::exchange(later_, nullptr)(channel_.raw()) == 0)
-      throw channel_.lost(sql_);
+    if (++statement_ == later_behind_ && later_) {
+      if (std::exchange(later_, nullptr)(channel_.raw()) == 0) throw channel_.lost(sql_);
+      return;  // it may have left the pipeline
+    }
     if (syncs_ == 0) end();
   }
   void end() noexcept {
