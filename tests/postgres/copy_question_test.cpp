@@ -107,10 +107,10 @@ BOOST_AUTO_TEST_CASE(only_the_plainest_statements_are_asked_about) {
 BOOST_AUTO_TEST_CASE(the_columns_are_those_of_the_statement) {
   Connection connection = connect();
   const std::vector<std::tuple<double, std::int64_t, std::string>> rows{{0.5, 7, "x"}};
-  const auto stored = [&](const std::string& table, const std::string& copied) {
+  const auto stored = [&](const std::string& table, const std::string& what) {
     connection.exec_script("drop schema if exists \"Odd\" cascade; create schema \"Odd\"; create table \"Odd\"." +
                            table);
-    connection.copy_in("copy " + copied, unsized(rows));
+    connection.copy_in("copy " + what, unsized(rows));
     return connection.exec("select h = 0.5 and n = 7 and t = 'x' and q like '%(format binary)%' from \"Odd\".\"to\"")
         .one<bool>();
   };
