@@ -57,7 +57,9 @@ template <class T>
 
 struct ListTypes {
   template <class... Fields>
-  TypeList<Fields...> operator()(const Fields&...) const;  // never called
+  constexpr TypeList<Fields...> operator()(const Fields&...) const noexcept {
+    return {};  // never called; there is a body, as Clang wants one for types of unnamed namespaces
+  }
 };
 /// The types of the fields of a row.
 template <RowOfFields Row>
