@@ -187,6 +187,26 @@ BOOST_AUTO_TEST_CASE(a_range_is_copied_as_a_whole) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(rows_of_a_range_go_and_come_in_the_binary_format) {
+  server().ask("create table measured(half float8, n int, statement text default current_query())");
+  postgres::Connection connection = connect();
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    connection.exec("truncate measured");
+    const auto session = async_in(loop, connection);
+    const auto rows = std::views::iota(0, 20'000) | std::views::transform([](int i) { return std::tuple{i / 2., i}; });
+    const std::size_t stored = co_await session.copy_in("copy measured(half, n) from stdin", rows, soon());
+    BOOST_TEST(stored == 20'000U);
+    BOOST_TEST(connection.exec("select bool_and(statement like '%(format binary)' and half * 2 = n) from measured")
+                   .one<bool>());
+    long sum = 0;
+    auto back = co_await session.template copy_out<double, int>("copy measured(half, n) to stdout", soon());
+    while (auto row = co_await back.next()) sum += std::get<0>(*row) * 2 == std::get<1>(*row) ? std::get<1>(*row) : -1;
+    BOOST_TEST(sum == 199'990'000);
+    co_return true;
+  });
+  server().ask("drop table measured");
+}
+
 BOOST_AUTO_TEST_CASE(what_the_server_refuses_is_stored_in_no_part_and_the_connection_is_good) {
   postgres::Connection connection = connect();
   in_both_loops([&](auto loop) -> Body<decltype(loop)> {
