@@ -126,6 +126,9 @@ class [[nodiscard]] AsyncAcquire {
       this->wait();
     }
     Lease await_resume() { return {core_, this->result()}; }
+    /// Ends the wait with `AcquireCancelled`, unless it ends otherwise just now. From any thread, once `await_suspend`
+    /// has returned and before the coroutine is resumed; harmless when it is over.
+    void cancel() noexcept { Request::cancel(); }
 
    private:
     static void done(Request& request) noexcept {

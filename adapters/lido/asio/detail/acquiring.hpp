@@ -14,12 +14,11 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 #include <lido/asio/detail/cancellation.hpp>
 #include <lido/asio/detail/initiate.hpp>
 #include <lido/asio/detail/owned.hpp>
+#include <lido/asio/detail/plain_loop.hpp>
 #include <lido/asio/detail/waiting_room.hpp>
 #include <lido/facts.hpp>
 
@@ -41,9 +40,9 @@ class Acquiring final : public WaitingRoom::Guest {
       : handler_{std::move(handler)},
         executor_{boost::asio::get_associated_executor(handler_)},
         work_{executor_},
-        room_{boost::asio::use_service<WaitingRoom>(context_of(executor_))} {}
+        room_{WaitingRoom::of(context_of(executor_))} {}
 
-  [[nodiscard]] auto get_allocator() const noexcept { return boost::asio::get_associated_allocator(handler_); }
+  [[nodiscard]] auto memory() const noexcept { return memory_of(handler_); }
 
  private:
   // What the core takes for an executor: the coroutine that it shall resume is the handler.
@@ -65,7 +64,9 @@ class Acquiring final : public WaitingRoom::Guest {
 
   struct Completion {
     using allocator_type = boost::asio::associated_allocator_t<Handler>;
-    [[nodiscard]] allocator_type get_allocator() const noexcept { return self->get_allocator(); }
+    [[nodiscard]] allocator_type get_allocator() const noexcept {
+      return boost::asio::get_associated_allocator(self->handler_);
+    }
     void operator()() { complete(std::move(self)); }
     Owned<Acquiring> self;
   };
@@ -84,12 +85,16 @@ class Acquiring final : public WaitingRoom::Guest {
     if (!room_.enter(*this)) return;
     static_cast<void>(self.release());
     try {
-      awaiter_.emplace(pool.async_acquire(timeout, stop_.get_token(), Tell{this}, where));
-      if (stop.stop_possible()) on_stop_.emplace(std::move(stop), PassOn{stop_});
+      if (can_cancel(handler_)) {  // else nobody needs what costs an allocation
+        own_ = std::stop_source{};
+        if (stop.stop_possible()) on_stop_.emplace(std::move(stop), PassOn{own_});
+        stop = own_.get_token();
+      }
+      awaiter_.emplace(pool.async_acquire(timeout, std::move(stop), Tell{this}, where));
       if (awaiter_->await_ready()) {
         lease_ = awaiter_->await_resume();
       } else {
-        on_cancel(handler_, PassOn{stop_});
+        if (own_.stop_possible()) on_cancel(handler_, PassOn{own_});
         return awaiter_->await_suspend(nullptr);  // and may be gone
       }
     } catch (...) {
@@ -99,10 +104,10 @@ class Acquiring final : public WaitingRoom::Guest {
     room_.settle(*this);
   }
 
-  void deliver() noexcept override {
-    const Executor executor = executor_;
-    boost::asio::post(executor, Completion{Owned<Acquiring>{this}});
+  void give_up() noexcept override {
+    if (awaiter_) awaiter_->cancel();
   }
+  void deliver() noexcept override { post_to(executor_, Completion{Owned<Acquiring>{this}}); }
   void destroy() noexcept override { Owned<Acquiring>{this}; }
 
   static void complete(Owned<Acquiring> self) {
@@ -123,11 +128,12 @@ class Acquiring final : public WaitingRoom::Guest {
 
   Handler handler_;
   Executor executor_;
-  boost::asio::executor_work_guard<Executor> work_;  // the loop goes on while somebody waits
+  LoopWork<Executor> work_;  // the loop goes on while somebody waits
   WaitingRoom& room_;
   std::exception_ptr error_;  // of what never began to wait
   Lease lease_;               // of what need not wait
   std::optional<Awaiter> awaiter_;
+  std::stop_source own_{std::nostopstate};  // where its handler can be cancelled
   std::optional<std::stop_callback<PassOn>> on_stop_;
 };
 

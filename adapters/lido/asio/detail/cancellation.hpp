@@ -27,6 +27,10 @@ bool on_cancel(const Handler& handler, Action action) {
   return true;
 }
 template <class Handler>
+bool can_cancel(const Handler& handler) {
+  return boost::asio::get_associated_cancellation_slot(handler).is_connected();
+}
+template <class Handler>
 void forget_cancel(const Handler& handler) {
   auto slot = boost::asio::get_associated_cancellation_slot(handler);
   if (slot.is_connected()) slot.clear();
@@ -36,6 +40,10 @@ void forget_cancel(const Handler& handler) {
 
 template <class Handler, class Action>
 bool on_cancel(const Handler&, const Action&) {
+  return false;
+}
+template <class Handler>
+bool can_cancel(const Handler&) {
   return false;
 }
 template <class Handler>

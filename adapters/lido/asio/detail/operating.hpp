@@ -8,12 +8,12 @@
 #include <type_traits>
 #include <utility>
 
-#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_executor.hpp>
-#include <boost/asio/post.hpp>
 #include <lido/asio/detail/asio_reactor.hpp>
 #include <lido/asio/detail/cancellation.hpp>
 #include <lido/asio/detail/initiate.hpp>
+#include <lido/asio/detail/owned.hpp>
+#include <lido/asio/detail/plain_loop.hpp>
 #include <lido/postgres/detail/async/drive.hpp>
 #include <lido/postgres/until.hpp>
 
@@ -28,20 +28,20 @@ class Operating : public std::enable_shared_from_this<Operating<Handler, Make>> 
   using Executor = boost::asio::associated_executor_t<Handler>;
 
   static void start(postgres::Until until, Make make, Handler handler) {
-    const auto allocator = boost::asio::get_associated_allocator(handler);
+    const auto allocator = memory_of(handler);
     auto self = std::allocate_shared<Operating>(allocator, std::move(until), std::move(make), std::move(handler));
     on_cancel(self->handler_, [weak = self->weak_from_this()] {
       if (const auto state = weak.lock()) state->drive_.stop();
     });
     if (self->drive_.begin()) return;
-    const Executor executor = self->executor_;
-    boost::asio::post(executor, [self = std::move(self)]() mutable { complete(std::move(self)); });
+    const Executor& executor = self->executor_;
+    post_to(executor, [self = std::move(self)]() mutable { complete(std::move(self)); });
   }
 
   Operating(postgres::Until until, Make make, Handler handler)
       : handler_{std::move(handler)},
         executor_{boost::asio::get_associated_executor(handler_)},
-        reactor_{*this},
+        reactor_{*this, until.stop.stop_possible() || can_cancel(handler_)},
         drive_{reactor_, std::move(until), std::move(make), &Operating::done, *this} {}
 
   [[nodiscard]] const Executor& executor() const noexcept { return executor_; }

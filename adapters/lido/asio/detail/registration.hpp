@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <memory>
 #include <mutex>
 #include <system_error>
+#include <typeinfo>
 #include <unordered_set>
 #include <utility>
 
@@ -36,7 +38,7 @@ struct Registered {
 
   const pid_t owner = ::getpid();
   std::mutex mutex;
-  const boost::asio::execution_context* context;  // null once it is gone
+  std::atomic<const boost::asio::execution_context*> context;  // null once it is gone
   std::unordered_set<Registration*> all;
 };
 
@@ -45,7 +47,8 @@ class Registration final : public postgres::Registration {
   using Descriptor = boost::asio::posix::stream_descriptor;
 
   // The one that is kept with the socket, or else a new one, which is kept if it may be.
-  static std::shared_ptr<Registration> of(postgres::Socket socket, const boost::asio::any_io_executor& executor);
+  template <class Executor>
+  static std::shared_ptr<Registration> of(postgres::Socket socket, const Executor& executor);
 
   Registration(int socket, const boost::asio::any_io_executor& executor, std::shared_ptr<Registered> registered)
       : registered_{std::move(registered)}, descriptor_{std::make_unique<Descriptor>(not_counting(executor))} {
@@ -81,9 +84,9 @@ class Registration final : public postgres::Registration {
   }
   // Needs the mutex.
   void leave() noexcept { descriptor_.reset(); }
-  [[nodiscard]] bool is_with(const boost::asio::execution_context& context) const {
-    const std::lock_guard lock{registered_->mutex};
-    return registered_->context == &context;
+  // For whoever uses that context. Relaxed: what was there before it, in the same place, was gone before it came.
+  [[nodiscard]] bool is_with(const boost::asio::execution_context& context) const noexcept {
+    return registered_->context.load(std::memory_order_relaxed) == &context;
   }
 
  private:
@@ -111,7 +114,7 @@ class Registry final : public boost::asio::execution_context::service {
   void shutdown() noexcept override {
     if (!registered_->is_ours()) return;
     const std::lock_guard lock{registered_->mutex};
-    registered_->context = nullptr;
+    registered_->context.store(nullptr, std::memory_order_relaxed);
     for (Registration* const each : registered_->all) each->leave();
   }
   void notify_fork(boost::asio::execution_context::fork_event event) override {
@@ -121,13 +124,16 @@ class Registry final : public boost::asio::execution_context::service {
   std::shared_ptr<Registered> registered_;
 };
 
-inline std::shared_ptr<Registration> Registration::of(postgres::Socket socket,
-                                                      const boost::asio::any_io_executor& executor) {
+template <class Executor>
+std::shared_ptr<Registration> Registration::of(postgres::Socket socket, const Executor& executor) {
   auto& context = boost::asio::query(executor, boost::asio::execution::context);
   std::shared_ptr<postgres::Registration>* const kept = socket.registration();
   if (kept != nullptr) {
-    auto known = std::dynamic_pointer_cast<Registration>(*kept);  // of another kind of loop it is null
-    if (known != nullptr && known->is_with(context)) return known;
+    const postgres::Registration* const known = kept->get();
+    if (known != nullptr && typeid(*known) == typeid(Registration)) {  // else it is of another kind of loop
+      auto ours = std::static_pointer_cast<Registration>(*kept);
+      if (ours->is_with(context)) return ours;
+    }
     kept->reset();
   }
   auto made =

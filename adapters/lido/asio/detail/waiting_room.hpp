@@ -1,12 +1,13 @@
 // What waits outside of Asio, and has to end when its event loop does.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <set>
-#include <stop_token>
 #include <utility>
 #include <vector>
 
@@ -28,11 +29,11 @@ class WaitingRoom : public boost::asio::execution_context::service {
    protected:
     Guest() = default;
     ~Guest() = default;
-    // Takes it out of whatever it waits for, which has it settled in this thread or another.
-    std::stop_source stop_;
 
    private:
     friend WaitingRoom;
+    // Its context ends: takes it out of whatever it waits for, which has it settled in this thread or another.
+    virtual void give_up() noexcept = 0;
     // Its context lives: hands it over to the executor. Not to run it here.
     virtual void deliver() noexcept = 0;
     // Its context ends: destroys it, and with it what it holds.
@@ -61,6 +62,22 @@ class WaitingRoom : public boost::asio::execution_context::service {
   };
 
   explicit WaitingRoom(boost::asio::execution_context& context) : boost::asio::execution_context::service{context} {}
+  ~WaitingRoom() override { ended_.fetch_add(1, std::memory_order_relaxed); }
+
+  // Where none has ended meanwhile a thread finds the one that it found last without asking the context, which takes a
+  // lock. Relaxed: whoever uses a context is ordered behind the end of another in its place.
+  static WaitingRoom& of(boost::asio::execution_context& context) {
+    struct Found {
+      const boost::asio::execution_context* context;
+      WaitingRoom* room;
+      std::uint64_t ended;
+    };
+    thread_local constinit Found last{};
+    const std::uint64_t ended = ended_.load(std::memory_order_relaxed);
+    if (last.context != &context || last.ended != ended)
+      last = {&context, &boost::asio::use_service<WaitingRoom>(context), ended};
+    return *last.room;
+  }
 
   // False: the context is being destroyed.
   [[nodiscard]] bool enter(Guest& guest) noexcept {
@@ -112,9 +129,8 @@ class WaitingRoom : public boost::asio::execution_context::service {
     lock.lock();
     while (Guest* const waits = find(&Guest::stopped_, false)) {
       waits->stopped_ = true;
-      std::stop_source stop = waits->stop_;  // it may be settled meanwhile, but not destroyed
       lock.unlock();
-      stop.request_stop();
+      waits->give_up();  // it may be settled meanwhile, but not destroyed
       lock.lock();
     }
     while (!residents_.empty()) {
@@ -146,6 +162,8 @@ class WaitingRoom : public boost::asio::execution_context::service {
     (guest.previous_ != nullptr ? guest.previous_->next_ : first_) = guest.next_;
     if (guest.next_ != nullptr) guest.next_->previous_ = guest.previous_;
   }
+
+  [[gnu::visibility("default")]] static inline std::atomic<std::uint64_t> ended_{0};
 
   std::mutex mutex_;
   std::condition_variable settled_;

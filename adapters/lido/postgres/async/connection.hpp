@@ -32,6 +32,7 @@
 #include <lido/postgres/detail/operations/listening.hpp>
 #include <lido/postgres/detail/operations/scripting.hpp>
 #include <lido/postgres/detail/values/bound.hpp>
+#include <lido/postgres/detail/values/kept_statement.hpp>
 #include <lido/postgres/detail/values/parameters.hpp>
 #include <lido/postgres/notification.hpp>
 #include <lido/postgres/result.hpp>
@@ -84,9 +85,9 @@ class AsyncConnection {
   template <detail::Parameter... T>
   auto exec_until(const Until& until, const Sql& sql, const T&... parameters) const {
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return runner_.run(until, [call = call(until, sql.where), text = std::string{sql.text},
-                               stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
-      return detail::Executing{call.begin(), std::move(text), std::move(stored)};
+    return runner_.run(until, [call = call(until, sql.where),
+                               statement = detail::KeptStatement{sql.text, detail::bound_of(values)}]() mutable {
+      return detail::Executing{call.begin(), std::move(statement)};
     });
   }
   /// As `Connection::exec_script`.
@@ -114,9 +115,10 @@ class AsyncConnection {
   template <class... Columns, detail::Parameter... T>
   auto stream_until(const Until& until, const Sql& sql, const T&... parameters) const {
     const detail::Parameters<sizeof...(T)> values{parameters...};
-    return runner_.run(until, [call = call(until, sql.where), runner = runner_, text = std::string{sql.text},
-                               stored = detail::StoredParameters{detail::bound_of(values)}]() mutable {
-      return detail::fetching_first<Runner, detail::IncomingRows<Columns...>>(runner, call, text, stored.bound());
+    return runner_.run(until, [call = call(until, sql.where), runner = runner_,
+                               statement = detail::KeptStatement{sql.text, detail::bound_of(values)}]() mutable {
+      return detail::fetching_first<Runner, detail::IncomingRows<Columns...>>(runner, call, statement.sql(),
+                                                                              statement.bound());
     });
   }
   /// As `Connection::copy_out`, once its first row has come; to be awaited, for an `AsyncCopyOut`.

@@ -30,7 +30,7 @@ namespace lido::postgres::detail {
 template TimePoint Attempts<TransactOptions>::after(std::optional<Session>&, const Error&, const Until&);
 template void Attempts<TransactOptions>::begun(Session&) const;
 template class Learned<Execution>;
-template Learned<Execution>::Learned(Channel&, const std::string&, const Bound&);
+template Learned<Execution>::Learned(Channel&, const std::string_view&, const Bound&);
 template struct Calls<>;
 template struct Configuring<>;
 template struct MakingPool<>;
