@@ -10,7 +10,6 @@
 #include <type_traits>
 #include <utility>
 
-#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution_context.hpp>
@@ -63,10 +62,8 @@ class Acquiring final : public WaitingRoom::Guest {
   };
 
   struct Completion {
-    using allocator_type = boost::asio::associated_allocator_t<Handler>;
-    [[nodiscard]] allocator_type get_allocator() const noexcept {
-      return boost::asio::get_associated_allocator(self->handler_);
-    }
+    using allocator_type = decltype(memory_of(std::declval<const Handler&>()));
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return self->memory(); }
     void operator()() { complete(std::move(self)); }
     Owned<Acquiring> self;
   };

@@ -16,6 +16,7 @@
 #include <boost/system/system_error.hpp>
 #include <lido/asio/detail/plain_loop.hpp>
 #include <lido/asio/detail/registration.hpp>
+#include <lido/detail/spare_blocks.hpp>
 #include <lido/facts.hpp>
 #include <lido/postgres/async/reactor.hpp>
 
@@ -91,13 +92,21 @@ class AsioReactor {
   }
 
  private:
-  struct Hear {
+  // Asio would recycle the memory of one of them at a time.
+  struct Recycled {
+    using allocator_type = lido::detail::SpareAllocator<void>;
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return {}; }
+  };
+  struct Hear : Recycled {
+    Hear(AsioReactor* whose, postgres::Wake wake, std::shared_ptr<State> kept)
+        : reactor{whose}, how{wake}, state{std::move(kept)} {}
     void operator()(boost::system::error_code error) { reactor->heard(how, error, std::move(state)); }
     AsioReactor* reactor;
     postgres::Wake how;
     std::shared_ptr<State> state;
   };
-  struct HearAlone {
+  struct HearAlone : Recycled {
+    HearAlone(AsioReactor* whose, std::shared_ptr<State> kept) : reactor{whose}, state{std::move(kept)} {}
     void operator()(boost::system::error_code /*for libpq to find*/) { reactor->heard_alone(std::move(state)); }
     AsioReactor* reactor;
     std::shared_ptr<State> state;
