@@ -25,6 +25,7 @@
 #include <lido/postgres/detail/connect/asking.hpp>
 #include <lido/postgres/detail/connect/connecting_in_turn.hpp>
 #include <lido/postgres/detail/connect/connection_string.hpp>
+#include <lido/postgres/detail/connect/hosts.hpp>
 #include <lido/postgres/detail/operations/call.hpp>
 #include <lido/postgres/detail/operations/copying_rows.hpp>
 #include <lido/postgres/detail/operations/housekeeping.hpp>
