@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -253,6 +254,22 @@ BOOST_AUTO_TEST_CASE(settings_out_of_their_range_are_named) {
   wrong = {};
   wrong.reads.max_lag = 0s;
   BOOST_CHECK_THROW(pools(wrong), lido::InvalidOption);
+}
+
+// By that error a failover is known: a COPY whose columns would be asked for has it as well.
+BOOST_AUTO_TEST_CASE(a_copy_into_a_standby_is_refused_as_read_only) {
+  cluster().first.ask("drop table if exists copied; create table copied (a double precision, b double precision)");
+  PostgresServer::wait_until("the standby has the table",
+                             [] { return cluster().second.ask("select to_regclass('copied') is not null") == "t"; });
+  const std::vector<std::tuple<double, double>> rows(5000);
+  Connection standby = Connection::connect(cluster().second.conninfo(), Clock::now() + 5s);
+  for (const bool inside : {false, true}) {
+    if (inside) standby.exec("begin");
+    BOOST_CHECK_EXCEPTION(standby.copy_in("copy copied from stdin", rows), lido::postgres::QueryError,
+                          [](const lido::postgres::QueryError& error) { return error.sqlstate() == "25006"; });
+    if (inside) standby.exec("rollback");
+    BOOST_TEST(standby.is_usable());
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
