@@ -93,13 +93,19 @@ class Jobs {
     while (Platform::now() < deadline && do_one(false)) {
     }
   }
-  // This one, unless another thread does it.
+  // Of a holder whose pool is gone: this one, unless another thread does it, and what it retired with it, as the end of
+  // a generation may, where no worker is left.
   void close_now(Slot& slot) noexcept {
+    Slot* next = &slot;
     {
       const Guard lock = monitor_.enter();
-      if (!monitor_.work.take_to_close(slot)) return;
+      if (!monitor_.work.take_to_close(slot)) next = monitor_.work.next_left_over();
     }
-    close(slot, {});
+    while (next != nullptr) {
+      close(*next, {});
+      const Guard lock = monitor_.enter();
+      next = monitor_.work.next_left_over();
+    }
   }
 
   // While it lives, what a pool without workers queues is done by this thread.

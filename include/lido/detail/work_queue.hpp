@@ -95,6 +95,14 @@ class WorkQueue {
   }
   // False: another thread is at it, or was.
   bool take_to_close(Slot& slot) noexcept { return closes_.remove(slot); }
+  // What this thread has retired, where no worker is left that would close it.
+  Slot* next_left_over() noexcept {
+    if (hands_ > 0) return nullptr;
+    return closes_.pop_if([me = Platform::this_thread()](const Slot& slot) { return slot.closer == me; });
+  }
+  // A worker that is a thread: until it ends it closes what there is.
+  void worker_begins() noexcept { ++hands_; }
+  void worker_ends() noexcept { --hands_; }
   Slot* next_suspect() noexcept { return suspects_.pop(); }
 
   // What a worker does next, whose last task was this.
@@ -145,6 +153,7 @@ class WorkQueue {
   JobQueue<Slot> suspects_;
   JobQueue<Waiter> asked_;
   Sleepers<Platform> workers_;
+  std::size_t hands_ = 0;  // workers that are threads and have not come to their end
   TimePoint next_sweep_{TimePoint::max()};
   bool stopping_ = false;
 };

@@ -92,6 +92,7 @@ class WorkerGroup {
       const Guard lock = monitor_.enter();
       if (monitor_.work.stopping()) return;
       working_ += 2;
+      if (closes(worker)) monitor_.work.worker_begins();
     }
     lifetime_.add_reference();
     try {
@@ -103,11 +104,19 @@ class WorkerGroup {
       else
         worker.thread = typename Platform::Thread{[this, &worker, life] { live(worker, life); }};
     } catch (...) {
+      if (closes(worker)) {
+        const Guard lock = monitor_.enter();
+        monitor_.work.worker_ends();
+      }
       leave(2);
       lifetime_.drop_reference();
       throw;
     }
     leave(1);
+  }
+  // The last one keeps time, and those that are no threads may never come to it.
+  [[nodiscard]] bool closes(const Worker& worker) const noexcept {
+    return !options_.start_worker && &worker != &workers_[workforce_.count()];
   }
 
   void leave(std::size_t count) noexcept {
@@ -137,7 +146,10 @@ class WorkerGroup {
         const TimePoint now = Platform::now();
         if (monitor_.capacity.retry_at() <= now) monitor_.dispatcher.grow(lock);
         next = monitor_.work.next(now, next.task);
-        if (next.task == Task::end) return;
+        if (next.task == Task::end) {
+          if (!options_.start_worker) monitor_.work.worker_ends();
+          return;
+        }
         if (next.task == Task::check_for_caller) monitor_.waiters.unwatch(*next.caller);
         if (next.task != Task::rest) {
           monitor_.capacity.keep_watch(lock);
