@@ -254,6 +254,8 @@ FAULTS = [
     Fault("ring_tells_the_oldest", FLIGHT_RECORDER, "into.push_back(ring_[(written_ - back) % capacity]);",
           "into.push_back(ring_[(count - back) % capacity]);", ("unit/flight_recorder",)),
     Fault("generation_ends_past_the_end_of_the_pool", "detail/leases.hpp", "    slots.recall(slot);\n", "", ("unit/hooks",)),
+    Fault("what_a_late_lease_retired_is_nobodys", WORK_QUEUE, "if (hands_ > 0) return nullptr;", "return nullptr;",
+          ("unit/hooks",)),
     Fault("given_up_in_a_sweep_stays", MAINTENANCE, "if (worn && !leases_.recycles(slot, facts))",
           "if (false)", ("unit/hooks",)),
     Fault("only_worker_waits_for_itself", "detail/acquire.hpp", " || workforce_.is_only_worker();", ";",
