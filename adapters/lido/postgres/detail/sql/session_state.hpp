@@ -26,7 +26,8 @@ enum class Leaves : unsigned char {
 /// something with a list of columns behind it. Wherever that cannot be told, it is a function that nobody knows.
 class StateScan {
  public:
-  explicit constexpr StateScan(std::string_view sql) noexcept : at_{sql} {}
+  explicit constexpr StateScan(std::string_view sql) noexcept
+      : at_{sql}, may_last_{find_in_any_case(sql, "pg_") != std::string_view::npos} {}
 
   [[nodiscard]] constexpr Leaves scan() noexcept {
     while (at_.next()) {
@@ -43,7 +44,7 @@ class StateScan {
         name();
       else
         target_ = false;
-      if (found_ == Leaves::session) return found_;
+      if (found_ == Leaves::session || (found_ == Leaves::statements && !may_last_)) return found_;
     }
     return found_;
   }
@@ -261,6 +262,7 @@ class StateScan {
     finds(is_one_of(function, lasting_functions) ? Leaves::session : Leaves::state);
   }
   Context at_;
+  bool may_last_;  // a function may be called of which more stays than DISCARD ALL takes away
   std::array<Level, deepest> levels_{};
   std::size_t depth_ = 0;
   std::string_view verb_{};  // of the statement
