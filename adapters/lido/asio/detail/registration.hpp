@@ -50,8 +50,8 @@ class Registration final : public postgres::Registration {
   template <class Executor>
   static std::shared_ptr<Registration> of(postgres::Socket socket, const Executor& executor);
 
-  Registration(int socket, const boost::asio::any_io_executor& executor, std::shared_ptr<Registered> registered)
-      : registered_{std::move(registered)}, descriptor_{std::make_unique<Descriptor>(not_counting(executor))} {
+  Registration(int socket, std::unique_ptr<Descriptor> descriptor, std::shared_ptr<Registered> registered)
+      : registered_{std::move(registered)}, descriptor_{std::move(descriptor)} {
     const int duplicate = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
     if (duplicate < 0) throw std::system_error{errno, std::generic_category(), "dup"};
     boost::system::error_code error;
@@ -136,8 +136,10 @@ std::shared_ptr<Registration> Registration::of(postgres::Socket socket, const Ex
     }
     kept->reset();
   }
-  auto made =
-      std::make_shared<Registration>(socket, executor, boost::asio::use_service<Registry>(context).registered());
+  // First: what a descriptor needs of its context has to be there before the registry, as it ends after it.
+  auto descriptor = std::make_unique<Descriptor>(not_counting(executor));
+  auto made = std::make_shared<Registration>(socket, std::move(descriptor),
+                                             boost::asio::use_service<Registry>(context).registered());
   if (kept != nullptr) *kept = made;
   return made;
 }
