@@ -69,7 +69,7 @@ class ConnectionString {
         throw malformed(lido::detail::concat({"a name as ", options->keyword, ", and no other connection string"}));
   }
 
-  /// Throws `PermanentConnectError` where one of the `hosts` is `user:password@host`.
+  /// Throws `PermanentConnectError` where one of the `hosts` has a user in front of it, and perhaps a password.
   static void refuse_user_in(std::string_view hosts) {
     if (has_user(hosts)) throw malformed("a host without user and password");
   }
