@@ -42,7 +42,8 @@ class Listening {
     const bool ended = std::exchange(waited_, true) && !channel_.consume();
     if (!channel_.discard().collect(channel_.raw())) throw channel_.lost(what, "DISCARD ALL failed");
     if (const bool late = channel_.discard().outstanding(); late && !ended) return channel_.to_read();
-    if ((notification_ = next(channel_))) return Need::nothing;
+    notification_ = next(channel_);
+    if (notification_) return Need::nothing;
     if (ended || !channel_.usable()) throw channel_.gone(what, one_line(PQerrorMessage(channel_.raw())));
     return channel_.to_read();
   }
