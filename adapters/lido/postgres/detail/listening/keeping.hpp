@@ -112,7 +112,8 @@ class Keeping {
     if (!channel_) return connect(stop);
     if (exchange_) return finish_exchange();
     if (!singly_.empty()) {
-      changes_.assign(1, std::move(singly_.front()));
+      changes_.clear();
+      changes_.push_back(std::move(singly_.front()));
       singly_.pop_front();
     } else {
       changes_ = subscriptions_.take_changes([this](ListenerEvent event) { events_.push_back(std::move(event)); });

@@ -71,7 +71,10 @@ struct ReceivedFields {
         value = Converter<Value>::receive(field.text, [&] { return columns[at]; });
       }
       if (!value) refuse_field(row, at, Converter<Value>::name, "a text that is none");
-      return *std::move(value);
+      if constexpr (is_optional<T>)
+        return value;
+      else
+        return *std::move(value);
     }
   }
   [[nodiscard]] bool is_null(std::size_t at) const noexcept { return fields[at].null; }
