@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -299,7 +300,7 @@ BOOST_AUTO_TEST_CASE(an_error_names_its_row_and_the_rest_is_read) {
   auto rows = connection.copy_out<double, std::int16_t>(
       "copy (select 0.5::float8, case when n < 250 then n else 100000 end::int4 from generate_series(0, 299) n) to "
       "stdout");
-  for (auto at = rows.begin(); at != rows.end(); ++at) try {
+  for (auto at = rows.begin(); at != std::default_sentinel; ++at) try {
       static_cast<void>(*at);
     } catch (const ResultError& error) {
       texts.emplace_back(error.what());

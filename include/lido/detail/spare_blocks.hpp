@@ -100,7 +100,7 @@ struct SpareAllocator {
 // The allocator to be used where somebody asks for `Allocator`: who has no wish gets these.
 template <class Allocator>
 struct RecyclingOf {
-  static const Allocator& of(const Allocator& allocator) noexcept { return allocator; }
+  static Allocator of(const Allocator& allocator) noexcept { return allocator; }
 };
 template <class T>
 struct RecyclingOf<std::allocator<T>> {

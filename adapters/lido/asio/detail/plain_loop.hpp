@@ -32,7 +32,7 @@ void post_to(const Executor& executor, Function&& function) {
     const PlainLoop loop = *plain;
     boost::asio::post(loop, std::forward<Function>(function));
   } else {
-    const Executor copy = executor;
+    const Executor copy = executor;  // NOLINT(performance-unnecessary-copy-initialization)
     boost::asio::post(copy, std::forward<Function>(function));
   }
 }

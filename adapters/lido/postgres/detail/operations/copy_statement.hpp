@@ -54,7 +54,7 @@ class CopyStatement {
   [[nodiscard]] bool sent_now() {
     if (sent_ || left_) return false;
     if (std::optional<Diagnostics>& error = reply_.error()) {
-      error->position = plain_->place_of(error->position);
+      error->position = plain().place_of(error->position);
       if (inside_ || !error->sqlstate.starts_with("42")) return false;
     }
     reply_.begin_again();  // the same error is that of the COPY
@@ -79,10 +79,14 @@ class CopyStatement {
            std::string_view{times} == "on";
   }
 
+  // Asked for where it was read alone.
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access)
+  [[nodiscard]] const PlainCopy& plain() const noexcept { return *plain_; }
+
   void ask_first() {
     asking_ = true;
     reply_.begin_pipeline(1);
-    reply_.send([lock = plain_->is_in ? plain_->lock() : "", text = plain_->question()](PGconn* raw) {
+    reply_.send([lock = plain().is_in ? plain().lock() : "", text = plain().question()](PGconn* raw) {
       return (lock.empty() || PQsendPrepare(raw, "", lock.c_str(), 0, nullptr) != 0) &&
                      PQsendPrepare(raw, "", text.c_str(), 0, nullptr) != 0 && PQsendDescribePrepared(raw, "") != 0
                  ? PQsendFlushRequest(raw)
@@ -90,12 +94,12 @@ class CopyStatement {
     });
     reply_.follow(questions(), [this](PGconn* raw) { return go_on(raw); });
   }
-  [[nodiscard]] std::size_t questions() const noexcept { return plain_->is_in ? 3 : 2; }
+  [[nodiscard]] std::size_t questions() const noexcept { return plain().is_in ? 3 : 2; }
   [[nodiscard]] int go_on(PGconn* raw) {
     asking_ = false;
     if (reply_.error() || left_ || !reply_.leave_pipeline()) return columns_.clear(), PQpipelineSync(raw);
     sent_ = true;
-    const std::string text = columns_.empty() ? std::string{reply_.sql()} : plain_->in_binary();
+    const std::string text = columns_.empty() ? std::string{reply_.sql()} : plain().in_binary();
     return send_alone(raw, text);
   }
   void send(std::string text) {
@@ -113,8 +117,8 @@ class CopyStatement {
   // A column that is not found is an error of the COPY.
   void find_columns(const PGresult* described) {
     const int count = PQnfields(described);
-    for (int i = 0; plain_->columns.empty() && i < count; ++i) columns_.push_back(PQftype(described, i));
-    for (const std::string& name : plain_->columns) {
+    for (int i = 0; plain().columns.empty() && i < count; ++i) columns_.push_back(PQftype(described, i));
+    for (const std::string& name : plain().columns) {
       int at = 0;
       while (at < count && name != PQfname(described, at)) ++at;
       if (at == count) return columns_.clear();

@@ -65,7 +65,7 @@ class KeptStatement {
   static T* put(char*& at, const T* from, std::size_t count) noexcept {
     static_assert(std::is_trivially_copyable_v<T>);
     T* const to = reinterpret_cast<T*>(at);
-    if (from != nullptr && count > 0) std::memcpy(at, from, count * sizeof(T));
+    if (from != nullptr && count > 0) std::memcpy(at, static_cast<const void*>(from), count * sizeof(T));
     at += count * sizeof(T);
     return to;
   }
