@@ -6,6 +6,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -166,6 +167,29 @@ BOOST_AUTO_TEST_CASE(transaction_mode_serves_many_clients_by_few_sessions) {
   streams_do_not_mix(pool);
   survives_restarts(bouncer, pool, "transaction");
   PostgresServer::wait_until("there are two sessions at most", [] { return server().sessions() <= 2; });
+}
+
+// The columns are asked for without a synchronisation before the COPY, in or outside of a transaction.
+BOOST_AUTO_TEST_CASE(copies_typed_rows_in_both_modes) {
+  server().ask("create table if not exists copied(a float8, b text)");
+  for (const char* const mode : {"session", "transaction"}) BOOST_TEST_CONTEXT(mode) {
+      server().ask("truncate copied");
+      PgBouncer bouncer{server(), mode, 1};
+      lido::postgres::Pool pool{bouncer.conninfo(), for_transaction_mode()};
+      const std::vector<std::tuple<double, std::string>> rows(2'000, {0.5, "half"});
+      auto lease = pool.acquire();
+      BOOST_TEST(lease->copy_in("copy copied from stdin", rows) == rows.size());
+      BOOST_CHECK_THROW(lease->copy_in("copy nowhere from stdin", rows), QueryError);
+      BOOST_TEST(lease->exec("select count(*) from copied where a = 0.5").one<int>() == 2'000);
+      double sum = 0;
+      for (const auto& [a, b] : lease->copy_out<double, std::string>("copy copied to stdout")) sum += a;
+      BOOST_TEST(sum == 1'000.0);
+      lease.release();
+      Session session{pool};
+      BOOST_TEST(session.copy_in("copy copied from stdin", rows) == rows.size());
+      session.rollback();
+      BOOST_TEST(pool.acquire()->exec("select count(*) from copied").one<int>() == 2'000);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(transaction_mode_pings_and_sees_what_pgbouncer_ended) {
