@@ -193,6 +193,30 @@ BOOST_AUTO_TEST_CASE(a_result_that_nobody_takes_is_a_lease_that_began_and_ended)
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_result_that_nobody_takes_is_put_in_order_and_told_of) {
+  for (std::uint64_t seed = 0; seed <= 100; ++seed)
+    sim::Simulation{seed}.run([] {
+      Ledger ledger;
+      using Recycle = AllOf<RetireAfter, ResetOnReturn>;
+      SimulatedPool<Elastic, PingIfIdle, Recycle> pool{
+          connector(ledger), Elastic{.min_idle = 0, .max_size = 1}, {}, Recycle{RetireAfter{.uses = 2}, {}}};
+      std::size_t told = 0;
+      pool.events().on_release([&](Resource&, const ConnectionInfo&) { ++told; });
+      for (std::size_t i = 1; i <= 2; ++i) {
+        std::coroutine_handle<> ready;
+        {
+          const Task task = [](auto& from, auto& handle) -> Task {
+            (void)co_await from.async_acquire(1s, {}, [&handle](std::coroutine_handle<> given) { handle = given; });
+          }(pool, ready);
+          if (i == 1) until([&] { return ready != nullptr; });  // the second one finds it idle, or waits for it
+        }
+        until([&] { return pool.statistics().now.leased == 0 && told == i; });
+        BOOST_TEST(ledger.resets == 1U);  // the last one goes as it is
+      }
+      BOOST_TEST(pool.acquire()->number == 2);  // the limit is exact
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_lease_held_too_long_is_reported_once_and_again_when_it_comes_back) {
   calmly([] {
     Ledger ledger;

@@ -14,7 +14,11 @@ AcquireRequests<Types>::Request::~Request() {
   const bool owes = keep_ || this->slot != nullptr || !spans_.empty();
   if (taken_ || !owes || !pool_.mark_.is_ours()) return;
   if (waits_) withdraw();
-  if (this->slot != nullptr) pool_.leases_.give_back(*this->slot, CloseReason::none);
+  if (this->slot != nullptr) {
+    // Once the lease has begun a use was counted, and listeners may have changed the connection: it ends as any other.
+    this->slot->has_holder() ? pool_.leases_.release_asking(*this->slot)
+                             : pool_.leases_.give_back(*this->slot, CloseReason::none);
+  }
   if (!spans_.empty()) end_trace(nullptr, pool_.admission_.given_up());
 }
 

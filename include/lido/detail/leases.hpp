@@ -100,8 +100,6 @@ class Leases {
   // `suspect_others`: what is wrong with it may be wrong with them.
   void give_back(Slot& slot, CloseReason why, bool suspect_others = false) noexcept {
     const Reference keep{lifetime_};
-    // Of a request whose result nobody took.
-    if (slot.has_holder()) slot.end_lease(reads_clock ? Platform::now() : TimePoint{});
     std::optional<LeakReport> leak;
     bool orphan = false;
     {
