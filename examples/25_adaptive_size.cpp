@@ -19,7 +19,7 @@ int main() try {
   lido::postgres::Pool pool{environment};
   lido::AdaptiveSize adaptive{
       pool,
-      [](std::size_t size) { return lido::postgres::Growth{.overflow = {.pool_size = size, .max_overflow = 0}}; },
+      [options = environment.options](std::size_t size) { return lido::postgres::growth_of(options, size); },
       {.min_size = 1, .max_size = environment.options.pool_size}};
   // [/adaptive]
   std::atomic<bool> over{false};

@@ -11,6 +11,7 @@
 
 #include <lido/postgres/environment.hpp>
 #include <lido/postgres/options.hpp>
+#include <lido/postgres/policies.hpp>
 #include <support/variable.hpp>
 
 using namespace lido;
@@ -44,6 +45,20 @@ BOOST_AUTO_TEST_CASE(has_the_defaults_where_nothing_is_set) {
   BOOST_TEST((options.pool_recycle == 1800s));
   BOOST_TEST(options.pre_ping);
   BOOST_TEST(options.pooling);
+}
+
+BOOST_AUTO_TEST_CASE(another_size_changes_nothing_else) {
+  Options options = read({{"ENVIRONMENT", "test"},
+                          {"DATABASE_POOL_MIN_IDLE", "7"},
+                          {"DATABASE_POOL_IDLE_TIMEOUT", "11s"},
+                          {"DATABASE_POOL_MAX_OVERFLOW", "13"}})
+                        .options;
+  const Growth small = growth_of(options, 5), large = growth_of(options, 50);
+  BOOST_TEST((small.overflow.pool_size == 5U && small.overflow.max_overflow == 0U && small.overflow.min_idle == 5U));
+  BOOST_TEST((large.overflow.pool_size == 50U && large.overflow.min_idle == 7U));
+  BOOST_TEST((small.overflow.idle_timeout == 11s && !small.pooling));
+  options.pooling = true;
+  BOOST_TEST(growth_of(options, 5).pooling);
 }
 
 BOOST_AUTO_TEST_CASE(reads_each_variable) {
@@ -129,7 +144,8 @@ BOOST_AUTO_TEST_CASE(shows_no_secret) {
   };
   BOOST_TEST(message({{"DATABASE_URL", "postgresql://app:hunter2/app"}}).find("hunter2") == std::string::npos);
   BOOST_TEST(message({{"DATABASE_URL", "postgresql://app:hunter2/app"}}).starts_with("DATABASE_URL: malformed"));
-  BOOST_TEST(message({{"DATABASE_URL", ""}}).starts_with("DATABASE_URL: expected"));
+  for (const char* const nothing : {"", "\n", " \t", "pool_size=5", " pool_size=5 pool_max_overflow=0 "})
+    BOOST_TEST(message({{"DATABASE_URL", nothing}}).starts_with("DATABASE_URL: expected"), nothing);
   // Where the fault is, whatever it is.
   BOOST_TEST(message({{"DATABASE_URL", "dbname=app pool_siez=3"}}) ==
              "DATABASE_URL: pool_siez: expected a known name; did you mean pool_size?");

@@ -5,13 +5,16 @@
 //   Recycle               InvalidateOnFailover, RetireAfter, ResetOnReturn
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 
 #include <lido/error.hpp>
 #include <lido/growth.hpp>
 #include <lido/health.hpp>
 #include <lido/policy.hpp>
 #include <lido/postgres/connection.hpp>
+#include <lido/postgres/options.hpp>
 #include <lido/recycle.hpp>
 
 namespace lido::postgres {
@@ -26,6 +29,24 @@ struct Growth {
     return NullPool{.max_size = overflow.pool_size + overflow.max_overflow}.plan(counts);
   }
 };
+
+/// What a pool made with `options` has.
+[[nodiscard]] inline Growth growth_of(const Options& options) {
+  return {.overflow = {.pool_size = options.pool_size,
+                       .max_overflow = options.max_overflow,
+                       .idle_timeout = options.idle_timeout,
+                       .min_idle = options.min_idle},
+          .pooling = options.pooling};
+}
+/// The same with `size` connections at most, for `AdaptiveSize` and `Pool::resize`. Of what `options` keep idle, and of
+/// whether they pool at all, nothing changes.
+[[nodiscard]] inline Growth growth_of(const Options& options, std::size_t size) {
+  Growth growth = growth_of(options);
+  growth.overflow.pool_size = size;
+  growth.overflow.max_overflow = 0;
+  growth.overflow.min_idle = std::min(growth.overflow.min_idle, size);
+  return growth;
+}
 
 /// Discards a session that the server ended, which is free to see (`Statements::seems_alive`), pings one that was idle
 /// for `after` or longer, and discards one on a standby that lags (`ConnectionSettings::max_lag`).

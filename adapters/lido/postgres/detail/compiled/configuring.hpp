@@ -113,21 +113,25 @@ Environment Configuring<Form>::from_environment(const GetVariable& from, Options
     return std::string{value == nullptr ? "" : value};
   };
   const std::string url = text("DATABASE_URL");
-  if (url.empty() && text("PGHOST").empty() && text("PGHOSTADDR").empty() && text("PGSERVICE").empty())
-    throw SettingError{"DATABASE_URL", "",
-                       "a connection string, or else the server in PGHOST, PGHOSTADDR or PGSERVICE; none is set"};
   if (text("ENVIRONMENT") == "test") options.pooling = false;
   for (const OptionSetting& setting : settings) {
     read_variable(options, setting, std::string{setting.other_variable}, get);
     read_variable(options, setting, setting.variable(), get);
   }
+  Environment environment;
   try {
-    return from_string(url, std::move(options));
+    environment = from_string(url, std::move(options));
   } catch (const SettingError& error) {
     throw SettingError{"DATABASE_URL", error};
   } catch (const PermanentConnectError& error) {
     throw SettingError{"DATABASE_URL", error};
   }
+  // Also one that was never filled in, but for white space or the pool's keys.
+  const bool blank = environment.connection_string.find_first_not_of(" \t\n\v\f\r") == std::string::npos;
+  if (blank && text("PGHOST").empty() && text("PGHOSTADDR").empty() && text("PGSERVICE").empty())
+    throw SettingError{"DATABASE_URL", "",
+                       "a connection string, or else the server in PGHOST, PGHOSTADDR or PGSERVICE; none is set"};
+  return environment;
 }
 
 template <class Form>

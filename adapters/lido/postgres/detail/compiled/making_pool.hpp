@@ -18,14 +18,6 @@
 
 namespace lido::postgres::detail {
 
-[[nodiscard]] inline Growth growth_of(const Options& options) {
-  return {.overflow = {.pool_size = options.pool_size,
-                       .max_overflow = options.max_overflow,
-                       .idle_timeout = options.idle_timeout,
-                       .min_idle = options.min_idle},
-          .pooling = options.pooling};
-}
-
 [[nodiscard]] inline RetireAfter retirement_of(const Options& options) {
   return {.age = options.pool_recycle, .idle = options.max_idle_time, .uses = options.max_uses};
 }
