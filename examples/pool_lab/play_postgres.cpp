@@ -49,7 +49,11 @@ class Stage {
  public:
   Stage(const Workload& workload, const PoolSettings& settings, const std::string& url, std::uint64_t seed,
         const Progress& progress)
-      : workload_{workload}, progress_{progress}, url_{url}, arrivals_{workload, seed}, pool_{url, options(settings)} {
+      : workload_{workload},
+        progress_{progress},
+        url_{lido::postgres::options_from_string(url).connection_string},  // the file says what the pool is
+        arrivals_{workload, seed},
+        pool_{url_, options(settings)} {
     outcome_.pool = settings;
     pool_.wait_until_ready(10s);
     for (std::size_t i = 0; i < settings.size + settings.overflow; ++i)
@@ -192,7 +196,7 @@ class Stage {
 
   const Workload& workload_;
   const Progress& progress_;
-  const std::string& url_;
+  const std::string url_;
   Outcome outcome_;
   Arrivals arrivals_;
   lido::TimePoint begun_, sampled_;
