@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <limits>
 #include <set>
 #include <sstream>
 #include <string>
@@ -18,11 +19,13 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/system/error_code.hpp>
 #include <lido/asio/check_health.hpp>
 #include <lido/asio/postgres.hpp>
 #include <lido/check_health.hpp>
@@ -45,9 +48,8 @@ struct Service {
   boost::asio::io_context loop{};
   tcp::acceptor acceptor{loop};
   boost::asio::signal_set signals{loop, SIGTERM, SIGINT, SIGUSR1};
-  std::set<beast::tcp_stream*> idle{};    // connections between two requests
-  boost::asio::steady_timer pause{loop};  // of the task in the background
-  long visits = 0;                        // which are not stored yet
+  std::set<beast::tcp_stream*> idle{};  // connections between two requests
+  long visits = 0;                      // which are not stored yet
   long tasks_begun = 0;
   long tasks_succeeded = 0;
   int under_way = 0;  // requests that were read and are not answered yet
@@ -57,7 +59,6 @@ struct Service {
 void stop(Service& service) {
   service.acceptor.close();
   service.signals.cancel();
-  service.pause.cancel();
   for (beast::tcp_stream* stream : service.idle) stream->socket().cancel();
 }
 // [drain]
@@ -88,11 +89,10 @@ Response reply(http::status status, std::string body, std::string_view type = "a
   return response;
 }
 
-awaitable<void> rest(Service& service) try {
-  if (!service.acceptor.is_open()) co_return;
-  service.pause.expires_after(100ms);
-  co_await service.pause.async_wait(use_awaitable);
-} catch (const std::exception&) {  // the service ends
+// Between two tries, as long as it serves.
+awaitable<void> rest(Service& service) {
+  boost::asio::steady_timer pause{service.loop, 100ms};
+  if (service.acceptor.is_open()) co_await pause.async_wait(use_awaitable);
 }
 
 // [users]
@@ -158,6 +158,7 @@ awaitable<Response> ready(Service& service) {
 Response metrics(const Service& service) {
   const lido::Statistics figures = service.pool.statistics();
   std::ostringstream text;
+  text.precision(std::numeric_limits<double>::max_digits10);  // a sum that grows in steps has no rate
   const auto add = [&](std::string_view name, std::string_view type, auto value) {
     text << "# TYPE " << name << ' ' << type << '\n' << name << ' ' << value << '\n';
   };
@@ -224,12 +225,18 @@ awaitable<void> serve(Service& service, beast::tcp_stream stream) try {
 } catch (const std::exception&) {  // nobody is there to be told
 }
 
-awaitable<void> accept(Service& service) try {
-  for (;;) {
-    tcp::socket socket = co_await service.acceptor.async_accept(use_awaitable);
-    boost::asio::co_spawn(service.loop, serve(service, beast::tcp_stream{std::move(socket)}), boost::asio::detached);
+// Where it cannot, as there are more clients than descriptors, it tries again: some of them will leave.
+awaitable<void> accept(Service& service) {
+  while (service.acceptor.is_open()) {
+    boost::system::error_code error;
+    tcp::socket socket = co_await service.acceptor.async_accept(boost::asio::redirect_error(use_awaitable, error));
+    if (!error) {
+      boost::asio::co_spawn(service.loop, serve(service, beast::tcp_stream{std::move(socket)}), boost::asio::detached);
+    } else if (service.acceptor.is_open()) {
+      std::cerr << "accept: " << error.message() << '\n';
+      co_await rest(service);
+    }
   }
-} catch (const std::exception&) {  // no more
 }
 
 awaitable<void> heed_signals(Service& service) try {

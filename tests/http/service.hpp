@@ -4,10 +4,12 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdint>
@@ -24,7 +26,8 @@ namespace lido::test {
 
 class Service {
  public:
-  explicit Service(const std::string& database) {
+  // With so many descriptors at the most.
+  explicit Service(const std::string& database, rlim_t descriptors = RLIM_INFINITY) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0 || errors_ == nullptr) throw std::runtime_error{"no place for its output"};
     ::setenv("DATABASE_URL", database.c_str(), 1);
@@ -32,6 +35,9 @@ class Service {
     if (process_ == 0) {
       ::dup2(ends[1], STDOUT_FILENO);
       ::dup2(::fileno(errors_.get()), STDERR_FILENO);
+      rlimit limit{};
+      if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) limit.rlim_cur = std::min(limit.rlim_cur, descriptors);
+      ::setrlimit(RLIMIT_NOFILE, &limit);
       ::execl(LIDO_SERVICE, LIDO_SERVICE, nullptr);
       ::_exit(127);
     }
