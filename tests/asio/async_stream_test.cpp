@@ -196,21 +196,34 @@ BOOST_AUTO_TEST_CASE(an_error_comes_where_it_happens_and_the_connection_is_good)
   });
 }
 
+// Closing has two seconds. A server that got no processor in that time costs the connection, and then the next one
+// answers; else it is the same one.
 BOOST_AUTO_TEST_CASE(closed_half_way_it_is_cancelled_and_the_next_answer_is_that_of_the_next_statement) {
   postgres::Pool pool = pool_of_one();
+  unsigned kept = 0, starved = 0;
   in_both_loops([&](auto loop) -> Body<decltype(loop)> {
     auto lease = co_await loop.runner.acquire(pool, 10s, {}, std::source_location::current());
     for (int i = 0; i < 5; ++i) {
       auto rows = co_await async_in(loop, *lease).template stream<long>(endless);
       for (long number = 1; number <= i * 300L; ++number) BOOST_TEST(*co_await rows.next() == number);
+      const TimePoint begun = Clock::now();
       co_await rows.close();
+      const bool in_time = Clock::now() - begun < 2s;
       BOOST_TEST(is_end(co_await rows.next()));
-      BOOST_TEST(lease->is_usable());
+      BOOST_TEST((lease->is_usable() || !in_time));
+      if (!lease->is_usable()) {
+        ++starved;
+        lease.release();
+        lease = co_await loop.runner.acquire(pool, 1min, {}, std::source_location::current());
+      } else {
+        ++kept;
+      }
       BOOST_TEST(number_in(co_await async_in(loop, *lease).exec("select $1::int", -i)) == -i);
     }
     co_return true;
   });
-  BOOST_TEST(pool.statistics().opened == 1U);
+  BOOST_TEST(kept > 0U);
+  BOOST_TEST(pool.statistics().opened == 1U + starved);
 }
 
 BOOST_AUTO_TEST_CASE(dropped_half_way_it_costs_the_connection_and_no_other_gets_its_answer) {

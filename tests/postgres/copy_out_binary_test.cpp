@@ -1,16 +1,11 @@
 // Rows that a COPY reads in the binary format: the same values and errors as from their text.
-#include <bit>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -19,8 +14,8 @@
 #include <lido/postgres/detail/operations/incoming.hpp>
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/session.hpp>
-#include <lido/postgres/types/infinity.hpp>
 #include <lido/postgres/types/values.hpp>
+#include <postgres/both_formats.hpp>
 #include <postgres/server.hpp>
 
 using namespace lido;
@@ -32,50 +27,6 @@ using namespace std::chrono_literals;
 BOOST_AUTO_TEST_SUITE(copy_out_binary)
 
 namespace {
-
-using Instant = sys_time<microseconds>;
-using Wall = local_time<microseconds>;
-using Bytes = std::vector<std::byte>;
-
-template <class T>
-bool same(const T& a, const T& b) {
-  if constexpr (std::is_floating_point_v<T>) {  // what is no number, and the sign of a zero
-    using Bits = std::conditional_t<sizeof(T) == sizeof(float), std::uint32_t, std::uint64_t>;
-    return std::bit_cast<Bits>(a) == std::bit_cast<Bits>(b);
-  } else {
-    return a == b;
-  }
-}
-
-template <class T>
-bool same(const std::optional<T>& a, const std::optional<T>& b) {
-  return a.has_value() == b.has_value() && (!a || same(*a, *b));
-}
-
-// What became of one row: its value, or why there is none.
-template <class T>
-struct Outcome {
-  std::optional<T> value;
-  std::string error;
-
-  friend bool operator==(const Outcome& a, const Outcome& b) { return a.error == b.error && same(a.value, b.value); }
-};
-
-// Of a column beside one by which the binary format gains.
-template <class T>
-std::vector<Outcome<T>> read(Connection& connection, const std::string& sql) {
-  std::vector<Outcome<T>> all;
-  auto rows = connection.copy_out<double, T>(sql);
-  for (auto at = rows.begin(); at != rows.end(); ++at) {
-    try {
-      all.push_back({std::get<1>(*at), {}});
-    } catch (const ResultError& error) {
-      all.push_back(
-          {{}, std::to_string(error.row()) + ' ' + error.column() + ' ' + error.wanted() + ' ' + error.actual()});
-    }
-  }
-  return all;
-}
 
 // Whether the rows of a statement come in the binary format.
 template <class... T>
@@ -91,120 +42,26 @@ bool is_binary(Connection& connection, const std::string& sql) {
   }
 }
 
-std::string column(const std::string& type, std::initializer_list<const char*> values) {
-  std::string sql = "select 0.5::float8 as half, v::" + type + " as v from (values (null)";
-  for (const char* value : values) sql.append(", ($$").append(value).append("$$)");
-  return sql + ") as t(v)";
-}
-
-// Sessions whose settings change what the text of a value is, or in which zone it is.
-struct Sessions {
-  Connection usual = connect();
-  std::vector<Connection> others;
-
-  Sessions() {
-    for (const char* settings :
-         {"select 1", "set datestyle = 'German'", "set datestyle = 'SQL, DMY'", "set timezone = 'Asia/Kolkata'",
-          "set timezone = 'Pacific/Apia'", "set timezone = 'Africa/Monrovia'", "set intervalstyle = 'iso_8601'",
-          "set extra_float_digits = -15", "set extra_float_digits = 0", "set bytea_output = 'escape'"}) {
-      others.push_back(connect());
-      others.back().exec(settings);
-    }
-    usual.exec("set timezone = 'UTC'");
-  }
-
-  // As a `T`, of which `errors` cannot be.
+struct ByCopy {
   template <class T>
-  void compare(const std::string& query, std::size_t errors) {
-    const std::string sql = "copy (" + query + ") to stdout";
-    const auto text = read<T>(usual, sql + " (format text)");
-    std::size_t failed = 0;
-    for (const auto& each : text) failed += each.error.empty() ? 0 : 1;
-    BOOST_TEST(failed == errors, sql << ": " << failed << " errors");
-    for (Connection& other : others) {
-      BOOST_TEST((is_binary<double, T>(other, sql)), sql);
-      const auto binary = read<T>(other, sql);
-      BOOST_REQUIRE(binary.size() == text.size());
-      for (std::size_t i = 0; i < text.size(); ++i)
-        BOOST_TEST((binary[i] == text[i]), sql << ", row " << i << ": " << text[i].error << " / " << binary[i].error);
-    }
+  static std::vector<Outcome<T>> by_text(Connection& connection, const std::string& query) {
+    return outcomes<T>(connection.copy_out<double, T>("copy (" + query + ") to stdout (format text)"));
   }
   template <class T>
-  void compare(const std::string& type, std::initializer_list<const char*> values, std::size_t errors) {
-    compare<T>(column(type, values), errors + 1);
-    compare<std::optional<T>>(column(type, values), errors);
+  static std::vector<Outcome<T>> in_binary(Connection& connection, const std::string& query) {
+    return outcomes<T>(connection.copy_out<double, T>("copy (" + query + ") to stdout"));
+  }
+  template <class... T>
+  static bool is_binary(Connection& connection, const std::string& query) {
+    return copy_out_binary::is_binary<T...>(connection, "copy (" + query + ") to stdout");
   }
 };
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(numbers_and_truth_are_read_as_their_text_is) {
-  Sessions sessions;
-  sessions.compare<bool>("bool", {"t", "f"}, 0);
-  const auto int2 = {"0", "1", "-1", "127", "128", "-128", "-129", "255", "256", "32767", "-32768"};
-  sessions.compare<std::int16_t>("int2", int2, 0);
-  sessions.compare<std::uint8_t>("int2", int2, 6);
-  const auto int4 = {"0", "1", "-1", "32768", "65535", "65536", "2147483647", "-2147483648"};
-  sessions.compare<int>("int4", int4, 0);
-  sessions.compare<std::uint64_t>("int4", int4, 2);
-  const auto int8 = {"0", "-1", "2147483648", "4294967296", "9223372036854775807", "-9223372036854775808"};
-  sessions.compare<std::int64_t>("int8", int8, 0);
-  sessions.compare<std::int32_t>("int8", int8, 4);
-  sessions.compare<std::uint32_t>("oid", {"0", "1", "2147483648", "4294967295"}, 0);
-  sessions.compare<std::int32_t>("oid", {"0", "1", "2147483648", "4294967295"}, 2);
-  sessions.compare<double>("float8",
-                           {"0", "-0", "0.1", "1", "-1.5", "1e15", "123456789012345678", "1e22", "1e23",
-                            "1.7976931348623157e308", "5e-324", "Infinity", "-Infinity", "NaN", "0.30000000000000004"},
-                           0);
-  sessions.compare<float>("float4", {"0", "-0", "0.1", "1", "16777218", "3.4028235e38", "1e-45", "-Infinity", "NaN"},
-                          0);
-}
-
-BOOST_AUTO_TEST_CASE(texts_bytes_and_uuids_are_read_as_they_are) {
-  Sessions sessions;
-  for (const char* type : {"text", "varchar", "name", "bpchar"})
-    sessions.compare<std::string>(
-        type, {"", " ", "a", "it's", "\\x00", "\\N", "\\.", "infinity", "\xc3\xa4\xe2\x82\xac", "a\nb\t", "PGCOPY\n"},
-        0);
-  sessions.compare<std::string>("char(5)", {"", "a", "a b", "abcde", "\xc3\xa4"}, 0);
-  sessions.compare<std::string>("select 0.5::float8, repeat('x', n) from unnest(array[0, 1, 8191, 3000000]) n", 0);
-  sessions.compare<Bytes>("bytea", {"", "\\x00", "\\x00ff007f80", "\\x5c", "\\x275c00"}, 0);
-  sessions.compare<Uuid>("uuid", {"00000000-0000-0000-0000-000000000000", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"}, 0);
-  Connection& latin = sessions.others.front();
-  latin.exec("set client_encoding = 'LATIN1'");
-  BOOST_TEST(read<std::string>(latin, "copy (select 0.5::float8, chr(228)) to stdout").front().value.value() == "\xe4");
-}
-
-BOOST_AUTO_TEST_CASE(dates_and_moments_are_read_as_their_text_is) {
-  Sessions sessions;
-  const auto dates = {"1970-01-01",  "2000-01-01",  "1999-12-31",    "2000-02-29", "0001-12-31 BC", "4714-11-24 BC",
-                      "32767-12-31", "32768-01-01", "5874897-12-31", "infinity",   "-infinity"};
-  sessions.compare<sys_days>("date", dates, 2);
-  sessions.compare<local_days>("date", dates, 2);
-  sessions.compare<OrInfinity<sys_days>>("date", dates, 0);
-  sessions.compare<year_month_day>("date", dates, 4);
-  const auto moments = {"1970-01-01 00:00:00+00",
-                        "2000-01-01 00:00:00+00",
-                        "1999-12-31 23:59:59.999999+00",
-                        "2024-02-29 12:34:56.7+00",
-                        "0001-12-31 23:59:59.999999+00 BC",
-                        "4714-11-24 00:00:00+00 BC",
-                        "294276-12-31 23:59:59.999999+00",
-                        "infinity",
-                        "-infinity"};
-  sessions.compare<Instant>("timestamptz", moments, 3);
-  sessions.compare<OrInfinity<Instant>>("timestamptz", moments, 1);
-  sessions.compare<sys_seconds>("timestamptz", moments, 6);
-  const auto walls = {"1970-01-01 00:00:00", "2024-02-29 12:34:56.7", "4714-11-24 00:00:00 BC",
-                      "294276-12-31 23:59:59.999999", "infinity"};
-  sessions.compare<Wall>("timestamp", walls, 2);
-  sessions.compare<OrInfinity<Wall>>("timestamp", walls, 1);
-  sessions.compare<Instant>(
-      "select 0.5::float8, timestamptz '2000-01-01 00:00+00' + (n * n * n || ' us')::interval from "
-      "generate_series(-40000::int8, 40000, 7) n",
-      0);
-  sessions.compare<double>("select 0.5::float8, (n::float8 ^ 7) / 3 from generate_series(-3000, 3000) n", 0);
-}
+BOOST_AUTO_TEST_CASE(numbers_and_truth_are_read_as_their_text_is) { compare_numbers<ByCopy>(); }
+BOOST_AUTO_TEST_CASE(texts_bytes_and_uuids_are_read_as_they_are) { compare_texts_bytes_and_uuids<ByCopy>(); }
+BOOST_AUTO_TEST_CASE(dates_and_moments_are_read_as_their_text_is) { compare_dates_and_moments<ByCopy>(); }
 
 namespace {
 
