@@ -84,9 +84,7 @@ struct Measurement {
   Measurement& wait = add("db.client.connection.wait_time", "s",
                           "The time it took to obtain an open connection from the pool.", Instrument::histogram);
   wait.histogram = figures.wait;
-  // The two are of slightly different moments.
-  const std::uint64_t queued = figures.wait.count();
-  wait.histogram.counts.front() += figures.acquired > queued ? figures.acquired - queued : 0;
+  wait.histogram.counts.front() += figures.at_once;
   add("db.client.connection.use_time", "s", "The time between borrowing a connection and returning it to the pool.",
       Instrument::histogram)
       .histogram = figures.use;

@@ -85,6 +85,7 @@ struct Statistics {
   Duration oldest_wait{};     ///< how long the caller at the head of the queue has waited
 
   std::uint64_t acquired = 0;         ///< leases handed out
+  std::uint64_t at_once = 0;          ///< those of them that did not have to queue; the rest is in `wait`
   std::uint64_t released = 0;         ///< leases that ended; `acquired - released` is `now.leased` at rest
   std::uint64_t waited = 0;           ///< acquires that had to queue, whatever came of it
   std::uint64_t timeouts = 0;         ///< acquires that ran out of time

@@ -578,6 +578,8 @@ FAULTS = [
           EVENTS),
     Fault("figures_count_a_lease_that_goes_on_as_ended", METRICS,
           "figures.released += changes / 2;", "figures.released += (changes + 1) / 2;", EVENTS),
+    Fault("who_did_not_queue_becomes_fewer", METRICS, "std::max(totals_.at_once, figures.acquired - queued)",
+          "figures.acquired - queued", ("unit/metrics", "unit/open_telemetry")),
     Fault("check_counts_as_use", ACQUIRE, "if (takes_time) now = Platform::now();", "", EVENTS),
     Fault("listener_counts_as_use", ACQUIRE, "      if constexpr (reads_clock) now = Platform::now();\n", "", EVENTS),
     Fault("connections_are_counted_twice", METRICS, "totals_.*counter += times;", "totals_.*counter += 1;", ("unit/metrics",)),

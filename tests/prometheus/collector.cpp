@@ -238,6 +238,7 @@ BOOST_AUTO_TEST_CASE(has_the_names_of_open_telemetry_where_they_are_asked_for) {
   figures.now.idle = 3;
   figures.now.leased = 2;
   figures.acquired = 7;
+  figures.at_once = 6;
   figures.timeouts = 1;
   figures.wait.record(1s);
   Statistics others = named("users");

@@ -31,6 +31,7 @@ namespace lido::test {
     std::uint64_t Statistics::* value;
   };
   constexpr std::array counters{Counter{"acquired", &Statistics::acquired},
+                                Counter{"at_once", &Statistics::at_once},
                                 Counter{"released", &Statistics::released},
                                 Counter{"waited", &Statistics::waited},
                                 Counter{"timeouts", &Statistics::timeouts},

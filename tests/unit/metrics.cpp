@@ -56,6 +56,24 @@ BOOST_AUTO_TEST_CASE(what_happens_many_times_at_once_counts_as_many) {
   BOOST_TEST(counted.totals(NoGuard{}).open.count() == 0U);
 }
 
+BOOST_AUTO_TEST_CASE(who_did_not_queue_is_counted_once_and_for_all) {
+  Metrics counted;
+  const auto told = [&](std::uint64_t acquired) {
+    Statistics figures;
+    figures.acquired = acquired;
+    counted.tell_at_once(figures, NoGuard{});
+    return figures.at_once;
+  };
+  BOOST_TEST(told(0) == 0U);
+  BOOST_TEST(told(3) == 3U);  // one of them has queued, which is recorded a moment later
+  counted.record(&Statistics::wait, 1ms, NoGuard{});
+  BOOST_TEST(told(3) == 3U);
+  BOOST_TEST(told(4) == 3U);
+  BOOST_TEST(told(5) == 4U);
+  for (int times = 0; times < 9; ++times) counted.record(&Statistics::wait, 1ms, NoGuard{});
+  BOOST_TEST(told(9) == 4U);  // which were looked at before the last wait
+}
+
 BOOST_AUTO_TEST_CASE(a_lease_that_goes_on_has_begun_and_not_ended) {
   using TestSlot = detail::Slot<int, sim::Platform>;
   for (const std::uint64_t changes : {0U, 1U, 2U, 3U}) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <support/simulated_pool.hpp>
+#include <support/sums.hpp>
 
 using namespace lido;
 using namespace lido::test;
@@ -81,6 +82,48 @@ BOOST_AUTO_TEST_CASE(counts_the_wait_of_every_acquire) {
     BOOST_TEST(find(all, "db.client.connection.count", "idle").value == 0U);
     BOOST_TEST(find(all, "db.client.connection.max").value == 2U);
     BOOST_TEST(find(all, "db.client.connection.pending_requests").value == 0U);
+  });
+}
+
+// An exporter takes one that falls for a counter that began anew, and adds the whole of it.
+BOOST_AUTO_TEST_CASE(no_bucket_of_the_waits_ever_falls) {
+  on_many_schedules([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), {1}, {}, {}, {.workers = 1}};
+    bool over = false;
+    Threads threads;
+    for (int i = 0; i < 3; ++i)  // one has it, and two are in the queue
+      threads.start([&] {
+        while (!over) pool.acquire()->use();
+      });
+    const auto waits = [&](const Statistics& figures) {
+      std::vector<std::uint64_t> cumulative;
+      std::uint64_t sum = 0;
+      const auto all = open_telemetry(figures);
+      for (const std::uint64_t one : find(all, "db.client.connection.wait_time").histogram.counts)
+        cumulative.push_back(sum += one);
+      return cumulative;
+    };
+    Statistics figures = pool.statistics();
+    std::vector<std::uint64_t> before = waits(figures);
+    std::string fell;
+    for (int looks = 0; looks < 100 && fell.empty(); ++looks) {
+      sim::yield();
+      const Statistics later = pool.statistics();
+      const std::vector<std::uint64_t> after = waits(later);
+      fell = fallen(figures, later);
+      for (std::size_t i = 0; i < after.size(); ++i)
+        if (after[i] < before[i]) fell = "bucket " + std::to_string(i) + " fell";
+      figures = later;
+      before = after;
+    }
+    over = true;
+    threads.join();
+    BOOST_TEST(fell == "");
+    const Statistics rest = pool.statistics();
+    // Three threads at most were between the begin of a lease and the record of its wait.
+    BOOST_TEST((rest.at_once + rest.wait.count() >= rest.acquired));
+    BOOST_TEST((rest.at_once + rest.wait.count() <= rest.acquired + 3));
   });
 }
 

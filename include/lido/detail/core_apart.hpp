@@ -47,6 +47,10 @@ Statistics Core<Connection, Growth, Health, Recycle, Platform>::statistics() {
   figures.shares = std::move(shares);
   auto& slots = monitor_.capacity.slots();
   slots.uses().read(figures.use, [&] { slots.each([&](const Slot& slot) { Metrics::add_leases(slot, figures); }); });
+  {
+    const typename Types::Guard lock = monitor_.enter();
+    monitor_.metrics.tell_at_once(figures, lock);
+  }
   return figures;
 }
 
