@@ -43,7 +43,8 @@ class LoadRecorder {
   /// `InvalidOption` or `std::bad_alloc`.
   void sample(const Statistics& now, Duration span) {
     detail::require_positive(span, "LoadRecorder::sample(span)");
-    // Those whose wait ended with the failure of an open are counted nowhere: there may be fewer than before.
+    // The figures are of slightly different moments, and whom `close` ended is counted nowhere: there may be fewer than
+    // before.
     const std::uint64_t before = asked(before_), after = asked(now);
     arrivals_.push_back({span, after > before ? after - before : 0});
     before_ = now;

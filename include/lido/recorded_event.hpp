@@ -22,7 +22,7 @@ enum class EventKind : std::uint8_t {
   refused,      ///< an acquire was refused: `max_waiting`, or a thread that waits for itself
   shed,         ///< an acquire was refused in an overload
   hopeless,     ///< an acquire was refused at once, as its turn would have come too late
-  failed_fast,  ///< an acquire was told at once that the server is away
+  failed_fast,  ///< an acquire was told at once why no connection can be opened
   leaked,       ///< a lease is held for longer than `leak_after`
   invalidated,  ///< all connections that were open are to be replaced
   suspended,    ///< `suspend`

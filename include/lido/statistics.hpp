@@ -93,7 +93,7 @@ struct Statistics {
   std::uint64_t rejected = 0;         ///< acquires refused because the queue was full, or would wait for themselves
   std::uint64_t shed = 0;             ///< acquires refused because the queue stood (`max_standing_wait`)
   std::uint64_t hopeless = 0;         ///< acquires refused as their turn would come too late (`refuse_hopeless`)
-  std::uint64_t failed_fast = 0;      ///< acquires told at once that the server is away (`fail_fast_after`)
+  std::uint64_t failed_fast = 0;      ///< acquires told why none can be opened (`fail_fast_after`, `PermanentFailure`)
   std::uint64_t opened = 0;           ///< connections opened
   std::uint64_t open_failures = 0;    ///< attempts to open that failed
   std::uint64_t closed = 0;           ///< connections closed or detached

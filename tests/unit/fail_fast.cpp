@@ -1,4 +1,5 @@
 // What callers are told while the server is known to be away.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <lido/detail/fail_fast.hpp>
 #include <support/forms.hpp>
@@ -103,6 +104,43 @@ BOOST_AUTO_TEST_CASE(callers_are_told_the_cause_at_once_until_an_attempt_succeed
     pool.invalidate();
     BOOST_CHECK_THROW((void)acquire(form, pool, 1s), AcquireTimeout);  // and it counts anew
   });
+}
+
+BOOST_AUTO_TEST_CASE(who_is_told_of_a_failure_for_good_is_counted_whether_it_waits_or_comes) {
+  struct Unknown : std::runtime_error, PermanentFailure {
+    Unknown() : std::runtime_error{"no such database"} {}
+  };
+  for (const std::size_t workers : {0U, 1U})
+    calmly([workers](Form form) {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo&) {
+        sim::sleep_for(10ms);
+        throw Unknown{};
+      };
+      SimulatedPool<> pool{connector(ledger), two, {}, {}, {.workers = workers, .backoff_min = 1s, .backoff_max = 1s}};
+      std::size_t told = 0;
+      const auto ask = [&](Form how) {
+        try {
+          acquire(how, pool, 30s)->use();
+        } catch (const Unknown&) {
+          ++told;
+        }
+      };
+      Threads threads;
+      for (int i = 0; i < 3; ++i) threads.start([&] { ask(Form::blocking); });
+      threads.join();
+      for (int i = 0; i < 2; ++i) ask(form);
+      BOOST_TEST(told == 5U);
+      BOOST_TEST(pool.statistics().failed_fast == 5U);
+      BOOST_TEST(pool.statistics().timeouts == 0U);
+      const auto events = pool.recent_events();
+      const auto newcomers = std::ranges::find(events, EventKind::failed_fast, &RecordedEvent::kind);
+      BOOST_REQUIRE((newcomers != events.end()));
+      BOOST_TEST(newcomers->times == 2U);
+      pool.close();
+      BOOST_CHECK_THROW((void)acquire(form, pool, 1s), PoolClosed);
+      BOOST_TEST(pool.statistics().failed_fast == 5U);
+    });
 }
 
 BOOST_AUTO_TEST_CASE(it_is_off_unless_it_is_asked_for) {

@@ -145,7 +145,7 @@ class Collector final : public ::prometheus::Collectable {
     families.counter("db_pool_shed_total", "Acquires refused because the queue stood.", &Statistics::shed);
     families.counter("db_pool_hopeless_total", "Acquires refused: their turn would have come too late.",
                      &Statistics::hopeless);
-    families.counter("db_pool_failed_fast_total", "Acquires told at once that the server is away.",
+    families.counter("db_pool_failed_fast_total", "Acquires told why no connection can be opened.",
                      &Statistics::failed_fast);
     families.counter("db_pool_opened_total", "Connections opened.", &Statistics::opened);
     families.counter("db_connection_errors_total", "Attempts to open a connection that failed.",

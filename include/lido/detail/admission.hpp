@@ -46,13 +46,13 @@ class Admission {
     {
       Guard lock = monitor_.enter();
       closed = monitor_.capacity.closed();
-      refused = monitor_.attempts.refusal(now);
-      const bool known = refused != nullptr;
-      if (!known && !closed) refused = monitor_.attempts.outage(now);
-      if (!known && refused != nullptr) {
+      if (!closed) refused = monitor_.attempts.refusal(now);
+      const bool for_good = refused != nullptr;
+      if (!closed && !for_good) refused = monitor_.attempts.outage(now);
+      if (refused != nullptr) {
         monitor_.metrics.count(&Statistics::failed_fast, lock);
         monitor_.recorder.record(EventKind::failed_fast, now, lock);
-        workforce_.want_one_more(lock);
+        if (!for_good) workforce_.want_one_more(lock);
       }
       full = !again && monitor_.waiters.full_for(waiter, options_.max_waiting);
       if (!again && !unfit) turn = monitor_.dispatcher.foresight().turn(now);

@@ -43,7 +43,7 @@ class Attempts {
   }
 
   // `permanent`: trying again cannot help, so that callers who have nothing else to wait for are told at once. Others
-  // are told because opening has failed for long (`FailFast`), and `count` how many. May give up the lock meanwhile.
+  // are told because opening has failed for long (`FailFast`). `count` hears how many. May give up the lock meanwhile.
   template <class Count>
   void open_failed(Slot& slot, const std::exception_ptr& error, bool permanent, TimePoint begun, Guard& guard,
                    Count count) noexcept {
@@ -51,7 +51,7 @@ class Attempts {
     guard.drop_later(capacity_.limiter().backoff().failed(error, permanent, begun));
     fail_fast_.failed(Platform::now());
     capacity_.empty(slot, guard);
-    if (permanent) refuse_while([&] { return !capacity_.any_live(); }, error, guard, [](std::size_t) {});
+    if (permanent) refuse_while([&] { return !capacity_.any_live(); }, error, guard, count);
     end_attempt(guard, count);
   }
 
