@@ -311,6 +311,24 @@ BOOST_AUTO_TEST_CASE(takes_any_name_as_a_label) {
   BOOST_TEST(complaints_of_promtool(text_of(collector)) == "");
 }
 
+BOOST_AUTO_TEST_CASE(shows_bytes_that_are_no_utf8_as_escapes) {
+  Collector collector;
+  Statistics figures = named("b\374cher");  // Latin-1
+  for (const char* const tenant : {"M\374ller", "M\366ller", "M\303\274ller", "M\342\202", "\355\240\200"})
+    figures.shares.emplace_back().name = tenant;
+  const auto registration = collector.add([&] { return figures; });
+  const std::string text = text_of(collector);
+  BOOST_TEST(value_of(text, R"(db_pool_size{pool="b\\xFCcher"})") == 0);
+  const std::vector<std::string> shown{R"(M\\xFCller)", R"(M\\xF6ller)", "M\303\274ller", R"(M\\xE2\\x82)",
+                                       R"(\\xED\\xA0\\x80)"};
+  for (const std::string& tenant : shown) {
+    const std::string labels = R"({pool="b\\xFCcher",share=")" + tenant + R"("})";
+    BOOST_TEST(value_of(text, "db_pool_share_waiting" + labels) == 0);
+  }
+  BOOST_TEST(complaints_of_promtool(text) == "");
+  BOOST_CHECK_THROW((void)collector.add([&] { return figures; }), InvalidOption);
+}
+
 BOOST_AUTO_TEST_CASE(refuses_a_second_pool_of_the_same_name) {
   Collector collector;
   auto first = collector.add([] { return named("orders"); });

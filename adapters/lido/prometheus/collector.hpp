@@ -16,6 +16,7 @@
 
 #include <lido/error.hpp>
 #include <lido/prometheus/detail/families.hpp>
+#include <lido/prometheus/detail/label.hpp>
 #include <lido/statistics.hpp>
 
 namespace lido::prometheus {
@@ -91,8 +92,9 @@ class Collector final : public ::prometheus::Collectable {
  public:
   explicit Collector(Names names = Names::database) noexcept : names_{names} {}
 
-  /// Adds `pool`, which must outlive the registration, under its `PoolOptions::name`. Throws `InvalidOption` when the
-  /// collector has a pool of that name: Prometheus would refuse the two samples.
+  /// Adds `pool`, which must outlive the registration, under its `PoolOptions::name`; a byte of it that is no UTF-8 is
+  /// shown by its hexadecimal digits. Throws `InvalidOption` when the collector has a pool of that name: Prometheus
+  /// would refuse the two samples.
   template <HasStatistics Pool>
   Registration add(const Pool& pool) {
     return add([&pool] { return pool.statistics(); });
@@ -103,7 +105,7 @@ class Collector final : public ::prometheus::Collectable {
   /// Adds whatever `figures` returns, under the name that it returns first. It is called by each scrape, one at a time,
   /// and must not add to or end a registration of this collector; while it throws, its pool is left out.
   Registration add(std::function<Statistics()> figures) {
-    const std::string name = figures().name;
+    const std::string name = detail::label_of(figures().name);
     const std::lock_guard lock{sources_->mutex};
     if (std::ranges::any_of(sources_->list, [&](const detail::Source& source) { return source.pool == name; }))
       throw InvalidOption{"PoolOptions::name", "one that no other pool of the collector has, not \"" + name + '"'};

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <lido/open_telemetry.hpp>
+#include <lido/prometheus/detail/label.hpp>
 #include <lido/statistics.hpp>
 
 namespace lido::prometheus::detail {
@@ -81,7 +82,7 @@ class Families {
       } else {
         for (const ShareStatistics& share : figures.shares) {
           ::prometheus::ClientMetric& metric = family.metric.emplace_back();
-          metric.label = {{"pool", pool}, {"share", share.name}};
+          metric.label = {{"pool", pool}, {"share", label_of(share.name)}};
           fill_in(share, metric);
         }
       }
