@@ -339,6 +339,19 @@ BOOST_AUTO_TEST_CASE(refuses_a_second_pool_of_the_same_name) {
   BOOST_TEST(count(text_of(collector), "\ndb_pool_size{") == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(shows_a_pool_under_the_name_that_it_was_added_with) {
+  Collector collector{Names::both};
+  const char* name = "b\374cher";
+  const auto exchanged = collector.add([&] { return named(name); });
+  const auto other = collector.add([] { return named("optimized"); });
+  name = "optimized";
+  const std::string text = text_of(collector);
+  for (const std::string& pool : std::vector<std::string>{R"("b\\xFCcher")", R"("optimized")"}) {
+    BOOST_TEST(count(text, "\ndb_pool_size{pool=" + pool + "}") == 1U);
+    BOOST_TEST(count(text, "\ndb_client_connection_max{db_client_connection_pool_name=" + pool + "}") == 1U);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(shows_no_pool_whose_registration_has_ended) {
   Collector collector;
   const auto staying = collector.add([] { return named("staying"); });

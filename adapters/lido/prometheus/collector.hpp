@@ -102,8 +102,9 @@ class Collector final : public ::prometheus::Collectable {
   /// Would dangle.
   template <HasStatistics Pool>
   Registration add(const Pool&& pool) = delete;
-  /// Adds whatever `figures` returns, under the name that it returns first. It is called by each scrape, one at a time,
-  /// and must not add to or end a registration of this collector; while it throws, its pool is left out.
+  /// Adds whatever `figures` returns, under the name that it returns first, also where it returns another one later. It
+  /// is called by each scrape, one at a time, and must not add to or end a registration of this collector; while it
+  /// throws, its pool is left out.
   Registration add(std::function<Statistics()> figures) {
     const std::string name = detail::label_of(figures().name);
     const std::lock_guard lock{sources_->mutex};
@@ -204,7 +205,7 @@ class Collector final : public ::prometheus::Collectable {
     const std::lock_guard lock{sources_->mutex};
     for (const detail::Source& source : sources_->list) {
       try {
-        pools.emplace_back(source.pool, source.figures());
+        pools.emplace_back(source.pool, source.figures()).second.name = source.pool;
       } catch (...) {
         continue;  // the others are to be seen all the same
       }
