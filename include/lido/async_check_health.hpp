@@ -16,14 +16,13 @@ namespace lido {
 namespace detail {
 
 // A coroutine of the type `Coroutine`. What `acquire(timeout)` and `ping(connection, deadline)` return is awaited.
-template <class Coroutine, class Connection, class Growth, class Health, class Recycle, class Platform, class Acquire,
-          class Ping>
-Coroutine checking_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout, Acquire acquire,
-                          Ping ping) {
+template <class Coroutine, Checkable AnyPool, class Acquire, class Ping>
+Coroutine checking_health(AnyPool& pool, Duration timeout, Acquire acquire, Ping ping) {
+  using Platform = PlatformOf<AnyPool>;
   HealthCheck check{Platform::now(), timeout};
   try {
     auto lease = co_await acquire(timeout);
-    if (check.may_ask(pool.statistics(), Platform::now())) {
+    if (check.may_ask(pool, Platform::now())) {
       bool answer = false;
       std::exception_ptr error;
       try {
@@ -36,12 +35,13 @@ Coroutine checking_health(Pool<Connection, Growth, Health, Recycle, Platform>& p
   } catch (...) {
     check.refused(std::current_exception());
   }
-  co_return check.report(pool.statistics());
+  co_return check.report(pool);
 }
 
 // A check with callbacks, which frees itself before it calls the last one.
-template <class AnyPool, class Platform, class Ping, class Done>
+template <Checkable AnyPool, class Ping, class Done>
 class HealthProbe {
+  using Platform = PlatformOf<AnyPool>;
   using Lease = typename AnyPool::Lease;
 
  public:
@@ -71,7 +71,7 @@ class HealthProbe {
       return finish();
     }
     bool may_ask = false;
-    unless_out_of_memory([&] { may_ask = check_.may_ask(pool_.statistics(), Platform::now()); });
+    unless_out_of_memory([&] { may_ask = check_.may_ask(pool_, Platform::now()); });
     if (!may_ask) {
       lease.release();
       return finish();
@@ -95,7 +95,7 @@ class HealthProbe {
   }
   void finish() noexcept {
     HealthReport report = check_.bare_report();
-    unless_out_of_memory([&] { report = check_.report(pool_.statistics()); });
+    unless_out_of_memory([&] { report = check_.report(pool_); });
     Done done = std::move(done_);
     delete this;
     std::invoke(std::move(done), std::move(report));
@@ -125,9 +125,9 @@ class HealthProbe {
 /// As `check_health`, and blocks no thread. `Coroutine` is a coroutine type of yours that gives a `HealthReport`:
 /// `co_await lido::async_check_health<Task<lido::HealthReport>>(pool, 1s, ping)`. `ping(connection, deadline)` is
 /// awaited; it gives whether the connection answered by then, and may throw. It goes on where `InLine` does. Throws
-/// `InvalidOption` and `std::bad_alloc`. The pool has to outlive it.
-template <class Coroutine, class Connection, class Growth, class Health, class Recycle, class Platform, class Ping>
-Coroutine async_check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout, Ping ping,
+/// `InvalidOption` and `std::bad_alloc`. The pool, or the share that you give in its place, has to outlive it.
+template <class Coroutine, detail::Checkable AnyPool, class Ping>
+Coroutine async_check_health(AnyPool& pool, Duration timeout, Ping ping,
                              std::source_location where = std::source_location::current()) {
   const auto acquire = [&pool, where](Duration patience) { return pool.async_acquire(patience, where); };
   return detail::checking_health<Coroutine>(pool, timeout, acquire, std::move(ping));
@@ -136,11 +136,10 @@ Coroutine async_check_health(Pool<Connection, Growth, Health, Recycle, Platform>
 /// The same with callbacks. `ping(connection, deadline, answered)` begins a round trip and has `answered(bool)` called
 /// once, by that deadline, in any thread; or it throws, and does not. `done(report)` is called once: in this call where
 /// all is known at once, or else in whatever thread finds it. It must neither block nor throw (`std::terminate`).
-template <class Connection, class Growth, class Health, class Recycle, class Platform, class Ping,
-          std::invocable<HealthReport> Done>
-void async_check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout, Ping ping,
-                        Done done, std::source_location where = std::source_location::current()) {
-  using Probe = detail::HealthProbe<Pool<Connection, Growth, Health, Recycle, Platform>, Platform, Ping, Done>;
+template <detail::Checkable AnyPool, class Ping, std::invocable<HealthReport> Done>
+void async_check_health(AnyPool& pool, Duration timeout, Ping ping, Done done,
+                        std::source_location where = std::source_location::current()) {
+  using Probe = detail::HealthProbe<AnyPool, Ping, Done>;
   (new Probe{pool, timeout, std::move(ping), std::move(done), where})->start();
 }
 

@@ -21,7 +21,7 @@ namespace lido {
 /// The outcome of `check_health`.
 enum class HealthStatus : std::uint8_t {
   unhealthy,  ///< none could be opened in time, or the one that came did not answer; `HealthReport::error` says why
-  exhausted,  ///< all are leased, and callers wait for them: the service may be there, and the pool is too small for it
+  exhausted,  ///< all that the check may have are leased: the service may be there, and the pool is too small for it
   healthy,    ///< a connection answered
 };
 
@@ -47,6 +47,35 @@ struct HealthReport {
 
 namespace detail {
 
+// What is checked: a pool, or a share of one.
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+Platform platform_of(const Pool<Connection, Growth, Health, Recycle, Platform>&);  // never called
+template <class Connection, class Growth, class Health, class Recycle, class Platform>
+Platform platform_of(const Share<Pool<Connection, Growth, Health, Recycle, Platform>>&);  // never called
+template <class AnyPool>
+using PlatformOf = decltype(platform_of(std::declval<const AnyPool&>()));
+template <class AnyPool>
+concept Checkable = requires { typename PlatformOf<AnyPool>; };
+
+// The figures of the pool, either way.
+template <Checkable AnyPool>
+[[nodiscard]] Statistics pool_figures(const AnyPool& pool) {
+  if constexpr (requires { pool.pool_statistics(); })
+    return pool.pool_statistics();
+  else
+    return pool.statistics();
+}
+// Whether what was just acquired is guaranteed to the share, and nobody waits who might have it instead.
+template <Checkable AnyPool>
+[[nodiscard]] bool is_its_own(const AnyPool& pool) {
+  if constexpr (requires { pool.pool_statistics(); }) {
+    const ShareStatistics figures = pool.statistics();
+    return figures.leased <= figures.guaranteed && figures.waiting == 0;
+  } else {
+    return false;
+  }
+}
+
 // One check on its way, for whoever acquires and pings, in whatever way.
 class HealthCheck {
  public:
@@ -57,11 +86,13 @@ class HealthCheck {
 
   [[nodiscard]] TimePoint deadline() const noexcept { return deadline_; }
 
-  // There is a connection. False: it is not to be asked, and goes back as it came. Who waits while the pool can still
-  // grow waits for an open, which no round trip holds up.
-  [[nodiscard]] bool may_ask(const Statistics& figures, TimePoint now) {
+  // There is a connection of `pool`. False: it is not to be asked, and goes back as it came. Who waits while the pool
+  // can still grow waits for an open, which no round trip holds up.
+  template <Checkable AnyPool>
+  [[nodiscard]] bool may_ask(const AnyPool& pool, TimePoint now) {
     begun_ = now;
-    if (figures.waiting_for_more() > 0 && figures.now.leased >= figures.max_size) {
+    const Statistics figures = pool_figures(pool);
+    if (figures.waiting_for_more() > 0 && figures.now.leased >= figures.max_size && !is_its_own(pool)) {
       report_.status = HealthStatus::exhausted;
       report_.error = "callers wait for a connection; the one that came was left to them";
       return false;
@@ -98,7 +129,9 @@ class HealthCheck {
     bare.status = report_.status;
     return bare;
   }
-  [[nodiscard]] HealthReport report(const Statistics& figures) {
+  template <Checkable AnyPool>
+  [[nodiscard]] HealthReport report(const AnyPool& pool) {
+    const Statistics figures = pool_figures(pool);
     report_.name = figures.name;
     report_.pool_size = figures.pool_size;
     report_.checked_out_connections = figures.now.leased;
@@ -116,21 +149,13 @@ class HealthCheck {
   HealthReport report_;
 };
 
-}  // namespace detail
-
-/// Acquires a connection and pings it, once, all within `timeout`: the checks of the pool's own policies at acquire
-/// count towards it. It queues as any caller, and what comes while all are leased and others wait it leaves to them.
-/// Blocks for at most that long (as far as the connector's and the connection's hooks keep to their deadlines), and
-/// then for what the recycle policy does on release (`PoolOptions::reset_timeout` at most). A connection that does not
-/// answer is discarded. An unhealthy pool is a report, not an exception: throws `InvalidOption` for a `timeout` that is
-/// not above zero, and `std::bad_alloc`. Thread-safe. Without blocking: async_check_health.hpp.
-template <Pingable Connection, class Growth, class Health, class Recycle, class Platform>
-[[nodiscard]] HealthReport check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout,
-                                        std::source_location where = std::source_location::current()) {
-  detail::HealthCheck check{Platform::now(), timeout};
+template <class AnyPool>
+[[nodiscard]] HealthReport check_health_of(AnyPool& pool, Duration timeout, std::source_location where) {
+  using Platform = PlatformOf<AnyPool>;
+  HealthCheck check{Platform::now(), timeout};
   try {
     auto lease = pool.acquire(timeout, where);
-    if (check.may_ask(pool.statistics(), Platform::now())) {
+    if (check.may_ask(pool, Platform::now())) {
       bool answer = false;
       std::exception_ptr error;
       try {
@@ -143,7 +168,30 @@ template <Pingable Connection, class Growth, class Health, class Recycle, class 
   } catch (...) {
     check.refused(std::current_exception());
   }
-  return check.report(pool.statistics());
+  return check.report(pool);
+}
+
+}  // namespace detail
+
+/// Acquires a connection and pings it, once, all within `timeout`: the checks of the pool's own policies at acquire
+/// count towards it. It queues as any caller, and what comes while all are leased and others wait it leaves to them.
+/// Blocks for at most that long (as far as the connector's and the connection's hooks keep to their deadlines), and
+/// then for what the recycle policy does on release (`PoolOptions::reset_timeout` at most). A connection that does not
+/// answer is discarded. An unhealthy pool is a report, not an exception: throws `InvalidOption` for a `timeout` that is
+/// not above zero, and `std::bad_alloc`. Thread-safe. Without blocking: async_check_health.hpp.
+template <Pingable Connection, class Growth, class Health, class Recycle, class Platform>
+[[nodiscard]] HealthReport check_health(Pool<Connection, Growth, Health, Recycle, Platform>& pool, Duration timeout,
+                                        std::source_location where = std::source_location::current()) {
+  return detail::check_health_of(pool, timeout, where);
+}
+
+/// The same for the callers of a share: `exhausted` where these wait for too long. A connection that is guaranteed to
+/// it is pinged whoever else waits. The figures of the report are the pool's.
+template <Pingable Connection, class Growth, class Health, class Recycle, class Platform>
+[[nodiscard]] HealthReport check_health(Share<Pool<Connection, Growth, Health, Recycle, Platform>> share,
+                                        Duration timeout,
+                                        std::source_location where = std::source_location::current()) {
+  return detail::check_health_of(share, timeout, where);
 }
 
 namespace detail {

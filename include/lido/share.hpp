@@ -83,6 +83,8 @@ class Share {
     Core& core = pool_->core();
     return core.statistics(account_in(core));
   }
+  /// The figures of the pool, as `Pool::statistics`.
+  [[nodiscard]] Statistics pool_statistics() const { return pool_->statistics(); }
   /// What it was made with.
   [[nodiscard]] const std::string& name() const noexcept { return account_->name; }
   [[nodiscard]] const ShareOptions& share_options() const noexcept { return account_->options; }

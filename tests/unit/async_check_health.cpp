@@ -204,6 +204,26 @@ BOOST_AUTO_TEST_CASE(says_exhausted_at_its_deadline_and_leaves_what_comes_to_oth
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_share_is_as_healthy_as_what_its_callers_get) {
+  in_both_forms([](Check& check) {
+    Ledger ledger;
+    Loop loop;
+    SimulatedPool<> pool{connector(ledger), {.max_size = 2}, {}, {}, {.name = "orders"}};
+    auto web = pool.share("web", {.guaranteed = 1});
+    const auto held = pool.acquire();
+    sim::Thread other{[&] { BOOST_CHECK_THROW((void)pool.acquire(1s), AcquireTimeout); }};
+    sim::sleep_for(1ms);
+    check.begin(web, 100ms, loop);
+    wait_for([&] { return loop.answer != nullptr || check.done(); });
+    BOOST_REQUIRE((loop.answer != nullptr));
+    loop.answer(true);
+    BOOST_TEST(check.status() == "healthy");
+    BOOST_TEST(check.report().name == "orders");
+    BOOST_TEST(check.report().checked_out_connections == 1U);
+    other.join();
+  });
+}
+
 BOOST_AUTO_TEST_CASE(an_unreachable_server_is_not_exhausted) {
   in_both_forms([](Check& check) {
     Ledger ledger;

@@ -76,6 +76,45 @@ BOOST_AUTO_TEST_CASE(pings_once_and_reports_the_figures_without_itself) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_share_is_as_healthy_as_what_its_callers_get) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.max_size = 3}, {}, {}, {.name = "orders"}};
+    auto web = pool.share("web", {.guaranteed = 1});
+    auto tenant = pool.share("tenant");
+    const auto first = tenant.acquire();
+    const auto second = tenant.acquire();
+    BOOST_TEST(to_string(check_health(pool, 50ms).status) == "exhausted");
+    BOOST_TEST(to_string(check_health(tenant, 50ms).status) == "exhausted");
+    BOOST_TEST(ledger.pings == 0U);
+    const HealthReport report = check_health(web, 50ms);
+    BOOST_TEST(to_string(report.status) == "healthy");
+    BOOST_TEST(report.name == "orders");
+    BOOST_TEST(report.checked_out_connections == 2U);
+    BOOST_TEST(report.max_size == 3U);
+    Threads threads;
+    threads.start([&] { BOOST_CHECK_THROW((void)tenant.acquire(1s), AcquireTimeout); });
+    sim::sleep_for(1ms);
+    BOOST_TEST(to_string(check_health(web, 50ms).status) == "healthy");  // which the tenant would not have
+    BOOST_TEST(ledger.pings == 2U);
+    auto own = web.acquire();
+    BOOST_TEST(to_string(check_health(web, 50ms).status) == "exhausted");
+    HealthReport left;
+    threads.start([&] { left = check_health(web, 100ms); });
+    sim::sleep_for(1ms);
+    threads.start([&] { web.acquire(100ms).release(); });  // who would have it
+    sim::sleep_for(1ms);
+    own.release();
+    threads.join();
+    BOOST_TEST(to_string(left.status) == "exhausted");
+    BOOST_TEST(contains(left.error, "was left to them"));
+    BOOST_TEST(ledger.pings == 2U);
+    ledger.on_ping = [](TimePoint) { return false; };
+    BOOST_TEST(to_string(check_health(web, 50ms).status) == "unhealthy");
+    BOOST_CHECK_THROW((void)check_health(web, 0s), InvalidOption);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(discards_the_connection_that_does_not_answer) {
   calmly([] {
     Ledger ledger;

@@ -14,7 +14,7 @@ namespace lido::postgres {
 
 /// As `lido::check_health`, and blocks no thread. `Coroutine` is a coroutine type that gives a `HealthReport`, in the
 /// loop of `runner`, an `OnReactor` or the like. Cancelled or destroyed in the middle, it gives up its connection.
-/// Throws `InvalidOption` and `std::bad_alloc`. The pool has to outlive it.
+/// Throws `InvalidOption` and `std::bad_alloc`. The pool, or the share that you give in its place, has to outlive it.
 template <class Coroutine, class AnyPool, class Runner>
 Coroutine async_check_health(AnyPool& pool, Runner runner, Duration timeout,
                              std::source_location where = std::source_location::current()) {
