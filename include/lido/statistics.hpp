@@ -98,7 +98,7 @@ struct Statistics {
   std::uint64_t open_failures = 0;    ///< attempts to open that failed
   std::uint64_t closed = 0;           ///< connections closed or detached
   std::uint64_t found_dead = 0;       ///< connections that failed a health check
-  std::uint64_t recycled = 0;         ///< connections that a recycle policy discarded
+  std::uint64_t recycled = 0;         ///< connections that a recycle policy discarded, or more than are kept
   std::uint64_t discarded = 0;        ///< connections that a holder discarded
   std::uint64_t invalidated = 0;      ///< connections closed because of `invalidate`, by a caller or a policy
   std::uint64_t leaks = 0;            ///< leases that were held longer than `PoolOptions::leak_after`

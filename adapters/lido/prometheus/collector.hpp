@@ -155,7 +155,8 @@ class Collector final : public ::prometheus::Collectable {
                      &Statistics::open_failures);
     families.counter("db_pool_closed_total", "Connections closed or detached.", &Statistics::closed);
     families.counter("db_pool_found_dead_total", "Connections that failed a health check.", &Statistics::found_dead);
-    families.counter("db_pool_recycled_total", "Connections that a recycle policy discarded.", &Statistics::recycled);
+    families.counter("db_pool_recycled_total", "Connections that a recycle policy discarded, or more than are kept.",
+                     &Statistics::recycled);
     families.counter("db_pool_discarded_total", "Connections that a holder discarded.", &Statistics::discarded);
     families.counter("db_pool_leaks_total", "Leases that were held longer than leak_after.", &Statistics::leaks);
     families.counter("db_pool_invalidated_total", "Connections closed as of an earlier generation.",
