@@ -151,7 +151,7 @@ def metrics(root):
     """The metrics of the Prometheus adapter, from the calls that make them."""
     text = (root / "adapters/lido/prometheus/collector.hpp").read_text()
     rows = []
-    for kind, name, said in re.findall(r'\.(gauge|counter|histogram)\(\s*"(\w+)",\s*"([^"]+)"', text):
+    for kind, name, said in re.findall(r'\.(gauge|counter|histogram)(?:<\w+>)?\(\s*"(\w+)",\s*"([^"]+)"', text):
         rows.append((f"`{name}`", kind, said.rstrip(".")))
     return table(("metric", "kind", "what it is"), rows)
 

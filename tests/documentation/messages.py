@@ -27,9 +27,12 @@ def literals(text):
 
 
 def messages(root, headers):
-    """(header, message): what has two words and a space."""
+    """(header, message): what has two words and a space, and the events of the log."""
     for header in headers:
         for literal in literals((root / header).read_text()):
+            if re.fullmatch(r"database_\w+", literal):
+                yield header, literal
+                continue
             if header.endswith(("collector.hpp", "open_telemetry.hpp")) and literal.endswith("."):
                 continue
             if len(re.findall(r"[A-Za-z]{2,}", literal)) < 2 or " " not in literal.strip() or SQL.match(literal) or "pg_catalog." in literal:
