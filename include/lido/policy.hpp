@@ -53,8 +53,9 @@ concept HealthPolicyFor =
 ///
 /// `p` is a const policy, `x` a `Connection&`, `i` a `const ConnectionInfo&`, whose `moment` says which it is. No lock
 /// is held, and `x` is the hook's alone. A sweep asks about an `age` a little ahead of the clock, so that a connection
-/// is replaced before it is worn. `Verdict::invalidate` says that what is wrong with `x` is wrong with all that are
-/// open: a new generation begins, unless that of `x` has ended before. Smallest model: `KeepAlways` in recycle.hpp.
+/// is replaced before it is worn; that alone ends no generation. `Verdict::invalidate` says that what is wrong with `x`
+/// is wrong with all that are open: a new generation begins, unless that of `x` has ended before. Smallest model:
+/// `KeepAlways` in recycle.hpp.
 template <class Policy, class Connection>
 concept RecyclePolicyFor =
     std::copyable<Policy> && requires(const Policy policy, Connection& connection, const ConnectionInfo& info) {

@@ -262,6 +262,8 @@ FAULTS = [
           ("unit/hooks",)),
     Fault("given_up_in_a_sweep_stays", MAINTENANCE, "if (worn && !leases_.recycles(slot, facts))",
           "if (false)", ("unit/hooks",)),
+    Fault("what_will_be_soon_ends_a_generation", MAINTENANCE, "ops_.recycle(slot, soon) != Verdict::keep;",
+          "!leases_.recycles(slot, soon);", ("unit/hooks",)),
     Fault("only_worker_waits_for_itself", "detail/acquire.hpp", " || workforce_.is_only_worker();", ";",
           ("unit/waiting",)),
     Fault("zero_time_opens_nothing", ADMISSION, "} else if (deadline <= waiter.since &&", "} else if (false &&",

@@ -360,6 +360,44 @@ BOOST_AUTO_TEST_CASE(a_sweep_or_an_acquire_may_end_a_generation) {
     });
 }
 
+// What was opened in its place is of the next one.
+BOOST_AUTO_TEST_CASE(a_sweep_ends_a_generation_once) {
+  calmly([] {
+    Ledger ledger;
+    std::size_t bad_below = 0;
+    GenerationsPool pool{connector(ledger), Elastic{.min_idle = 2, .max_size = 6}, {}, {Moment::sweep, &bad_below}, {}};
+    pool.wait_until_ready(1s);
+    bad_below = 3;
+    sim::sleep_for(10s);
+    BOOST_TEST(ledger.opened == 4U);
+    BOOST_TEST(ledger.live == 2U);
+    BOOST_TEST(pool.statistics().invalidated == 1U);  // the other one
+    std::uint64_t times = 0;
+    for (const RecordedEvent& event : pool.recent_events())
+      if (event.kind == EventKind::invalidated) times += event.times;
+    BOOST_TEST(times == 1U);
+  });
+}
+
+// A policy that goes by the age is asked about the one that a connection will have soon: then it is replaced before.
+BOOST_AUTO_TEST_CASE(a_sweep_ends_no_generation_for_an_age_that_is_yet_to_come) {
+  struct GivesUpAged {
+    Verdict recycle(Resource&, const ConnectionInfo& info) const {
+      return info.age < 1min ? Verdict::keep : Verdict::invalidate;
+    }
+  };
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<Elastic, AssumeHealthy, GivesUpAged> pool{
+        connector(ledger), Elastic{.min_idle = 2, .max_size = 8}, {}, {}, {}};
+    pool.wait_until_ready(1s);
+    sim::sleep_for(10min);
+    BOOST_TEST(ledger.opened >= 20U);
+    BOOST_TEST(pool.statistics().invalidated == 0U);
+    for (const RecordedEvent& event : pool.recent_events()) BOOST_TEST((event.kind != EventKind::invalidated));
+  });
+}
+
 // Though the growth policy would have a replacement first: that is for what is worn soon.
 BOOST_AUTO_TEST_CASE(what_a_policy_gives_up_in_a_sweep_is_not_leased_again) {
   struct GivesUp {

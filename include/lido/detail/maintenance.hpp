@@ -143,13 +143,13 @@ class Maintenance {
   }
 
   // Looks at a connection that the sweep holds. Asks what the policy says of the age that it will have soon, so that it
-  // is replaced before it is worn. What the policy gives up today goes at once.
+  // is replaced before it is worn. What the policy gives up today goes at once, and that alone may end a generation.
   CloseReason examine(Slot& slot, TimePoint now) noexcept {
     if (slot.trust.load(std::memory_order_relaxed) == Trust::none) return CloseReason::invalidated;
     const ConnectionInfo facts = Ops::info(slot, Moment::sweep, now, options_.check_timeout);
     ConnectionInfo soon = facts;
     soon.age += workforce_.foresight(facts.age);
-    const bool worn = !leases_.recycles(slot, soon);
+    const bool worn = ops_.recycle(slot, soon) != Verdict::keep;
     if (worn && !leases_.recycles(slot, facts)) return CloseReason::recycled;
     {
       const Guard lock = monitor_.enter();
