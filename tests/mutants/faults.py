@@ -266,6 +266,8 @@ FAULTS = [
           "!leases_.recycles(slot, soon);", ("unit/hooks",)),
     Fault("only_worker_waits_for_itself", "detail/acquire.hpp", " || workforce_.is_only_worker();", ";",
           ("unit/waiting",)),
+    Fault("who_would_not_wait_waits_for_itself", ADMISSION, "now < deadline && waiter.thread && options_", "waiter.thread && options_",
+          ("unit/waiting",)),
     Fault("zero_time_opens_nothing", ADMISSION, "} else if (deadline <= waiter.since &&", "} else if (false &&",
           ("unit/waiting",)),
     Fault("what_was_kept_is_reused", "detail/transitions.hpp", "if (reused && !capacity_.plan().reuse)", "if (false)",

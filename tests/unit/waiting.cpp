@@ -805,6 +805,20 @@ BOOST_AUTO_TEST_CASE(a_thread_that_would_wait_for_itself_can_be_refused_at_once)
   });
 }
 
+// And opens for the next try.
+BOOST_AUTO_TEST_CASE(a_thread_that_holds_a_connection_and_would_not_wait_is_not_refused) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.min_idle = 0, .max_size = 2}, {}, {}, {.refuse_nested_wait = true}};
+    auto held = pool.acquire();
+    BOOST_CHECK_THROW((void)pool.acquire(0s), AcquireTimeout);
+    BOOST_TEST(pool.statistics().rejected == 0U);
+    sim::sleep_for(1ms);
+    BOOST_TEST(pool.statistics().now.idle == 1U);
+    BOOST_TEST(pool.acquire(0s)->number == 2U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_connection_that_is_looked_at_is_idle_to_a_caller_without_time) {
   calmly([](Form form) {
     for (const bool answers : {true, false}) {

@@ -35,7 +35,8 @@ class Admission {
   void line_up(typename Types::Waiter& waiter, TimePoint deadline, bool again, bool unfit) {
     if (!again) Probes::wait(options_.name.c_str());
     const TimePoint now = Platform::now();
-    const bool nested = waiter.thread && options_.refuse_nested_wait && leaks_.held_by(Platform::this_thread()) > 0;
+    const bool nested =
+        now < deadline && waiter.thread && options_.refuse_nested_wait && leaks_.held_by(Platform::this_thread()) > 0;
     bool full = false;
     bool closed = false;
     std::exception_ptr refused;
