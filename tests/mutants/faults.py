@@ -453,7 +453,10 @@ FAULTS = [
     Fault("surplus_is_told_before_it_is_known_what_is_worn", MAINTENANCE,
           "conclude(slot, spare ? CloseReason::none : finding);", "conclude(slot, finding);"),
     Fault("look_for_spares_forgets_distrust", MAINTENANCE, "slot.trust.load(std::memory_order_relaxed) != Trust::none;", "true;"),
-    Fault("worn_go_before_their_replacement", MAINTENANCE, "worn && !workforce_.replaces_first(slot)", "worn"),
+    Fault("worn_go_before_their_replacement", MAINTENANCE, "worn && !workforce_.replaces_first()", "worn"),
+    Fault("attempt_is_taken_for_the_replacement", CAPACITY, "    rest.opening = 0;\n", "", ("unit/hooks",)),
+    Fault("attempt_leaves_no_room_for_what_it_replaces", CAPACITY, "taken = total() - limiter_.under_way();", "taken = total();",
+          ("unit/hooks",)),
     Fault("keep_alive_never_asks", MAINTENANCE, "if (now - proof < options_.keep_alive) return CloseReason::none;",
           "return CloseReason::none;"),
     # --- administration

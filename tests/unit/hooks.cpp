@@ -526,6 +526,26 @@ BOOST_AUTO_TEST_CASE(replacements_are_opened_before_the_worn_are_closed) {
   });
 }
 
+// Longer than from one sweep to the next, also where they take the last place that there is.
+BOOST_AUTO_TEST_CASE(the_worn_stay_while_their_replacements_take_long_to_open) {
+  for (const Elastic growth : {Elastic{.min_idle = 4, .max_size = 8}, Elastic{.min_idle = 1, .max_size = 2},
+                               Elastic{.min_idle = 1, .max_size = 2, .idle_timeout = 10s}})
+    calmly([&] {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo&) { sim::sleep_for(1500ms); };
+      SimulatedPool<Elastic, AssumeHealthy, RetireAfter> pool{
+          connector(ledger), growth, {}, RetireAfter{.age = 1min, .jitter = 0}};
+      pool.wait_until_ready(10s);
+      for (int span = 0; span < 6000; ++span) {
+        sim::sleep_for(50ms);
+        BOOST_REQUIRE(pool.statistics().now.idle >= growth.min_idle);
+        BOOST_REQUIRE(ledger.live <= growth.max_size);
+      }
+      BOOST_TEST(ledger.opened >= 5 * growth.min_idle);
+      BOOST_TEST(ledger.opened <= 6 * growth.min_idle);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(what_an_overflow_keeps_is_replaced_before_it_is_worn) {
   calmly([] {
     Ledger ledger;

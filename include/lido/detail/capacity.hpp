@@ -37,6 +37,8 @@ class Capacity {
   [[nodiscard]] std::size_t total() const noexcept { return slots_.total(); }
   // Connections that are not on their way out.
   [[nodiscard]] std::size_t staying() const noexcept { return slots_.not_closing(); }
+  // And are open.
+  [[nodiscard]] std::size_t open() const noexcept { return staying() - limiter_.under_way(); }
   [[nodiscard]] const Backoff& backoff() const noexcept { return limiter_.backoff(); }
   [[nodiscard]] ConnectLimiter& limiter() noexcept { return limiter_; }
   [[nodiscard]] std::size_t queued_opens() const noexcept { return work_.opens(); }
@@ -65,10 +67,10 @@ class Capacity {
 
   // Whether there is a connection, and the growth policy misses none but for callers.
   [[nodiscard]] bool satisfied() noexcept {
-    PoolCounts open = slots_.counts();
-    open.opening = 0;
-    const bool full = staying() - limiter_.under_way() >= plan_.max_size;
-    return any_live() && (full || growth_->plan(open).open == 0);
+    PoolCounts now = slots_.counts();
+    now.opening = 0;
+    const bool full = open() >= plan_.max_size;
+    return any_live() && (full || growth_->plan(now).open == 0);
   }
   [[nodiscard]] bool any_live() noexcept {
     const PoolCounts now = slots_.counts();
@@ -91,13 +93,14 @@ class Capacity {
   }
 
   // Whether the connection that the caller checks could go: the growth policy keeps fewer, and would not open another.
-  [[nodiscard]] bool can_spare_one() noexcept { return staying() > plan_.pool_size && missed_without_one() == 0; }
+  [[nodiscard]] bool can_spare_one() noexcept { return open() > plan_.pool_size && missed_without_one() == 0; }
 
-  // Whether a worn connection that the caller checks should stay until its replacement has had a sweep's time to open.
-  // Not where there is no room for both.
-  [[nodiscard]] bool can_replace_first(const Slot& slot) noexcept {
-    const std::size_t missed = std::max<std::size_t>(missed_without_one(), staying() <= plan_.pool_size ? 1 : 0);
-    return !slot.expiring && missed > 0 && missed <= plan_.max_size - std::min(total(), plan_.max_size);
+  // Whether a worn connection that the caller checks should stay until its replacement is open. Not where there is no
+  // room for both, which an attempt that is under way has already.
+  [[nodiscard]] bool can_replace_first() noexcept {
+    const std::size_t missed = std::max<std::size_t>(missed_without_one(), open() <= plan_.pool_size ? 1 : 0);
+    const std::size_t taken = total() - limiter_.under_way();
+    return missed > 0 && missed <= plan_.max_size - std::min(taken, plan_.max_size);
   }
 
   // For a caller that has no time to close what is idle now: nobody gets it any more, and whoever comes by it closes
@@ -226,9 +229,11 @@ class Capacity {
     slots_.each_opening([](Slot& slot) { slot.stalled = true; });
   }
 
-  // How many the growth policy would open if the one that the caller checks were gone.
+  // How many the growth policy would open if the one that the caller checks were gone. An attempt may take long, or
+  // come to nothing.
   [[nodiscard]] std::size_t missed_without_one() noexcept {
     PoolCounts rest = slots_.lasting();
+    rest.opening = 0;
     if (rest.checking > 0) --rest.checking;
     return growth_->plan(rest).open;
   }

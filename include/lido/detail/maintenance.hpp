@@ -153,7 +153,7 @@ class Maintenance {
     if (worn && !leases_.recycles(slot, facts)) return CloseReason::recycled;
     {
       const Guard lock = monitor_.enter();
-      if (worn && !workforce_.replaces_first(slot)) return CloseReason::recycled;
+      if (worn && !workforce_.replaces_first()) return CloseReason::recycled;
       slot.expiring = worn;
     }
     if (is_spare(facts)) return CloseReason::surplus;
