@@ -124,6 +124,26 @@ BOOST_AUTO_TEST_CASE(invalidate_during_an_open_retires_what_it_opens) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(invalidate_before_an_open_begins_leaves_what_it_opens) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), two, {}, {}, {.workers = 1}};
+    pool.events().on_close([](Resource&, const ConnectionInfo&) { sim::sleep_for(1s); });
+    pool.acquire().discard();
+    Threads threads;
+    threads.start([&] { BOOST_TEST(pool.acquire()->number == 2U); });
+    until([&] { return pool.statistics().now.opening == 1; });
+    pool.invalidate();
+    BOOST_TEST(ledger.attempts == 1U);
+    threads.join();
+    sim::sleep_for(1s);
+    BOOST_TEST(ledger.opened == 2U);
+    BOOST_TEST(pool.statistics().invalidated == 0U);
+    pool.invalidate();  // and now it goes
+    BOOST_TEST(pool.acquire()->number == 3U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(an_attempt_counts_as_invalidated_once_it_has_become_a_connection) {
   for (const bool fails : {false, true})
     calmly([&] {

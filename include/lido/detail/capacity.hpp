@@ -111,13 +111,14 @@ class Capacity {
     });
   }
 
-  // Retires what is open now: idle connections at once, others when they come back. `in_haste`: the idle ones are left
-  // to whoever comes by them, as in `distrust_idle`, and do not count. The lock is given up between: what is opened
-  // meanwhile may be retired as well, and nothing is passed over, since a connection stays in its slot.
+  // Retires what is open now, or being opened: idle connections at once, others when they come back. `in_haste`: the
+  // idle ones are left to whoever comes by them, as in `distrust_idle`, and do not count. The lock is given up between:
+  // what is opened meanwhile may be retired as well, and nothing is passed over, since a connection stays in its slot.
   std::size_t invalidate(CloseReason reason, Guard& guard, bool in_haste = false) noexcept {
     std::size_t retired = 0;
     slots_.each_in_turns(guard, [&](Slot& slot) {
       const SlotState seen = slot.state.load(std::memory_order_relaxed);
+      if (seen == SlotState::opening && !slot.has_begun()) return;  // it is opened after this
       const SlotState which = seen == SlotState::opening ? seen : SlotState::leased;
       // An attempt counts when it has become a connection, which it may not.
       if (!slot.retire && mark_retired(slot, which, reason, in_haste, guard) && which == SlotState::leased) ++retired;
@@ -187,6 +188,7 @@ class Capacity {
       return had ? nullptr : "a slot is emptied that nobody took a connection out of";
     });
     if (slot.state.load(std::memory_order_relaxed) == SlotState::opening) limiter_.end(slot.stalled);
+    slot.id.store(0, std::memory_order_release);  // see `Slot::begin_lease`
     slots_.put(slot, SlotState::vacant);
     slot.retire = false;
     slot.close_reason = CloseReason::none;

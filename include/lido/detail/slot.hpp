@@ -134,7 +134,7 @@ struct alignas(std::max(cache_line, alignof(Connection))) Slot {
   std::atomic<std::source_location> where{};
   std::atomic<std::thread::id> thread{};  // of the holder, or the last one
   std::atomic<std::uint64_t> uses{0};     // leases of this connection
-  std::atomic<std::uint64_t> id{0};
+  std::atomic<std::uint64_t> id{0};       // 0: it has no connection, and no attempt to open one has begun
   TimePoint returned_at{};  // as `hurried`: when its last holder let go; the epoch where the pool reads no clock then
 
   // The second line.
@@ -176,6 +176,8 @@ struct alignas(std::max(cache_line, alignof(Connection))) Slot {
     return state.load(std::memory_order_relaxed) == from &&
            state.compare_exchange_strong(from, to, std::memory_order_acquire, std::memory_order_relaxed);
   }
+  // Of one that is opening: somebody is at it. Needs the lock.
+  [[nodiscard]] bool has_begun() const noexcept { return id.load(std::memory_order_relaxed) != 0; }
   // Fills in when it was leased or given back where the fast path reads no clock: from then on "at least so long".
   void stamp(TimePoint now) noexcept {
     if constexpr (!timed) {
