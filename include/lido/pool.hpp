@@ -216,7 +216,8 @@ class Pool {
   /// Blocks until at least one connection is open and the growth policy wants no more, or there is room for none;
   /// returns at once where nothing is kept (`NullPool`). What has failed for good is tried once more. Throws
   /// `AcquireTimeout` with the last failure nested, or `PoolSuspended`; the connector's own exception at once if it is
-  /// permanent, `PoolClosed`, or `InvalidOption` for a negative `timeout`.
+  /// permanent, `PoolClosed`, or `InvalidOption` for a negative `timeout`. It is no acquire: no figure counts it, and
+  /// no listener is told.
   void wait_until_ready(Duration timeout) {
     detail::require_not_negative(timeout, "wait_until_ready(timeout)");
     core().administration().wait_until_ready(timeout);

@@ -485,6 +485,8 @@ FAULTS = [
     Fault("permanent_failure_is_waited_for", ATTEMPTS, "if (permanent) refuse_while(", "if (false) refuse_while("),
     Fault("cancelled_before_is_not_noticed", ACQUIRE, "    if (stop.stop_requested()) admission_.throw_cancelled();\n", ""),
     # --- figures
+    Fault("readiness_counts_as_an_acquire", "detail/administration.hpp", "admission_.throw_not_ready(begun, deadline);",
+          "admission_.throw_timeout(begun, deadline, false);", ("unit/lifetime",)),
     Fault("time_out_is_not_counted", ADMISSION, "      monitor_.count(&Statistics::timeouts, &ShareStatistics::timeouts, share, lock);\n", ""),
     Fault("discard_is_not_counted", LEASES, "      if (why != CloseReason::none && !counted) monitor_.metrics.count_removal(why, lock);\n", ""),
     Fault("leak_is_reported_again_and_again", "detail/leaks.hpp",

@@ -18,6 +18,15 @@ Pool<int, FixedSize> in_static_storage{[] { return 7; }, FixedSize{2}};  // NOLI
 
 constexpr Elastic two{.min_idle = 0, .max_size = 2};
 
+std::string nested_what(const std::exception& error) {
+  try {
+    std::rethrow_if_nested(error);
+    return "nothing";
+  } catch (const std::exception& cause) {
+    return cause.what();
+  }
+}
+
 // A machine that has no more than one thread to give.
 struct NarrowPlatform : sim::Platform {
   class Thread : public sim::Thread {
@@ -507,6 +516,47 @@ BOOST_AUTO_TEST_CASE(wait_until_ready_tells_why_it_cannot_be) {
       BOOST_TEST((sim::Platform::now() - start == 2s));
     });
   }
+}
+
+// A service may ask again and again until its database is up.
+BOOST_AUTO_TEST_CASE(who_waits_until_a_pool_is_ready_is_no_caller_that_ran_out_of_time) {
+  for (const bool suspended : {false, true})
+    calmly([&] {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo&) { throw std::runtime_error{"refused"}; };
+      SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 4}};
+      int told = 0;
+      pool.events().on_timeout([&](const AcquireTimeout&) { ++told; }).on_refused([&](const std::exception_ptr&) {
+        ++told;
+      });
+      if (suspended) pool.suspend();
+      BOOST_CHECK_EXCEPTION(pool.wait_until_ready(2s), PoolError, [&](const PoolError& error) {
+        return (dynamic_cast<const PoolSuspended*>(&error) != nullptr) == suspended;
+      });
+      BOOST_TEST(told == 0);
+      BOOST_TEST(pool.statistics().timeouts == 0U);
+      for (const RecordedEvent& event : pool.recent_events()) BOOST_TEST((event.kind != EventKind::timed_out));
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_guarantee_is_not_the_reason_why_a_pool_is_not_ready) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [&](const OpenInfo&) {
+      if (ledger.attempts > 1) throw std::runtime_error{"refused"};
+    };
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 4}};
+    static_cast<void>(pool.share("all", {.guaranteed = 4}));
+    until([&] { return ledger.live == 1; });
+    try {
+      pool.wait_until_ready(2s);
+      BOOST_ERROR("a pool is ready that misses connections");
+    } catch (const AcquireTimeout& error) {
+      BOOST_TEST((error.phase() == Phase::opening));
+      BOOST_TEST(nested_what(error) == "refused");
+      BOOST_TEST(std::string{error.what()}.find("guaranteed") == std::string::npos);
+    }
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_pool_whose_threads_cannot_be_started_is_not_made_and_waits_for_none_of_them) {

@@ -44,7 +44,8 @@ class Administration {
 
   void maintain() noexcept;
 
-  // Waits until the growth policy wants no more connections and at least one is open. Throws as `acquire` does.
+  // Waits until the growth policy wants no more connections and at least one is open. Throws as `acquire` does, but
+  // counts as none.
   void wait_until_ready(Duration timeout);
 
   // Refuses newcomers, fails waiters, closes what is idle, and waits for what is leased. True when all is closed.
@@ -210,7 +211,7 @@ void Administration<Types>::wait_until_ready(Duration timeout) {
   }
   if (closed) admission_.throw_closed();
   if (refused) std::rethrow_exception(refused);
-  admission_.throw_timeout(begun, deadline, false);
+  admission_.throw_not_ready(begun, deadline);
 }
 
 template <class Types>

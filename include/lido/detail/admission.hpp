@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <lido/detail/complaint.hpp>
 #include <lido/detail/leaks.hpp>
@@ -97,42 +98,31 @@ class Admission {
   [[noreturn]] void throw_timeout(TimePoint since, TimePoint deadline, bool unfit, Share* share = nullptr,
                                   std::thread::id self = Platform::this_thread()) {
     const Duration waited = Platform::now() - since;
-    std::shared_ptr<const Exhaustion> seen;
-    std::size_t max_size = 0;
-    bool suspended = false;
-    ShareHold held;
-    std::exception_ptr cause;
+    Late late;
     {
       const Guard lock = monitor_.enter();
       monitor_.count(&Statistics::timeouts, &ShareStatistics::timeouts, share, lock);
       monitor_.recorder.record(EventKind::timed_out, saturating_add(since, waited), lock);
-      if (exhaustion_ != nullptr && exhaustion_->at > deadline) seen = exhaustion_;
-      max_size = monitor_.capacity.plan().max_size;
-      suspended = monitor_.capacity.suspended();
-      cause = monitor_.capacity.backoff().cause();
-      held = monitor_.waiters.shares().held_by(share);
+      late = look_at(deadline, lock);
+      ShareHold& held = late.held = monitor_.waiters.shares().held_by(share);
       held.back = held.full || (held.back && monitor_.capacity.any_live());  // what is not open is kept for nobody
     }
-    if (suspended)
-      refuse(PoolSuspended{concat({options_.name, ": acquire: the pool was suspended for ", milliseconds(waited)})});
-    if (seen == nullptr) seen = look_around();
-    const PoolCounts& counts = seen->counts;
-    // What is idle while others wait is theirs already.
-    const std::size_t taken = counts.leased + counts.closing + (counts.waiting > 0 ? counts.idle : 0);
-    const Phase phase = held.back                                                            ? Phase::waiting
-                        : unfit || (taken < max_size && taken + counts.checking >= max_size) ? Phase::checking
-                        : taken < max_size                                                   ? Phase::opening
-                                                                                             : Phase::waiting;
-    const std::string message =
-        timeout_message(options_.name, phase, unfit, waited, *seen, max_size, self, leaks_.held_by(self), cause, held);
-    const AcquireTimeout error{message, phase, waited, counts, seen->holders, cause, seen->recent};
+    if (late.suspended) refuse(suspended_error(waited));
+    const AcquireTimeout error = timeout_error(std::move(late), waited, unfit, self);
     if (!ops_.tell(ops_.signals().timeout, error)) monitor_.count(&Statistics::listener_errors);
-    if (cause == nullptr) throw error;
-    try {
-      std::rethrow_exception(cause);
-    } catch (...) {
-      std::throw_with_nested(error);
+    throw_with_cause(error);
+  }
+  // For one that waited until the pool is ready: the same, but of no acquire, so that nobody is told and no share is to
+  // blame.
+  [[noreturn]] void throw_not_ready(TimePoint since, TimePoint deadline) {
+    const Duration waited = Platform::now() - since;
+    Late late;
+    {
+      const Guard lock = monitor_.enter();
+      late = look_at(deadline, lock);
     }
+    if (late.suspended) throw suspended_error(waited);
+    throw_with_cause(timeout_error(std::move(late), waited, false, Platform::this_thread()));
   }
 
   // For one that was shed.
@@ -176,6 +166,49 @@ class Admission {
   [[noreturn]] void throw_inherited() { throw PoolClosed{inherited_message(options_.name)}; }
 
  private:
+  // What is to be known where no connection came in time.
+  struct Late {
+    std::shared_ptr<const Exhaustion> seen;  // what another was told, who was late at the same time; or null
+    std::size_t max_size = 0;
+    bool suspended = false;
+    std::exception_ptr cause;
+    ShareHold held;
+  };
+  [[nodiscard]] Late look_at(TimePoint deadline, const Guard&) const noexcept {
+    const bool fresh = exhaustion_ != nullptr && exhaustion_->at > deadline;
+    return {.seen = fresh ? exhaustion_ : nullptr,
+            .max_size = monitor_.capacity.plan().max_size,
+            .suspended = monitor_.capacity.suspended(),
+            .cause = monitor_.capacity.backoff().cause(),
+            .held = {}};
+  }
+  [[nodiscard]] PoolSuspended suspended_error(Duration waited) const {
+    return PoolSuspended{concat({options_.name, ": acquire: the pool was suspended for ", milliseconds(waited)})};
+  }
+  [[nodiscard]] AcquireTimeout timeout_error(Late late, Duration waited, bool unfit, std::thread::id self) {
+    if (late.seen == nullptr) late.seen = look_around();
+    const Exhaustion& seen = *late.seen;
+    const PoolCounts& counts = seen.counts;
+    // What is idle while others wait is theirs already.
+    const std::size_t taken = counts.leased + counts.closing + (counts.waiting > 0 ? counts.idle : 0);
+    const bool looks = unfit || (taken < late.max_size && taken + counts.checking >= late.max_size);
+    const Phase phase = late.held.back          ? Phase::waiting
+                        : looks                 ? Phase::checking
+                        : taken < late.max_size ? Phase::opening
+                                                : Phase::waiting;
+    const std::string message = timeout_message(options_.name, phase, unfit, waited, seen, late.max_size, self,
+                                                leaks_.held_by(self), late.cause, late.held);
+    return {message, phase, waited, counts, seen.holders, late.cause, seen.recent};
+  }
+  [[noreturn]] static void throw_with_cause(const AcquireTimeout& error) {
+    if (error.cause() == nullptr) throw error;
+    try {
+      std::rethrow_exception(error.cause());
+    } catch (...) {
+      std::throw_with_nested(error);
+    }
+  }
+
   // For one whose turn would have come too late. Many of them may come in a moment: they are told the same of the pool.
   [[noreturn]] void throw_hopeless(TimePoint now, TimePoint deadline, TimePoint turn) {
     constexpr Duration fresh = std::chrono::milliseconds{10};
