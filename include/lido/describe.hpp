@@ -30,12 +30,13 @@ struct PoolDescription {
 /// Throws `std::bad_alloc`. Thread-safe.
 template <class Connection, class Growth, class Health, class Recycle, class Platform>
 [[nodiscard]] PoolDescription describe(const Pool<Connection, Growth, Health, Recycle, Platform>& pool) {
-  PoolDescription seen{.at = Platform::now(),
+  PoolDescription seen{.at = {},
                        .figures = pool.statistics(),
                        .options = pool.options(),
                        .connections = pool.connections(),
                        .recent = pool.recent_events(),
                        .waits = pool.waits()};
+  seen.at = Platform::now();  // last: no event is later
   return seen;
 }
 
@@ -93,6 +94,10 @@ inline std::ostream& operator<<(std::ostream& out, const PoolDescription& seen) 
   std::size_t lines = 0;
   for (const ConnectionDescription& one : seen.connections) {
     if (lines++ == most_connections) break;
+    if (one.id == 0) {
+      text += "\n  one more waits for a worker that opens it";
+      continue;
+    }
     text += "\n  connection " + std::to_string(one.id) + ' ';
     text += one.state;
     text += ", open for " + detail::span_text(one.age) + ", used " + std::to_string(one.uses) + " times";

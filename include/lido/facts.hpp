@@ -130,7 +130,7 @@ struct Holder {
 
 /// A connection of a pool, as somebody saw it who does not have it.
 struct ConnectionDescription {
-  std::uint64_t id = 0;          ///< `ConnectionInfo::id`
+  std::uint64_t id = 0;          ///< `ConnectionInfo::id`; 0: its open waits for a worker
   std::string_view state;        ///< `opening`, `idle`, `leased`, `checking` or `closing`
   Duration age{};                ///< since it was opened
   std::uint64_t uses = 0;        ///< leases so far

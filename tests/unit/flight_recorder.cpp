@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
+#include <functional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <lido/describe.hpp>
@@ -34,6 +36,16 @@ std::size_t count(const std::vector<RecordedEvent>& events, EventKind kind) {
 }
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// A clock that takes its time once.
+struct SlowClock : sim::Platform {
+  static inline std::function<void()> meanwhile;
+  static TimePoint now() noexcept {
+    const TimePoint seen = sim::Platform::now();
+    if (const auto once = std::exchange(meanwhile, nullptr)) once();
+    return seen;
+  }
+};
 
 // The message of an acquire that runs out of time.
 template <class Pool>
@@ -184,6 +196,49 @@ BOOST_AUTO_TEST_CASE(describes_a_pool_on_one_screen) {
     BOOST_TEST(contains(json, R"("connections":[{"id":1,"state":"leased","age_ms":1500,"uses":1,"held_ms":1500,)"));
     BOOST_TEST(json.ends_with(R"("recent":[{"event":"opened","ms_ago":1500,"connection":1}]})"));
     held.release();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(an_attempt_that_waits_for_a_worker_has_no_number_yet) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), Elastic{.min_idle = 0, .max_size = 2}, {}, {}, {.workers = 1}};
+    pool.events().on_close([](Resource&, const ConnectionInfo&) { sim::sleep_for(1s); });
+    auto one = pool.acquire();
+    auto other = pool.acquire();
+    const Resource elsewhere = std::move(one).detach();
+    other.discard();
+    Threads threads;
+    threads.start([&] { BOOST_TEST(pool.acquire().info().id == 3U); });
+    until([&] { return pool.statistics().now.opening == 1; });
+    const PoolDescription seen = describe(pool);
+    BOOST_REQUIRE(seen.connections.size() == 2U);
+    BOOST_TEST(seen.connections[0].id == 0U);
+    BOOST_TEST(seen.connections[0].state == "opening");
+    BOOST_TEST(seen.connections[1].id == 2U);
+    BOOST_TEST(seen.connections[1].state == "closing");
+    std::ostringstream text;
+    text << seen;
+    BOOST_TEST(contains(text.str(), "\n  one more waits for a worker that opens it\n  connection 2 closing, "));
+  });
+}
+
+// Whatever happens while it is made.
+BOOST_AUTO_TEST_CASE(nothing_in_a_description_is_yet_to_come) {
+  calmly([] {
+    Ledger ledger;
+    Pool<Resource, Elastic, AssumeHealthy, KeepAlways, SlowClock> pool{connector(ledger), {.min_idle = 0}};
+    SlowClock::meanwhile = [&] {
+      sim::sleep_for(3ms);
+      pool.acquire().release();
+    };
+    const PoolDescription seen = describe(pool);
+    BOOST_TEST(!SlowClock::meanwhile);
+    BOOST_REQUIRE(seen.connections.size() == 1U);
+    BOOST_TEST((seen.connections[0].age == 0ms));
+    BOOST_REQUIRE(!seen.recent.empty());
+    for (const RecordedEvent& event : seen.recent) BOOST_TEST((event.last <= seen.at));
+    BOOST_TEST(!contains(to_json(seen), ":-"));
   });
 }
 

@@ -818,4 +818,15 @@ BOOST_AUTO_TEST_CASE(a_large_pool_keeps_its_order_while_bursts_come_back_and_it_
     });
 }
 
+// Whoever finds a slot may have looked at the clock before the connection was opened.
+BOOST_AUTO_TEST_CASE(no_connection_is_younger_than_new) {
+  Slot<int, StandardPlatform> slot;
+  const TimePoint now = Clock::now();
+  slot.opened_at = now + 3ms;
+  slot.since = now + 4ms;
+  BOOST_TEST((slot.info(Moment::acquire, now, TimePoint::max()).age == 0ms));
+  BOOST_TEST((slot.info(Moment::acquire, now, TimePoint::max()).idle == 0ms));
+  BOOST_TEST((slot.info(Moment::acquire, now + 5ms, TimePoint::max()).age == 2ms));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

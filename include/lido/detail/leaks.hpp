@@ -1,8 +1,10 @@
 // Who has a connection, and who has had one for too long.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -39,13 +41,16 @@ class Leaks {
     std::vector<ConnectionDescription> found;
     const TimePoint now = Platform::now();
     monitor_.capacity.slots().each([&](const Slot& slot) {
-      const std::string_view state = name_of(slot.state.load(std::memory_order_relaxed));
-      if (state.empty()) return;
+      // Acquire: the number is not that of the connection before.
+      const std::string_view state = name_of(slot.state.load(std::memory_order_acquire));
+      const std::uint64_t id = slot.id.load(std::memory_order_relaxed);
       const bool opening = state == name_of(SlotState::opening);
+      if (state.empty() || (id == 0 && !opening)) return;
+      const Duration age = now - slot.opened_at.load(std::memory_order_relaxed);
       found.push_back(ConnectionDescription{
-          .id = slot.id.load(std::memory_order_relaxed),
+          .id = id,
           .state = state,
-          .age = opening ? Duration::zero() : now - slot.opened_at.load(std::memory_order_relaxed),
+          .age = opening ? Duration::zero() : std::max(age, Duration::zero()),  // it may have been opened since `now`
           .uses = opening ? 0 : slot.uses.load(std::memory_order_relaxed),
           .holder = slot.holder_if_any(now)});
     });

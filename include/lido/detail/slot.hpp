@@ -241,9 +241,10 @@ struct alignas(std::max(cache_line, alignof(Connection))) Slot {
     const auto relaxed = std::memory_order_relaxed;
     const bool back = moment == Moment::release || moment == Moment::discard;
     const TimePoint start = since.load(relaxed);
+    // Whoever looked at the clock may have found the slot later, and others have had it between.
     const Duration span = start == TimePoint{} || now < start ? Duration::zero() : now - start;
     return {.id = id.load(relaxed),
-            .age = now - opened_at.load(relaxed),
+            .age = std::max(now - opened_at.load(relaxed), Duration::zero()),  // likewise
             .idle = back ? Duration::zero() : span,
             .held = back ? span : Duration::zero(),
             .uses = uses.load(relaxed),
