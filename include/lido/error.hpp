@@ -72,7 +72,8 @@ class [[gnu::visibility("default")]] AcquireCancelled : public PoolError {
   using PoolError::PoolError;
 };
 
-/// The caller would wait for connections that its own thread holds (`PoolOptions::refuse_nested_wait`).
+/// The caller would wait for connections that its own thread holds (`PoolOptions::refuse_nested_wait`), or has moved to
+/// another since it acquired them.
 class [[gnu::visibility("default")]] SelfDeadlock : public PoolError {
  public:
   using PoolError::PoolError;

@@ -75,7 +75,8 @@ struct PoolOptions {
   /// Range: `backoff_min` and more.
   Duration backoff_max = std::chrono::milliseconds{250};
 
-  /// Refuse at once (`SelfDeadlock`) to wait in a thread that holds a connection of the same pool.
+  /// Refuse at once (`SelfDeadlock`) to wait in a thread that holds a connection of the same pool. It holds what it has
+  /// acquired until that comes back, also where the lease was moved to another thread.
   bool refuse_nested_wait = false;
 
   /// While no connection is open, and opening has failed for so long, callers get what the last attempt threw at once,

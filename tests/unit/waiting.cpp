@@ -1,5 +1,6 @@
 // Who waits, for how long, and what ends it: behaviours 10 to 20, in each form of acquire where nothing else is said.
 #include <boost/test/unit_test.hpp>
+#include <optional>
 #include <support/forms.hpp>
 #include <support/sums.hpp>
 
@@ -802,6 +803,30 @@ BOOST_AUTO_TEST_CASE(a_thread_that_would_wait_for_itself_can_be_refused_at_once)
     BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)pool.acquire(1h), SelfDeadlock); }) == 0s));
     Threads threads;
     threads.start([&] { BOOST_CHECK_THROW((void)pool.acquire(1s), AcquireTimeout); });  // holds none: may wait
+  });
+}
+
+// The system gives it the same id again.
+BOOST_AUTO_TEST_CASE(a_thread_is_not_taken_for_one_that_ended) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), one, {}, {}, {.refuse_nested_wait = true}};
+    std::optional<decltype(pool)::Lease> held;
+    Threads threads;
+    threads.start([&] { held = pool.acquire(); });
+    threads.join();
+    for (int t = 0; t < 4; ++t) {
+      threads.start([&] {
+        try {
+          pool.acquire(1ms).release();
+          BOOST_ERROR("acquired");
+        } catch (const AcquireTimeout& error) {
+          BOOST_TEST(std::string{error.what()}.find("that waits") == std::string::npos);
+          BOOST_TEST(std::string{error.what()}.find("itself") == std::string::npos);
+        }
+      });
+      threads.join();
+    }
   });
 }
 

@@ -63,7 +63,8 @@ struct Options {
   /// without pooling and with `workers = 0`.
   std::size_t max_waiting = std::numeric_limits<std::size_t>::max();
 
-  /// Refuse at once (`SelfDeadlock`) to wait in a thread that holds a connection of the same pool.
+  /// Refuse at once (`SelfDeadlock`) to wait in a thread that holds a connection of the same pool. It holds what it has
+  /// acquired until that comes back, also where the lease was moved to another thread.
   bool refuse_nested_wait = false;
 
   /// While no connection is open, and connecting has failed for so long, callers get its failure at once, instead of

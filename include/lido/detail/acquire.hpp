@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <exception>
 #include <source_location>
-#include <thread>
 #include <utility>
 
 #include <lido/detail/admission.hpp>
@@ -47,8 +46,7 @@ class Acquire {
     if (stop.stop_requested()) return detour(timeout, stop, where, nullptr);
     if constexpr (reads_clock) {
       Slot* const slot = goes(Detour::any) ? nullptr : slots_.claim_idle();
-      if (slot == nullptr || !lease_if_sure(*slot, where, Platform::this_thread()))
-        return acquire_asking(slot, timeout, stop, where);
+      if (slot == nullptr || !lease_if_sure(*slot, where, self())) return acquire_asking(slot, timeout, stop, where);
       Probes::acquire(slot);
       return *slot;
     } else {
@@ -94,7 +92,7 @@ class Acquire {
 
   // Asks the policies about a slot that is the caller's. False: it was unfit, and is the caller's no more.
   [[gnu::always_inline]] bool lease_if_fit(Slot& slot, TimePoint now, TimePoint deadline, std::source_location where,
-                                           std::thread::id holder_thread) {
+                                           ThreadMark holder) {
     if constexpr (reads_clock) {
       if (slot.trust.load(std::memory_order_relaxed) == Trust::none)
         return leases_.give_back(slot, CloseReason::invalidated), false;
@@ -119,7 +117,7 @@ class Acquire {
       leases_.tell(ops_.signals().acquire, slot, Moment::acquire);
       if constexpr (reads_clock) now = Platform::now();
     }
-    slot.begin_lease(where, holder_thread, now);
+    slot.begin_lease(where, holder, now);
     return true;
   }
 
@@ -130,17 +128,18 @@ class Acquire {
   // It is as if they were asked, at the right time: `now` lies behind by less than what `ConnectionOps::kept_until`
   // left away from their promise. And `since` is early by so little, and never late: a connection is not taken to lie
   // idle for less than it does.
-  [[gnu::always_inline]] bool lease_if_sure(Slot& slot, std::source_location where,
-                                            std::thread::id holder_thread) noexcept {
+  [[gnu::always_inline]] bool lease_if_sure(Slot& slot, std::source_location where, ThreadMark holder) noexcept {
     if (slot.kept.until == TimePoint{} || slot.trust.load(std::memory_order_relaxed) != Trust::usual ||
         !ops_.signals().acquire.empty() || !ops_.signals().release.empty())
       return false;
     const TimePoint now = Platform::quick_now();
     if (now >= slot.kept.until) return false;
     slot.count_use();
-    slot.begin_lease(where, holder_thread, now);
+    slot.begin_lease(where, holder, now);
     return true;
   }
+
+  [[nodiscard]] static ThreadMark self() noexcept { return {.number = thread_notes<Slot>().number, .id = {}}; }
 
   // What keeps acquires from their short way, as bits of one number, so that it looks once.
   struct Detour {
@@ -233,7 +232,7 @@ class Acquire {
     while (first != nullptr || !goes(unless)) {
       Slot* slot = first != nullptr ? std::exchange(first, nullptr) : find(now);
       if constexpr (reads_clock) {
-        if (slot != nullptr && lease_if_sure(*slot, where, Platform::this_thread())) return slot;
+        if (slot != nullptr && lease_if_sure(*slot, where, self())) return slot;
         if (now == TimePoint{}) begun = now = Platform::now();
         deadline = saturating_add(begun, allowed);
       }
@@ -248,7 +247,7 @@ class Acquire {
         }
       }
       if (slot == nullptr) return nullptr;
-      if (lease_if_fit(*slot, now, deadline, where, Platform::this_thread())) return slot;
+      if (lease_if_fit(*slot, now, deadline, where, self())) return slot;
       unfit = true;
       now = Platform::now();
       if (now >= deadline) return nullptr;
@@ -274,7 +273,7 @@ class Acquire {
   [[gnu::noinline]] Slot& wait(TimePoint begun, Duration timeout, const StopToken& stop, std::source_location where,
                                bool unfit, Share* share = nullptr) {
     return blocking_wait_.wait(begun, timeout, stop, unfit, share, [&](Slot& slot, TimePoint now, TimePoint deadline) {
-      return lease_if_fit(slot, now, deadline, where, Platform::this_thread());
+      return lease_if_fit(slot, now, deadline, where, self());
     });
   }
 

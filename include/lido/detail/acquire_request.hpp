@@ -57,7 +57,7 @@ class AcquireRequests {
           timeout_{timeout},
           stop_{std::move(stop)},
           where_{where},
-          caller_{Platform::this_thread()},
+          caller_{.number = thread_number<Slot>(), .id = Platform::this_thread()},
           done_{done} {
       this->share = account;
     }
@@ -277,7 +277,7 @@ class AcquireRequests {
     const Duration timeout_;
     const StopToken stop_;
     const std::source_location where_;
-    const std::thread::id caller_;
+    const ThreadMark caller_;
     const Done done_;
     std::optional<Reference> keep_;
     std::optional<typename Platform::template StopCallback<Cancel>> on_stop_;

@@ -8,7 +8,6 @@
 #include <exception>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include <lido/detail/complaint.hpp>
@@ -37,7 +36,7 @@ class Admission {
     if (!again) Probes::wait(options_.name.c_str());
     const TimePoint now = Platform::now();
     const bool nested =
-        now < deadline && waiter.thread && options_.refuse_nested_wait && leaks_.held_by(Platform::this_thread()) > 0;
+        now < deadline && waiter.thread && options_.refuse_nested_wait && leaks_.held_by(thread_number<Slot>()) > 0;
     bool full = false;
     bool closed = false;
     std::exception_ptr refused;
@@ -96,7 +95,7 @@ class Admission {
   // `deadline`: when the caller's time was over. `self`: the thread that waits, which should not hold one of the
   // others.
   [[noreturn]] void throw_timeout(TimePoint since, TimePoint deadline, bool unfit, Share* share = nullptr,
-                                  std::thread::id self = Platform::this_thread()) {
+                                  ThreadMark self = this_thread()) {
     const Duration waited = Platform::now() - since;
     Late late;
     {
@@ -122,7 +121,7 @@ class Admission {
       late = look_at(deadline, lock);
     }
     if (late.suspended) throw suspended_error(waited);
-    throw_with_cause(timeout_error(std::move(late), waited, false, Platform::this_thread()));
+    throw_with_cause(timeout_error(std::move(late), waited, false, this_thread()));
   }
 
   // For one that was shed.
@@ -166,6 +165,10 @@ class Admission {
   [[noreturn]] void throw_inherited() { throw PoolClosed{inherited_message(options_.name)}; }
 
  private:
+  [[nodiscard]] static ThreadMark this_thread() noexcept {
+    return {.number = thread_number<Slot>(), .id = Platform::this_thread()};
+  }
+
   // What is to be known where no connection came in time.
   struct Late {
     std::shared_ptr<const Exhaustion> seen;  // what another was told, who was late at the same time; or null
@@ -185,7 +188,7 @@ class Admission {
   [[nodiscard]] PoolSuspended suspended_error(Duration waited) const {
     return PoolSuspended{concat({options_.name, ": acquire: the pool was suspended for ", milliseconds(waited)})};
   }
-  [[nodiscard]] AcquireTimeout timeout_error(Late late, Duration waited, bool unfit, std::thread::id self) {
+  [[nodiscard]] AcquireTimeout timeout_error(Late late, Duration waited, bool unfit, ThreadMark self) {
     if (late.seen == nullptr) late.seen = look_around();
     const Exhaustion& seen = *late.seen;
     const PoolCounts& counts = seen.counts;
@@ -196,8 +199,8 @@ class Admission {
                         : looks                 ? Phase::checking
                         : taken < late.max_size ? Phase::opening
                                                 : Phase::waiting;
-    const std::string message = timeout_message(options_.name, phase, unfit, waited, seen, late.max_size, self,
-                                                leaks_.held_by(self), late.cause, late.held);
+    const std::string message = timeout_message(options_.name, phase, unfit, waited, seen, late.max_size, self.id,
+                                                leaks_.held_by(self.number), late.cause, late.held);
     return {message, phase, waited, counts, seen.holders, late.cause, seen.recent};
   }
   [[noreturn]] static void throw_with_cause(const AcquireTimeout& error) {

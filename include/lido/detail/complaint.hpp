@@ -123,7 +123,7 @@ struct Exhaustion {
   return text;
 }
 
-// `own`: how many the waiting thread `self` holds itself.
+// `own`: how many the waiting thread `self` holds itself. Where that is none its id was another's before.
 [[nodiscard]] inline std::string timeout_message(const std::string& pool, Phase phase, bool unfit, Duration waited,
                                                  const Exhaustion& seen, std::size_t max_size, std::thread::id self,
                                                  std::size_t own, const std::exception_ptr& cause,
@@ -158,7 +158,7 @@ struct Exhaustion {
                              share_words(held, max_size),
                              last_failure(cause)});
   for (const Exhaustion::Line& line : seen.lines)
-    text.append(line.text).append(line.thread == self ? " (the one that waits)" : "");
+    text.append(line.text).append(own > 0 && line.thread == self ? " (the one that waits)" : "");
   if (counts.leased > seen.lines.size())
     text.append(concat({"\n  and ", decimal(counts.leased - seen.lines.size()), " more"}));
   text.append(last_moments(seen));

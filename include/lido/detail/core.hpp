@@ -6,7 +6,8 @@
 // |-----------|-------------------------------------------------------------------------------------------------------|
 // | ground    | language ticks tick_clock json describe lifetime parker platform resumption repeat_filter assertion   |
 // |           | size_search concat spare_blocks                                                                       |
-// | cells     | probes deadlines waiter job_queue backoff barging_limit use_counts slot slot_map slot_set metrics     |
+// | cells     | probes deadlines waiter job_queue backoff barging_limit thread_mark use_counts slot slot_map slot_set |
+// |           | metrics                                                                                               |
 // | tables    | guard slot_tally slot_segment slot_census slot_search slot_passes slot_table shares wait_list         |
 // | decisions | open_plan work_queue connect_limiter capacity openers standing_queue shedding service_rate turn_bound |
 // |           | share_claims foresight destination dispatcher                                                         |

@@ -8,7 +8,6 @@
 #include <limits>
 #include <optional>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -56,12 +55,11 @@ class Leaks {
     });
     return found;
   }
-  // How many a thread has; of none, none.
-  [[nodiscard]] std::size_t held_by(std::thread::id thread) noexcept {
+  // How many the thread of this number has acquired and not given back.
+  [[nodiscard]] std::size_t held_by(std::uint64_t thread_number) noexcept {
     std::size_t count = 0;
-    if (thread == std::thread::id{}) return count;
     monitor_.capacity.slots().each([&](const Slot& slot) {
-      if (slot.has_holder() && slot.thread.load(std::memory_order_relaxed) == thread) ++count;
+      if (slot.has_holder() && slot.holder_number.load(std::memory_order_relaxed) == thread_number) ++count;
     });
     return count;
   }

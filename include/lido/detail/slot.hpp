@@ -11,6 +11,7 @@
 #include <string_view>
 #include <thread>
 
+#include <lido/detail/thread_mark.hpp>
 #include <lido/detail/use_counts.hpp>
 #include <lido/facts.hpp>
 
@@ -132,12 +133,13 @@ struct alignas(std::max(cache_line, alignof(Connection))) Slot {
   // When it was leased or given back. The epoch where no policy needs a clock: then whoever looks first sets it.
   std::atomic<TimePoint> since{};
   std::atomic<std::source_location> where{};
-  std::atomic<std::thread::id> thread{};  // of the holder, or the last one
-  std::atomic<std::uint64_t> uses{0};     // leases of this connection
-  std::atomic<std::uint64_t> id{0};       // 0: it has no connection, and no attempt to open one has begun
+  std::atomic<std::uint64_t> holder_number{ThreadMark::nobody};  // of the holder's thread, or the last one's
+  std::atomic<std::thread::id> thread{};                         // its id
+  std::atomic<std::uint64_t> uses{0};                            // leases of this connection
   TimePoint returned_at{};  // as `hurried`: when its last holder let go; the epoch where the pool reads no clock then
 
   // The second line.
+  std::atomic<std::uint64_t> id{0};             // 0: it has no connection, and no attempt to open one has begun
   std::atomic<std::uint64_t> expected_long{0};  // which lease its holder means to keep for long, by `holder_changes`
   std::atomic<TimePoint> opened_at{};
   std::atomic<TimePoint> checked_at{};   // when it was last opened or found healthy
@@ -196,11 +198,11 @@ struct alignas(std::max(cache_line, alignof(Connection))) Slot {
   // What a holder is told by is written between two changes of `holder_changes`, and read between two looks at it.
   // Release, each: whoever reads one of them knows at the second look that the lease of the first is over.
   // Inline, as each acquire passes it.
-  [[gnu::always_inline]] void begin_lease(std::source_location location, std::thread::id by, TimePoint now) noexcept {
+  [[gnu::always_inline]] void begin_lease(std::source_location location, ThreadMark by, TimePoint now) noexcept {
     hurried = false;
     where.store(location, std::memory_order_release);
     since.store(now, std::memory_order_release);
-    thread.store(by, std::memory_order_release);
+    if (by.number != holder_number.load(std::memory_order_relaxed)) change_holder(by);
     // Last: who sees a holder sees since when. Otherwise the time that the connection lay idle would pass for a leak.
     bump(holder_changes, std::memory_order_release);
   }
@@ -258,6 +260,11 @@ struct alignas(std::max(cache_line, alignof(Connection))) Slot {
   };
 
  private:
+  // Apart, as most slots are leased by one thread again and again.
+  [[gnu::noinline]] void change_holder(ThreadMark by) noexcept {
+    holder_number.store(by.number != 0 ? by.number : thread_number<Slot>(), std::memory_order_release);
+    thread.store(by.id != std::thread::id{} ? by.id : Platform::this_thread(), std::memory_order_release);
+  }
   // One writer at a time, so that a plain load and store count exactly and cost no locked instruction.
   static void bump(std::atomic<std::uint64_t>& counter, std::memory_order order = std::memory_order_relaxed) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + 1, order);

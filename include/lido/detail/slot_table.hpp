@@ -235,11 +235,7 @@ class SlotTable {
     return state == SlotState::closing || state == SlotState::vacant;
   }
 
-  // A hint, shared by all pools of this type in this thread; any value is right.
-  static std::size_t& last_used() noexcept {
-    thread_local std::size_t index = 0;
-    return index;
-  }
+  static std::size_t& last_used() noexcept { return thread_notes<Slot>().last_used; }
 
   Segments segments_;
   // On a line of its own: the one above is read by every acquire.
