@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <iterator>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -191,6 +192,42 @@ BOOST_AUTO_TEST_CASE(left_early_or_never_looked_at_the_connection_is_good) {
     session.commit();
   }
   BOOST_TEST(pool.statistics().opened == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(where_the_next_row_never_comes_there_is_none) {
+  // Large ones, so that the server sends the first of them before it sleeps.
+  const std::string sql =
+      "copy (select case n when 4 then length(pg_sleep(60)::text)::float8 else 0.5 end, repeat('x', 20000) from "
+      "generate_series(1, 4) n) to stdout";
+  const auto reads = [](Connection& connection, const std::string& statement, const Until& until, auto end) {
+    std::size_t bytes = 0;
+    int thrown = 0;
+    auto rows = connection.copy_out<double, std::string>(statement, until);
+    auto at = rows.begin();
+    end();
+    while (at != rows.end() && thrown < 3) try {
+        bytes += std::get<1>(*at).size();
+        ++at;
+      } catch (const Error&) {
+        ++thrown;
+      }
+    BOOST_TEST(thrown == 1);
+    BOOST_TEST((at == rows.end()));
+    BOOST_TEST((bytes > 0 && bytes % 20'000 == 0));
+    BOOST_CHECK_THROW(static_cast<void>(rows.begin()), Error);
+    BOOST_TEST(!connection.is_usable());
+  };
+  for (const char* const options : {"", " (format text)"}) {
+    Connection ended = connect();
+    reads(ended, sql + options, Until{soon()}, [&] { terminate(ended); });
+    Connection stopped = connect();
+    std::stop_source stop;
+    reads(stopped, sql + options, Until{stop.get_token()}, [&] { stop.request_stop(); });
+    once_in_time(300ms, [&](Duration span) {
+      Connection late = connect();
+      reads(late, sql + options, Until{Clock::now() + span}, [] {});
+    });
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_row_of_others_is_refused) {

@@ -128,6 +128,7 @@ class CopyingOut : public Leavable {
 
   /// Throws `QueryError` or `ConnectionLost`.
   [[nodiscard]] Need step() {
+    clear();
     if (auto& leaving = abandoning()) return leaving->step();
     for (;;) {
       if (const Need need = reply().step(); need != Need::nothing) return need;
@@ -148,14 +149,16 @@ class CopyingOut : public Leavable {
         if (PQresultStatus(result.get()) != PGRES_COPY_OUT) refuse_copy(reply());
         copied_ = true;
         binary_ = PQbinaryTuples(result.get()) != 0;
-      } else if (!reply().chunk().empty() && take_chunk()) {
+      } else if (take_chunk()) {
         return Need::nothing;
       }
     }
   }
 
   /// Valid until the next step.
-  [[nodiscard]] std::string_view chunk() const noexcept { return complete() ? std::string_view{} : chunk_; }
+  [[nodiscard]] std::string_view chunk() const noexcept { return chunk_; }
+  /// No chunk any more: the next step frees it, also where that throws.
+  void clear() noexcept { chunk_ = {}; }
   [[nodiscard]] bool is_binary() const noexcept { return binary_; }
   /// The types of the columns where they come in the binary format unasked for by the user; else none.
   [[nodiscard]] const std::vector<Oid>& columns() const noexcept { return statement_.columns(); }
@@ -172,10 +175,13 @@ class CopyingOut : public Leavable {
  private:
   // False: it is no row.
   [[nodiscard]] bool take_chunk() noexcept {
-    chunk_ = reply().chunk();
-    if (columns().empty()) return true;
-    if (!std::exchange(begun_, true)) chunk_ = behind_header(chunk_);
-    return !chunk_.empty() && chunk_ != copy_trailer;
+    std::string_view chunk = reply().chunk();
+    if (!columns().empty() && !chunk.empty()) {
+      if (!std::exchange(begun_, true)) chunk = behind_header(chunk);
+      if (chunk == copy_trailer) return false;
+    }
+    chunk_ = chunk;
+    return !chunk_.empty();
   }
   [[nodiscard]] bool leaves_question() noexcept {
     left_ = statement_.is_asking();

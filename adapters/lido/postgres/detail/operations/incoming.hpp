@@ -147,10 +147,13 @@ class IncomingLines {
 
   [[nodiscard]] CopyingOut& operation() noexcept { return copying_; }
   [[nodiscard]] Socket socket() const noexcept { return copying_.socket(); }
-  [[nodiscard]] bool advance() const noexcept { return copying_.complete(); }
+  [[nodiscard]] bool advance() noexcept {
+    clear();
+    return copying_.complete();
+  }
   void arrived() noexcept { ++number_; }
   [[nodiscard]] bool present() const noexcept { return !copying_.chunk().empty(); }
-  void clear() const noexcept {}  // what the next step finds takes the place of what is there
+  void clear() noexcept { copying_.clear(); }
 
   /// As that of `IncomingRows`; throws `QueryError` where typed rows are binary.
   [[nodiscard]] auto value() const {
