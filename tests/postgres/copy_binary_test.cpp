@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 #include <ranges>
+#include <ratio>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,14 +33,21 @@ namespace {
 
 // A type of the user's that looks like another in all but what is written.
 struct Doubled : Uuid {};
+// A time of the standard's that nobody else uses.
+using Sevens = sys_time<duration<std::int64_t, std::ratio<7>>>;
 
 }  // namespace
 
 template <>
 struct lido::postgres::Converter<Doubled> : lido::postgres::Converter<lido::postgres::Uuid> {
-  static constexpr std::size_t longest = 0;
-  static char* put(char*, const Doubled&) = delete;
   static std::string write(const Doubled&) { return "ffffffff-ffff-ffff-ffff-ffffffffffff"; }
+};
+template <>
+struct lido::postgres::Converter<Sevens> {
+  static constexpr std::string_view name = "Sevens";
+  static constexpr Oid type = 1184;
+  static std::optional<Sevens> read(std::string_view) { return Sevens{}; }
+  static std::string write(Sevens) { return "2001-02-03 04:05:06+00"; }
 };
 
 BOOST_AUTO_TEST_SUITE(copy_binary)
@@ -323,6 +331,12 @@ BOOST_AUTO_TEST_CASE(types_of_ones_own_are_written_by_their_converters) {
   Connection connection = connect();
   BOOST_TEST(!goes_in_binary(connection, "a uuid, b float8", std::tuple{Doubled{}, 0.5}));
   BOOST_TEST(connection.exec("select a::text from c").one<std::string>() == "ffffffff-ffff-ffff-ffff-ffffffffffff");
+  const auto goes_as_written = [&](auto time) {
+    const bool text = !goes_in_binary(connection, "a timestamptz, b float8", std::tuple{time, 0.5});
+    return text && connection.exec("select a = '2001-02-03 04:05:06+00' from c").one<bool>();
+  };
+  BOOST_TEST(goes_as_written(Sevens{}));
+  BOOST_TEST(goes_as_written(OrInfinity<Sevens>{Sevens{}}));
 }
 
 BOOST_AUTO_TEST_CASE(few_rows_are_not_worth_asking) {

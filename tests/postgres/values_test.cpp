@@ -2,15 +2,18 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
 
 #include <lido/postgres/connection.hpp>
+#include <lido/postgres/params.hpp>
 #include <lido/postgres/types/values.hpp>
 #include <postgres/server.hpp>
 
@@ -43,6 +46,41 @@ template <>
 struct lido::postgres::Converter<Tone> {
   static constexpr std::string_view name = "Tone";
   static std::optional<Tone> read(std::string_view text) { return Tone{std::string{text}}; }
+};
+
+// Types of a user's whose converters have the rest of this library's: a text, one that converts to a number and back,
+// and one that is what it derives from.
+struct Email {
+  std::string text;
+};
+template <>
+struct lido::postgres::Converter<Email> : lido::postgres::Converter<std::string> {
+  static constexpr std::string_view name = "Email";
+  static std::optional<Email> read(std::string_view text) { return Email{"read " + std::string{text}}; }
+  static std::string write(const Email& email) { return "written " + email.text; }
+};
+struct UserId {
+  UserId(std::int64_t number = 0) : value{number} {}        // NOLINT(google-explicit-constructor): as users do
+  operator std::int64_t() const noexcept { return value; }  // NOLINT(google-explicit-constructor): the same
+  std::int64_t value;
+};
+template <>
+struct lido::postgres::Converter<UserId> : lido::postgres::Converter<std::int64_t> {
+  static constexpr std::string_view name = "UserId";
+  static std::optional<UserId> read(std::string_view text) {
+    const std::optional<std::int64_t> number = Converter<std::int64_t>::read(text);
+    return number ? std::optional{UserId{*number + 1000}} : std::nullopt;
+  }
+  static std::string write(const UserId& id) { return std::to_string(id.value + 1); }
+};
+struct Ticket : Uuid {
+  bool read = false;
+};
+template <>
+struct lido::postgres::Converter<Ticket> : lido::postgres::Converter<lido::postgres::Uuid> {
+  static constexpr std::string_view name = "Ticket";
+  static std::optional<Ticket> read(std::string_view) { return Ticket{{}, true}; }
+  static std::string write(const Ticket&) { return "ffffffff-ffff-ffff-ffff-ffffffffffff"; }
 };
 
 namespace {
@@ -89,6 +127,47 @@ BOOST_AUTO_TEST_CASE(sends_bytes_as_they_are) {
   BOOST_TEST(connection.exec("select $1", none)[0][0].is_null());
   BOOST_CHECK_THROW(static_cast<void>(connection.exec("select '\\x00'::text").one<std::vector<std::byte>>()),
                     ResultError);
+}
+
+namespace {
+
+template <class T, class WasRead>
+void goes_by_its_own_converter(const std::string& type, const T& value, const std::string& written, WasRead was_read) {
+  Connection connection = connect();
+  const auto text_of = [&](const std::string& what, const auto& parameter) {
+    return connection.exec("select (" + what + ")::text", parameter).template one<std::string>();
+  };
+  BOOST_TEST(text_of("$1::" + type, value) == written);
+  BOOST_TEST(text_of("$1::" + type, std::optional{value}) == written);
+  BOOST_TEST(text_of("$1::" + type, Params{}.add(value)) == written);
+  BOOST_TEST(text_of("($1::" + type + "[])[1]", std::vector<T>{value}) == written);
+  BOOST_TEST(text_of("($1::" + type + "[])[1]", std::array<T, 1>{value}) == written);
+  connection.exec_script("create temp table own(half float8, v " + type + ")");
+  const std::vector<std::tuple<double, T>> rows(1000, std::tuple<double, T>{0.5, value});
+  connection.copy_in("copy own from stdin", rows);
+  BOOST_TEST(connection.exec("select count(*) from own where v::text = $1", written).template one<int>() == 1000);
+  int read = 0;
+  const auto check = [&](const T& found) {
+    ++read;
+    BOOST_TEST(was_read(found));
+  };
+  check(connection.exec("select v from own limit 1").template one<T>());
+  check(connection.exec("select array[v] from own limit 1").template one<std::vector<T>>().front());
+  for (const auto& [half, found] : connection.copy_out<double, T>("copy (table own limit 1) to stdout")) check(found);
+  for (const auto& [half, found] : connection.stream<double, T>("select half, v from own limit 1")) check(found);
+  for (const T& found : connection.copy_out<T>("copy (select v from own limit 1) to stdout")) check(found);
+  for (const T& found : connection.stream<T>("select v from own limit 1")) check(found);
+  BOOST_TEST(read == 6);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(converters_that_derive_from_others_are_heard) {
+  goes_by_its_own_converter("text", Email{"a@b"}, "written a@b",
+                            [](const Email& found) { return found.text == "read written a@b"; });
+  goes_by_its_own_converter("int8", UserId{7}, "8", [](const UserId& found) { return found.value == 1008; });
+  goes_by_its_own_converter("uuid", Ticket{}, "ffffffff-ffff-ffff-ffff-ffffffffffff",
+                            [](const Ticket& found) { return found.read; });
 }
 
 BOOST_AUTO_TEST_CASE(says_how_bytes_have_to_be_written) {

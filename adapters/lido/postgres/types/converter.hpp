@@ -49,6 +49,8 @@ namespace lido::postgres {
 /// a COPY. A `std::string` has it, as the server has.
 ///
 /// `write` may return a `std::optional<std::string>`; nothing means that the value cannot be passed.
+///
+/// It may derive from another `Converter` for what is the same. Its own `read` and `write` are those that are called.
 template <class T>
 struct Converter;
 
@@ -68,12 +70,14 @@ concept Writable = requires(const T& value) {
 namespace detail {
 
 /// A `Converter` of this library that writes what is short, and has nothing in it that is escaped anywhere: `put`
-/// writes behind `to`, where there is room for the `longest`, and returns the end; null: it cannot be passed.
+/// writes behind `to`, where there is room for the `longest`, and returns the end; null: it cannot be passed. It takes
+/// a `T` itself: one of a user's that derives from it has a `write` of its own.
 template <class As, class T>
-concept Puts = requires(char* to, const T& value) {
+concept Puts = requires {
   { As::longest } -> std::convertible_to<std::size_t>;
-  { As::put(to, value) } -> std::same_as<char*>;
-};
+} && (requires { static_cast<char* (*)(char*, T)>(&As::put); } || requires {
+  static_cast<char* (*)(char*, const T&)>(&As::put);
+});
 
 /// As `Converter::write`, by `put`.
 template <class As, class T>

@@ -89,7 +89,7 @@ struct Converter<OrInfinity<T>> {
     return OrInfinity<T>{*std::move(value)};
   }
   static bool receives(Oid column) noexcept
-    requires detail::Receives<Converter<T>>
+    requires detail::Receives<Converter<T>, T>
   {
     return accepts(column);
   }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -20,11 +21,16 @@ namespace lido::postgres::detail {
 
 /// A `Converter` of this library that reads the binary format of columns of the types for which `receives(type)`. Its
 /// `receive(bytes)`, or `receive(bytes, type)` where `type` is asked for the type, makes the same of a value as `read`
-/// does of its text with the settings that a server has by default.
-template <class As>
+/// does of its text with the settings that a server has by default. A text is its bytes. One of a user's that derives
+/// from it has a `read` of its own, and receives what is no `T`.
+template <class As, class T>
 concept Receives = requires(Oid type) {
   { As::receives(type) } -> std::same_as<bool>;
-};
+} && (std::same_as<T, std::string> || std::same_as<T, std::string_view> || requires(std::string_view bytes) {
+  { As::receive(bytes) } -> std::same_as<std::optional<T>>;
+} || requires(std::string_view bytes, Oid (*type)()) {
+  { As::receive(bytes, type) } -> std::same_as<std::optional<T>>;
+});
 
 [[nodiscard]] constexpr bool is_text(Oid type) noexcept {
   return type == oid::text || type == oid::varchar || type == oid::bpchar || type == oid::name;

@@ -33,9 +33,13 @@ template <class T>
 concept SentBytes =
     ByteRange<T> || std::same_as<T, std::vector<std::byte>> || std::same_as<T, std::span<const std::byte>>;
 
+/// Sent in the binary format, for what the `Converter` is this library's.
+template <class T>
+concept SentAsItIs = Sends<T> && Receives<Converter<T>, T>;
+
 /// Whether a value of the type `T` can be sent at all.
 template <class T>
-inline constexpr bool may_be_sent = Null<T> || Text<T> || SentBytes<T> || Sends<T>;
+inline constexpr bool may_be_sent = Null<T> || Text<T> || SentBytes<T> || SentAsItIs<T>;
 template <class T>
 inline constexpr bool may_be_sent<std::optional<T>> = may_be_sent<T>;
 
@@ -67,7 +71,7 @@ using fields_of = decltype(with_fields(std::declval<const std::remove_cvref_t<Ro
 
 /// Whether the text of such a value is long, or takes long to write and to read. That of an integer does not.
 template <class T>
-inline constexpr bool gains_when_sent = SentBytes<T> || (Sends<T> && !Integer<T> && !std::same_as<T, bool>);
+inline constexpr bool gains_when_sent = SentBytes<T> || (SentAsItIs<T> && !Integer<T> && !std::same_as<T, bool>);
 
 /// Whether the rows may go in the binary format for all that is known without the server, and whether that pays.
 template <RowOfFields Row>

@@ -28,7 +28,8 @@ inline constexpr bool has_costly_text =
 /// Whether the rows may come in the binary format, for all that is known without the server, and whether that pays.
 template <class... C>
 [[nodiscard]] consteval bool gains_by_binary(TypeList<C...>) {
-  return (Receives<Converter<without_optional<C>>> && ...) && (has_costly_text<without_optional<C>> || ...);
+  return (Receives<Converter<without_optional<C>>, without_optional<C>> && ...) &&
+         (has_costly_text<without_optional<C>> || ...);
 }
 
 /// Whether all columns of a statement, or of a result, may be read in the binary format. Where they do not fit the
