@@ -1,8 +1,11 @@
 // What a statement allocates, and an acquire, once those before it have left their memory.
+#include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string>
 #include <utility>
@@ -89,6 +92,53 @@ class Chain {
   int sum_ = 0;
 };
 
+// Is aligned to more than `new` aligns, and counts where it was not.
+struct alignas(64) Wide {
+  Wide() = default;
+  Wide(const Wide& /*other*/) noexcept { look(); }
+  Wide& operator=(const Wide&) = delete;
+  ~Wide() { look(); }
+
+  void look() const noexcept {
+    const void* const volatile where = this;  // else a compiler takes for granted that it is
+    if (reinterpret_cast<std::uintptr_t>(where) % alignof(Wide) != 0) ++misplaced;
+  }
+  static inline int misplaced = 0;
+};
+
+// The allocator of a handler, which counts.
+template <class T>
+struct Own {
+  using value_type = T;
+  explicit Own(int* counts) : blocks{counts} {}
+  template <class Other>
+  Own(const Own<Other>& other) : blocks{other.blocks} {}  // NOLINT(google-explicit-constructor): as allocators do
+  T* allocate(std::size_t count) {
+    ++blocks[0];
+    return std::allocator<T>{}.allocate(count);
+  }
+  void deallocate(T* memory, std::size_t count) {
+    ++blocks[1];
+    std::allocator<T>{}.deallocate(memory, count);
+  }
+  friend bool operator==(const Own&, const Own&) = default;
+  int* blocks;  // allocated, and freed
+};
+struct OwnHandler {
+  using executor_type = net::io_context::executor_type;
+  using allocator_type = Own<char>;
+  [[nodiscard]] executor_type get_executor() const noexcept { return executor; }
+  [[nodiscard]] allocator_type get_allocator() const noexcept { return Own<char>{blocks}; }
+  void operator()(const std::exception_ptr& error, const postgres::Result& result) const {
+    if (error != nullptr) std::rethrow_exception(error);
+    BOOST_TEST(result.one<int>() == 7);
+    BOOST_TEST(blocks[1] == 1);
+  }
+
+  executor_type executor;
+  int* blocks;
+};
+
 // How many there are a statement, of two on each connection at a time.
 double allocations_a_statement(bool limited) {
   constexpr int chains = 4;
@@ -113,6 +163,41 @@ double allocations_a_statement(bool limited) {
 BOOST_AUTO_TEST_CASE(a_statement_allocates_nothing_but_its_result) { BOOST_TEST(allocations_a_statement(false) < 1.1); }
 
 BOOST_AUTO_TEST_CASE(nor_does_one_with_a_deadline) { BOOST_TEST(allocations_a_statement(true) < 1.1); }
+
+BOOST_AUTO_TEST_CASE(a_handler_may_be_aligned_to_more_than_new_aligns) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  net::io_context loop;
+  postgres::Pool::Lease lease;
+  int answer = 0;
+  const auto ask = [&] {
+    const auto heard = [&, wide = Wide{}](const std::exception_ptr& error, const postgres::Result& result) {
+      if (error != nullptr) std::rethrow_exception(error);
+      answer = result.one<int>();
+      lease.release();
+    };
+    lido::asio::async(*lease, net::bind_executor(loop, heard)).exec("select 7");
+  };
+  const auto acquired = [&, wide = Wide{}](const std::exception_ptr& error, postgres::Pool::Lease given) {
+    if (error != nullptr) std::rethrow_exception(error);
+    lease = std::move(given);
+    ask();
+  };
+  lido::asio::async_acquire(pool, 1min, net::bind_executor(loop, acquired));
+  loop.run();
+  BOOST_TEST(answer == 7);
+  BOOST_TEST(Wide::misplaced == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_state_of_a_statement_comes_from_the_allocator_of_its_handler) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  net::io_context loop;
+  const postgres::Pool::Lease lease = pool.acquire();
+  std::array<int, 2> blocks{};
+  lido::asio::async(*lease, OwnHandler{loop.get_executor(), blocks.data()}).exec("select 7");
+  loop.run();
+  BOOST_TEST(blocks[0] == 1);
+  BOOST_TEST(blocks[1] == 1);
+}
 
 BOOST_AUTO_TEST_CASE(what_a_thread_has_freed_it_allocates_again) {
   using lido::detail::SpareBlocks;

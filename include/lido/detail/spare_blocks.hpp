@@ -86,10 +86,17 @@ struct SpareAllocator {
   SpareAllocator(const SpareAllocator<Other>& /*other*/) noexcept {}
 
   [[nodiscard]] T* allocate(std::size_t count) {
-    static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
-    return static_cast<T*>(SpareBlocks::allocate(count * sizeof(T)));
+    if constexpr (alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__)  // of no block
+      return std::allocator<T>{}.allocate(count);
+    else
+      return static_cast<T*>(SpareBlocks::allocate(count * sizeof(T)));
   }
-  void deallocate(T* memory, std::size_t count) noexcept { SpareBlocks::free(memory, count * sizeof(T)); }
+  void deallocate(T* memory, std::size_t count) noexcept {
+    if constexpr (alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__)
+      std::allocator<T>{}.deallocate(memory, count);
+    else
+      SpareBlocks::free(memory, count * sizeof(T));
+  }
 
   template <class Other>
   bool operator==(const SpareAllocator<Other>& /*other*/) const noexcept {
