@@ -69,6 +69,23 @@ BOOST_AUTO_TEST_CASE(are_read_by_the_settings_of_now) {
       with("/* who */ set local \"?\" to '?'"),
       with("select set_config('?', '?', false)"),
       with("select set_config('?', '?', true)"),
+      with("select set_config($$?$$, '?', false)"),
+      with("select set_config($of$?$of$, '?', false)"),
+      with("select set_config(E'?', '?', false)"),
+      with("select set_config(N'?', '?', false)"),
+      [](Connection& connection, const Reading& reading) {
+        connection.exec("select set_config($1, $2, false)", reading.setting, reading.value);
+      },
+      [](Connection& connection, const Reading& reading) {
+        for (const Row row : connection.stream("select set_config($1, $2, false)", reading.setting, reading.value))
+          BOOST_TEST(!row[0].is_null());
+      },
+      [](Connection& connection, const Reading& reading) {
+        Pipeline pipeline;
+        for (const char* const name : {"app.one", reading.setting, "app.two"})
+          pipeline.add("select set_config($1, $2, false)", name, reading.value);
+        connection.run(pipeline);
+      },
       [](Connection& connection, const Reading& reading) {
         connection.exec_script(std::string{"select 1; set local "} + reading.setting + " = '" + reading.value + "'");
       },
@@ -78,7 +95,7 @@ BOOST_AUTO_TEST_CASE(are_read_by_the_settings_of_now) {
       for (const bool commits : {true, false}) {
         BOOST_TEST_CONTEXT(reading.setting << ", way " << way << (commits ? ", commits" : ", rolls back")) {
           Connection connection = usual_connection();
-          const bool stays = commits && (way == 0 || way == 3);
+          const bool stays = commits && (way == 0 || way == 3 || (way >= 5 && way + 1 < ways.size()));
           read(connection, reading, reading.usual);
           for (int i = 0; i < 2; ++i) {
             connection.exec("begin");

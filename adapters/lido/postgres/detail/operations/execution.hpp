@@ -61,7 +61,7 @@ class Execution : public Answer {
     renames_ = entry_ != nullptr ? entry_->renames : renames(sql, leaves);
     asks_behind_ = asks && renames_ != Renames::nothing;
     channel.leaves(leaves);
-    names.runs(renames_);
+    names.runs(binds_untold(renames_, bound) ? Renames::untold : renames_);
     if (entry_ == nullptr || !entry_->repeated || status == PQTRANS_INERROR) {
       send(How::plain);
     } else if (entry_->name.empty()) {

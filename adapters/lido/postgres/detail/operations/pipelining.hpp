@@ -35,9 +35,9 @@ class Pipelining {
     if (channel.ends_failed(statements.front().sql())) last_ = 1;
     const QueuedText* before = nullptr;
     for (const QueuedStatement& statement : statements) {
-      if (statement.text.get() == before) continue;
+      if (statement.text.get() == before && !statement.untold) continue;
       before = statement.text.get();
-      channel.runs(before->what);
+      channel.runs(before->what, statement.untold);
     }
     begin();
   }

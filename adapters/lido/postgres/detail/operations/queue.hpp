@@ -37,6 +37,7 @@ struct QueuedStatement {
   int count = 0;
   bool typed = false;   // one of its values has a type
   bool binary = false;  // or is in binary format
+  bool untold = false;  // see `binds_untold`
   std::source_location where{};
 
   [[nodiscard]] const std::string& sql() const noexcept { return text->sql; }
@@ -56,6 +57,7 @@ class StatementQueue {
     if (const std::string why = wrong_count(bound, sql); !why.empty())
       throw QueryError{why, {.message = why, .statement = without_passwords(sql), .where = where}};
     QueuedStatement added{.text = text_of(sql), .first = values_.size(), .count = bound.count, .where = where};
+    added.untold = binds_untold(added.text->what.renames, bound);
     const std::size_t bytes = bytes_.size();
     try {
       for (std::size_t i = 0; i < static_cast<std::size_t>(bound.count); ++i) {

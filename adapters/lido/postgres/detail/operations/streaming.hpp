@@ -43,7 +43,7 @@ class Streaming : public Leavable {
       : Leavable{channel, sql}, suits_{suits} {
     StatementCache::check_text(sql);
     if (const std::string why = wrong_count(bound, sql); !why.empty()) throw channel.failed(sql, why);
-    channel.runs(sql);
+    channel.runs(sql, bound);
     const std::string text{sql};
     if (suits != nullptr && can_ask(channel, sql)) {
       ask_first(text, bound);

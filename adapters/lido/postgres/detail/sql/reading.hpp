@@ -1,7 +1,9 @@
 // The settings by which the server reads the text of a statement: its names, and its literals.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <string_view>
 
 #include <lido/postgres/detail/sql/lexer.hpp>
@@ -26,11 +28,17 @@ inline constexpr std::string_view untold_settings =
          is_one_of(name, untold_settings);
 }
 
+/// What is between the quotes of a name or of a text, in whichever way it is written.
+[[nodiscard]] constexpr std::string_view within_quotes(std::string_view text) noexcept {
+  const std::size_t begin = std::min(text.find_first_of("'\"$"), text.size());
+  text.remove_prefix(begin);  // as of E'...'
+  const std::size_t tag = text.starts_with('$') ? text.find('$', 1) : 0;
+  const std::size_t quote = tag == std::string_view::npos ? 0 : tag + 1;
+  return text.size() < 2 * quote ? text : text.substr(quote, text.size() - 2 * quote);
+}
+
 /// Whether `sql` names one that nobody asks for, as a name or as a text. Complexity: linear.
 [[nodiscard]] constexpr bool names_untold(std::string_view sql) noexcept {
-  const auto within_quotes = [](std::string_view text) {
-    return text.size() < 2 ? text : text.substr(1, text.size() - 2);
-  };
   Lexer lexer{sql};
   for (Piece piece = lexer.next_solid(); piece.kind != Token::end; piece = lexer.next_solid()) {
     const bool quoted = piece.kind == Token::quoted || piece.kind == Token::literal;

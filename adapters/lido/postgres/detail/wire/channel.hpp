@@ -118,11 +118,14 @@ class Channel {
   void leaves(Leaves left) noexcept { left_ = std::max(left_.value_or(left), left); }
   [[nodiscard]] NameScope& names() noexcept { return names_; }
   /// This is about to be run.
-  void runs(std::string_view sql) { runs(classify(sql)); }
-  [[gnu::noinline]] void runs(const Classified& what) {
+  void runs(std::string_view sql, const Bound& bound = {}) {
+    const Classified what = classify(sql);
+    runs(what, binds_untold(what.renames, bound));
+  }
+  [[gnu::noinline]] void runs(const Classified& what, bool untold = false) {
     leaves(what.leaves);
     names_.look(transaction());
-    names_.runs(what.renames);
+    names_.runs(untold ? Renames::untold : what.renames);
   }
   /// Its holder has given it back. Where nothing was `discarded`, what was prepared may still be gone.
   void clean(bool discarded) noexcept {

@@ -17,6 +17,7 @@
 #include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/detail/sql/reading.hpp>
 #include <lido/postgres/detail/sql/session_state.hpp>
+#include <lido/postgres/detail/values/bound.hpp>
 
 namespace lido::postgres::detail {
 
@@ -103,6 +104,15 @@ enum class Renames : unsigned char {
     begins = semicolon;
   }
   return found == Renames::local && names_untold(sql) ? Renames::untold : found;
+}
+
+/// Whether a parameter of a statement that may do that is the name of a setting that nobody asks for.
+[[nodiscard]] inline bool binds_untold(Renames what, const Bound& bound) noexcept {
+  for (int i = 0; what != Renames::nothing && i < bound.count; ++i) {
+    const bool text = bound.values[i] != nullptr && (bound.formats == nullptr || bound.formats[i] == 0);
+    if (text && is_one_of(bound.values[i], untold_settings)) return true;
+  }
+  return false;
 }
 
 /// Whether a statement may drop what is prepared, from its first word.
