@@ -39,6 +39,8 @@ const std::vector<Reading> readings{
     {"transform_null_equals", "on", "select (1 = null) is null", "t", "f"},
     {"timezone_abbreviations", "India", "select extract(epoch from '1970-01-01 12:00 IST'::timestamptz)::bigint",
      "36000", "23400"},
+    {"bytea_output", "escape", "select '\\x61'::bytea::text", "\\x61", "a"},
+    {"extra_float_digits", "0", "select (0.1::float8 + 0.2::float8)::text", "0.30000000000000004", "0.3"},
 };
 
 Connection usual_connection(ConnectionSettings settings = {}) {

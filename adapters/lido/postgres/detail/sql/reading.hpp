@@ -16,9 +16,10 @@ inline constexpr std::array<const char*, 6> told_settings{
     "IntervalStyle",         "client_encoding", "standard_conforming_strings"};
 /// these it has to be asked for,
 inline constexpr std::array<const char*, 2> asked_settings{"SHOW search_path", "SHOW role"};
-/// and these, which hardly anybody sets, it is not asked for.
+/// and these, which hardly anybody sets, it is not asked for. By the last two a constant becomes a text, which a plan
+/// keeps.
 inline constexpr std::string_view untold_settings =
-    "array_nulls transform_null_equals timezone_abbreviations xmloption lc_monetary";
+    "array_nulls transform_null_equals timezone_abbreviations xmloption lc_monetary bytea_output extra_float_digits";
 
 /// Whether `name` is one of them, of its own or as SET writes it.
 [[nodiscard]] constexpr bool is_read_by(std::string_view name) noexcept {
