@@ -288,6 +288,37 @@ BOOST_AUTO_TEST_CASE(what_a_statement_does_to_its_session_is_not_done_again) {
   BOOST_TEST(connection.exec_script("select last_value from runs").one<int>() == 4);
 }
 
+BOOST_AUTO_TEST_CASE(a_commit_that_was_refused_is_not_sent_once_more) {
+  server().ask(
+      "drop table if exists divisors; create table divisors(a int); "
+      "create or replace function divide() returns trigger language plpgsql as "
+      "$$ begin perform 1 / new.a; return null; end $$; "
+      "create constraint trigger divide after insert on divisors deferrable initially deferred for each row "
+      "execute function divide()");
+  for (const std::string commit : {"commit", "end"}) {
+    Connection connection = lido::test::connect();
+    const auto insert = [&](int a) {
+      connection.exec("begin");
+      connection.exec("insert into divisors values ($1)", a);
+      connection.exec(commit);
+    };
+    for (int i = 0; i < 4; ++i) insert(1);
+    BOOST_TEST(caught<QueryError>([&] { insert(0); }).sqlstate() == "22012");
+    BOOST_TEST(!connection.in_transaction());
+    for (int i = 0; i < 3; ++i) insert(1);
+  }
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  const auto insert = [&](int a) {
+    Session session{pool};
+    session.exec("insert into divisors values ($1)", a);
+    session.exec("commit");
+  };
+  for (int i = 0; i < 4; ++i) insert(1);
+  BOOST_TEST(caught<QueryError>([&] { insert(0); }).sqlstate() == "22012");
+  BOOST_TEST(server().ask("select count(*) from divisors where a = 0") == "0");
+  BOOST_TEST(server().ask("select count(*) from divisors") == "18");
+}
+
 BOOST_AUTO_TEST_CASE(an_error_of_the_values_is_thrown_and_transact_tries_once_more_at_most) {
   postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
   int calls = 0;

@@ -33,7 +33,7 @@ namespace lido::postgres::detail {
 ///
 /// What was prepared keeps the types that its parameters had then, and its result. When it fails, that may be why, and
 /// it is prepared anew: at once, and run again, where nothing is lost by that; in a transaction, which has failed by
-/// then, the next time.
+/// then, or ended where the statement was a COMMIT, the next time.
 ///
 /// To deallocate what is not there any more is an error, which a transaction does not survive. So in one it is done
 /// only where the server would have too many of them else, and where nothing ran since that may have dropped them; if
@@ -47,6 +47,7 @@ class Execution : public Answer {
   Execution(Channel& channel, std::string_view sql, const Bound& bound) : Answer{channel, sql}, bound_{bound} {
     if (const std::string why = wrong_count(bound, sql); !why.empty()) throw channel.failed(sql, why);
     const PGTransactionStatusType status = channel.transaction();
+    begun_idle_ = status == PQTRANS_IDLE;
     StatementCache& statements = channel.statements();
     NameScope& names = channel.names();
     names.look(status);
@@ -65,7 +66,7 @@ class Execution : public Answer {
     if (entry_ == nullptr || !entry_->repeated || status == PQTRANS_INERROR) {
       send(How::plain);
     } else if (entry_->name.empty()) {
-      send(certain || status == PQTRANS_IDLE || statements.has_room() ? How::prepare : How::plain);
+      send(certain || begun_idle_ || statements.has_room() ? How::prepare : How::plain);
     } else {
       send(How::prepared);
     }
@@ -197,6 +198,8 @@ class Execution : public Answer {
     const bool missing = state == "26000" && names_ours(error->message);
     channel.statements().retire(*entry_);
     if (channel.transaction() != PQTRANS_IDLE) return channel.held().note_stale(state), false;
+    // A COMMIT that was refused has ended its transaction: run again, it would keep nothing and look as if it had.
+    if (!begun_idle_) return false;
     if (missing) return true;
     // Also where it was refused before it was run, a procedure may have committed: it was a statement of its own.
     if (state == "0A000" && reply().raised_by() == "RevalidateCachedQuery")
@@ -226,6 +229,7 @@ class Execution : public Answer {
   std::size_t last_statement_ = 0;            // and the one whose result is wanted
   How how_ = How::plain;
   Renames renames_ = Renames::nothing;
+  bool begun_idle_ = false;  // outside of a transaction
   bool asks_before_ = false;
   bool asks_first_ = false;  // what it was in the beginning
   bool asks_behind_ = false;
