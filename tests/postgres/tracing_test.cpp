@@ -15,6 +15,7 @@
 #include <lido/postgres/pool.hpp>
 #include <lido/postgres/session.hpp>
 #include <lido/postgres/until.hpp>
+#include <support/fault_proxy.hpp>
 
 #include "server.hpp"
 
@@ -248,6 +249,15 @@ BOOST_AUTO_TEST_CASE(a_transaction_says_how_it_ended) {
   BOOST_CHECK_THROW((Session{pool, options}), QueryError);
   BOOST_TEST(ended() == "rolled_back");
   BOOST_TEST(journal.transactions.size() == 4U);
+  lido::test::FaultProxy proxy{server().socket()};
+  postgres::Pool through{proxy.conninfo("postgres"), {.pool_size = 1, .max_overflow = 0}};
+  trace(through, Tracer{&journal});
+  {
+    Session session{through};
+    proxy.cut_after(1);
+    BOOST_CHECK_THROW(session.exec("commit"), ConnectionLost);  // it may have arrived
+  }
+  BOOST_TEST(ended() == "unknown");
 }
 
 BOOST_AUTO_TEST_CASE(a_tracer_that_throws_changes_nothing) {

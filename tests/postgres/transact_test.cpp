@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -309,6 +310,110 @@ BOOST_AUTO_TEST_CASE(never_tries_again_what_the_body_may_have_committed_unseen) 
     BOOST_CHECK_THROW(transact(through, body, {.attempts = 3, .pause = 1ms, .retry_lost = true}), ConnectionLost);
     BOOST_TEST(calls == 1);
   }
+}
+
+BOOST_AUTO_TEST_CASE(never_tries_again_what_the_body_may_have_committed_where_it_has_ended_the_session_too) {
+  struct Ending {
+    const char* thrown;
+    std::function<void(Session&)> by;
+  };
+  const Ending endings[] = {
+      {"ConnectionLost",
+       [](Session& session) {
+         try {
+           session.commit();
+         } catch (const CommitUnknown&) {  // and asking what became of it fails
+           throw ConnectionLost{"the server is away"};
+         }
+       }},
+      {"40001",
+       [&](Session& session) {
+         BOOST_CHECK_THROW(session.commit(), CommitUnknown);
+         Session other{pool};
+         raise(other, "40001");
+       }},
+      {"ConnectionLost",
+       [](Session& session) {
+         try {
+           session.exec("commit");
+         } catch (...) {
+           session.rollback();
+           throw;
+         }
+       }},
+      {"CommitUnknown", [](Session& session) { BOOST_CHECK_THROW(session.exec("commit"), ConnectionLost); }},
+  };
+  for (const Ending& ending : endings) {
+    FaultProxy proxy{server().socket()};
+    postgres::Pool through{proxy.conninfo("postgres"), {.pool_size = 1, .max_overflow = 0}};
+    int calls = 0;
+    const auto body = [&](Session& session) {
+      ++calls;
+      session.exec("update accounts set balance = balance - 1 where id = 1");
+      proxy.cut_after(1);  // the COMMIT has arrived, or a part of it
+      try {
+        ending.by(session);
+      } catch (...) {
+        proxy.pass();
+        throw;
+      }
+      proxy.pass();
+    };
+    std::string thrown;
+    try {
+      transact(through, body, {.transaction = {.track_commit = true}, .attempts = 3, .pause = 1ms, .retry_lost = true});
+    } catch (const CommitUnknown& error) {
+      thrown = error.transaction_id() ? "CommitUnknown" : "CommitUnknown without an id";
+    } catch (const ConnectionLost&) {
+      thrown = "ConnectionLost";
+    } catch (const QueryError& error) {
+      thrown = error.sqlstate();
+    }
+    BOOST_TEST(thrown == ending.thrown);
+    BOOST_TEST(calls == 1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(never_tries_again_what_a_statement_has_ended_before_the_session_ended) {
+  for (const char* end : {"commit", "rollback"}) {
+    int calls = 0;
+    const auto body = [&](Session& session) {
+      ++calls;
+      session.exec("update accounts set balance = balance - 1 where id = 1");
+      session.exec(end);
+      session.rollback();
+      Session other{pool};
+      raise(other, "40001");
+    };
+    BOOST_TEST(caught<QueryError>([&] { transact(pool, body, {.attempts = 3, .pause = 1ms}); }).sqlstate() == "40001");
+    BOOST_TEST(calls == 1);
+  }
+  BOOST_TEST(balance(1) == 99);
+  int calls = 0;
+  const auto lost = [&](Session& session) {
+    ++calls;
+    session.exec("update accounts set balance = balance - 1 where id = 1");
+    session.exec("commit");
+    terminate(session.connection());
+  };
+  const auto error =
+      caught<ConnectionLost>([&] { transact(pool, lost, {.attempts = 3, .pause = 1ms, .retry_lost = true}); });
+  BOOST_TEST(std::string_view{error.what()}.find("a statement had committed") != std::string_view::npos);
+  BOOST_TEST(calls == 1);
+  BOOST_TEST(balance(1) == 98);
+}
+
+BOOST_AUTO_TEST_CASE(tries_again_where_the_body_has_rolled_back_itself) {
+  int calls = 0;
+  transact(pool,
+           [&](Session& session) {
+             session.exec("update accounts set balance = 0");
+             session.rollback();
+             Session other{pool};
+             if (++calls < 3) raise(other, "40001");
+           },
+           {.attempts = 3, .pause = 1ms});
+  BOOST_TEST(calls == 3);
 }
 
 BOOST_AUTO_TEST_CASE(what_follows_a_rollback_by_sql_does_not_stay) {

@@ -139,8 +139,9 @@ class SessionStatements {
   /// Commits, ends the session and gives the connection back, within the `statement_timeout`. When this throws, the
   /// session has ended too: `QueryError` (rolled back: a statement had failed, SQLSTATE 25P02, or the server refused,
   /// for instance 40001), `ConnectionLost` (rolled back), `QueryTimeout` or `QueryCancelled` (rolled back: the time was
-  /// over before COMMIT was sent), or `CommitUnknown`, also where it is given up while it waits for the answer. Only
-  /// while a savepoint, a stream or a COPY is open it throws `Error` and changes nothing.
+  /// over before COMMIT was sent), or `CommitUnknown`, also where it is given up while it waits for the answer, and
+  /// where that to a COMMIT by a statement never came. Only while a savepoint, a stream or a COPY is open it throws
+  /// `Error` and changes nothing.
   auto commit(std::source_location where = std::source_location::current());
   /// Rolls back, ends the session and gives the connection back; harmless when it has ended. A connection that does not
   /// answer within five seconds is discarded: the server rolls back by itself.
@@ -187,6 +188,8 @@ class SessionStatements {
  private:
   template <class...>
   static constexpr bool refuse = false;
+  template <class AnySession>
+  friend bool detail::may_have_committed(AnySession& session);
 
   template <class Change>
   auto change(const Until& until, detail::SavepointId id, std::string script, Change how,

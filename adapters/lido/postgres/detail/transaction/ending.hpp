@@ -12,6 +12,10 @@ namespace lido::postgres::detail {
 [[nodiscard]] inline ConnectionLost lost_before_commit() {
   return ConnectionLost{"the connection was lost before COMMIT; nothing is committed"};
 }
+/// The same where a statement has committed, and another transaction may have begun since.
+[[nodiscard]] inline ConnectionLost lost_after_commit() {
+  return ConnectionLost{"the connection was lost before COMMIT; a statement had committed what was done before it"};
+}
 [[nodiscard]] inline QueryError no_transaction() {
   return no_transaction("COMMIT", "COMMIT without a transaction: a statement of the session has ended it");
 }
@@ -25,6 +29,10 @@ inline void check_none_under_way(const Channel& channel) {
 /// What becomes of `error` when COMMIT ended with it and not with an answer.
 [[nodiscard]] inline CommitUnknown unknown_commit(const Error& error, const std::optional<TransactionId>& id) {
   return {"COMMIT was sent and not answered: " + error.message(), error.diagnostics(), id};
+}
+/// The same where it was a statement's, whose error somebody has taken no notice of.
+[[nodiscard]] inline CommitUnknown unknown_commit(const std::optional<TransactionId>& id) {
+  return {"COMMIT was sent by a statement and not answered", {}, id};
 }
 
 }  // namespace lido::postgres::detail

@@ -43,11 +43,17 @@ struct Transaction {
   Lease lease;
   bool rolls_back = false;  // its session does so by itself, as it can wait for it
   bool committed = false;
-  bool unknown = false;  // COMMIT was not answered
+  bool unknown = false;           // COMMIT was not answered
+  bool may_be_committed = false;  // by whatever has ended it: known once the lease is gone
   std::optional<TransactionId> id{};
   Savepoints savepoints{};
 
   ~Transaction() { let_go(); }
+  /// A statement has ended it, which may have been a COMMIT.
+  void was_ended() noexcept {
+    may_be_committed = true;
+    release();
+  }
   void release() noexcept {
     let_go();
     lease.release();
@@ -59,5 +65,9 @@ struct Transaction {
   // Defined in transacting.hpp, and not inline: a unit that has sessions need know nothing of channels.
   void let_go() noexcept;
 };
+
+/// Defined in retry.hpp.
+template <class AnySession>
+[[nodiscard]] bool may_have_committed(AnySession& session);
 
 }  // namespace lido::postgres::detail

@@ -13,10 +13,11 @@
 namespace lido::postgres::detail {
 
 /// Whether what `session` did may be there already: it has committed, a statement of it has, or has ended the
-/// transaction, perhaps with a COMMIT that nobody saw. To be asked before it is rolled back.
+/// transaction, perhaps with a COMMIT that nobody saw; whether it is still open or not. To be asked before it is rolled
+/// back.
 template <class AnySession>
 [[nodiscard]] bool may_have_committed(AnySession& session) {
-  if (session.is_committed()) return true;
+  if (session.transaction().may_be_committed) return true;
   if (!session.is_open()) return false;
   auto& connection = session.connection();
   return connection.channel().held().may_be_committed() || (connection.is_usable() && !connection.in_transaction());

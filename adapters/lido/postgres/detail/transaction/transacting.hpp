@@ -12,6 +12,7 @@
 #include <lido/postgres/detail/transaction/held_lease.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/check_time.hpp>
+#include <lido/postgres/detail/wire/held_transaction.hpp>
 #include <lido/postgres/detail/wire/tracing.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
@@ -28,10 +29,12 @@ void Transaction<Lease>::let_go() noexcept {
   if (!lease) return;
   Channel& channel = lease->channel();
   channel.guests().dismiss();
-  channel.tracing().end(committed || channel.held().is_committed() ? TransactionEnd::Outcome::committed
-                        : unknown                                  ? TransactionEnd::Outcome::unknown
-                                                                   : TransactionEnd::Outcome::rolled_back);
-  channel.held().let_go();
+  HeldTransaction& held = channel.held();
+  may_be_committed = may_be_committed || committed || unknown || held.may_be_committed();
+  channel.tracing().end(committed || held.is_committed()     ? TransactionEnd::Outcome::committed
+                        : unknown || held.may_be_committed() ? TransactionEnd::Outcome::unknown
+                                                             : TransactionEnd::Outcome::rolled_back);
+  held.let_go();
 }
 
 /// The transaction of a session for its tracer, until it has begun.
@@ -95,11 +98,14 @@ class Committing {
     auto& connection = *transaction_.lease;
     check_none_under_way(connection.channel());
     if (!connection.is_alive() || !connection.is_usable()) {
+      const HeldTransaction held = connection.channel().held();
       transaction_.discard();
+      if (held.is_committed()) throw lost_after_commit();
+      if (held.may_be_committed()) throw unknown_commit(transaction_.id);
       throw lost_before_commit();
     }
     if (!connection.in_transaction()) {
-      transaction_.release();
+      transaction_.was_ended();
       throw no_transaction();
     }
     transaction_.savepoints.check_none_open();
@@ -164,7 +170,7 @@ class RollingBack {
     if (!connection.is_usable())
       transaction_.discard();
     else if (!connection.in_transaction())
-      transaction_.release();
+      transaction_.was_ended();
     else
       within([&] { script_.emplace(connection.channel(), "ROLLBACK"); });
   }
