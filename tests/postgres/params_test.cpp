@@ -218,6 +218,33 @@ BOOST_AUTO_TEST_CASE(another_number_than_the_statement_has_is_refused_before_any
   BOOST_TEST(!said.sqlstate().empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_parameter_behind_an_operator_behind_a_letter_beyond_ascii_is_one) {
+  postgres::Pool pool{server().conninfo()};
+  auto connection = pool.acquire();
+  connection->exec_script("create temp table имена(имя text, ряд int[], größe float8)");
+  connection->exec_script("insert into имена values ('имя', '{5,6,7}', 3)");
+  Params index, pattern, power, two;
+  index.add(2);
+  pattern.add("^и");
+  power.add(2.0);
+  two.add(3).add("b");
+  for (int i = 0; i < 3; ++i) {
+    BOOST_TEST(connection->exec("select ряд[$1] from имена", index).one<int>() == 6);
+    BOOST_TEST(connection->exec("select count(*) from имена where имя~$1", pattern).one<int>() == 1);
+    BOOST_TEST(connection->exec("select größe^$1 from имена", power).one<double>() == 9.0);
+    BOOST_TEST(connection->exec("select ряд[$1] || $2::text from имена", two).one<std::string>() == "7b");
+  }
+  for (const int found : connection->stream<int>("select ряд[$1] from имена", index)) BOOST_TEST(found == 6);
+  Pipeline pipeline;
+  pipeline.add("select ряд[$1] from имена", index);
+  BOOST_TEST(connection->run(pipeline)[0].one<int>() == 6);
+  // The server says it where it is none, or another number.
+  BOOST_TEST(!caught<QueryError>([&] { connection->exec("select ряд[$1] from имена", two); }).sqlstate().empty());
+  // A `$` behind a letter belongs to the name.
+  BOOST_TEST(caught<QueryError>([&] { connection->exec("select größe$1 from имена", power); }).message() ==
+             "Params has 1 parameter, and the statement takes none");
+}
+
 BOOST_AUTO_TEST_CASE(no_more_than_a_statement_takes) {
   Connection connection = connect();
   Params params;
