@@ -1,9 +1,11 @@
 #include <chrono>
+#include <cstddef>
 #include <fstream>
 #include <set>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -182,6 +184,27 @@ BOOST_AUTO_TEST_CASE(a_stop_ends_the_whole_list) {
     static_cast<void>(Connection::connect("host=127.0.0.1,127.0.0.1" + ports + rest, soon(), stop.get_token()));
   });
   BOOST_TEST(std::string_view{error.what()}.find("was given up") != std::string_view::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_is_heard_while_the_lag_of_a_new_connection_is_measured) {
+  FaultProxy mute{server().socket()};
+  mute.fall_silent_once_ready();
+  const std::string here = "connection to 127.0.0.1, port " + port_of(mute) + " was given up";
+  for (const auto& [hosts, said] :
+       {std::pair{std::string{"127.0.0.1"}, here}, {"127.0.0.1,127.0.0.1", "no host will do: " + here}}) {
+    const std::size_t before = mute.swallowed();
+    std::stop_source stop;
+    const std::jthread stopper{[&] {
+      const lido::TimePoint latest = soon();
+      while (mute.swallowed() == before && lido::Clock::now() < latest)
+        postgres::detail::pause_until(lido::Clock::now() + 1ms);
+      stop.request_stop();
+    }};
+    const std::string text = "host=" + hosts + " port=" + port_of(mute) + rest;
+    const auto error = caught<ConnectError>(
+        [&] { static_cast<void>(Connection::connect(text, soon() + 1min, stop.get_token(), {.max_lag = 1s})); });
+    BOOST_TEST(error.what() == said);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_balanced_pool_spreads_over_its_hosts) {

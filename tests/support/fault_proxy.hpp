@@ -76,6 +76,13 @@ class FaultProxy {
   void stop_accepting() { set({.kind = Kind::deaf}); }
   /// Takes new connections and never answers them.
   void stay_silent() { set({.kind = Kind::silent}); }
+  /// Passes what sessions begin with, and from the server's first ReadyForQuery on nothing any more.
+  void fall_silent_once_ready() { set({.kind = Kind::mute}); }
+  /// How often something was swallowed that a client had sent to a session which had fallen silent so.
+  [[nodiscard]] std::size_t swallowed() const {
+    const std::scoped_lock lock{mutex_};
+    return swallowed_;
+  }
   /// Takes no new connections, and says so.
   void refuse() { set({.kind = Kind::refuse}); }
   /// Resets all connections that there are, once.
@@ -93,7 +100,7 @@ class FaultProxy {
   }
 
  private:
-  enum class Kind : unsigned char { pass, delay, late_cancels, drop, cut, deaf, silent, refuse, end };
+  enum class Kind : unsigned char { pass, delay, late_cancels, drop, cut, deaf, silent, mute, refuse, end };
   struct Fault {
     Kind kind = Kind::pass;
     Clock::duration time{};
@@ -226,11 +233,19 @@ class FaultProxy {
     const std::string_view bytes{buffer.data(), static_cast<std::size_t>(count)};
     if (from == 0 && !std::exchange(link.greeted, true)) greet(link, bytes);
     link.lost = link.lost || now_.kind == Kind::drop;
-    if (link.lost) return;
+    if (link.lost) return note_swallowed(from);
     const bool early = now_.kind == Kind::late_cancels && !link.session;
     const Clock::duration later = early || now_.kind == Kind::delay ? now_.time : Clock::duration::zero();
     link.ahead[from].push_back({Clock::now() + later, std::string{bytes}});
+    constexpr std::string_view ready{"Z\0\0\0\5I", 6};
+    link.lost = now_.kind == Kind::mute && from == 1 && bytes.find(ready) != std::string_view::npos;
     if (early) ::close(std::exchange(link.ends[0], -1));  // by which its client knows
+  }
+
+  void note_swallowed(int from) {
+    if (from == 1 || now_.kind != Kind::mute) return;
+    const std::scoped_lock lock{mutex_};
+    ++swallowed_;
   }
 
   // A session's first message is its startup packet; a cancel request says another number.
@@ -301,6 +316,7 @@ class FaultProxy {
   std::uint64_t changes_ = 0;
   std::uint64_t applied_ = 0;
   std::size_t peak_ = 0;
+  std::size_t swallowed_ = 0;
   std::thread thread_;
 };
 

@@ -46,7 +46,7 @@ struct Calls {
   // `fresh`: until when it keeps up by what was measured.
   [[nodiscard]] static ChannelOwner connect(const ConnectionString& target, const Until& until, const Settings& how,
                                             TimePoint& fresh);
-  [[nodiscard]] static bool keeps_up(Channel& channel, TimePoint deadline, TimePoint& fresh);
+  [[nodiscard]] static bool keeps_up(Channel& channel, const Until& until, TimePoint& fresh);
 
   [[nodiscard]] static Result execute(const Call& call, std::string_view sql, const Bound& bound);
   [[nodiscard]] static Result exec_script(const Call& call, std::string_view script);

@@ -61,8 +61,10 @@ ChannelOwner Calls<Form>::connect(const ConnectionString& target, const Until& u
     complete(connecting, until);
     ChannelOwner channel = adopt(connecting.take(), how);
     // Within the share of its host: the next one may keep up.
-    if (keeps_up(*channel, connecting.due(), fresh)) return channel;
-    connecting.refuse(full.redacted(whereabouts(channel->raw())) + " failed: too far behind its primary");
+    if (keeps_up(*channel, Until{connecting.due(), until.stop}, fresh)) return channel;
+    const bool stopped = until.stop.stop_requested();
+    const char* const why = stopped ? " was given up" : " failed: too far behind its primary";
+    connecting.refuse(full.redacted(whereabouts(channel->raw())) + why, stopped);
   }
 }
 
@@ -77,11 +79,11 @@ void Calls<Form>::end(Channel* channel) noexcept {
 }
 
 template <class Form>
-bool Calls<Form>::keeps_up(Channel& channel, TimePoint deadline, TimePoint& fresh) {
+bool Calls<Form>::keeps_up(Channel& channel, const Until& until, TimePoint& fresh) {
   const Duration most = channel.settings().max_lag;
   const TimePoint now = Clock::now();
   if (most == Duration::max() || now <= fresh) return true;
-  const std::optional<Result> measured = ask(channel, deadline, measure_lag);
+  const std::optional<Result> measured = ask(channel, until, measure_lag);
   if (!measured) return false;
   const Duration lag = lag_of(*measured);
   if (lag > most) return false;

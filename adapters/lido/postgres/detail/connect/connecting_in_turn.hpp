@@ -66,14 +66,14 @@ class ConnectingInTurn {
   /// The connection, once a step has returned `Need::nothing`.
   [[nodiscard]] ConnectionHandle take() noexcept { return std::move(connection_); }
   /// What was taken will not do after all, and `said` says why: the next step is the first at the next host. Throws as
-  /// `step` does where there is none.
-  void refuse(const std::string& said) {
+  /// `step` does where there is none, or none is to be tried as this is the `last`.
+  void refuse(const std::string& said, bool last) {
     try {
       throw ConnectError{said};
     } catch (const ConnectError& error) {
       note(error);
       for_good_ = false;
-      if (next_ == hosts_.size()) fail();
+      if (last || next_ == hosts_.size()) fail();
     }
   }
 
