@@ -88,6 +88,41 @@ BOOST_AUTO_TEST_CASE(takes_lists_of_the_environment_and_of_a_service_file_apart)
              boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(an_empty_part_of_a_list_is_libpqs_own_and_not_what_the_environment_says) {
+  {
+    const Variable port{"PGPORT", "7"};
+    BOOST_TEST(tried("postgresql://a:1,b/x", "port") == (Strings{"1", "5432"}), boost::test_tools::per_element());
+    BOOST_TEST(tried("host=a,b", "port") == (Strings{"", ""}), boost::test_tools::per_element());
+  }
+  {
+    const Variable hosts{"PGHOST", "a,b"}, ports{"PGPORT", "1,"};
+    BOOST_TEST(tried("dbname=x", "port") == (Strings{"1", "5432"}), boost::test_tools::per_element());
+  }
+  // Nothing says of one host alone that it has no name, or no address: libpq takes the whole list.
+  BOOST_TEST(tried("host=a,b hostaddr=,1.1.1.1", "hostaddr") == (Strings{"", "1.1.1.1"}),
+             boost::test_tools::per_element());
+  BOOST_TEST(tried("host=a, port=1,2", "host") == (Strings{"a", ""}), boost::test_tools::per_element());
+  {
+    const Variable address{"PGHOSTADDR", "9.9.9.9"};
+    BOOST_TEST(tried("host=a,b hostaddr=,1.1.1.1", "host") == Strings{"a,b"}, boost::test_tools::per_element());
+  }
+  {
+    const Variable host{"PGHOST", "c"};
+    BOOST_TEST(tried("host=a, port=1,2", "host") == Strings{"a,"}, boost::test_tools::per_element());
+  }
+  const Variable hosts{"PGHOST", "a,"}, ports{"PGPORT", "1,2"};
+  BOOST_TEST(tried("dbname=x", "host").size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(reaches_a_host_without_an_address_where_the_environment_has_one) {
+  FaultProxy good{server().socket()}, refuses{server().socket()};
+  refuses.refuse();
+  const Variable address{"PGHOSTADDR", "203.0.113.1"};
+  const std::string ports = " port=" + port_of(good) + "," + port_of(refuses);
+  Connection connection = Connection::connect("host=127.0.0.1,127.0.0.1 hostaddr=,127.0.0.1" + ports + rest, soon());
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_host_of_the_environment_that_never_answers_leaves_time_for_the_next) {
   FaultProxy silent{server().socket()}, good{server().socket()};
   silent.stay_silent();

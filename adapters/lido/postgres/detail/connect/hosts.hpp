@@ -26,9 +26,17 @@ namespace lido::postgres::detail {
   return parts;
 }
 
+/// Whether an empty part of `list`, which `target` has for `key`, would alone not be empty: libpq takes what the
+/// environment says, or a service file.
+[[nodiscard]] inline bool inherits(ConnectionString target, const char* key, const std::vector<std::string>& list) {
+  if (std::find(list.begin(), list.end(), "") == list.end()) return false;
+  target.erase(key);
+  return !Effective{target}.value(key).empty();
+}
+
 /// What to try, one after the other; in a random order where that or libpq's own key asks for it. The lists may also
 /// come from libpq's environment (PGHOST) and service files. One string alone where there is nothing to choose from,
-/// and where the lists do not match each other, for libpq to say so.
+/// where the lists do not match each other, for libpq to say so, and where a list says what one host cannot say.
 [[nodiscard]] inline std::vector<ConnectionString> one_by_one(ConnectionString target, bool shuffled) {
   const Effective effective{target};
   // Where it does not block libpq leaves this to its caller.
@@ -40,6 +48,7 @@ namespace lido::postgres::detail {
   const std::size_t count = addresses.empty() ? names.size() : addresses.size();
   const auto fits = [&](const auto& list) { return list.empty() || list.size() == count; };
   if (count < 2 || !fits(names) || !(fits(ports) || ports.size() == 1)) return {target};
+  if (inherits(target, "host", names) || inherits(target, "hostaddr", addresses)) return {target};
   if (const std::string wanted = Effective{target, "sslmode"}.value("target_session_attrs"); !wanted.empty())
     target.set_default("target_session_attrs", wanted);
 
@@ -47,7 +56,8 @@ namespace lido::postgres::detail {
   for (std::size_t i = 0; i < count; ++i) {
     if (!names.empty()) hosts[i].set("host", names[i]);
     if (!addresses.empty()) hosts[i].set("hostaddr", addresses[i]);
-    if (ports.size() > 1) hosts[i].set("port", ports[i]);
+    // An empty one is libpq's own, whatever PGPORT says.
+    if (ports.size() > 1) hosts[i].set("port", ports[i].empty() ? effective.compiled("port") : ports[i]);
   }
   if (shuffled || target.balances() || effective.value("load_balance_hosts") == "random") {
     std::random_device random;

@@ -37,6 +37,11 @@ class Effective {
     const PQconninfoOption* const option = find(key);
     return option == nullptr || option->val == nullptr ? "" : option->val;
   }
+  /// What libpq has where nobody says anything; empty where that is nothing.
+  [[nodiscard]] std::string compiled(std::string_view key) const {
+    const PQconninfoOption* const option = find(key);
+    return option == nullptr || option->compiled == nullptr ? "" : option->compiled;
+  }
   /// Whether `key` is as libpq has it where nobody says anything.
   [[nodiscard]] bool is_default(std::string_view key) const {
     const PQconninfoOption* const option = find(key);
