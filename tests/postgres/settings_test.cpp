@@ -246,6 +246,15 @@ BOOST_AUTO_TEST_CASE(names_an_unknown_key_of_libpq_but_no_piece_of_a_password) {
   BOOST_TEST(refused("dbname=app max_overflow=1") ==
              "connection string: no key is called max_overflow; did you mean pool_max_overflow?");
   BOOST_TEST(refused("dbname=app frobnicate=1") == "connection string: no key is called frobnicate");
+  // What libpq takes without having an option of that name.
+  const std::string sslmod = "connection string: no key is called sslmod; did you mean sslmode?";
+  BOOST_TEST(refused("postgres://u:p@h/db?ssl=true&sslmod=require") == sslmod);
+  BOOST_TEST(refused("postgres://u:p@h/db?ss%6c=tru%65&sslmod=require") == sslmod);
+  BOOST_TEST(refused("dbname=app requiressl=1 sslmod=require") == sslmod);
+  BOOST_TEST(refused("postgres://u:p@h/db?ssl=true&requiressl=1") == "accepted");
+  BOOST_TEST(refused("postgres://u:p@h/%zz?ssl=true").starts_with("malformed connection string (not shown"));
+  BOOST_TEST(refused("postgres://u:p@h/db?ssl=false").starts_with("connection string: no key is called ssl"));
+  BOOST_TEST(refused("dbname=app ssl=true").starts_with("connection string: no key is called ssl"));
   // A password that should have been quoted or escaped.
   for (const char* careless : {"password=correct horse=battery", "password=correct horse battery=1",
                                "postgres://u:p/q?horse=1@h/db", "sslpassword=a horse=1 dbname=b", "horse2=1"})

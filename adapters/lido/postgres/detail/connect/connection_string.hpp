@@ -164,7 +164,7 @@ class ConnectionString {
   static void refuse_unknown(const std::vector<std::string>& keys) {
     const ConninfoHandle defaults{PQconndefaults()};
     if (!defaults) return;
-    std::vector<std::string> known;
+    std::vector<std::string> known{"requiressl"};  // which libpq makes into sslmode as it reads it
     for (const PQconninfoOption* option = defaults.get(); option->keyword != nullptr; ++option)
       add_name(known, option->keyword);
     for (const OptionSetting& setting : settings) add_name(known, setting.key());

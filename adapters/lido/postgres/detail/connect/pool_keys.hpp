@@ -77,7 +77,9 @@ class SplitString {
   void note_other(std::string_view pair) {
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos || pair.find('@') != std::string_view::npos) return;
-    if (const std::optional<std::string> key = decoded(pair.substr(0, equals))) add_name(others, *key);
+    const std::optional<std::string> key = decoded(pair.substr(0, equals));
+    // As JDBC writes sslmode=require: libpq takes it in a URI, and yet has no key of that name.
+    if (key && !(*key == "ssl" && decoded(pair.substr(equals + 1)) == "true")) add_name(others, *key);
   }
 
   // Nothing where a '%' is not followed by two hexadecimal digits.
