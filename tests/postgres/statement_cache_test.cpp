@@ -319,6 +319,35 @@ BOOST_AUTO_TEST_CASE(a_commit_that_was_refused_is_not_sent_once_more) {
   BOOST_TEST(server().ask("select count(*) from divisors") == "18");
 }
 
+BOOST_AUTO_TEST_CASE(past_its_deadline_transact_throws_the_error_of_a_statement_that_was_prepared) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  for (int i = 0; i < 3; ++i) transact(pool, [](Session& session) { session.exec("select 1 / $1::int", "1"); });
+  once_sent(200ms, [&](Duration timeout) {
+    int calls = 0;
+    bool failed = false;
+    const auto late = [&](Session& session) {
+      ++calls;
+      try {
+        session.exec("select 1 / $1::int", "0");
+      } catch (const QueryError&) {
+        failed = true;
+        postgres::detail::pause_until(Clock::now() + timeout);
+        throw;
+      }
+    };
+    try {
+      transact(pool, late, {.timeout = timeout});
+    } catch (const Error& error) {
+      if (!failed) throw;
+      BOOST_TEST(error.sqlstate() == "22012");
+    } catch (const AcquireTimeout&) {
+      if (!failed) throw;
+      BOOST_ERROR("another attempt has begun");
+    }
+    BOOST_TEST(calls == 1);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(an_error_of_the_values_is_thrown_and_transact_tries_once_more_at_most) {
   postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
   int calls = 0;

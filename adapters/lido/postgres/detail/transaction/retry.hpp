@@ -80,8 +80,10 @@ TimePoint Attempts<Options>::after(std::optional<AnySession>& session, const Err
   const bool committed = session && may_have_committed(*session);
   if (committed) return TimePoint::max();
   if (prepared_ && options_.attempts > 1 && session && may_be_stale(*session, error)) {
+    const TimePoint now = Clock::now();
+    if (now >= until.deadline) return TimePoint::max();
     prepared_ = false;
-    return Clock::now();
+    return now;
   }
   return may_follow(error) ? next(until) : TimePoint::max();
 }
