@@ -13,6 +13,7 @@
 
 #include <lido/postgres/connection.hpp>
 #include <postgres/server.hpp>
+#include <support/variable.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
@@ -200,6 +201,19 @@ BOOST_AUTO_TEST_CASE(gives_up_soon_when_stopped) {
 BOOST_AUTO_TEST_CASE(shows_its_application_name) {
   Connection connection = connect({.application_name = "seven bridges"});
   BOOST_TEST(connection.exec("show application_name").one<std::string>() == "seven bridges");
+}
+
+BOOST_AUTO_TEST_CASE(an_application_name_outside_of_the_program_wins) {
+  const auto shown = [](const std::string& more) {
+    Connection connection =
+        Connection::connect(server().conninfo() + more, soon(), {}, {.application_name = "seven bridges"});
+    return connection.exec("show application_name").one<std::string>();
+  };
+  BOOST_TEST(shown(" application_name=blue") == "blue");
+  BOOST_TEST(shown(" application_name=''") == "seven bridges");
+  const Variable name{"PGAPPNAME", "green"};
+  BOOST_TEST(shown("") == "green");
+  BOOST_TEST(shown(" application_name=blue") == "blue");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

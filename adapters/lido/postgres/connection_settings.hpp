@@ -76,7 +76,7 @@ using Echo = std::function<void(std::string_view sql, Duration took)>;
 
 /// What one connection remembers; a pool fills it from its `Options`.
 struct ConnectionSettings {
-  std::string application_name{};                  ///< what pg_stat_activity shows; empty: the connection string's
+  std::string application_name{};                  ///< see `Options::application_name`
   Duration statement_timeout = Duration::max();    ///< see `Options::statement_timeout`
   ResetLevel reset = ResetLevel::targeted;         ///< see `Options::reset`
   std::size_t statement_cache = 128;               ///< see `Options::statement_cache`

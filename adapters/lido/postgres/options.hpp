@@ -176,7 +176,7 @@ struct Options {
   /// Shown in messages and metrics, so that several pools can be told apart.
   std::string name = "postgres";
 
-  /// Shown by the server in pg_stat_activity; empty: what the connection string says.
+  /// Shown by the server in pg_stat_activity, unless the connection string, PGAPPNAME or a service file says another.
   std::string application_name{};
 };
 

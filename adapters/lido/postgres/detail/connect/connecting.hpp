@@ -60,14 +60,16 @@ namespace lido::postgres::detail {
   throw ConnectError{message, std::move(diagnostics)};
 }
 
-/// Throws `PermanentConnectError` when `connection_string` is malformed.
+/// `application_name`: where neither the string, PGAPPNAME nor a service file has one. Throws `PermanentConnectError`
+/// when `connection_string` is malformed.
 [[nodiscard]] inline ConnectionString session_target(const std::string& connection_string,
                                                      const std::string& application_name) {
   ConnectionString target{connection_string};
   const Effective effective{target};  // with the environment's, too
   ConnectionString::refuse_pasted(effective.options());
   ConnectionString::refuse_user_in(effective.value("host"));
-  if (!application_name.empty()) target.set("application_name", application_name);
+  if (!application_name.empty() && effective.value("application_name").empty())
+    target.set("application_name", application_name);
   // Either alone misses a network that swallows everything: keep-alives wait while data is unacknowledged.
   target.set_default("keepalives_idle", "30");
   target.set_default("keepalives_interval", "10");
