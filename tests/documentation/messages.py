@@ -26,13 +26,24 @@ def literals(text):
         yield joined.replace('\\"', '"').replace("\\n", " ").replace("\\\\", "\\")
 
 
+def place(root):
+    """What messages begin with that say where a connection goes to, as a page writes it."""
+    text = (root / "adapters/lido/postgres/detail/connect/connecting.hpp").read_text()
+    body = re.search(r"string whereabouts\(.*?\n}", text, flags=re.DOTALL)[0]
+    parts = [part for part in literals(body) if part]
+    return f"{parts[0]}HOST{parts[-1]}N"
+
+
 def messages(root, headers):
     """(header, message): what has two words and a space, and the events of the log."""
     for header in headers:
-        for literal in literals((root / header).read_text()):
+        text = (root / header).read_text()
+        for literal in literals(text):
             if re.fullmatch(r"database_\w+", literal):
                 yield header, literal
                 continue
+            if "whereabouts(" in text and literal.startswith((" failed: ", " was ")):
+                literal = place(root) + literal
             if header.endswith(("collector.hpp", "open_telemetry.hpp")) and literal.endswith("."):
                 continue
             if len(re.findall(r"[A-Za-z]{2,}", literal)) < 2 or " " not in literal.strip() or SQL.match(literal) or "pg_catalog." in literal:
