@@ -520,7 +520,7 @@ FAULTS = [
           ("unit/async",)),
     Fault("withdrawn_request_stays_in_the_queue", ACQUIRE_REQUEST_APART, "  if (waits_) withdraw();\n", "", ("unit/async",)),
     Fault("withdrawn_request_keeps_its_connection", ACQUIRE_REQUEST_APART,
-          "  if (this->slot != nullptr) pool_.leases_.give_back(*this->slot, CloseReason::none);\n", "", ("unit/async",)),
+          "  if (this->slot != nullptr) {\n", "  if (false) {\n", ("unit/async",)),
     Fault("request_that_never_waited_keeps_its_connection", ACQUIRE_REQUEST_APART, "keep_ || this->slot != nullptr || ", "keep_ || ", ("unit/async",)),
     Fault("withdrawn_request_does_not_wait_for_its_call", ACQUIRE_REQUEST,
           "      completion_.await();  // it is being told just now", "      //", ("unit/async",)),
@@ -605,8 +605,7 @@ FAULTS = [
     Fault("nobody_watches_the_back_off", CAPACITY, "    keep_watch(guard);\n", ""),
     Fault("hung_slot_stays_so", CAPACITY, "    slot.stalled = false;\n", ""),
     # --- the figures
-    Fault("lease_that_nobody_took_does_not_end", LEASES, "if (slot.has_holder()) slot.end_lease(", "if (false) slot.end_lease(",
-          EVENTS),
+    Fault("lease_that_nobody_took_does_not_end", ACQUIRE_REQUEST_APART, "this->slot->has_holder() ?", "false ?", EVENTS),
     Fault("figures_count_a_lease_that_goes_on_as_ended", METRICS,
           "figures.released += changes / 2;", "figures.released += (changes + 1) / 2;", EVENTS),
     Fault("who_did_not_queue_becomes_fewer", METRICS, "std::max(totals_.at_once, figures.acquired - queued)",
