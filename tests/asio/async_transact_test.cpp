@@ -127,6 +127,25 @@ BOOST_AUTO_TEST_CASE(what_a_statement_has_committed_is_not_tried_again) {
   BOOST_TEST(Table::count() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_statement_has_committed_is_not_tried_again_where_the_session_has_ended) {
+  const Table table;
+  postgres::Pool pool{server().conninfo(), two};
+  int calls = 0;
+  in_loop([&]() -> net::awaitable<void> {
+    const bool failed =
+        co_await fails_with<postgres::QueryError>(async_transact(pool, [&](Session& session) -> net::awaitable<void> {
+          ++calls;
+          co_await session.exec("insert into kept values (1)");
+          co_await session.exec("commit");
+          co_await session.rollback();
+          throw postgres::QueryError{"lost", {.sqlstate = "40001"}};
+        }));
+    BOOST_TEST(failed);
+  });
+  BOOST_TEST(calls == 1);
+  BOOST_TEST(Table::count() == 1);
+}
+
 BOOST_AUTO_TEST_CASE(tenants_by_search_path_do_not_meet_in_one_statement) {
   server().ask(
       "drop schema if exists async_0 cascade; drop schema if exists async_1 cascade; create schema async_0; "
