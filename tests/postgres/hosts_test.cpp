@@ -235,7 +235,8 @@ BOOST_AUTO_TEST_CASE(a_stop_is_heard_while_the_lag_of_a_new_connection_is_measur
         postgres::detail::pause_until(lido::Clock::now() + 1ms);
       stop.request_stop();
     }};
-    const std::string text = "host=" + hosts + " port=" + port_of(mute) + rest;
+    std::string text = "host=" + hosts;
+    text.append(" port=").append(port_of(mute)).append(rest);
     const auto error = caught<ConnectError>(
         [&] { static_cast<void>(Connection::connect(text, soon() + 1min, stop.get_token(), {.max_lag = 1s})); });
     BOOST_TEST(error.what() == said);
