@@ -69,12 +69,14 @@ inline constexpr bool always_keeps = false;
 
 /// Whether a hook may block when it is told this. Where a caller must not be held up, because it acquired
 /// asynchronously, a worker then asks the hook in its place, at acquire and at release. Overload it beside a policy of
-/// your own, with the connection or without; without an overload the answer is yes.
+/// your own, with the connection or without; without an overload the answer is yes. An overload must not throw
+/// (`std::terminate`): it is asked where nobody could be told.
 template <class Policy>
 constexpr bool may_block(const Policy&, const ConnectionInfo&) noexcept {
   return !always_keeps<Policy>;
 }
-/// The same of one connection, exclusively the asker's: for policies that can tell by looking at it. Must not block.
+/// The same of one connection, exclusively the asker's: for policies that can tell by looking at it. Must neither block
+/// nor throw.
 template <class Policy, class Connection>
 constexpr bool may_block(const Policy& policy, const Connection&, const ConnectionInfo& info) noexcept {
   return may_block(policy, info);
@@ -83,7 +85,7 @@ constexpr bool may_block(const Policy& policy, const Connection&, const Connecti
 /// For how long a policy surely goes on to answer `Verdict::keep`, once it has answered so to `info` when a connection
 /// was about to be leased; whatever becomes of the connection meanwhile, and however often it is leased. The pool then
 /// neither asks it nor looks at the clock. Overload it beside a policy of your own; without an overload it is asked
-/// each time.
+/// each time. An overload must not throw (`std::terminate`).
 template <class Policy>
 constexpr Duration keeps_for(const Policy&, const ConnectionInfo&) noexcept {
   return always_keeps<Policy> ? Duration::max() : Duration::zero();

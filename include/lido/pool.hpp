@@ -223,8 +223,9 @@ class Pool {
     core().administration().wait_until_ready(timeout);
   }
   /// Fails waiters, refuses newcomers with `PoolClosed`, closes idle connections, and blocks until the leased ones have
-  /// come back and are closed, at most for `grace`. Reports who still has one. Harmless twice. Throws `InvalidOption`
-  /// for a negative `grace`.
+  /// come back and are closed, at most for `grace`; but where the pool has no threads of its own (`workers = 0`,
+  /// `start_worker`) it closes what is idle itself, and blocks for as long as that takes. Reports who still has one.
+  /// Harmless twice. Throws `InvalidOption` for a negative `grace`.
   CloseReport close(Duration grace = Duration::zero()) {
     detail::require_not_negative(grace, "close(grace)");
     CloseReport report{.complete = core().administration().close(grace), .stragglers = {}};

@@ -18,7 +18,8 @@
 namespace lido {
 
 /// A connection that can clear what a holder left behind: `true` means it is as good as new. Blocks until `deadline`
-/// at most. One that knows when it has nothing to wait for says so by `bool reset_may_block() const`.
+/// at most. One that knows when it has nothing to wait for says so by `bool reset_may_block() const`, which must not
+/// throw (`std::terminate`).
 template <class Connection>
 concept Resettable = requires(Connection& connection, TimePoint deadline) {
   { connection.reset(deadline) } -> std::convertible_to<bool>;
