@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(a_slot_has_no_more_than_three_lines_and_two_without_a_clock
   };
   // What each lease writes is on one line.
   BOOST_TEST(offset(slot.state) == 0);
-  BOOST_TEST(offset(slot.returned_at) + std::ptrdiff_t{sizeof(slot.returned_at)} <= 64);
+  BOOST_TEST(offset(slot.last_use) + std::ptrdiff_t{sizeof(slot.last_use)} <= 64);
   if (sizeof(void*) == 8) BOOST_TEST(offset(slot.expected_long) >= 64);  // with 32 bits there is room for more
   BOOST_TEST(offset(slot.connection) <= 192);
 }

@@ -87,7 +87,7 @@ class Leaks {
   [[nodiscard]] std::optional<LeakReport> end_of_lease(Slot& slot, const Guard&) noexcept {
     const TimePoint since = std::exchange(slot.leaked_since, TimePoint{});
     if (since == TimePoint{}) return std::nullopt;
-    const TimePoint until = slot.returned_at != TimePoint{} ? slot.returned_at : Platform::now();
+    const TimePoint until = slot.last_use.ended != TimePoint{} ? slot.last_use.ended : Platform::now();
     return LeakReport{.holder = slot.holder(since, until), .returned = true};
   }
   void report(const LeakReport& leak) noexcept {

@@ -125,9 +125,9 @@ class Leases {
   // the holder let go.
   void put_in_order(Slot& slot) noexcept {
     const TimePoint deadline = saturating_add(Platform::now(), reset_timeout_);
-    const bool keep = recycles(slot, slot.info(Moment::release, slot.returned_at, deadline));
-    tell(ops_.signals().release, slot, Moment::release, slot.returned_at);
-    slot.since.store(slot.returned_at, std::memory_order_release);  // see `Slot::begin_lease`
+    const bool keep = recycles(slot, slot.info(Moment::release, slot.last_use.ended, deadline));
+    tell(ops_.signals().release, slot, Moment::release, slot.last_use.ended);
+    slot.since.store(slot.last_use.ended, std::memory_order_release);  // see `Slot::begin_lease`
     give_back(slot, keep ? CloseReason::none : CloseReason::recycled);
   }
 

@@ -107,6 +107,16 @@ struct Promise {
 template <>
 struct Promise<false> {};
 
+// When the last holder let go.
+template <bool timed>
+struct LastUse {
+  TimePoint ended{};
+};
+template <>
+struct LastUse<false> {
+  static constexpr TimePoint ended{};  // the pool reads no clock then
+};
+
 // Two slots never share a line. What each lease writes lies in the first one; what few write follows. `timed`: a policy
 // needs a clock, so that it is known how long a use was.
 template <class Connection, class Platform, bool timed = true>
@@ -136,9 +146,9 @@ struct alignas(std::max(cache_line, alignof(Connection))) Slot {
   std::atomic<std::uint64_t> holder_number{ThreadMark::nobody};  // of the holder's thread, or the last one's
   std::atomic<std::thread::id> thread{};                         // its id
   std::atomic<std::uint64_t> uses{0};                            // leases of this connection
-  TimePoint returned_at{};  // as `hurried`: when its last holder let go; the epoch where the pool reads no clock then
+  [[no_unique_address]] LastUse<timed> last_use;                 // as `hurried`
 
-  // The second line.
+  // The second line; without a clock there is room for one more in the first.
   std::atomic<std::uint64_t> id{0};             // 0: it has no connection, and no attempt to open one has begun
   std::atomic<std::uint64_t> expected_long{0};  // which lease its holder means to keep for long, by `holder_changes`
   std::atomic<TimePoint> opened_at{};
@@ -212,7 +222,7 @@ struct alignas(std::max(cache_line, alignof(Connection))) Slot {
   void end_lease(TimePoint now) noexcept {
     if (!has_holder()) return;
     if (now != TimePoint{}) use.record(std::max(now - since.load(std::memory_order_relaxed), Duration::zero()));
-    returned_at = now;
+    if constexpr (timed) last_use.ended = now;
     bump(holder_changes);
   }
   // For the present holder, and no later one.
