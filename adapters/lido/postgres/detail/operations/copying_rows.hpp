@@ -76,7 +76,8 @@ class CopyBuffer {
     append_row(text_, row);
   }
 
-  static constexpr std::size_t batch = 65'536;
+  // The server works on a message once all of it has come, and libpq sends so much at once.
+  static constexpr std::size_t batch = 8'192;
   OutBuffer text_;
   std::vector<Oid> columns_;  // none: as text
 };
