@@ -90,7 +90,8 @@ class Pipelining {
     sent_ = 0;
   }
   void send_more() {
-    constexpr std::size_t batch = 65'536;  // what libpq sends at once
+    // The answers to these are read while the server works on the next ones, and the next are made while it answers.
+    constexpr std::size_t batch = 8'192;
     reply_.send([this](PGconn* raw) {
       if (!std::exchange(begun_, true) && preparing_.begin(raw) == 0) return 0;
       for (std::size_t size = 0; sent_ < last_ && !reply_.error() && size < batch; ++sent_) {
