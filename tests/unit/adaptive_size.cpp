@@ -12,6 +12,7 @@
 
 #include <lido/detail/size_search.hpp>
 #include <support/simulated_pool.hpp>
+#include <support/slow.hpp>
 
 using namespace lido;
 using namespace lido::test;
@@ -65,7 +66,7 @@ struct Play {
   }
 };
 
-constexpr std::uint64_t seeds = 1000;
+constexpr std::uint64_t seeds = slow ? 200 : 1000;
 
 void look_sixty_times_at_32_callers(auto& pool, auto& adaptive) {
   bool over = false;

@@ -416,12 +416,15 @@ BOOST_AUTO_TEST_CASE(what_a_policy_gives_up_in_a_sweep_is_not_leased_again) {
       Ledger ledger;
       std::size_t bad_below = 0;
       bool found = false;
-      SimulatedPool<Elastic, AssumeHealthy, GivesUp> pool{
-          connector(ledger), Elastic{.min_idle = 2, .max_size = 6}, {}, {verdict, &bad_below, &found}, {}};
+      SimulatedPool<Elastic, AssumeHealthy, GivesUp> pool{connector(ledger),
+                                                          Elastic{.min_idle = 2, .max_size = 6},
+                                                          {},
+                                                          {verdict, &bad_below, &found},
+                                                          {.sweep_interval = 10ms}};
       pool.wait_until_ready(1s);
       bad_below = 3;
       until([&] { return found; });
-      sim::sleep_for(10ms);
+      sim::sleep_for(1ms);
       std::vector<decltype(pool)::Lease> leases;
       for (int i = 0; i < 4; ++i) {
         leases.push_back(pool.acquire());
