@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <lido/detail/destination.hpp>
 #include <lido/detail/open_plan.hpp>
+#include <lido/detail/replacements.hpp>
 
 BOOST_AUTO_TEST_SUITE(decisions)
 
@@ -14,6 +15,8 @@ using lido::detail::Destination;
 using lido::detail::FreedSlot;
 using lido::detail::OpenDemand;
 using lido::detail::OpenPlan;
+using lido::detail::Replacements;
+using lido::detail::Wear;
 
 BOOST_AUTO_TEST_CASE(a_free_connection_goes_to_the_oldest_waiter_or_is_offered_or_lies_idle_or_is_closed) {
   struct Row {
@@ -84,6 +87,45 @@ BOOST_AUTO_TEST_CASE(as_many_are_opened_as_are_wanted_as_there_is_room_for_and_a
       {{.wanted = 3, .room = 5, .places = 0, .one_by_one = true, .too_soon = true}, {}},
   };
   for (std::size_t i = 0; i < rows.size(); ++i) BOOST_TEST((plan_opens(rows[i].demand) == rows[i].plan), "row " << i);
+}
+
+BOOST_AUTO_TEST_CASE(each_that_will_be_worn_is_owed_one_replacement_once) {
+  Replacements two;
+  BOOST_TEST(two.owed() == 0U);
+  two.wears();
+  two.wears();
+  BOOST_TEST(two.owed() == 2U);
+  two.begun();
+  two.begun();
+  BOOST_TEST(two.owed() == 0U);
+  BOOST_TEST(!two.any_open());
+  two.ended(Wear::replacement);  // it could not be opened
+  BOOST_TEST(two.owed() == 1U);
+  two.opened();
+  BOOST_TEST(two.owed() == 1U);  // as before: of the two one is replaced
+  BOOST_TEST(two.any_open());
+  two.ended(Wear::worn);
+  BOOST_TEST(!two.any_open());
+  BOOST_TEST(two.owed() == 1U);
+  two.begun();
+  two.ended(Wear::worn);  // it was not waited for
+  two.opened();
+  BOOST_TEST(!two.any_open());  // one as others
+  two.ended(Wear::none);
+  two.wears();
+  BOOST_TEST(two.owed() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_opened_for_one_that_wears_no_more_is_the_next_ones) {
+  Replacements one;
+  one.wears();
+  one.begun();
+  one.opened();
+  one.wears_no_more();
+  BOOST_TEST(one.owed() == 0U);
+  one.wears();
+  BOOST_TEST(one.owed() == 0U);
+  BOOST_TEST(one.any_open());
 }
 
 BOOST_AUTO_TEST_CASE(attempts_that_are_stalled_keep_no_other_from_beginning) {

@@ -1,7 +1,10 @@
 // What foreign code may do to the pool: every hook that answers, throws or is slow, against one invariant.
 #include <boost/test/unit_test.hpp>
+#include <functional>
 #include <optional>
+#include <stdexcept>
 #include <support/simulated_pool.hpp>
+#include <vector>
 
 using namespace lido;
 using namespace lido::test;
@@ -575,6 +578,96 @@ BOOST_AUTO_TEST_CASE(what_an_overflow_keeps_is_replaced_before_it_is_worn) {
     BOOST_TEST(ledger.opened >= 15U);
     BOOST_TEST(ledger.opened <= 20U);
   });
+}
+
+// However many more the pool might keep.
+BOOST_AUTO_TEST_CASE(what_an_overflow_opened_on_demand_is_replaced_one_for_one) {
+  for (const Overflow growth :
+       {Overflow{.pool_size = 5, .max_overflow = 5}, Overflow{.pool_size = 5, .max_overflow = 5, .min_idle = 1},
+        Overflow{.pool_size = 20, .max_overflow = 40}})
+    for (const std::size_t used : {1U, 3U})
+      calmly([&] {
+        Ledger ledger;
+        ledger.on_open = [](const OpenInfo&) { sim::sleep_for(100ms); };
+        SimulatedPool<Overflow, AssumeHealthy, RetireAfter> pool{
+            connector(ledger), growth, {}, RetireAfter{.age = 1min, .jitter = 0}};
+        {
+          std::vector<decltype(pool)::Lease> all;
+          for (std::size_t i = 0; i < used; ++i) all.push_back(pool.acquire());
+        }
+        sim::sleep_for(1s);
+        const std::size_t kept = ledger.opened;
+        BOOST_TEST(kept <= used + growth.min_idle);
+        int beside = 0;
+        for (int span = 0; span < 2000; ++span) {
+          sim::sleep_for(100ms);
+          BOOST_REQUIRE(pool.statistics().now.idle >= kept - 1);  // one may be looked at
+          BOOST_REQUIRE(ledger.live <= 2 * kept);
+          if (ledger.live > kept) ++beside;
+        }
+        BOOST_TEST(beside <= 3 * 12);  // until the next sweep
+        BOOST_TEST(ledger.live == kept);
+        BOOST_TEST(ledger.opened == 4 * kept);
+      });
+}
+
+BOOST_AUTO_TEST_CASE(a_replacement_that_could_not_be_opened_is_tried_again) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_open = [&](const OpenInfo&) {
+      if (ledger.attempts > 1 && ledger.attempts < 5) throw std::runtime_error{"away"};
+    };
+    SimulatedPool<Overflow, AssumeHealthy, RetireAfter> pool{
+        connector(ledger), Overflow{.pool_size = 5, .max_overflow = 5}, {}, RetireAfter{.age = 1min, .jitter = 0}};
+    pool.acquire().release();
+    sim::sleep_for(70s);
+    BOOST_TEST(ledger.attempts == 5U);
+    BOOST_TEST(ledger.opened == 2U);
+    BOOST_TEST(ledger.live == 1U);
+    BOOST_TEST(pool.acquire()->number == 5U);
+  });
+}
+
+// Whatever becomes of it and of its replacement meanwhile, the next ones have theirs.
+BOOST_AUTO_TEST_CASE(one_that_ends_otherwise_than_it_was_expected_to_leaves_no_replacement_behind) {
+  using Aging = SimulatedPool<Overflow, AssumeHealthy, RetireAfter>;
+  struct Case {
+    std::function<void(Aging&)> event;
+    std::size_t opened;  // with the one that is acquired after it
+  };
+  std::optional<Aging::Lease> lease;
+  const std::vector<Case> cases{
+      {[](Aging& pool) { pool.invalidate(); }, 3},
+      {[](Aging& pool) { pool.acquire().discard(); }, 2},
+      {[](Aging& pool) { (void)pool.acquire().detach(); }, 2},
+      {[](Aging& pool) { pool.resize({.pool_size = 1, .max_overflow = 0}); }, 3},  // no room for both
+      {[](Aging& pool) { pool.resize({.pool_size = 0, .max_overflow = 5}); }, 3},  // which keeps nothing
+      {[&](Aging& pool) { lease = pool.acquire(); }, 2},                           // longer than it may live
+      {[](Aging& pool) { pool.suspend(), sim::sleep_for(10s), pool.resume(); }, 2},
+  };
+  for (std::size_t i = 0; i < cases.size(); ++i)
+    calmly([&] {
+      Ledger ledger;
+      ledger.on_open = [](const OpenInfo&) { sim::sleep_for(500ms); };
+      Aging pool{connector(ledger), {.pool_size = 5, .max_overflow = 5}, {}, RetireAfter{.age = 1min, .jitter = 0}};
+      pool.acquire().release();
+      while (ledger.attempts < 2) sim::sleep_for(10ms);
+      cases[i].event(pool);
+      sim::sleep_for(15s);
+      lease.reset();
+      sim::sleep_for(1ms);
+      BOOST_TEST_CONTEXT("case " << i) {
+        pool.acquire().release();
+        BOOST_TEST(ledger.live == 1U);
+        BOOST_TEST(ledger.opened == cases[i].opened);
+        if (i == 3 || i == 4) return;  // which replace nothing
+        sim::sleep_for(50s);
+        BOOST_TEST(ledger.live == 1U);
+        sim::sleep_for(15s);
+        BOOST_TEST(ledger.opened == cases[i].opened + 1);
+        BOOST_TEST(ledger.live == 1U);
+      }
+    });
 }
 
 // One that is looked at first is not taken for surplus beside one that turns out to be worn.

@@ -32,7 +32,7 @@ class Attempts {
 
   // `begun`: when the attempt began.
   void opened(Slot& slot, TimePoint begun, Guard& guard) noexcept {
-    guard.drop_later(capacity_.limiter().succeeded(std::exchange(slot.stalled, false), begun));
+    guard.drop_later(capacity_.opened(slot, begun));
     fail_fast_.succeeded();
     // While the pool is suspended it may lie idle for as long as a server takes to restart.
     slot.trust.store(!waiters_.queue().empty() && !capacity_.suspended() ? Trust::fresh : Trust::usual,

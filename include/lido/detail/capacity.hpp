@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <utility>
 
 #include <lido/detail/assertion.hpp>
 #include <lido/detail/connect_limiter.hpp>
 #include <lido/detail/guard.hpp>
+#include <lido/detail/replacements.hpp>
 #include <lido/detail/slot_table.hpp>
 #include <lido/detail/work_queue.hpp>
 #include <lido/policy.hpp>
@@ -41,6 +43,7 @@ class Capacity {
   [[nodiscard]] std::size_t open() const noexcept { return staying() - limiter_.under_way(); }
   [[nodiscard]] const Backoff& backoff() const noexcept { return limiter_.backoff(); }
   [[nodiscard]] ConnectLimiter& limiter() noexcept { return limiter_; }
+  [[nodiscard]] const Replacements& replacements() const noexcept { return replacements_; }
   [[nodiscard]] std::size_t queued_opens() const noexcept { return work_.opens(); }
   // When to look again whether more should be opened, though nothing has happened.
   [[nodiscard]] TimePoint retry_at() const noexcept { return retry_ ? limiter_.next() : TimePoint::max(); }
@@ -97,10 +100,19 @@ class Capacity {
 
   // Whether a worn connection that the caller checks should stay until its replacement is open. Not where there is no
   // room for both, which an attempt that is under way has already.
-  [[nodiscard]] bool can_replace_first() noexcept {
-    const std::size_t missed = std::max<std::size_t>(missed_without_one(), open() <= plan_.pool_size ? 1 : 0);
+  [[nodiscard]] bool can_replace_first(const Slot& slot) noexcept {
+    const bool replaced = slot.wear == Wear::worn && replacements_.any_open();
+    const bool keeps = !replaced && open() <= plan_.pool_size;  // what the policy may not miss until it is used
+    const std::size_t missed = std::max<std::size_t>(missed_without_one(), keeps ? 1 : 0);
     const std::size_t taken = total() - limiter_.under_way();
     return missed > 0 && missed <= plan_.max_size - std::min(taken, plan_.max_size);
+  }
+
+  // Whether the connection that the caller checks will be worn soon, and stays until then.
+  void note_wear(Slot& slot, bool worn) noexcept {
+    if (worn == (slot.wear == Wear::worn)) return;
+    slot.wear = worn ? Wear::worn : Wear::none;
+    worn ? replacements_.wears() : replacements_.wears_no_more();
   }
 
   // For a caller that has no time to close what is idle now: nobody gets it any more, and whoever comes by it closes
@@ -160,7 +172,7 @@ class Capacity {
     PoolCounts now = slots_.lasting();
     // What the policy keeps is replaced before it is worn, also where it opens on demand alone.
     const std::size_t kept = now.total() - now.closing;
-    const std::size_t owed = std::min(staying() - kept, plan_.pool_size - std::min(plan_.pool_size, kept));
+    const std::size_t owed = std::min(replacements_.owed(), plan_.pool_size - std::min(plan_.pool_size, kept));
     now.waiting = waiting;
     now.opening = limiter_.backoff().failing() ? 0 : limiter_.in_time();  // what may be stalled is no supply
     const OpenPlan plan = plan_opens({.wanted = growth_->plan(now).open,
@@ -174,10 +186,23 @@ class Capacity {
       if (slot == nullptr) break;
       slots_.put(*slot, SlotState::opening);
       slot->probe = limiter_.begin(time, total() < plan_.max_size);
+      if (replacements_.owed() > 0) {
+        slot->wear = Wear::replacement;
+        replacements_.begun();
+      }
       work_.open(*slot, guard);
     }
     retry_ = plan.later || limiter_.any_may_stall();
     keep_watch(guard);
+  }
+
+  // The caller's slot has a connection. Returns what was the cause of failures before: to be dropped without the lock.
+  [[nodiscard]] std::exception_ptr opened(Slot& slot, TimePoint begun) noexcept {
+    if (slot.wear == Wear::replacement && !slot.retire) {
+      slot.wear = Wear::none;
+      replacements_.opened();
+    }
+    return limiter_.succeeded(std::exchange(slot.stalled, false), begun);
   }
 
   // The caller's slot has no connection any more.
@@ -192,7 +217,7 @@ class Capacity {
     slots_.put(slot, SlotState::vacant);
     slot.retire = false;
     slot.close_reason = CloseReason::none;
-    slot.expiring = false;
+    end_wear(slot);
     slot.stalled = false;
     wake_watchers(guard);
   }
@@ -214,14 +239,20 @@ class Capacity {
   GrowthPlan plan_;
   SlotTable<Slot, Platform> slots_;
   ConnectLimiter limiter_;
+  Replacements replacements_;
   bool retry_ = false;  // there is something to look at when `retry_at` says so
   bool suspended_ = false;
   bool closed_ = false;
 
   void begin_close(Slot& slot, CloseReason reason, Guard& guard) noexcept {
     slot.close_reason = reason;
+    end_wear(slot);
     slots_.put(slot, SlotState::closing);
     work_.close(slot, guard);
+  }
+
+  void end_wear(Slot& slot) noexcept {
+    if (slot.wear != Wear::none) replacements_.ended(std::exchange(slot.wear, Wear::none));
   }
 
   // Relaxed, and not by its owner: who has claimed it just now may lease it all the same, as a moment before.

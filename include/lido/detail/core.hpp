@@ -9,8 +9,8 @@
 // | cells     | probes deadlines waiter job_queue backoff barging_limit thread_mark use_counts slot slot_map slot_set |
 // |           | metrics                                                                                               |
 // | tables    | guard slot_tally slot_segment slot_census slot_search slot_passes slot_table shares wait_list         |
-// | decisions | open_plan work_queue connect_limiter capacity openers standing_queue shedding service_rate turn_bound |
-// |           | share_claims foresight destination dispatcher                                                         |
+// | decisions | open_plan work_queue connect_limiter replacements capacity openers standing_queue shedding            |
+// |           | service_rate turn_bound share_claims foresight destination dispatcher                                 |
 // | sides     | fail_fast attempts transitions invariants flight_recorder monitor listening connection_ops pool_types |
 // | work      | completion jobs workforce leaks leases maintenance worker_group                                       |
 // | calls     | complaint admission tracing blocking_wait acquire acquire_request administration connector            |

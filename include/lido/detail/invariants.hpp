@@ -54,6 +54,14 @@ class Invariants {
     if (counts.opening != capacity_.limiter().under_way()) return "the attempts to open are miscounted";
     if ((counts.checking > 0) != capacity_.slots().any_checking()) return "the checks are miscounted";
     if (counts.closing != capacity_.total() - capacity_.staying()) return "the closes are miscounted";
+    std::size_t worn = 0;
+    std::size_t replacements = 0;
+    capacity_.slots().each([&](const Slot& slot) {
+      if (slot.wear == Wear::worn) ++worn;
+      if (slot.wear == Wear::replacement) ++replacements;
+    });
+    if (worn != capacity_.replacements().worn()) return "the worn are miscounted";
+    if (replacements != capacity_.replacements().under_way()) return "the replacements are miscounted";
     return nullptr;
   }
 

@@ -153,8 +153,8 @@ class Maintenance {
     if (worn && !leases_.recycles(slot, facts)) return CloseReason::recycled;
     {
       const Guard lock = monitor_.enter();
-      if (worn && !workforce_.replaces_first()) return CloseReason::recycled;
-      slot.expiring = worn;
+      if (worn && !workforce_.replaces_first(slot)) return CloseReason::recycled;
+      monitor_.capacity.note_wear(slot, worn);
     }
     if (is_spare(facts)) return CloseReason::surplus;
     if constexpr (!always_keeps<typename Types::Health>) {

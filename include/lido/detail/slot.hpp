@@ -92,6 +92,13 @@ enum class Trust : std::uint8_t {
   fresh,  // opened because a caller waited, and not leased yet: for a while it needs no health check
   none,   // others of its generation are gone, and nobody has had the time to close it: whoever gets it does
 };
+// What a slot has to do with connections that will be worn soon: see `Replacements`.
+enum class Wear : std::uint8_t {
+  none,
+  worn,         // its own will be, and is kept while another is opened
+  replacement,  // it is opening in the place of such a one
+};
+
 // How long a connection that was opened for a caller is taken for healthy.
 inline constexpr Duration fresh_for = std::chrono::seconds{1};
 
@@ -126,10 +133,10 @@ struct alignas(std::max(cache_line, alignof(Connection))) Slot {
   typename Platform::template Atomic<SlotState> state{SlotState::vacant};
 
   // Owned by the lock.
-  bool retire = false;                           // close it when it comes back
-  bool probe = false;                            // its open has little time
-  bool stalled = false;                          // its open takes too long to be counted on
-  bool expiring = false;                         // worn, and kept while its replacement is opened
+  bool retire = false;   // close it when it comes back
+  bool probe = false;    // its open has little time
+  bool stalled = false;  // its open takes too long to be counted on
+  Wear wear = Wear::none;
   CloseReason close_reason = CloseReason::none;  // of one that is closing, or is to be
 
   // Owned by whoever owns the slot, and handed on with it.

@@ -73,7 +73,9 @@ class SlotCensus {
   };
 
   [[nodiscard]] static SlotLook look_of(SlotState state, const Slot& slot) noexcept {
-    return is_swift(state) ? SlotLook::leased : slot.expiring && is_free(state) ? SlotLook::worn : SlotLook::idle;
+    return is_swift(state)                             ? SlotLook::leased
+           : slot.wear == Wear::worn && is_free(state) ? SlotLook::worn
+                                                       : SlotLook::idle;
   }
   void ask(Segment& segment, std::size_t word, std::size_t& asked) noexcept {
     tally_.looked(segment.swift.look(word, asked, [&](std::size_t index) {

@@ -72,7 +72,9 @@ class Workforce {
     return by_callers() ? Duration::zero() : 2 * std::min(sweep_interval_, age / 32);
   }
   // Needs the lock. Whether a worn connection that the caller checks should stay until then.
-  [[nodiscard]] bool replaces_first() noexcept { return !by_callers() && monitor_.capacity.can_replace_first(); }
+  [[nodiscard]] bool replaces_first(const Slot& slot) noexcept {
+    return !by_callers() && monitor_.capacity.can_replace_first(slot);
+  }
 
   // What this thread owes after a call that may have retired connections.
   void close_retired() noexcept {
