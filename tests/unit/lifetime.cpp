@@ -1,7 +1,9 @@
 // Leases, close and what outlives what: behaviours 43 to 49.
 #include <boost/test/unit_test.hpp>
 #include <functional>
+#include <lido/tracing.hpp>
 #include <optional>
+#include <stdexcept>
 #include <support/simulated_pool.hpp>
 #include <system_error>
 #include <thread>
@@ -401,6 +403,59 @@ BOOST_AUTO_TEST_CASE(waiters_of_a_pool_that_is_destroyed_get_an_error) {
     held.release();
     BOOST_TEST(ledger.live == 0U);
   });
+}
+
+// They are told by what they wait in, which lasts for as long as they need it.
+BOOST_AUTO_TEST_CASE(a_pool_may_be_destroyed_beside_those_who_wait) {
+  struct Tracer {
+    int begin(const AcquireBegin&) const { return ++*begun; }
+    void end(int, const AcquireEnd&) const {}
+    int* begun;
+  };
+  using Doomed = SimulatedPool<FixedSize, PingIfIdle>;
+  struct Case {
+    std::size_t workers = 0;
+    bool traced = false;
+    bool looks = false;  // at its only connection, which is not leased
+    std::function<void(Doomed&)> call;
+  };
+  const auto acquire = [](Doomed& pool) { (void)pool.acquire(1h); };
+  const auto acquire_share = [](Doomed& pool) { (void)pool.share("a").acquire(1h); };
+  const auto acquire_now = [](Doomed& pool) { (void)pool.acquire(0s); };
+  const auto try_now = [](Doomed& pool) {
+    if (!pool.try_acquire()) throw PoolClosed{"none"};
+  };
+  const auto wait = [](Doomed& pool) { pool.wait_until_ready(1h); };
+  for (const Case& now :
+       {Case{.workers = 0, .traced = true, .call = acquire}, Case{.workers = 0, .call = acquire_share},
+        Case{.workers = 3, .traced = true, .call = acquire}, Case{.workers = 3, .call = acquire_share},
+        Case{.workers = 1, .looks = true, .call = acquire_now}, Case{.workers = 1, .looks = true, .call = try_now},
+        Case{.workers = 1, .call = wait}})
+    on_many_schedules([&] {
+      Ledger ledger;
+      int begun = 0;
+      bool looks = false;
+      if (!now.looks)  // and nobody has a lease, which would keep what is to be freed
+        ledger.on_open = [](const OpenInfo& info) {
+          sim::self->world->block(info.deadline);
+          throw std::runtime_error{"hangs"};
+        };
+      std::optional<Doomed> pool;
+      pool.emplace(connector(ledger), FixedSize{.size = 1}, PingIfIdle{.after = 1h}, KeepAlways{},
+                   PoolOptions{.check_timeout = 5s, .workers = now.workers, .sweep_interval = 1s, .keep_alive = 2s});
+      if (now.traced) trace(*pool, Tracer{&begun});
+      if (now.looks) {
+        pool->wait_until_ready(1s);
+        ledger.on_ping = [&](TimePoint) { return looks = true, sim::sleep_for(3s), true; };
+        while (!looks) sim::sleep_for(1ms);
+      }
+      Threads threads;
+      threads.start([&] { BOOST_CHECK_THROW(now.call(*pool), PoolClosed); });
+      sim::sleep_for(100ms);  // longer than a schedule lets time jump: by then it waits
+      pool.reset();
+      threads.join();
+      BOOST_TEST((begun > 0) == now.traced);
+    });
 }
 
 BOOST_AUTO_TEST_CASE(a_pool_may_be_released_by_one_of_its_own_listeners) {

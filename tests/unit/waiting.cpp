@@ -877,6 +877,25 @@ BOOST_AUTO_TEST_CASE(a_connection_that_is_looked_at_is_idle_to_a_caller_without_
   });
 }
 
+BOOST_AUTO_TEST_CASE(who_waits_for_a_look_alone_is_told_of_a_close_at_once) {
+  calmly([](Form form) {
+    Ledger ledger;
+    SimulatedPool<FixedSize, PingIfIdle> pool{
+        connector(ledger), {1}, {.after = 1h}, {}, {.check_timeout = 5s, .sweep_interval = 1s, .keep_alive = 2s}};
+    pool.wait_until_ready(1s);
+    bool looks = false;
+    ledger.on_ping = [&](TimePoint) { return looks = true, sim::sleep_for(3s), true; };
+    while (!looks) sim::sleep_for(1ms);
+    Threads threads;
+    threads.start(
+        [&] { BOOST_TEST((span_of([&] { BOOST_CHECK_THROW((void)acquire(form, pool, 0s), PoolClosed); }) == 1ms)); });
+    threads.start([&] { BOOST_TEST((span_of([&] { BOOST_TEST(!pool.try_acquire()); }) == 1ms)); });
+    sim::sleep_for(1ms);
+    pool.close();
+    threads.join();
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_caller_without_time_is_served_beside_a_connection_that_is_dead) {
   for (const std::size_t workers : {0U, 3U})
     for (const std::size_t size : {1U, 3U})

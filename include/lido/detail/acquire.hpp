@@ -27,9 +27,11 @@ class Acquire {
   static constexpr bool reads_clock = Ops::reads_clock;
 
  public:
-  Acquire(typename Types::Monitor& monitor, Ops& ops, Workforce<Types>& workforce, Leases<Types>& leases,
-          Admission<Types>& admission, BlockingWait<Types>& blocking_wait, const PoolOptions& options) noexcept
+  Acquire(Lifetime& lifetime, typename Types::Monitor& monitor, Ops& ops, Workforce<Types>& workforce,
+          Leases<Types>& leases, Admission<Types>& admission, BlockingWait<Types>& blocking_wait,
+          const PoolOptions& options) noexcept
       : slots_{monitor.capacity.slots()},
+        lifetime_{lifetime},
         monitor_{monitor},
         ops_{ops},
         workforce_{workforce},
@@ -161,43 +163,54 @@ class Acquire {
   // `slot`: what it has claimed already, or null.
   [[gnu::always_inline]] Slot& acquire_any(Slot* slot, Duration timeout, const StopToken& stop,
                                            std::source_location where) {
+    if (reads_clock && timeout == Duration::zero()) return detour(timeout, stop, where, nullptr, slot);
     TimePoint begun{};
     bool unfit = false;
-    slot = claim(begun, slot, timeout, where, unfit, timeout == Duration::zero());
+    slot = claim(begun, slot, timeout, where, unfit);
     if (slot == nullptr)
-      return goes(Detour::aside) ? detour(timeout, stop, where, nullptr) : wait(begun, timeout, stop, where, unfit);
+      return timeout == Duration::zero() || goes(Detour::aside) ? detour(timeout, stop, where, nullptr)
+                                                                : wait(begun, timeout, stop, where, unfit);
     Probes::acquire(slot);
     return *slot;
   }
 
   Slot* try_claim(Duration limit, std::source_location where, Share* share) {
     if (limit < Duration::zero()) throw InvalidOption{"try_acquire(limit)", "a duration of zero or more"};
-    bool unfit = false;
-    TimePoint begun{};
-    if (Slot* const slot = claim(begun, nullptr, limit, where, unfit, true)) return slot;
-    if (goes(Detour::aside)) {
-      Spans<AcquireEnd> spans;
-      begin_trace(monitor_, ops_, spans, limit, where);
-      begun = spans.begun;
-      Slot* const slot = claim_aside(begun, limit, where, unfit, true, share);
-      end_trace(monitor_, ops_, spans, slot, nullptr);
-      if (slot != nullptr) return slot;
+    Slot* const slot = goes(Detour::any) ? nullptr : slots_.claim_idle();
+    if constexpr (reads_clock) {
+      if (slot != nullptr && lease_if_sure(*slot, where, self())) return slot;
+    } else if (slot != nullptr) {
+      return lease_if_fit(*slot, {}, TimePoint::max(), where, self()) ? slot : nullptr;
     }
+    return try_detour(slot, limit, where, share);
+  }
+  // `slot`: what it has claimed already, or null.
+  [[gnu::noinline]] Slot* try_detour(Slot* slot, Duration limit, std::source_location where, Share* share) {
+    const Reference keep{lifetime_};  // as below
+    Spans<AcquireEnd> spans;
+    begin_trace(monitor_, ops_, spans, limit, where);
+    TimePoint begun = spans.begun;
+    bool unfit = false;
+    slot = claim_aside(begun, slot, limit, where, unfit, true, share);
+    end_trace(monitor_, ops_, spans, slot, nullptr);
+    if (slot != nullptr) return slot;
     Guard lock = monitor_.enter();
     if (!monitor_.capacity.closed() && monitor_.share_claims.may_have_more(share)) workforce_.want_one_more(lock);
     return nullptr;
   }
 
-  // An acquire that is traced, in a pool with shares, or was stopped before it began.
+  // An acquire that is traced, in a pool with shares, may wait for a look, or was stopped before it began. `first`:
+  // what it has claimed already, or null.
   [[gnu::cold, gnu::noinline]] Slot& detour(Duration timeout, const StopToken& stop, std::source_location where,
-                                            Share* share) {
+                                            Share* share, Slot* first = nullptr) {
+    const Reference keep{lifetime_};  // the pool may be destroyed while it waits, and is asked after that
     Spans<AcquireEnd> spans;
     begin_trace(monitor_, ops_, spans, timeout, where);
     try {
-      if (stop.stop_requested()) admission_.throw_cancelled();
+      if (first == nullptr && stop.stop_requested()) admission_.throw_cancelled();
       TimePoint begun = spans.begun;
       bool unfit = false;
-      Slot* slot = claim_aside(begun, timeout, where, unfit, timeout == Duration::zero(), share);
+      Slot* slot = claim_aside(begun, first, timeout, where, unfit, timeout == Duration::zero(), share);
       slot == nullptr ? static_cast<void>(slot = &wait(begun, timeout, stop, where, unfit, share))
                       : Probes::acquire(slot);
       end_trace(monitor_, ops_, spans, slot, nullptr);
@@ -211,15 +224,15 @@ class Acquire {
   // Any idle connection that passes the check. `unfit` tells that one did not. `last`: the caller does not queue, and
   // so waits for those that are looked at just now. `unless`: none where these are.
   [[gnu::always_inline]] Slot* claim(TimePoint& begun, Slot* first, Duration timeout, std::source_location where,
-                                     bool& unfit, bool last) {
-    return claim(begun, first, timeout, where, unfit, last, Detour::any,
+                                     bool& unfit) {
+    return claim(begun, first, timeout, where, unfit, false, Detour::any,
                  [this](TimePoint at) { return slots_.claim_idle(at); });
   }
-  // The same where an acquire is traced, or there are shares.
-  Slot* claim_aside(TimePoint& begun, Duration timeout, std::source_location where, bool& unfit, bool last,
+  // The same of a detour.
+  Slot* claim_aside(TimePoint& begun, Slot* first, Duration timeout, std::source_location where, bool& unfit, bool last,
                     Share* share) {
     return claim(
-        begun, nullptr, timeout, where, unfit, last, Detour::suspended,
+        begun, first, timeout, where, unfit, last, Detour::suspended,
         [this, share](TimePoint at) { return find(at, share); }, share);
   }
   template <class Find>
@@ -263,8 +276,8 @@ class Acquire {
     monitor_.watch(deadline, [&] {  // with the lock
       if (!monitor_.capacity.suspended())
         slot = goes(Detour::shared) ? monitor_.share_claims.claim(share) : slots_.claim_idle();
-      return slot != nullptr || monitor_.capacity.suspended() || !monitor_.dispatcher.looks() ||
-             !monitor_.share_claims.may_have_more(share) || workforce_.is_only_worker();
+      return slot != nullptr || monitor_.capacity.closed() || monitor_.capacity.suspended() ||
+             !monitor_.dispatcher.looks() || !monitor_.share_claims.may_have_more(share) || workforce_.is_only_worker();
     });
     return slot;
   }
@@ -279,6 +292,7 @@ class Acquire {
 
   SlotTable<Slot, Platform>& slots_;
   typename Platform::template Atomic<std::uint8_t> detours_{0};
+  Lifetime& lifetime_;
   typename Types::Monitor& monitor_;
   Ops& ops_;
   Workforce<Types>& workforce_;

@@ -23,10 +23,11 @@ class Administration {
   using Growth = typename Types::Growth;
 
  public:
-  Administration(typename Types::Monitor& monitor, typename Types::Ops& ops, Jobs<Types>& jobs,
+  Administration(Lifetime& lifetime, typename Types::Monitor& monitor, typename Types::Ops& ops, Jobs<Types>& jobs,
                  Workforce<Types>& workforce, Maintenance<Types>& maintenance, Admission<Types>& admission,
                  Acquire<Types>& acquire) noexcept
-      : monitor_{monitor},
+      : lifetime_{lifetime},
+        monitor_{monitor},
         ops_{ops},
         jobs_{jobs},
         workforce_{workforce},
@@ -73,6 +74,7 @@ class Administration {
     return false;
   }
 
+  Lifetime& lifetime_;
   typename Types::Monitor& monitor_;
   typename Types::Ops& ops_;
   Jobs<Types>& jobs_;
@@ -193,6 +195,7 @@ void Administration<Types>::maintain() noexcept {
 
 template <class Types>
 void Administration<Types>::wait_until_ready(Duration timeout) {
+  const Reference keep{lifetime_};
   const TimePoint begun = Platform::now();
   const TimePoint deadline = saturating_add(begun, timeout);
   std::uint64_t before = 0;  // what is known to have failed: it is tried once more

@@ -32,9 +32,9 @@
 // | WorkerGroup     | threads                  | Monitor Workforce Maintenance Lifetime                              |
 // | Admission       | what time-outs tell      | Monitor Ops Workforce Leaks                                         |
 // | BlockingWait    |                          | Monitor Jobs Leases Admission Lifetime                              |
-// | Acquire         | whether it is suspended  | Monitor Ops Workforce Leases Admission BlockingWait                 |
+// | Acquire         | whether it is suspended  | Monitor Ops Workforce Leases Admission BlockingWait Lifetime        |
 // | AcquireRequests |                          | Monitor Ops Workforce Leases WorkerGroup Admission Acquire Lifetime |
-// | Administration  |                          | Monitor Ops Jobs Workforce Maintenance Admission Acquire            |
+// | Administration  |                          | Monitor Ops Jobs Workforce Maintenance Admission Acquire Lifetime   |
 //
 // tests/documentation/arrows holds both tables against the headers.
 #pragma once
@@ -178,10 +178,11 @@ class Core {
   WorkerGroup<Types> workers_{lifetime_, monitor_, workforce_, maintenance_, options_};
   Admission<Types> admission_{monitor_, ops_, workforce_, leaks_, options_};
   BlockingWait<Types> blocking_wait_{lifetime_, monitor_, jobs_, leases_, admission_};
-  Acquire<Types> acquire_{monitor_, ops_, workforce_, leases_, admission_, blocking_wait_, options_};
+  Acquire<Types> acquire_{lifetime_, monitor_, ops_, workforce_, leases_, admission_, blocking_wait_, options_};
   AcquireRequests<Types> requests_{lifetime_, mark_,    monitor_,   ops_,     workforce_,
                                    leases_,   workers_, admission_, acquire_, options_};
-  Administration<Types> administration_{monitor_, ops_, jobs_, workforce_, maintenance_, admission_, acquire_};
+  Administration<Types> administration_{lifetime_,  monitor_,     ops_,       jobs_,
+                                        workforce_, maintenance_, admission_, acquire_};
 };
 
 }  // namespace lido::detail
