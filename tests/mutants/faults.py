@@ -250,6 +250,8 @@ FAULTS = [
           ("unit/fail_fast",)),
     Fault("waiters_refused_for_good_are_counted_nowhere", ATTEMPTS, "error, guard, count);\n    end_attempt",
           "error, guard, [](std::size_t) {});\n    end_attempt", ("unit/fail_fast",)),
+    Fault("failure_for_good_ends_a_suspension", ATTEMPTS, "return !capacity_.suspended() && !capacity_.any_live(); }, error", "return !capacity_.any_live(); }, error",
+          ("unit/fail_fast",)),
     # --- what the pool remembers
     Fault("alike_events_fill_the_ring", FLIGHT_RECORDER, "      ++before.times;\n      before.last = now;\n      return;", "      continue;",
           ("unit/flight_recorder",)),

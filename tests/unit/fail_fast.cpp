@@ -206,6 +206,35 @@ BOOST_AUTO_TEST_CASE(in_a_suspended_pool_callers_wait_for_the_operator) {
   });
 }
 
+// Which may be why it fails for good.
+BOOST_AUTO_TEST_CASE(what_fails_for_good_is_told_nobody_while_the_pool_is_suspended) {
+  struct WrongPassword : std::runtime_error, PermanentFailure {
+    WrongPassword() : std::runtime_error{"wrong password"} {}
+  };
+  calmly([](Form form) {
+    Ledger ledger;
+    bool changed = false;
+    ledger.on_open = [&](const OpenInfo&) {
+      sim::sleep_for(10ms);
+      if (!changed) throw WrongPassword{};
+    };
+    SimulatedPool<> pool{connector(ledger), two};
+    Threads threads;
+    threads.start([&] { BOOST_CHECK_THROW((void)acquire(form, pool, 1s), PoolSuspended); });
+    sim::sleep_for(5ms);
+    pool.suspend();
+    threads.start([&] { BOOST_CHECK_THROW((void)acquire(form, pool, 2s), PoolSuspended); });
+    threads.start([&] { acquire(form, pool, 30s)->use(); });
+    sim::sleep_for(10s);
+    BOOST_TEST(pool.statistics().open_failures == 1U);
+    BOOST_TEST(pool.statistics().failed_fast == 0U);
+    changed = true;
+    pool.resume();
+    threads.join();
+    BOOST_TEST(pool.statistics().failed_fast == 0U);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(without_workers_one_caller_tries_and_the_others_are_told) {
   calmly([] {
     Ledger ledger;

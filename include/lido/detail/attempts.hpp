@@ -51,7 +51,7 @@ class Attempts {
     guard.drop_later(capacity_.limiter().backoff().failed(error, permanent, begun));
     fail_fast_.failed(Platform::now());
     capacity_.empty(slot, guard);
-    if (permanent) refuse_while([&] { return !capacity_.any_live(); }, error, guard, count);
+    if (permanent) refuse_while([&] { return !capacity_.suspended() && !capacity_.any_live(); }, error, guard, count);
     end_attempt(guard, count);
   }
 
