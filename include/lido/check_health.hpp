@@ -118,6 +118,8 @@ class HealthCheck {
       if (late.phase() == Phase::waiting) report_.status = HealthStatus::exhausted;
     } catch (const QueueFull&) {
       report_.status = HealthStatus::exhausted;
+    } catch (const SelfDeadlock&) {
+      report_.status = HealthStatus::exhausted;
     } catch (...) {
       report_.status = HealthStatus::unhealthy;
     }

@@ -115,6 +115,37 @@ BOOST_AUTO_TEST_CASE(a_share_is_as_healthy_as_what_its_callers_get) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(as_many_probes_as_their_share_is_guaranteed_are_answered_whoever_waits) {
+  calmly([] {
+    Ledger ledger;
+    ledger.on_ping = [](TimePoint) { return sim::sleep_for(10ms), true; };
+    SimulatedPool<> pool{connector(ledger), {.max_size = 4}};
+    auto probes = pool.share("probes", {.guaranteed = 3});
+    auto tenant = pool.share("tenant");
+    const auto held = tenant.acquire();
+    Threads threads;
+    threads.start([&] { BOOST_CHECK_THROW((void)tenant.acquire(5s), AcquireTimeout); });
+    sim::sleep_for(1ms);
+    std::vector<HealthStatus> found;
+    for (int i = 0; i < 3; ++i) threads.start([&] { found.push_back(check_health(probes, 1s).status); });
+    threads.join();
+    BOOST_TEST((found == std::vector<HealthStatus>(3, HealthStatus::healthy)));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_that_holds_all_and_may_not_wait_for_itself_says_that_none_is_left) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.max_size = 1}, {}, {}, {.refuse_nested_wait = true}};
+    auto held = pool.acquire();
+    const HealthReport report = check_health(pool, 1s);
+    BOOST_TEST(to_string(report.status) == "exhausted");
+    BOOST_TEST(contains(report.error, "holds a connection of the pool already"));
+    held.release();
+    BOOST_TEST(to_string(check_health(pool, 1s).status) == "healthy");
+  });
+}
+
 BOOST_AUTO_TEST_CASE(discards_the_connection_that_does_not_answer) {
   calmly([] {
     Ledger ledger;

@@ -843,6 +843,20 @@ BOOST_AUTO_TEST_CASE(a_thread_that_holds_a_connection_and_would_not_wait_is_not_
     BOOST_TEST(pool.acquire(0s)->number == 2U);
   });
 }
+BOOST_AUTO_TEST_CASE(a_thread_that_is_refused_as_it_holds_a_connection_has_the_next_one_opened) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.min_idle = 0, .max_size = 2}, {}, {}, {.refuse_nested_wait = true}};
+    auto held = pool.acquire();
+    BOOST_CHECK_THROW((void)pool.acquire(1s), SelfDeadlock);
+    sim::sleep_for(1ms);
+    const auto next = pool.acquire(1s);
+    BOOST_TEST(next->number == 2U);
+    BOOST_CHECK_THROW((void)pool.acquire(1s), SelfDeadlock);
+    sim::sleep_for(1ms);
+    BOOST_TEST(ledger.attempts == 2U);
+  });
+}
 
 BOOST_AUTO_TEST_CASE(a_connection_that_is_looked_at_is_idle_to_a_caller_without_time) {
   calmly([](Form form) {

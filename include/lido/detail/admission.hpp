@@ -63,7 +63,7 @@ class Admission {
       } else if (nested || (full && now < deadline)) {
         monitor_.count(&Statistics::rejected, &ShareStatistics::rejected, waiter.share, lock);
         monitor_.recorder.record(EventKind::refused, now, lock);
-        if (full && monitor_.share_claims.may_have_more(waiter.share)) workforce_.want_one_more(lock);
+        if (monitor_.share_claims.may_have_more(waiter.share)) workforce_.want_one_more(lock);  // for the next try
       } else if (hopeless) {
         monitor_.metrics.count(&Statistics::hopeless, lock);
         monitor_.recorder.record(EventKind::hopeless, now, lock);
