@@ -620,6 +620,7 @@ FAULTS = [
     Fault("hung_slot_stays_so", CAPACITY, "    slot.stalled = false;\n", ""),
     # --- the figures
     Fault("lease_that_nobody_took_does_not_end", ACQUIRE_REQUEST_APART, "this->slot->has_holder() ?", "false ?", EVENTS),
+    Fault("more_at_once_than_all_together", METRICS, "std::min(totals_.at_once, figures.acquired);", "totals_.at_once;", ("unit/metrics",)),
     Fault("figures_count_a_lease_that_goes_on_as_ended", METRICS,
           "figures.released += changes / 2;", "figures.released += (changes + 1) / 2;", EVENTS),
     Fault("who_did_not_queue_becomes_fewer", METRICS, "std::max(totals_.at_once, figures.acquired - queued)",

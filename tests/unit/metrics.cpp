@@ -72,6 +72,8 @@ BOOST_AUTO_TEST_CASE(who_did_not_queue_is_counted_once_and_for_all) {
   BOOST_TEST(told(5) == 4U);
   for (int times = 0; times < 9; ++times) counted.record(&Statistics::wait, 1ms, NoGuard{});
   BOOST_TEST(told(9) == 4U);  // which were looked at before the last wait
+  BOOST_TEST(told(2) == 2U);  // another reader, who counted before the last ones had begun
+  BOOST_TEST(told(9) == 4U);
 }
 
 BOOST_AUTO_TEST_CASE(a_lease_that_goes_on_has_begun_and_not_ended) {

@@ -40,12 +40,13 @@ class Metrics {
 
   // Of `figures.acquired`, counted since without the lock, those that did not queue. A lease begins a moment before its
   // wait is recorded, and the two are looked at one after the other: so the greatest difference that was ever told, as
-  // no figure may fall. It is too great by those at most who were between the two at that moment.
+  // no figure may fall; but no more than what this reader has counted, who may have begun before another that was told.
+  // It is too great by those at most who were between the two at that moment.
   template <class Guard>
   void tell_at_once(Statistics& figures, const Guard&) noexcept {
     const std::uint64_t queued = totals_.wait.count();
     if (figures.acquired > queued) totals_.at_once = std::max(totals_.at_once, figures.acquired - queued);
-    figures.at_once = totals_.at_once;
+    figures.at_once = std::min(totals_.at_once, figures.acquired);
   }
 
   // The leases of one slot. One look tells how many began and how many ended.
