@@ -253,6 +253,9 @@ FAULTS = [
     Fault("failure_for_good_ends_a_suspension", ATTEMPTS, "return !capacity_.suspended() && !capacity_.any_live(); }, error", "return !capacity_.any_live(); }, error",
           ("unit/fail_fast",)),
     # --- what the pool remembers
+    Fault("time_out_tells_what_is_to_come", ADMISSION, "found->at = Platform::now();", "found->at = Platform::now() - std::chrono::milliseconds{5};",
+          ("unit/flight_recorder",)),
+    Fault("all_are_held_by_the_one_that_waits", COMPLAINT, "line.thread_number == self ?", "own > 0 ?", ("unit/waiting",)),
     Fault("alike_events_fill_the_ring", FLIGHT_RECORDER, "      ++before.times;\n      before.last = now;\n      return;", "      continue;",
           ("unit/flight_recorder",)),
     Fault("time_out_forgets_what_led_to_it", COMPLAINT, "      return event.reason == CloseReason::dead;", "      return false;",

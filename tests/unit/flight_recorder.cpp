@@ -42,9 +42,16 @@ struct SlowClock : sim::Platform {
   static inline std::function<void()> meanwhile;
   static TimePoint now() noexcept {
     const TimePoint seen = sim::Platform::now();
+    if (before > 0) return --before, seen;
     if (const auto once = std::exchange(meanwhile, nullptr)) once();
     return seen;
   }
+  // So many looks before it take no time.
+  static void slow_at(int nth, std::function<void()> event) {
+    before = nth;
+    meanwhile = std::move(event);
+  }
+  static inline int before = 0;
 };
 
 // The message of an acquire that runs out of time.
@@ -239,6 +246,31 @@ BOOST_AUTO_TEST_CASE(nothing_in_a_description_is_yet_to_come) {
     BOOST_REQUIRE(!seen.recent.empty());
     for (const RecordedEvent& event : seen.recent) BOOST_TEST((event.last <= seen.at));
     BOOST_TEST(!contains(to_json(seen), ":-"));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(nothing_in_the_message_of_a_time_out_is_yet_to_come) {
+  calmly([] {
+    Ledger ledger;
+    constexpr Elastic one{.min_idle = 0, .max_size = 1};
+    Pool<Resource, Elastic, AssumeHealthy, KeepAlways, SlowClock> pool{connector(ledger), one};
+    const auto held = pool.acquire();
+    bool done = false;
+    Threads threads;
+    threads.start([&] {
+      for (; !done; sim::sleep_for(1ms)) pool.resize(one);
+    });
+    // Each look at the clock takes long, one after the other.
+    for (int nth = 0; nth < 40; ++nth) {
+      SlowClock::slow_at(nth, [] { sim::sleep_for(5ms); });
+      const std::string words = complaint(pool);
+      BOOST_TEST(contains(words, " resized"), words);
+      BOOST_TEST(!contains(words, "\n  -"), words);
+      BOOST_TEST(!contains(words, "the last -"), words);
+    }
+    done = true;
+    threads.join();
+    SlowClock::slow_at(0, nullptr);
   });
 }
 

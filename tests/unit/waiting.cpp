@@ -830,6 +830,33 @@ BOOST_AUTO_TEST_CASE(a_thread_is_not_taken_for_one_that_ended) {
   });
 }
 
+// Though it holds another one itself.
+BOOST_AUTO_TEST_CASE(only_what_the_waiting_thread_holds_is_said_to_be_its_own) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<> pool{connector(ledger), {.min_idle = 0, .max_size = 2}};
+    std::optional<decltype(pool)::Lease> left;
+    Threads threads;
+    threads.start([&] { left = pool.acquire(); });
+    threads.join();
+    std::string words;
+    threads.start([&] {  // the system gives it the same id
+      const auto own = pool.acquire();
+      try {
+        pool.acquire(1ms).release();
+      } catch (const AcquireTimeout& error) {
+        words = error.what();
+      }
+    });
+    threads.join();
+    const std::size_t marked = words.find(" (the one that waits)");
+    BOOST_REQUIRE(marked != std::string::npos);
+    BOOST_TEST(words.find(" (the one that waits)", marked + 1) == std::string::npos);
+    BOOST_TEST(words.rfind("connection 2", marked) != std::string::npos);
+    BOOST_TEST(words.find("itself holds 1 of them") != std::string::npos);
+  });
+}
+
 // And opens for the next try.
 BOOST_AUTO_TEST_CASE(a_thread_that_holds_a_connection_and_would_not_wait_is_not_refused) {
   calmly([] {

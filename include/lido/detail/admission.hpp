@@ -5,10 +5,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <lido/detail/complaint.hpp>
 #include <lido/detail/leaks.hpp>
@@ -199,7 +201,7 @@ class Admission {
                         : looks                 ? Phase::checking
                         : taken < late.max_size ? Phase::opening
                                                 : Phase::waiting;
-    const std::string message = timeout_message(options_.name, phase, unfit, waited, seen, late.max_size, self.id,
+    const std::string message = timeout_message(options_.name, phase, unfit, waited, seen, late.max_size, self.number,
                                                 leaks_.held_by(self.number), late.cause, late.held);
     return {message, phase, waited, counts, seen.holders, late.cause, seen.recent};
   }
@@ -233,14 +235,22 @@ class Admission {
 
   // For this time-out, and those that come while it is told.
   [[nodiscard]] std::shared_ptr<const Exhaustion> look_around() {
-    PoolCounts counts;
+    auto found = std::make_shared<Exhaustion>();
     {
       Guard lock = monitor_.enter();
-      counts = monitor_.dispatcher.counts(lock);
+      found->counts = monitor_.dispatcher.counts(lock);
     }
-    auto seen =
-        std::make_shared<const Exhaustion>(Platform::now(), counts, leaks_.holders(AcquireTimeout::most_holders),
-                                           monitor_.recent(AcquireTimeout::most_recent));
+    std::vector<Holder> holders;
+    leaks_.each_holder([&](const Holder& holder, std::uint64_t thread_number) {
+      if (found->lines.size() < Exhaustion::shown)
+        found->lines.push_back({thread_number, concat({"\n  ", describe(holder)})});
+      holders.push_back(holder);
+      return holders.size() < AcquireTimeout::most_holders;
+    });
+    found->holders = std::make_shared<const std::vector<Holder>>(std::move(holders));
+    found->recent = std::make_shared<const std::vector<RecordedEvent>>(monitor_.recent(AcquireTimeout::most_recent));
+    found->at = Platform::now();  // last: no event is later
+    std::shared_ptr<const Exhaustion> seen = std::move(found);
     std::shared_ptr<const Exhaustion> before = seen;
     const Guard lock = monitor_.enter();
     exhaustion_.swap(before);

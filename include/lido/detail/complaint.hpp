@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -69,21 +69,12 @@ namespace lido::detail {
 // since there may be thousands of them at once.
 struct Exhaustion {
   struct Line {
-    std::thread::id thread;
+    std::uint64_t thread_number;
     std::string text;
   };
   static constexpr std::size_t shown = 10;
 
-  Exhaustion(TimePoint now, const PoolCounts& at_now, std::vector<Holder> found, std::vector<RecordedEvent> events)
-      : at{now},
-        counts{at_now},
-        holders{std::make_shared<const std::vector<Holder>>(std::move(found))},
-        recent{std::make_shared<const std::vector<RecordedEvent>>(std::move(events))} {
-    for (const Holder& holder : *holders)
-      if (lines.size() < shown) lines.push_back({holder.thread, concat({"\n  ", describe(holder)})});
-  }
-
-  TimePoint at;
+  TimePoint at;  // later than all that it tells
   PoolCounts counts;
   std::shared_ptr<const std::vector<Holder>> holders;
   std::shared_ptr<const std::vector<RecordedEvent>> recent;
@@ -123,9 +114,9 @@ struct Exhaustion {
   return text;
 }
 
-// `own`: how many the waiting thread `self` holds itself. Where that is none its id was another's before.
+// `self`: the number of the waiting thread, which holds `own` of them itself.
 [[nodiscard]] inline std::string timeout_message(const std::string& pool, Phase phase, bool unfit, Duration waited,
-                                                 const Exhaustion& seen, std::size_t max_size, std::thread::id self,
+                                                 const Exhaustion& seen, std::size_t max_size, std::uint64_t self,
                                                  std::size_t own, const std::exception_ptr& cause,
                                                  const ShareHold& held) {
   const PoolCounts& counts = seen.counts;
@@ -158,7 +149,7 @@ struct Exhaustion {
                              share_words(held, max_size),
                              last_failure(cause)});
   for (const Exhaustion::Line& line : seen.lines)
-    text.append(line.text).append(own > 0 && line.thread == self ? " (the one that waits)" : "");
+    text.append(line.text).append(line.thread_number == self ? " (the one that waits)" : "");
   if (counts.leased > seen.lines.size())
     text.append(concat({"\n  and ", decimal(counts.leased - seen.lines.size()), " more"}));
   text.append(last_moments(seen));

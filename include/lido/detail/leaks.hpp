@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -26,14 +25,21 @@ class Leaks {
       : monitor_{monitor}, ops_{ops}, leak_after_{leak_after} {}
 
   // Who has a connection now. Takes no lock: what it tells may be over when it is read.
-  [[nodiscard]] std::vector<Holder> holders(std::size_t most = std::numeric_limits<std::size_t>::max()) {
+  [[nodiscard]] std::vector<Holder> holders() {
     std::vector<Holder> found;
-    const TimePoint now = Platform::now();
-    monitor_.capacity.slots().each([&](const Slot& slot) {
-      if (found.size() >= most) return;
-      if (const std::optional<Holder> holder = slot.holder_if_any(now)) found.push_back(*holder);
-    });
+    each_holder([&](const Holder& holder, std::uint64_t) { return found.push_back(holder), true; });
     return found;
+  }
+  // Calls `function` with each and the number of its thread, until it returns false.
+  template <class Function>
+  void each_holder(Function&& function) {
+    const TimePoint now = Platform::now();
+    bool more = true;
+    monitor_.capacity.slots().each([&](const Slot& slot) {
+      std::uint64_t number = 0;
+      if (!more) return;
+      if (const std::optional<Holder> holder = slot.holder_if_any(now, &number)) more = function(*holder, number);
+    });
   }
   // Each connection, and who has it. Takes no lock.
   [[nodiscard]] std::vector<ConnectionDescription> connections() {

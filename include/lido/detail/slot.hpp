@@ -241,11 +241,13 @@ struct alignas(std::max(cache_line, alignof(Connection))) Slot {
   }
   // Not so while an acquire still checks the connection, nor while it is put in order.
   [[nodiscard]] bool has_holder() const noexcept { return holder_changes.load(std::memory_order_acquire) % 2 != 0; }
-  [[nodiscard]] std::optional<Holder> holder_if_any(TimePoint now) const noexcept {
+  // `number`: where the number of its thread goes, of which the id may have been another's before; or null.
+  [[nodiscard]] std::optional<Holder> holder_if_any(TimePoint now, std::uint64_t* number = nullptr) const noexcept {
     const std::uint64_t before = holder_changes.load(std::memory_order_acquire);
     if (before % 2 == 0) return std::nullopt;
     // Acquire, each: the second look comes after them.
     const Holder seen = holder(since.load(std::memory_order_acquire), now);
+    if (number != nullptr) *number = holder_number.load(std::memory_order_acquire);
     if (holder_changes.load(std::memory_order_relaxed) != before) return std::nullopt;
     return seen;
   }
