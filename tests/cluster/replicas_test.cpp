@@ -149,6 +149,24 @@ BOOST_AUTO_TEST_CASE(a_standby_that_lags_is_passed_over_for_a_host_that_keeps_up
   BOOST_TEST(pool.statistics().open_failures == 0U);
 }
 
+BOOST_AUTO_TEST_CASE(a_standby_that_has_replayed_nothing_since_its_start_lags) {
+  cluster().first.ask("alter system set autovacuum = off");  // which commits, too
+  cluster().first.ask("select pg_reload_conf()");
+  const PostgresServer late{cluster().first, "late", {"recovery_min_apply_delay=1h"}};
+  cluster().first.ask("insert into notes values (-1, 0)");
+  PostgresServer::wait_until("it has something to replay", [&] {
+    return late.ask("select pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()") == "t";
+  });
+  BOOST_TEST(late.ask("select pg_last_xact_replay_timestamp() is null") == "t");
+  const auto connect = [&](Duration max_lag) {
+    static_cast<void>(Connection::connect(late.conninfo(), soon(), {}, {.max_lag = max_lag}));
+  };
+  BOOST_CHECK_EXCEPTION(connect(24h), lido::postgres::ConnectError, [](const lido::postgres::ConnectError& error) {
+    return std::string_view{error.what()}.find("too far behind its primary") != std::string_view::npos;
+  });
+  connect(Duration::max());
+}
+
 BOOST_AUTO_TEST_CASE(reads_are_spread_whatever_else_is_set) {
   // Both hosts will do, so that the order in which they are tried shows.
   const auto on_second = [](const ReadWriteOptions& with) {

@@ -1,6 +1,7 @@
 // How far a standby is behind its primary.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -19,15 +20,16 @@ inline constexpr const char* measure_lag =
     "when not pg_catalog.pg_is_in_recovery() then 0 "
     "when pg_catalog.pg_last_wal_receive_lsn() <= pg_catalog.pg_last_wal_replay_lsn() "
     "and exists (select from pg_catalog.pg_stat_wal_receiver) then 0 "
-    "else greatest(0, extract(epoch from "
+    "else (extract(epoch from "
     "pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp()) * 1000000)::bigint end";
 
-/// What `measure_lag` found; `Duration::max()` where it is unknown.
+/// What `measure_lag` found; `Duration::max()` where it is unknown, and nothing less than zero, as where the primary's
+/// clock is ahead. (The server's own GREATEST takes no notice of a null.)
 [[nodiscard]] inline Duration lag_of(const Result& measured) {
   const auto micros = measured.one<std::optional<long long>>();
   if (!micros || *micros > std::chrono::duration_cast<std::chrono::microseconds>(Duration::max()).count())
     return Duration::max();
-  return std::chrono::microseconds{*micros};
+  return std::chrono::microseconds{std::max(*micros, 0LL)};
 }
 
 }  // namespace lido::postgres::detail
