@@ -1,5 +1,6 @@
 // Reads on standbys that keep up, and on the primary where none does.
 #include <chrono>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -165,6 +166,19 @@ BOOST_AUTO_TEST_CASE(a_standby_that_has_replayed_nothing_since_its_start_lags) {
     return std::string_view{error.what()}.find("too far behind its primary") != std::string_view::npos;
   });
   connect(Duration::max());
+}
+
+BOOST_AUTO_TEST_CASE(a_read_that_is_stopped_takes_no_connection) {
+  auto both = pools();
+  PostgresServer::wait_until("reads go to the standby", [&] { return reads_on_standby(both); });
+  const auto before = both.standbys().statistics().acquired;
+  std::stop_source stop;
+  stop.request_stop();
+  BOOST_CHECK_THROW(static_cast<void>(both.reads().acquire(5s, stop.get_token())), lido::AcquireCancelled);
+  auto reads = both.reads();
+  const auto session = [&] { BasicSession{reads, {.until = stop.get_token()}}; };
+  BOOST_CHECK_THROW(session(), lido::AcquireCancelled);
+  BOOST_TEST(both.standbys().statistics().acquired == before);
 }
 
 BOOST_AUTO_TEST_CASE(reads_are_spread_whatever_else_is_set) {

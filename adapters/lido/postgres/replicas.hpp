@@ -69,6 +69,8 @@ class ReadWritePools {
     Lease acquire(Duration timeout, const std::stop_token& stop,
                   std::source_location where = std::source_location::current()) {
       lido::detail::require_not_negative(timeout, "acquire(timeout)");
+      // A standby's connection that is idle would be given all the same.
+      if (stop.stop_requested()) return pools_.writes_.acquire(timeout, stop, where);
       const TimePoint begun = Clock::now();
       const auto left = [&](Duration of) { return of == Duration::max() ? of : of - (Clock::now() - begun); };
       // A standby that hangs leaves the primary its time.
