@@ -5,9 +5,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <boost/test/unit_test.hpp>
 
@@ -63,6 +65,21 @@ BOOST_AUTO_TEST_CASE(connects_by_key_value_pairs_and_by_uri) {
   BOOST_TEST(second.exec("select current_user::text").one<std::string>() == "postgres");
   BOOST_TEST(first.backend_pid() != second.backend_pid());
   BOOST_TEST(first.server_version() >= 120000);
+}
+
+BOOST_AUTO_TEST_CASE(connects_by_a_directory_with_an_at_sign_in_its_name) {
+  const std::string directory = server().host() + "@15-main";
+  std::filesystem::create_symlink(server().host(), directory);
+  const auto answers = [](const std::string& text, ConnectionSettings settings = {}) {
+    return Connection::connect(text, soon(), {}, std::move(settings)).exec("select 1").one<int>() == 1;
+  };
+  BOOST_TEST(answers("user=postgres dbname=postgres host=" + directory));
+  BOOST_TEST(answers("user=postgres dbname=postgres host=/nowhere@all," + directory));
+  BOOST_TEST(answers("postgresql:///postgres?user=postgres&host=" + directory));
+  BOOST_TEST(answers(server().conninfo(), {.target = [&](const TargetRequest&) { return Target{.host = directory}; }}));
+  const Variable variable{"PGHOST", directory};
+  BOOST_TEST(answers("user=postgres dbname=postgres"));
+  std::filesystem::remove(directory);
 }
 
 BOOST_AUTO_TEST_CASE(connects_with_a_password_and_fails_for_good_with_a_wrong_one) {
@@ -139,6 +156,8 @@ BOOST_AUTO_TEST_CASE(never_shows_a_malformed_connection_string) {
       "host=app:hunter2@localhost",                       // a URL's authority
       "host=@abstract,app:hunter2@localhost",             //
       "postgresql:///db?host=app:hunter2@localhost",      //
+      "host=app:hun,/ter2@localhost",                     // a password with a comma, and no directory
+      "host=/tmp,app:hunter2@localhost",                  //
       "host=localhost port=hunter2",                      //
       "host=localhost connect_timeout=hunter2",           //
       "hunter2",                                          //

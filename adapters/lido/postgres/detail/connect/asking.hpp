@@ -137,7 +137,7 @@ inline void check_lists(const ConnectionString& target, const Asking& asking) {
     check("password", *given.password);
     target.set("password", *given.password);
   }
-  if (given.host && given.host->find('@', 1) != std::string::npos)
+  if (given.host && ConnectionString::has_user(*given.host))
     throw asking.wrong("host", "expected a host, without user and password");
   if (!target.has_good_ports()) throw asking.wrong("port", "expected a port from 1 to 65535");
   if (given.host && !given.hostaddr && !Effective{target}.value("hostaddr").empty())

@@ -74,6 +74,18 @@ class ConnectionString {
     if (has_user(hosts)) throw malformed("a host without user and password");
   }
 
+  /// Whether one of them has. An '@' at the beginning is that of an abstract Unix socket, and one of a directory is a
+  /// part of its name, unless it may be that of a password with a comma in it: that has a ':' before it.
+  [[nodiscard]] static bool has_user(std::string_view hosts) noexcept {
+    for (std::size_t at = hosts.find('@'); at != std::string_view::npos; at = hosts.find('@', at + 1)) {
+      const std::string_view before = hosts.substr(0, at);
+      const std::string_view host = before.substr(before.rfind(',') + 1);  // all of it where there is no comma
+      const bool directory = host.starts_with('/') && before.find(':') == std::string_view::npos;
+      if (!host.empty() && !directory) return true;
+    }
+    return false;
+  }
+
   /// It may hold a password.
   [[nodiscard]] static bool looks_like_a_string(const char* value) {
     const std::string_view text{value};
@@ -192,13 +204,6 @@ class ConnectionString {
     const bool in_authority = uri.substr(0, uri.find('/')).find('@') != std::string_view::npos;
     if (count > 1 || (count == 1 && !in_authority) || has_user(value("host")))
       throw malformed("'@', '/' and '?' of a user or password to be written as %40, %2F and %3F");
-  }
-
-  // A host that begins with an '@' is an abstract Unix socket.
-  [[nodiscard]] static bool has_user(std::string_view hosts) noexcept {
-    for (std::size_t at = hosts.find('@'); at != std::string_view::npos; at = hosts.find('@', at + 1))
-      if (at > 0 && hosts[at - 1] != ',') return true;
-    return false;
   }
 
   void check_number(std::string_view key) const {
