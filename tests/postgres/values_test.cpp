@@ -82,6 +82,59 @@ struct lido::postgres::Converter<Ticket> : lido::postgres::Converter<lido::postg
   static std::optional<Ticket> read(std::string_view) { return Ticket{{}, true}; }
   static std::string write(const Ticket&) { return "ffffffff-ffff-ffff-ffff-ffffffffffff"; }
 };
+struct Name : std::string {
+  using std::string::string;
+  bool read = false;
+};
+template <>
+struct lido::postgres::Converter<Name> : lido::postgres::Converter<std::string> {
+  static constexpr std::string_view name = "Name";
+  static std::optional<Name> read(std::string_view text) {
+    Name name{text.data(), text.size()};
+    name.read = true;
+    return name;
+  }
+  static std::optional<std::string> write(const Name& name) {
+    if (name.empty()) return std::nullopt;
+    return "written " + name;
+  }
+};
+struct Secret {
+  std::string plain;
+  operator std::string_view() const noexcept { return plain; }  // NOLINT(google-explicit-constructor): as users do
+};
+template <>
+struct lido::postgres::Converter<Secret> {
+  static constexpr std::string_view name = "Secret";
+  static constexpr Oid type = 25;
+  static std::optional<Secret> read(std::string_view text) { return Secret{"opened " + std::string{text}}; }
+  static std::string write(const Secret& secret) { return "sealed " + secret.plain; }
+};
+struct Sealed : std::vector<std::byte> {
+  using std::vector<std::byte>::vector;
+  bool read = false;
+};
+template <>
+struct lido::postgres::Converter<Sealed> : lido::postgres::Converter<std::vector<std::byte>> {
+  static constexpr std::string_view name = "Sealed";
+  static std::optional<Sealed> read(std::string_view) {
+    Sealed sealed;
+    sealed.read = true;
+    return sealed;
+  }
+  static std::string write(const Sealed& sealed) { return "\\xff" + std::string(2 * sealed.size(), '0'); }
+};
+struct Digest {
+  std::array<std::byte, 2> bytes{std::byte{0xab}, std::byte{0xcd}};
+};
+template <>
+struct lido::postgres::Converter<Digest> {
+  static constexpr std::string_view name = "Digest";
+  static constexpr Oid type = 17;
+  static std::optional<Digest> read(std::string_view) { return Digest{}; }
+  static std::string write(const Digest&) { return "\\x"; }
+  static std::span<const std::byte, 2> bytes(const Digest& digest) noexcept { return digest.bytes; }
+};
 
 namespace {
 
@@ -168,6 +221,23 @@ BOOST_AUTO_TEST_CASE(converters_that_derive_from_others_are_heard) {
   goes_by_its_own_converter("int8", UserId{7}, "8", [](const UserId& found) { return found.value == 1008; });
   goes_by_its_own_converter("uuid", Ticket{}, "ffffffff-ffff-ffff-ffff-ffffffffffff",
                             [](const Ticket& found) { return found.read; });
+  goes_by_its_own_converter("bytea", Sealed{std::byte{0x61}}, "\\xff00",
+                            [](const Sealed& found) { return found.read; });
+}
+
+BOOST_AUTO_TEST_CASE(converters_of_what_converts_to_text_are_heard) {
+  goes_by_its_own_converter("text", Name{"Ada"}, "written Ada", [](const Name& found) { return found.read; });
+  goes_by_its_own_converter("text", Secret{"1234"}, "sealed 1234",
+                            [](const Secret& found) { return found.plain == "opened sealed 1234"; });
+  Connection connection = connect();
+  BOOST_TEST(connection.exec("select pg_typeof($1)::text", Secret{}).one<std::string>() == "text");
+  const auto error = caught<QueryError>([&] { connection.exec("select $1::text", Name{}); });
+  BOOST_TEST(std::string_view{error.what()}.find("$1: a value of Name that cannot be passed") !=
+             std::string_view::npos);
+}
+
+BOOST_AUTO_TEST_CASE(converters_may_have_the_servers_own_format) {
+  BOOST_TEST(connect().exec("select $1::bytea::text", Digest{}).one<std::string>() == "\\xabcd");
 }
 
 BOOST_AUTO_TEST_CASE(says_how_bytes_have_to_be_written) {

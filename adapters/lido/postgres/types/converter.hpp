@@ -50,7 +50,8 @@ namespace lido::postgres {
 ///
 /// `write` may return a `std::optional<std::string>`; nothing means that the value cannot be passed.
 ///
-/// It may derive from another `Converter` for what is the same. Its own `read` and `write` are those that are called.
+/// It may derive from another `Converter` for what is the same. Its own `read` and `write` are those that are called,
+/// also where `T` converts to `std::string_view`.
 template <class T>
 struct Converter;
 
@@ -88,9 +89,22 @@ template <class As, class T>
   return std::string{room, end};
 }
 
-/// Passed as it is.
+/// What is a text, or converts to one.
 template <class T>
 concept Text = std::is_convertible_v<const T&, std::string_view>;
+
+/// Passed as it is: a text, unless it is of a type that has a `Converter` to write it.
+template <class T>
+concept PassedAsText = Text<T> && (!Writable<T> || std::same_as<T, std::string> || std::same_as<T, std::string_view>);
+
+// Of a function that takes one.
+template <class R, class T>
+std::type_identity<std::remove_cvref_t<T>> argument_of(R (*)(T));
+/// A `Converter` that gives the bytes of a `T` in the server's own format. As with `Puts` it takes a `T` itself.
+template <class As, class T>
+concept GivesBytes = requires {
+  { argument_of(&As::bytes) } -> std::same_as<std::type_identity<T>>;
+};
 
 template <class T>
 inline constexpr bool is_optional = false;

@@ -39,7 +39,7 @@ concept SentAsItIs = Sends<T> && Receives<Converter<T>, T>;
 
 /// Whether a value of the type `T` can be sent at all.
 template <class T>
-inline constexpr bool may_be_sent = Null<T> || Text<T> || SentBytes<T> || SentAsItIs<T>;
+inline constexpr bool may_be_sent = Null<T> || PassedAsText<T> || SentBytes<T> || SentAsItIs<T>;
 template <class T>
 inline constexpr bool may_be_sent<std::optional<T>> = may_be_sent<T>;
 
@@ -50,7 +50,7 @@ template <class T>
   using Value = without_optional<T>;
   if constexpr (Null<Value>) {
     return true;
-  } else if constexpr (Text<Value>) {
+  } else if constexpr (PassedAsText<Value>) {
     return is_text(type) && type != oid::name;
   } else if constexpr (SentBytes<Value>) {
     return type == oid::bytea;
@@ -104,7 +104,7 @@ void append_sent_field(OutBuffer& row, const T& value, Oid type) {
     append_sent_null(row);
   } else if constexpr (is_optional<T>) {
     value ? append_sent_field(row, *value, type) : append_sent_null(row);
-  } else if constexpr (Text<T>) {
+  } else if constexpr (PassedAsText<T>) {
     if constexpr (std::is_pointer_v<T>) {
       if (value == nullptr) return append_sent_null(row);
     }

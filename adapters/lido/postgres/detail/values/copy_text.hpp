@@ -72,7 +72,7 @@ void append_field(OutBuffer& line, const T& value) {
     line.append("\\N");
   } else if constexpr (is_optional<T>) {
     value ? append_field(line, *value) : append_field(line, nullptr);
-  } else if constexpr (Text<T>) {
+  } else if constexpr (PassedAsText<T>) {
     if constexpr (std::is_pointer_v<T>) {
       if (value == nullptr) return append_field(line, nullptr);
     }

@@ -117,7 +117,7 @@ class Parameters {
       if constexpr (N == 1) run_time_ = value.bound();
     } else if constexpr (is_optional<T>) {
       using Value = typename T::value_type;
-      if constexpr (!Null<Value> && !(Text<Value> && !Writable<Value>)) {
+      if constexpr (!Null<Value> && !PassedAsText<Value>) {
         if constexpr (requires { AsParameter<Value>::type; })
           types_[index] = AsParameter<Value>::type;  // of a NULL too
       }
@@ -127,7 +127,7 @@ class Parameters {
     } else if constexpr (std::is_same_v<T, std::string>) {
       count(index, value.size());
       values_[index] = checked(index, value);  // lives as long as the call
-    } else if constexpr (Text<T>) {
+    } else if constexpr (PassedAsText<T>) {
       if constexpr (std::is_pointer_v<T>) {
         if (value == nullptr) return;
       }
@@ -142,7 +142,7 @@ class Parameters {
       } else if constexpr (requires { As::type; }) {
         types_[index] = As::type;
       }
-      if constexpr (requires { As::bytes(value); }) {
+      if constexpr (GivesBytes<As, T>) {
         bind_bytes(index, As::bytes(value));
       } else if constexpr (Puts<As, T>) {
         char room[As::longest];
