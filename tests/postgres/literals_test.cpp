@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,7 @@ const std::vector<Reading> readings{
     {"transform_null_equals", "on", "select (1 = null) is null", "t", "f"},
     {"timezone_abbreviations", "India", "select extract(epoch from '1970-01-01 12:00 IST'::timestamptz)::bigint",
      "36000", "23400"},
+    {"quote_all_identifiers", "on", "select quote_ident('abc')", "abc", "\"abc\""},
     {"bytea_output", "escape", "select '\\x61'::bytea::text", "\\x61", "a"},
     {"extra_float_digits", "0", "select (0.1::float8 + 0.2::float8)::text", "0.30000000000000004", "0.3"},
 };
@@ -155,6 +157,44 @@ BOOST_AUTO_TEST_CASE(are_read_by_what_a_trigger_sets) {
       }
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(are_read_as_at_first_where_everything_is_reset) {
+  const std::vector<std::function<void(Connection&)>> ways{
+      [](Connection& connection) { connection.exec("reset all"); },
+      [](Connection& connection) { connection.exec("/* who */ Reset /* what */ ALL"); },
+      [](Connection& connection) { connection.exec_script("reset all; select 1"); },
+      [](Connection& connection) {
+        Pipeline pipeline;
+        for (const char* const sql : {"select 1", "reset all", "select 2"}) pipeline.add(sql);
+        connection.run(pipeline);
+      },
+  };
+  for (const Reading& reading : readings)
+    for (std::size_t way = 0; way < ways.size(); ++way)
+      for (const char* const end : {"", "commit", "rollback"}) {
+        BOOST_TEST_CONTEXT(reading.setting << ", way " << way << ", " << end) {
+          Connection connection = lido::test::connect();
+          const auto first = connection.exec(reading.sql).one<std::string>();
+          for (int i = 0; i < 2; ++i) {
+            connection.exec(std::string{"set "} + reading.setting + " = '" + reading.value + "'");
+            read(connection, reading, reading.then);
+            if (*end != '\0') {
+              connection.exec("begin");
+              read(connection, reading, reading.then);
+              connection.exec("savepoint here");
+              ways[way](connection);
+              read(connection, reading, first.c_str());
+              connection.exec("rollback to savepoint here");
+              read(connection, reading, reading.then);
+            }
+            ways[way](connection);
+            read(connection, reading, first.c_str());
+            if (*end != '\0') connection.exec(end);
+            read(connection, reading, std::string_view{end} == "rollback" ? reading.then : first.c_str());
+          }
+        }
+      }
 }
 
 BOOST_AUTO_TEST_CASE(of_a_session_that_was_reset_are_read_as_at_first) {

@@ -575,9 +575,10 @@ BOOST_AUTO_TEST_CASE(what_may_change_the_meaning_of_names_is_seen_in_the_text) {
                           "explain analyze select f()",
                           "begin; select f()"})
     BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) >= Renames::session)); }
-  for (const char* sql : {"create temp table t (a int)", "select 1; create table t (a int)", "select 1 into t",
-                          "with t as (select 1) select 1 into temp u from t", "alter table t rename to u",
-                          "listen a; create view v as select 1", "do $$ $$; create table t (a int)"})
+  for (const char* sql :
+       {"create temp table t (a int)", "select 1; create table t (a int)", "select 1 into t",
+        "with t as (select 1) select 1 into temp u from t", "alter table t rename to u",
+        "listen a; create view v as select 1", "do $$ $$; create table t (a int)", "reset all; create table t (a int)"})
     BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) == Renames::hides)); }
   for (const char* sql :
        {"select f()", "insert into t select f()", "set role a", "drop table t", "call p()", "alter table t add a int"})
@@ -586,10 +587,16 @@ BOOST_AUTO_TEST_CASE(what_may_change_the_meaning_of_names_is_seen_in_the_text) {
                           "set local names 'utf8'", "set local \"IntervalStyle\" = 'iso_8601'",
                           "select set_config('client_encoding', $1, true)"})
     BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) == Renames::local)); }
-  for (const char* sql : {"set array_nulls = off", "set local array_nulls = off", "set local xml option document",
-                          "select set_config('lc_monetary', 'C', true)", "set \"timezone_abbreviations\" = 'India'",
-                          "do $$ $$; set transform_null_equals = on"})
+  for (const char* sql :
+       {"set array_nulls = off", "set local array_nulls = off", "set local xml option document",
+        "select set_config('lc_monetary', 'C', true)", "set \"timezone_abbreviations\" = 'India'",
+        "do $$ $$; set transform_null_equals = on", "reset bytea_output", "reset all; reset xmloption"})
     BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) == Renames::untold)); }
+  for (const char* sql : {"reset all", "/* */ Reset /* */ ALL", "select 1; reset all", "do $$ $$; reset all"})
+    BOOST_TEST_CONTEXT(sql) { BOOST_TEST((of(sql) == Renames::resets)); }
+  for (const char* sql : {"reset work_mem", "select f('reset all')", "set a.b = reset"}) BOOST_TEST_CONTEXT(sql) {
+      BOOST_TEST((of(sql) == Renames::session));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(what_hides_the_table_of_a_statement_is_what_it_reads) {

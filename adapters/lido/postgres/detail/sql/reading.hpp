@@ -16,10 +16,11 @@ inline constexpr std::array<const char*, 6> told_settings{
     "IntervalStyle",         "client_encoding", "standard_conforming_strings"};
 /// these it has to be asked for,
 inline constexpr std::array<const char*, 2> asked_settings{"SHOW search_path", "SHOW role"};
-/// and these, which hardly anybody sets, it is not asked for. By the last two a constant becomes a text, which a plan
+/// and these, which hardly anybody sets, it is not asked for. By the last three a constant becomes a text, which a plan
 /// keeps.
 inline constexpr std::string_view untold_settings =
-    "array_nulls transform_null_equals timezone_abbreviations xmloption lc_monetary bytea_output extra_float_digits";
+    "array_nulls transform_null_equals timezone_abbreviations xmloption lc_monetary bytea_output extra_float_digits "
+    "quote_all_identifiers";
 
 /// Whether `name` is one of them, of its own or as SET writes it.
 [[nodiscard]] constexpr bool is_read_by(std::string_view name) noexcept {
@@ -46,6 +47,14 @@ inline constexpr std::string_view untold_settings =
     if (is_one_of(quoted ? within_quotes(piece.text) : piece.text, untold_settings)) return true;
     if (piece.is_the_word("xml") && Lexer{lexer}.next_solid().is_the_word("option")) return true;
   }
+  return false;
+}
+
+/// Whether `sql` may put back all settings. Complexity: linear.
+[[nodiscard]] constexpr bool resets_all(std::string_view sql) noexcept {
+  Lexer lexer{sql};
+  for (Piece piece = lexer.next_solid(); piece.kind != Token::end; piece = lexer.next_solid())
+    if (piece.is_the_word("reset") && Lexer{lexer}.next_solid().is_the_word("all")) return true;
   return false;
 }
 

@@ -26,6 +26,7 @@ enum class Renames : unsigned char {
   nothing,  ///< it plainly leaves it
   local,    ///< until the transaction ends
   session,  ///< for longer, perhaps
+  resets,   ///< and whatever was set may not be any more
   hides,    ///< and something may be made under a name that means something else so far
   untold,   ///< and something may be set that nobody asks for
 };
@@ -82,7 +83,9 @@ enum class Renames : unsigned char {
   constexpr std::string_view others =
       "listen unlisten close comment grant revoke analyze analyse vacuum reindex cluster checkpoint deallocate drop";
   const auto of_unknown = [&] {
-    return names_untold(sql) ? Renames::untold : makes_names(sql) ? Renames::hides : Renames::session;
+    if (names_untold(sql)) return Renames::untold;
+    if (makes_names(sql)) return Renames::hides;
+    return resets_all(sql) ? Renames::resets : Renames::session;
   };
   if (leaves >= Leaves::statements) return of_unknown();
   const bool other = leaves == Leaves::state && is_one_of(first_word(sql), others);
@@ -182,7 +185,7 @@ class NameScope {
     enter();
     inside_ = true;
     session_ = session_ || what >= Renames::session;
-    if (what >= Renames::hides) made_ = ++last_made_;
+    if (what >= Renames::hides || (untold_ && what == Renames::resets)) made_ = ++last_made_;
     untold_ = untold_ || what == Renames::untold;
     present_.reset();
   }
