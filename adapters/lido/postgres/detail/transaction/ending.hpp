@@ -16,6 +16,10 @@ namespace lido::postgres::detail {
 [[nodiscard]] inline ConnectionLost lost_after_commit() {
   return ConnectionLost{"the connection was lost before COMMIT; a statement had committed what was done before it"};
 }
+/// The same where it has prepared it for somebody to commit.
+[[nodiscard]] inline ConnectionLost lost_after_prepare() {
+  return ConnectionLost{"the connection was lost before COMMIT; a statement had prepared the transaction"};
+}
 [[nodiscard]] inline QueryError no_transaction() {
   return no_transaction("COMMIT", "COMMIT without a transaction: a statement of the session has ended it");
 }

@@ -101,6 +101,7 @@ class Committing {
       const HeldTransaction held = connection.channel().held();
       transaction_.discard();
       if (held.is_committed()) throw lost_after_commit();
+      if (held.is_prepared()) throw lost_after_prepare();
       if (held.may_be_committed()) throw unknown_commit(transaction_.id);
       throw lost_before_commit();
     }

@@ -37,9 +37,14 @@ class HeldTransaction {
   }
 
   /// A statement ended with this tag.
-  void note_command(std::string_view tag) noexcept { committed_ = committed_ || tag == "COMMIT"; }
+  void note_command(std::string_view tag) noexcept {
+    committed_ = committed_ || tag == "COMMIT";
+    prepared_ = prepared_ || tag == "PREPARE TRANSACTION";
+  }
   /// A statement has committed it, also where another one has begun since.
   [[nodiscard]] bool is_committed() const noexcept { return committed_; }
+  /// A statement has prepared it, for somebody to commit.
+  [[nodiscard]] bool is_prepared() const noexcept { return prepared_; }
 
   /// The answer to this statement will never come.
   void note_unanswered(std::string_view sql) noexcept {
@@ -47,8 +52,8 @@ class HeldTransaction {
     const Kind kind = held_ ? control_of(sql).kind : Kind::none;
     unseen_ = unseen_ || kind == Kind::commit || kind == Kind::mixed;
   }
-  /// A statement has committed it, or may have: the connection was lost before the answer came.
-  [[nodiscard]] bool may_be_committed() const noexcept { return committed_ || unseen_; }
+  /// A statement has committed it, or may have, as the connection was lost before the answer came; or somebody may yet.
+  [[nodiscard]] bool may_be_committed() const noexcept { return committed_ || unseen_ || prepared_; }
 
   /// It has failed with this error of a statement that was prepared before, perhaps because it was.
   void note_stale(const std::string& sqlstate) noexcept { sqlstate.copy(stale_.data(), stale_.size()); }
@@ -62,6 +67,7 @@ class HeldTransaction {
  private:
   bool held_ = false;
   bool committed_ = false;
+  bool prepared_ = false;
   bool unseen_ = false;  // a COMMIT was sent whose answer nobody saw
   bool avoids_prepared_ = false;
   std::array<char, 5> stale_{};  // an SQLSTATE
