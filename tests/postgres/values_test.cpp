@@ -90,13 +90,13 @@ template <>
 struct lido::postgres::Converter<Name> : lido::postgres::Converter<std::string> {
   static constexpr std::string_view name = "Name";
   static std::optional<Name> read(std::string_view text) {
-    Name name{text.data(), text.size()};
-    name.read = true;
-    return name;
+    Name found{text.data(), text.size()};
+    found.read = true;
+    return found;
   }
-  static std::optional<std::string> write(const Name& name) {
-    if (name.empty()) return std::nullopt;
-    return "written " + name;
+  static std::optional<std::string> write(const Name& value) {
+    if (value.empty()) return std::nullopt;
+    return "written " + value;
   }
 };
 struct Secret {
