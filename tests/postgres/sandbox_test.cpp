@@ -10,6 +10,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include <lido/error.hpp>
+#include <lido/postgres/detail/sql/transaction_control.hpp>
+#include <lido/postgres/detail/wire/held_transaction.hpp>
 #include <lido/postgres/sandbox.hpp>
 #include <lido/postgres/savepoint.hpp>
 #include <lido/postgres/session.hpp>
@@ -235,7 +237,9 @@ BOOST_FIXTURE_TEST_CASE(what_would_end_it_unseen_is_refused_before_it_is_sent, T
     auto lease = pool.acquire();
     for (const char* sql :
          {"insert into boxed values (2); commit", "begin; insert into boxed values (2); commit", "commit; begin",
-          "commit and chain", "rollback and chain", "prepare transaction 'x'", "select 1; /* ; */ ROLLBACK -- x"}) {
+          "commit and chain", "rollback and chain", "prepare transaction 'x'", "select 1; /* ; */ ROLLBACK -- x",
+          "create function boxed_g() returns int language sql begin atomic select case when true then 1 end; end; "
+          "insert into boxed values (2); commit"}) {
       const auto error = caught<QueryError>([&] { lease->exec_script(sql); });
       BOOST_TEST(error.sqlstate() == "0A000", sql);
     }
@@ -444,9 +448,30 @@ BOOST_AUTO_TEST_CASE(what_begins_and_ends_transactions_is_told_by_the_text) {
   BOOST_TEST((kind("select 'commit; commit'") == Kind::none));
   BOOST_TEST((kind("select 1; end") == Kind::mixed));
   BOOST_TEST((kind("create rule r as on insert to t do (select 1; commit)") == Kind::none));
+  const auto behind = [&](std::string function) { return kind(function + "; commit"); };
+  for (const char* function :
+       {"create function f() returns int begin atomic select case when true then 1 end; end",
+        "Create Or Replace Procedure f() language sql Begin /* x */ Atomic End",
+        "create function f(a int) returns int begin atomic; select t.end from t; select 1 as case; select 2 end; end",
+        "create procedure f() begin atomic insert into t(a) select (case when a then 1 end) from t; end;"}) {
+    BOOST_TEST((kind(function) == Kind::none), function);
+    BOOST_TEST((behind(function) == Kind::mixed), function);
+  }
+  BOOST_TEST((behind("create function f() returns int return 1") == Kind::mixed));
+  BOOST_TEST((behind("create view v as select begin atomic from t") == Kind::mixed));
+  BOOST_TEST((kind("create function f() returns int begin atomic select 1 as case; select 2") == Kind::mixed));
   BOOST_TEST((kind("") == Kind::none));
   BOOST_TEST((kind("SAVEPOINT lido_begun; SET LOCAL \"x\" TO '***'") == Kind::begin));
   BOOST_TEST(control_of("SAVEPOINT lido_begun; SET TRANSACTION READ ONLY").read_only);
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_behind_the_body_of_a_function_may_have_committed) {
+  postgres::detail::HeldTransaction held;
+  held.hold();
+  held.note_unanswered("create function f() returns int language sql begin atomic select 1; end");
+  BOOST_TEST(!held.may_be_committed());
+  held.note_unanswered("create function f() returns int language sql begin atomic select 1; end; commit");
+  BOOST_TEST(held.may_be_committed());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -47,21 +47,25 @@ inline constexpr std::string_view begun_savepoint = "lido_begun";
   else if (first.is_the_word("discard") && piece.is_the_word("all"))
     found.kind = Kind::discard;
   // What is in parentheses, as in CREATE RULE, is not the end; and the body of an SQL function has statements in it.
-  const bool defines = first.is_the_word("create");
+  // Its own END is the one that no statement of it can have: each ends with a semicolon.
+  bool routine = false, body = false;
   std::size_t depth = 0;
-  for (Piece before; piece.kind != Token::end && (depth > 0 || !piece.is_the_symbol(';')); piece = lexer.next_solid()) {
+  for (Piece before; piece.kind != Token::end && (depth > 0 || body || !piece.is_the_symbol(';'));
+       piece = lexer.next_solid()) {
     if (piece.is_the_symbol('(')) ++depth;
     if (piece.is_the_symbol(')') && depth > 0) --depth;
-    if (defines && before.is_the_word("begin") && piece.is_the_word("atomic")) {
-      lexer.skip(lexer.rest().size());
-      return found;
-    }
+    if (first.is_the_word("create") && (before.kind == Token::end || before.is_the_word("replace")))
+      routine = routine || piece.is_the_word("function") || piece.is_the_word("procedure");
+    if (routine && depth == 0 && before.is_the_word("begin") && piece.is_the_word("atomic")) body = true;
+    if (body && depth == 0 && piece.is_the_word("end") && (before.is_the_symbol(';') || before.is_the_word("atomic")))
+      body = false;
     if (found.kind == Kind::rollback && piece.is_the_word("to")) found.kind = Kind::none;
     const bool ends = found.kind == Kind::rollback || found.kind == Kind::commit;
     if (ends && piece.is_the_word("chain") && !before.is_the_word("no")) found.kind = Kind::mixed;
     if (before.is_the_word("read") && piece.is_the_word("only")) found.read_only = true;
     before = piece;
   }
+  if (body) found.kind = Kind::mixed;  // nobody knows what is in it
   return found;
 }
 
