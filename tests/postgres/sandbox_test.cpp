@@ -348,6 +348,27 @@ BOOST_FIXTURE_TEST_CASE(sessions_are_put_in_order_between_two_holders, Table) {
   end();
 }
 
+BOOST_FIXTURE_TEST_CASE(what_is_set_for_one_statement_does_not_reach_the_next_holder, Table) {
+  pool.acquire()->exec_script(
+      "create function tell() returns trigger language plpgsql as "
+      "$$ begin perform set_config('app.tenant', '8', true); return new; end $$; "
+      "create trigger tells before insert on boxed for each row execute function tell()");
+  const auto tenant = [&] {
+    return pool.acquire()->exec("select coalesce(current_setting('app.tenant', true), '')").one<std::string>();
+  };
+  Pipeline pipeline;
+  pipeline.add("select set_config('app.tenant', $1, true)", "7");
+  pipeline.add("select 1");
+  pool.acquire()->run(pipeline);
+  BOOST_TEST(tenant() == "");
+  pool.acquire()->exec_script("set local app.tenant = '7'; select 1");
+  BOOST_TEST(tenant() == "");
+  pool.acquire()->exec("insert into boxed values (1)");
+  BOOST_TEST(tenant() == "");
+  BOOST_TEST(count_in(pool) == 1);
+  end();
+}
+
 BOOST_FIXTURE_TEST_CASE(a_deadline_holds_within, Table) {
   auto lease = pool.acquire();
   const auto sleeps = [&](Duration span) { lease->exec_until(Clock::now() + span, "select pg_sleep(60)"); };

@@ -23,7 +23,7 @@ namespace lido::postgres {
 /// `SelfDeadlock` at once. What it cannot contain stands in sandbox.md.
 ///
 /// It costs a round trip before each statement outside of a transaction and before each transaction, which blocks for
-/// at most five seconds, also in an event loop.
+/// at most five seconds, also in an event loop, and the reset of `targeted` whenever the connection comes back.
 class Sandbox : public Pool {
  public:
   /// As the constructors of `Pool`. Of `options`, those about the number and the age of connections are ignored, and so

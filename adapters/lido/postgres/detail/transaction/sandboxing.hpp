@@ -58,6 +58,8 @@ class Sandboxing : public Enclosure {
         if (open_) return std::nullopt;  // the server refuses that
         return std::string{discard_all}.append("; ").append(patience(channel));
       case Kind::none:
+        if (!open_) channel.leaves(Leaves::state);  // as above, with the transaction that it is by itself
+        return std::nullopt;
       case Kind::mixed:
       default:
         return std::nullopt;
