@@ -27,7 +27,7 @@ namespace lido::postgres {
 class Sandbox : public Pool {
  public:
   /// As the constructors of `Pool`. Of `options`, those about the number and the age of connections are ignored, and so
-  /// is `statement_cache`: nothing is prepared. `reset` is `targeted` at most.
+  /// are `max_lag` and `statement_cache`: nothing is prepared. `reset` is `targeted` at most.
   explicit Sandbox(const std::string& connection_string, Options options = {})
       : Sandbox{options_from_string(connection_string, std::move(options)), std::make_shared<detail::Sandboxing>()} {}
   explicit Sandbox(const Environment& environment) : Sandbox{environment.connection_string, environment.options} {}
@@ -65,6 +65,7 @@ class Sandbox : public Pool {
     options.max_idle_time = Duration::max();
     options.keep_alive = Duration::max();
     options.max_uses = std::numeric_limits<std::size_t>::max();
+    options.max_lag = Duration::max();
     options.refuse_nested_wait = true;
     options.statement_cache = 0;
     options.reset = std::min(options.reset, ResetLevel::targeted);
