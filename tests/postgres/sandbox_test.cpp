@@ -449,10 +449,20 @@ BOOST_AUTO_TEST_CASE(a_sandbox_that_is_idle_is_not_ended_by_the_server) {
     session.commit();
   }  // it is put in order
   lease = sandbox.acquire();
-  // Within this statement, before which nothing else is sent.
-  PGresult* const shown = PQexec(lease->native(), "show idle_in_transaction_session_timeout");
-  BOOST_TEST(std::string_view{PQgetvalue(shown, 0, 0)} == "0");
-  PQclear(shown);
+  // Before this statement nothing else is sent.
+  const auto is_off = [&] {
+    PGresult* const shown = PQexec(lease->native(), "show idle_in_transaction_session_timeout");
+    const bool off = std::string_view{PQgetvalue(shown, 0, 0)} == "0";
+    PQclear(shown);
+    return off;
+  };
+  BOOST_TEST(is_off());
+  for (const char* end : {"commit", "rollback"}) {
+    lease->begin(soon(), {.set_local = {{"idle_in_transaction_session_timeout", "3h"}}});
+    BOOST_TEST(!is_off());
+    lease->exec(end);
+    BOOST_TEST(is_off());
+  }
   lease.release();
   sandbox.rollback();
 }

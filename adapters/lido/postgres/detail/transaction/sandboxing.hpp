@@ -50,7 +50,7 @@ class Sandboxing : public Enclosure {
       case Kind::commit:
         channel.leaves(Leaves::state);  // what was set for the transaction alone goes on
         closing_ = true;
-        return failed ? go_back : commit;
+        return failed ? go_back : commit + ("; " + patience(channel));
       case Kind::rollback:
         closing_ = true;
         return go_back;
@@ -143,8 +143,8 @@ class Sandboxing : public Enclosure {
     if (!run(channel, sql.c_str())) refuse_ended(sql);
   }
 
-  // Outside of its transactions the application's session is idle for as long as it likes. Behind each statement anew,
-  // as it may have set them, or RESET ALL may have brought those of the role or database back.
+  // Outside of its transactions the application's session is idle for as long as it likes. Behind each COMMIT anew, and
+  // before each statement, as it may have set them, or RESET ALL may have brought those of the role or database back.
   [[nodiscard]] static std::string patience(const Channel& channel) {
     std::string sql = "SET LOCAL idle_in_transaction_session_timeout = 0";
     if (PQserverVersion(channel.raw()) >= 170000) sql += "; SET LOCAL transaction_timeout = 0";
