@@ -18,8 +18,9 @@ namespace lido::test {
 /// For one thread, as the server is, which must outlive it.
 class PgBouncer {
  public:
-  /// `mode` is `session` or `transaction`; `size` is how many sessions with the server it has at most.
-  PgBouncer(PostgresServer& server, std::string mode, int size)
+  /// `mode` is `session` or `transaction`; `size` is how many sessions with the server it has at most; `more` are lines
+  /// of its file.
+  PgBouncer(PostgresServer& server, std::string mode, int size, const std::string& more = {})
       : server_{server}, mode_{std::move(mode)}, size_{size}, settings_{server.host() + "/pgbouncer.ini"} {
     std::ofstream{settings_} << "[databases]\n"
                              << "postgres = host=" << server.host() << " user=postgres\n"
@@ -30,7 +31,8 @@ class PgBouncer {
                              << "auth_type = any\n"
                              << "max_client_conn = 200\n"
                              << "pool_mode = " << mode_ << '\n'
-                             << "default_pool_size = " << size_ << '\n';
+                             << "default_pool_size = " << size_ << '\n'
+                             << more << '\n';
     start();
   }
   PgBouncer(const PgBouncer&) = delete;

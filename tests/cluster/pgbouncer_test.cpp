@@ -220,6 +220,49 @@ BOOST_AUTO_TEST_CASE(transaction_mode_keeps_no_session_state_apart) {
   BOOST_TEST(other->exec("show work_mem").one<std::string>() == "77MB");
 }
 
+// With an SQLSTATE of class 08, which it has for all that it does to a client.
+BOOST_AUTO_TEST_CASE(a_client_that_pgbouncer_ends_costs_one_connection) {
+  PgBouncer bouncer{server(), "session", 20, "query_timeout = 1"};
+  lido::postgres::Pool pool{bouncer.conninfo(), {.pool_size = 3, .max_overflow = 0, .keep_alive = 1h}};
+  {
+    auto lease = pool.acquire(), second = pool.acquire(), third = pool.acquire();
+    second.release();
+    third.release();
+    try {
+      lease->exec("select pg_sleep(60)");
+      BOOST_ERROR("nothing was thrown");
+    } catch (const ConnectionLost& error) {
+      BOOST_TEST(error.sqlstate() == "08P01");
+      BOOST_TEST(error.severity() == "FATAL");
+      BOOST_TEST(error.message().find("query timeout") != std::string::npos, error.message());
+    }
+  }
+  const auto one = pool.acquire(), two = pool.acquire(), three = pool.acquire();
+  BOOST_TEST(pool.statistics().opened == 4U);
+  BOOST_TEST(pool.statistics().invalidated == 0U);
+}
+
+// Which is heard while nothing is asked.
+BOOST_AUTO_TEST_CASE(what_pgbouncer_says_to_an_idle_client_is_a_farewell_and_no_notice) {
+  PgBouncer bouncer{server(), "session", 20, "idle_transaction_timeout = 1"};
+  std::atomic<int> notices = 0;
+  lido::postgres::Pool pool{
+      bouncer.conninfo(),
+      {.pool_size = 3, .max_overflow = 0, .keep_alive = 1h, .on_notice = [&](const Notice&) { ++notices; }}};
+  auto other = pool.acquire();
+  Session session{pool};
+  other.release();
+  session.exec("select 'in a transaction'");
+  PostgresServer::wait_until("PgBouncer has ended it", [] {
+    return server().ask(
+               "select count(*) from pg_stat_activity where query like '%in a transaction%' "
+               "and pid <> pg_backend_pid()") == "0";
+  });
+  BOOST_CHECK_THROW(session.commit(), ConnectionLost);
+  BOOST_TEST(notices == 0);
+  BOOST_TEST(pool.statistics().invalidated == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(several_servers_behind_pgbouncer_are_told_apart_by_their_attributes) {
   PgBouncer bouncer{server(), "transaction", 2};
   lido::postgres::Pool pool{bouncer.conninfo() + " target_session_attrs=read-write", for_transaction_mode()};

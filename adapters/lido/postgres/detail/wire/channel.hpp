@@ -258,8 +258,7 @@ class Channel {
 
   // Keeps notices off stderr, tells of them, and hears the farewell of a session that ended while it was idle.
   static void take_notice(void* self, const PGresult* notice) noexcept {
-    const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-    const std::string_view level = severity == nullptr ? "" : severity;
+    const std::string_view level = severity_of(notice);
     auto& channel = *static_cast<Channel*>(self);
     if (level != "FATAL" && level != "PANIC") {
       channel.telling_ = true;

@@ -46,10 +46,18 @@ namespace lido::postgres::detail {
   return take_number<std::size_t>(text).value_or(0);
 }
 
+/// In no locale. Where poolers speak for themselves there is only the one for humans, which they translate for nobody.
+[[nodiscard]] inline const char* severity_of(const PGresult* result) noexcept {
+  const char* severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+  const bool from_afar = PQresultErrorField(result, PG_DIAG_SQLSTATE) != nullptr;  // libpq has none, and translates
+  if (severity == nullptr && from_afar) severity = PQresultErrorField(result, PG_DIAG_SEVERITY);
+  return severity == nullptr ? "" : severity;
+}
+
 /// What the server (or, without a SQLSTATE, libpq) says in `result`.
 [[nodiscard]] inline Diagnostics diagnostics_of(const PGresult* result, std::string_view sql) {
   Diagnostics diagnostics{.sqlstate = field(result, PG_DIAG_SQLSTATE),
-                          .severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED),
+                          .severity = severity_of(result),
                           .message = without_passwords(field(result, PG_DIAG_MESSAGE_PRIMARY)),
                           .detail = without_passwords(field(result, PG_DIAG_MESSAGE_DETAIL)),
                           .hint = without_passwords(field(result, PG_DIAG_MESSAGE_HINT)),

@@ -12,10 +12,11 @@ namespace lido::postgres::detail {
 
 /// Of an error that ended a session: whether all others have ended by it, too. A server that shuts down (57P01), has
 /// crashed (57P02) or is not up yet (57P03), or a network that is gone (class 08, or no word at all). Not so what ends
-/// one session alone, such as `idle_in_transaction_session_timeout`.
+/// one session alone, such as `idle_in_transaction_session_timeout`; with 08P01 PgBouncer ends one client, whatever
+/// for. If PgBouncer goes, each of its connections ends.
 [[nodiscard]] inline bool ends_all_sessions(std::string_view sqlstate) noexcept {
-  return sqlstate.empty() || sqlstate.starts_with("08") || sqlstate == "57P01" || sqlstate == "57P02" ||
-         sqlstate == "57P03";
+  return sqlstate.empty() || (sqlstate.starts_with("08") && sqlstate != "08P01") || sqlstate == "57P01" ||
+         sqlstate == "57P02" || sqlstate == "57P03";
 }
 
 /// A write came upon something that is read-only: a standby, a server that no longer takes writes, or a transaction

@@ -16,7 +16,7 @@ inline void tell(const NoticeListener& listener, const PGresult* notice, const s
                  int pid) noexcept {
   if (!listener) return;
   try {
-    listener({.severity = field(notice, PG_DIAG_SEVERITY_NONLOCALIZED),
+    listener({.severity = severity_of(notice),
               .sqlstate = field(notice, PG_DIAG_SQLSTATE),
               .message = without_passwords(field(notice, PG_DIAG_MESSAGE_PRIMARY)),
               .detail = without_passwords(field(notice, PG_DIAG_MESSAGE_DETAIL)),
