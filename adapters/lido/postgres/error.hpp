@@ -143,15 +143,15 @@ class [[gnu::visibility("default")]] QueryError : public Error {
   using Error::Error;
 };
 
-/// The deadline passed before the answer came. The server has been asked to give up, and the connection is unusable;
-/// unless the deadline had passed before anything was sent.
+/// The deadline passed before the answer came. The server has been asked to give up, unless the statement commits, and
+/// the connection is unusable; unless the deadline had passed before anything was sent.
 class [[gnu::visibility("default")]] QueryTimeout : public Error {
  public:
   using Error::Error;
 };
 
-/// The caller's stop token was requested before the answer came. The server has been asked to give up, and the
-/// connection is unusable; unless the stop was requested before anything was sent.
+/// The caller's stop token was requested before the answer came. The server has been asked to give up, unless the
+/// statement commits, and the connection is unusable; unless the stop was requested before anything was sent.
 class [[gnu::visibility("default")]] QueryCancelled : public Error {
  public:
   using Error::Error;

@@ -95,7 +95,7 @@ struct Options {
 
   /// How long one statement may take before it is cancelled and its connection is discarded. `Duration::max()`: no
   /// limit. The server's own `statement_timeout` keeps the connection, but does not notice a dead network; use both.
-  /// Range: more than 0.
+  /// The connection of a COMMIT is discarded, and the COMMIT is not cancelled. Range: more than 0.
   Duration statement_timeout = Duration::max();
 
   /// What is done to a connection that comes back. Where functions that `ResetLevel::targeted` does not see change

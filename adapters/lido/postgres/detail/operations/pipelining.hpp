@@ -14,6 +14,7 @@
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/enclosure.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/held_transaction.hpp>
 #include <lido/postgres/detail/wire/reply.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
@@ -67,7 +68,11 @@ class Pipelining {
     return Need::nothing;
   }
   /// Throws `QueryTimeout` or `QueryCancelled`.
-  [[noreturn]] void give_up(Wake why) { reply_.give_up(why); }
+  [[noreturn]] void give_up(Wake why) {
+    bool commits = false;
+    for (std::size_t at = about_; at < statements_.size(); ++at) commits = commits || may_commit(statements_[at].sql());
+    reply_.give_up(why, commits);
+  }
 
   /// When it is complete: one a statement; null from the one on that failed.
   [[nodiscard]] std::vector<ResultHandle>& results() noexcept { return results_; }

@@ -230,16 +230,19 @@ class Channel {
   }
   [[nodiscard]] ServerSigns& server() noexcept { return server_; }
 
-  /// Has the server asked to cancel what it is at, gives the connection up, and throws.
-  [[noreturn]] void give_up(Wake why, std::string_view sql) {
+  /// Has the server asked to cancel what it is at, gives the connection up, and throws. Not asked where it `commits`: a
+  /// server that waits for its standby would end the wait, and show to all what is lost if that is promoted.
+  [[noreturn]] void give_up(Wake why, std::string_view sql, bool commits) {
     broken_ = true;
     require_ours(sql);
-    cancelling_.emplace(raw());  // closed whatever comes of it
+    if (!commits) cancelling_.emplace(raw());  // closed whatever comes of it
     if (why == Wake::stopped) {
-      const std::string message = "a stop was requested; the statement has been cancelled";
+      const std::string message = commits ? "a stop was requested; the server was not asked to cancel COMMIT"
+                                          : "a stop was requested; the statement has been cancelled";
       throw QueryCancelled{message, plain(sql, message)};
     }
-    const std::string message = "no answer before the deadline; the statement has been cancelled";
+    const std::string message = commits ? "no answer before the deadline; the server was not asked to cancel COMMIT"
+                                        : "no answer before the deadline; the statement has been cancelled";
     throw QueryTimeout{message, plain(sql, message)};
   }
 

@@ -7,8 +7,10 @@
 
 #include <libpq-fe.h>
 
+#include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/sql/transaction_control.hpp>
+#include <lido/postgres/detail/wire/failed_commit.hpp>
 #include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
@@ -16,6 +18,18 @@ namespace lido::postgres::detail {
 /// What a statement, or COMMIT, meets where the transaction that it was meant for is over.
 [[nodiscard]] inline QueryError no_transaction(std::string_view sql, const std::string& message) {
   return {message, {.sqlstate = "25P01", .severity = "ERROR", .message = message, .statement = without_passwords(sql)}};
+}
+
+/// Whether a statement of `sql` commits: the server may be waiting for its standby by then. Of one that commits by
+/// itself, outside of a transaction, no text tells. Complexity: linear.
+[[nodiscard]] constexpr bool may_commit(std::string_view sql) noexcept {
+  using Kind = TransactionControl::Kind;
+  Lexer lexer{sql};
+  for (bool ended = false; !ended;) {
+    const Kind kind = control_of_next(lexer, ended).kind;
+    if (kind == Kind::commit || kind == Kind::mixed) return true;
+  }
+  return begins_with_commit(sql);  // COMMIT PREPARED, which stands alone
 }
 
 /// While it is held, no statement is sent outside a transaction: it would commit by itself.

@@ -20,6 +20,7 @@
 #include <lido/postgres/detail/wire/enclosure.hpp>
 #include <lido/postgres/detail/wire/failed_commit.hpp>
 #include <lido/postgres/detail/wire/handle.hpp>
+#include <lido/postgres/detail/wire/held_transaction.hpp>
 #include <lido/postgres/detail/wire/tracing.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
@@ -114,10 +115,12 @@ class Reply {
   }
 
   /// Throws `QueryTimeout` or `QueryCancelled`.
-  [[noreturn]] void give_up(Wake why) {
+  [[noreturn]] void give_up(Wake why) { give_up(why, may_commit(sql_)); }
+  /// The same where a statement behind it may commit, too.
+  [[noreturn]] void give_up(Wake why, bool commits) {
     channel_.called_from(where_);
     if (trace_) trace_->given_up(why);
-    channel_.give_up(why, sql_);
+    channel_.give_up(why, sql_, commits);
   }
 
   /// Nothing is on its way any more.

@@ -1,0 +1,91 @@
+// A COMMIT that runs out of time while it waits for the standby.
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <boost/test/unit_test.hpp>
+
+#include <cluster/cluster.hpp>
+#include <lido/postgres/bulk/pipeline.hpp>
+#include <lido/postgres/pool.hpp>
+#include <lido/postgres/session.hpp>
+#include <lido/postgres/transaction_status.hpp>
+
+using namespace lido;
+using namespace lido::postgres;
+using namespace lido::test;
+
+BOOST_AUTO_TEST_SUITE(commit)
+
+namespace {
+
+// How many COMMITs wait for the standby.
+std::string waiting(const Cluster& cluster) {
+  return cluster.first.ask("select count(*) from pg_stat_activity where wait_event = 'SyncRep'");
+}
+std::string rows(const Cluster& cluster) { return cluster.first.ask("select count(*) from notes"); }
+
+}  // namespace
+
+// A cancel would end the wait: all could see then what is gone if the standby is promoted.
+BOOST_AUTO_TEST_CASE(is_not_cancelled_and_nobody_sees_what_it_did_before_the_standby_has_it) {
+  Cluster cluster;
+  postgres::Pool reader{cluster.first.conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  postgres::Pool writer{cluster.first.conninfo(), {.pool_size = 5, .max_overflow = 0}};
+  Session session{writer, {.until = Clock::now() + 2s, .track_commit = true}};
+  auto statement = writer.acquire(), pipelined = writer.acquire(), script = writer.acquire(), second = writer.acquire();
+  second->exec_script("begin; insert into notes values (1, 0); prepare transaction 'notes'");
+  cluster.second.sigstop();
+  session.exec("insert into notes values (1, 0)");
+  for (auto* lease : {&statement, &pipelined}) (*lease)->exec_script("begin; insert into notes values (1, 0)");
+  Pipeline pipeline;
+  pipeline.add("insert into notes values ($1, 0)", 1).add("commit").add("select 1");
+
+  const auto late = [] { return Clock::now() + 500ms; };
+  const std::string words = "no answer before the deadline; the server was not asked to cancel COMMIT";
+  const auto said = [](auto action) {
+    try {
+      action();
+    } catch (const QueryTimeout& error) {
+      return error.message();
+    }
+    return std::string{"nothing was thrown"};
+  };
+  std::optional<CommitUnknown> unknown;
+  try {
+    session.commit();
+  } catch (const CommitUnknown& error) {
+    unknown = error;
+  }
+  BOOST_REQUIRE(unknown.has_value());
+  BOOST_TEST(std::string_view{unknown->what()}.starts_with("COMMIT was sent and not answered: " + words));
+  BOOST_TEST(said([&] { statement->exec_until(late(), "commit"); }) == words);
+  BOOST_TEST(said([&] { pipelined->run(pipeline, late()); }) == words);
+  BOOST_TEST(said([&] { script->exec_script("begin; insert into notes values (1, 0); commit", late()); }) == words);
+  BOOST_TEST(said([&] { second->exec_until(late(), "commit prepared 'notes'"); }) == words);
+  for (auto* lease : {&statement, &pipelined, &script, &second}) lease->release();
+  BOOST_TEST(writer.close(10s).complete);  // which would have waited for the requests to cancel
+  BOOST_TEST(transaction_status(reader, *unknown, 200ms) == TransactionStatus::in_progress);
+  BOOST_TEST(waiting(cluster) == "5");
+  BOOST_TEST(rows(cluster) == "0");
+  cluster.second.sigcont();
+  BOOST_TEST(transaction_status(reader, *unknown, 30s) == TransactionStatus::committed);
+  PostgresServer::wait_until("the standby has all", [&] { return waiting(cluster) == "0"; });
+  BOOST_TEST(rows(cluster) == "6");
+}
+
+// What is no COMMIT.
+BOOST_AUTO_TEST_CASE(a_statement_before_it_is_cancelled) {
+  Cluster cluster;
+  postgres::Pool pool{cluster.first.conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  for (const char* sleeps : {"select pg_sleep(60)", "begin; select pg_sleep(60)"}) {
+    auto lease = pool.acquire();
+    BOOST_CHECK_THROW(lease->exec_script(sleeps, Clock::now() + 500ms), QueryTimeout);
+    lease.release();
+    PostgresServer::wait_until("it is cancelled", [&] {
+      return cluster.first.ask("select count(*) from pg_stat_activity where wait_event = 'PgSleep'") == "0";
+    });
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
