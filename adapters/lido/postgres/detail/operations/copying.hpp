@@ -72,7 +72,16 @@ class CopyingIn {
 
  private:
   [[nodiscard]] PGconn* raw() noexcept { return reply_.channel().raw(); }
-  [[nodiscard]] ConnectionLost lost() { return reply_.channel().gone(reply_.sql(), one_line(PQerrorMessage(raw()))); }
+  // What the server said last lies with libpq, which reads no answer before it has been told that the rows are over.
+  // With the socket gone, nothing is sent by that.
+  [[nodiscard]] ConnectionLost lost() {
+    const std::string message = one_line(PQerrorMessage(raw()));
+    if (PQsocket(raw()) < 0) {
+      static_cast<void>(PQputCopyEnd(raw(), nullptr));
+      static_cast<void>(reply_.step());  // throws if there is an answer
+    }
+    return reply_.channel().gone(reply_.sql(), message);
+  }
 
   void finish(const char* error) {
     if (PQputCopyEnd(raw(), error) != 1) throw lost();
