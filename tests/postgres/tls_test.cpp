@@ -1,3 +1,7 @@
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +13,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <lido/postgres/detail/connect/connecting.hpp>
 #include <lido/postgres/detail/connect/remote.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
@@ -35,6 +40,25 @@ TlsServer& tls_server() {
 struct EmptyHome {
   Directory directory;
   Variable home{"HOME", directory.path()};
+};
+
+// The process may open one file more, and then no other.
+class OneMoreFile {
+ public:
+  OneMoreFile() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const int lowest = ::open("/dev/null", O_RDONLY | O_CLOEXEC);  // that is free
+    rlimit limit = before_;
+    limit.rlim_cur = static_cast<rlim_t>(lowest) + 1;
+    ::close(lowest);
+    BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  }
+  OneMoreFile(const OneMoreFile&) = delete;
+  OneMoreFile& operator=(const OneMoreFile&) = delete;
+  ~OneMoreFile() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
 };
 
 Connection open(const std::string& connection_string) { return Connection::connect(connection_string, soon()); }
@@ -65,6 +89,26 @@ BOOST_AUTO_TEST_CASE(verifies_what_is_neither_a_unix_socket_nor_loopback) {
         "host=db.example sslmode=''", "host=db.example hostaddr=127.0.0.1", "host=localhost,db.example",
         "host=, hostaddr=127.0.0.1,10.0.0.1"})
     BOOST_TEST((mode_for(remote) == "verify-full"), remote);
+}
+
+// Trying again helps once there are files to be had: no setting is to blame.
+BOOST_AUTO_TEST_CASE(a_certificate_that_cannot_be_read_just_now_is_no_failure_for_good) {
+  const EmptyHome home;
+  const std::string string = tls_server().conninfo() + trusting("ca");
+  static_cast<void>(open(string));  // what the libraries read once
+  const auto error = [&] {
+    const OneMoreFile limit;  // the socket
+    return caught<ConnectError>([&] { static_cast<void>(open(string)); });
+  }();
+  BOOST_TEST(holds(error, "could not read root certificate file"), error.what());
+  BOOST_TEST(!holds(error, "sslmode="), error.what());
+  Connection later = open(string);
+  BOOST_TEST(encrypted(later));
+  // Some of libpq's versions say why.
+  const std::string unread = "could not read root certificate file \"root.crt\": ";
+  BOOST_TEST(!postgres::detail::blames_settings(unread + "Too many open files"));
+  BOOST_TEST(!postgres::detail::blames_settings(unread + "Input/output error"));
+  BOOST_TEST(postgres::detail::blames_settings(unread + "no certificate or crl found"));
 }
 
 BOOST_AUTO_TEST_CASE(leaves_the_choice_to_who_makes_one) {

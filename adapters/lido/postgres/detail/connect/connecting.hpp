@@ -1,9 +1,14 @@
 // Connecting to one host without blocking.
 #pragma once
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <new>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <lido/postgres/detail/connect/connection_string.hpp>
@@ -28,8 +33,11 @@ namespace lido::postgres::detail {
 }
 
 /// Whether `message`, of a connect that failed without an answer of the server, says that TLS is to blame or a setting:
-/// then trying again is in vain. libpq tells it by words alone; where these are translated, it counts as transient.
-[[nodiscard]] inline bool blames_settings(std::string_view message) noexcept {
+/// then trying again is in vain, unless it says why a file could not be read just now. libpq tells it by words alone;
+/// where these are translated, it counts as transient.
+[[nodiscard]] inline bool blames_settings(std::string_view message) {
+  for (const int passing : {EMFILE, ENFILE, ENOMEM, EIO, ESTALE})
+    if (message.ends_with(std::generic_category().message(passing))) return false;
   constexpr std::string_view words[] = {"certificate verify failed",
                                         "does not match host name",
                                         "server does not support SSL",
@@ -45,13 +53,22 @@ namespace lido::postgres::detail {
   return false;
 }
 
-/// The error of a connection whose connect failed.
+/// Whether no file can be opened just now: one that libpq could not read may be in order. Not all of its versions say
+/// why they could not.
+[[nodiscard]] inline bool is_out_of_files() noexcept {
+  const int file = ::open("/", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+  ::close(file);
+  return false;
+}
+
+/// The error of a connection whose connect failed, while it still has its socket.
 [[noreturn]] inline void throw_connect_error(PGconn* connection, const ConnectionString& target, bool verifies) {
   const char* const password = PQpass(connection);  // wherever libpq has it from
   const std::string said = without_secret(PQerrorMessage(connection), password == nullptr ? "" : password);
   Diagnostics diagnostics = connect_diagnostics(target.redacted(said));
   const bool unanswered = diagnostics.sqlstate.empty();
-  const bool misconfigured = unanswered && blames_settings(diagnostics.message);
+  const bool misconfigured = unanswered && blames_settings(diagnostics.message) && !is_out_of_files();
   if (misconfigured && verifies) diagnostics.message.append("; ").append(how_to_choose_tls);
   const std::string message = diagnostics.message;
   const bool hopeless =
