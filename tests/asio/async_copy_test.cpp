@@ -427,6 +427,16 @@ BOOST_AUTO_TEST_CASE(the_wrong_direction_and_a_lost_session_end_it) {
     terminate(connection);
     BOOST_TEST(co_await fails_in<postgres::ConnectionLost>(loop, [&] { return copy.finish(); }));
     BOOST_CHECK_THROW(static_cast<void>(copy.write(std::tuple{2, "x"})), postgres::ConnectionLost);
+    connection = connect();
+    auto long_copy = co_await async_in(loop, connection).copy_in(into);
+    terminate(connection);
+    std::string sqlstate;
+    try {
+      for (int i = 0; sqlstate.empty(); ++i) co_await long_copy.write(std::tuple{i, "x"});
+    } catch (const postgres::ConnectionLost& error) {
+      sqlstate = error.sqlstate();
+    }
+    BOOST_TEST(sqlstate == "57P01");
     co_return true;
   });
 }

@@ -13,6 +13,7 @@
 #include <boost/test/unit_test.hpp>
 #include <lido/asio/postgres.hpp>
 #include <lido/postgres/pool.hpp>
+#include <lido/postgres/transaction_status.hpp>
 #include <postgres/server.hpp>
 
 #include "both_loops.hpp"
@@ -117,6 +118,36 @@ BOOST_AUTO_TEST_CASE(each_is_refused_when_the_time_is_over_and_when_the_transact
     co_return true;
   });
   BOOST_TEST(pool.statistics().opened == 1U);
+}
+
+// The server waits for a standby that never comes. A cancel would end that wait.
+BOOST_AUTO_TEST_CASE(a_commit_is_not_cancelled_when_the_time_of_the_session_is_over) {
+  PostgresServer waiting{{"synchronous_standby_names=nobody"}};
+  waiting.ask("set synchronous_commit = local; create table halls(id int)");
+  postgres::Pool pool{waiting.conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  int given_up = 0;
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    std::optional<postgres::CommitUnknown> unknown;
+    {
+      const postgres::TransactionOptions limited{.until = Clock::now() + 2s, .track_commit = true};
+      HallSession<decltype(loop)> session{co_await hall_lease(loop, pool), loop.runner, limited};
+      co_await session.begin();
+      co_await session.exec("insert into halls values (1)");
+      try {
+        co_await session.commit();
+      } catch (const postgres::CommitUnknown& error) {
+        unknown = error;
+      }
+    }
+    BOOST_REQUIRE(unknown.has_value());
+    // The pool's only connection is closed before another is opened, with the request to cancel if there is one.
+    const auto status = postgres::transaction_status(pool, *unknown, 200ms);
+    BOOST_TEST((status == postgres::TransactionStatus::in_progress));
+    BOOST_TEST(waiting.ask("select count(*) from pg_stat_activity where wait_event = 'SyncRep'") ==
+               std::to_string(++given_up));
+    BOOST_TEST(waiting.ask("select count(*) from halls") == "0");
+    co_return true;
+  });
 }
 
 BOOST_AUTO_TEST_CASE(each_gives_up_when_the_time_of_the_session_is_over) {
