@@ -1,8 +1,11 @@
 #include <fcntl.h>
+#include <spawn.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -109,6 +112,42 @@ BOOST_AUTO_TEST_CASE(a_certificate_that_cannot_be_read_just_now_is_no_failure_fo
   BOOST_TEST(!postgres::detail::blames_settings(unread + "Too many open files"));
   BOOST_TEST(!postgres::detail::blames_settings(unread + "Input/output error"));
   BOOST_TEST(postgres::detail::blames_settings(unread + "no certificate or crl found"));
+}
+
+// OpenSSL would take itself down at exit, under a pool that is still there and its threads. The child is this program.
+BOOST_AUTO_TEST_CASE(a_program_may_end_with_a_pool_at_work) {
+  const std::string string = tls_server().conninfo() + trusting("ca");
+  for (const char* const way : {"static", "never destroyed"}) BOOST_TEST_CONTEXT(way) {
+      for (int round = 0; round < 5; ++round) {
+        const Variable where{"LIDO_TEST_TLS_SERVER", string}, how{"LIDO_TEST_WAY", way};
+        char program[] = "/proc/self/exe", filter[] = "--run_test=tls/ends_with_a_pool";
+        char* arguments[] = {program, filter, nullptr};
+        pid_t child = 0;
+        BOOST_REQUIRE(::posix_spawn(&child, program, nullptr, nullptr, arguments, environ) == 0);
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        BOOST_TEST(WIFEXITED(status));
+        BOOST_TEST(WEXITSTATUS(status) == 0);
+      }
+    }
+}
+
+// That child.
+BOOST_AUTO_TEST_CASE(ends_with_a_pool) {
+  const char* const where = std::getenv("LIDO_TEST_TLS_SERVER");
+  if (where == nullptr) return;
+  const Options options{.pool_size = 4, .min_idle = 4, .keep_alive = 1ms, .sweep_interval = 1ms};
+  static postgres::Pool* pool = nullptr;
+  if (std::getenv("LIDO_TEST_WAY") == std::string{"static"}) {
+    static postgres::Pool instance{where, options};
+    pool = &instance;
+  } else {
+    pool = new postgres::Pool{where, options};
+  }
+  auto lease = pool->acquire();
+  BOOST_TEST(encrypted(*lease));
+  lease.release();
+  pool->wait_until_ready(20s);
 }
 
 BOOST_AUTO_TEST_CASE(leaves_the_choice_to_who_makes_one) {

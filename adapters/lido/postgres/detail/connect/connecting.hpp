@@ -18,6 +18,7 @@
 #include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/held_back.hpp>
 #include <lido/postgres/detail/wire/noticing.hpp>
+#include <lido/postgres/detail/wire/openssl.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/notice.hpp>
@@ -85,6 +86,7 @@ namespace lido::postgres::detail {
   const Effective effective{target};  // with the environment's, too
   ConnectionString::refuse_pasted(effective.options());
   ConnectionString::refuse_user_in(effective.value("host"));
+  if (effective.value("sslmode") != "disable") begin_openssl();  // whoever keeps the target is not made yet
   if (!application_name.empty() && effective.value("application_name").empty())
     target.set("application_name", application_name);
   // Either alone misses a network that swallows everything: keep-alives wait while data is unacknowledged.

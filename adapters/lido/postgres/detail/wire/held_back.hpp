@@ -2,28 +2,20 @@
 // them from it.
 #pragma once
 
-#include <dlfcn.h>
-
 #include <cstdint>
 
 #include <libpq-fe.h>
 
+#include <lido/postgres/detail/wire/openssl.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 
 namespace lido::postgres::detail {
 
-/// OpenSSL's `SSL_pending`, of the very library that libpq uses: a program may hold several, and what is of the one
-/// means nothing to the other. Null where it cannot be found, as in a program that is linked statically. Looked for
-/// while the program runs, so that nobody has to link OpenSSL.
 using SslPending = int (*)(const void*);
 [[nodiscard]] inline SslPending find_ssl_pending() noexcept {
-  const void* const known = ::dlsym(RTLD_DEFAULT, "PQsslStruct");
-  Dl_info libpq{};
-  if (known == nullptr || ::dladdr(known, &libpq) == 0) return nullptr;
-  void* const library = ::dlopen(libpq.dli_fname, RTLD_LAZY | RTLD_NOLOAD);  // never closed: the function is its
-  return library == nullptr ? nullptr : reinterpret_cast<SslPending>(::dlsym(library, "SSL_pending"));
+  return reinterpret_cast<SslPending>(openssl_function("SSL_pending"));
 }
-/// The one that is used. A test sets it to null, and nobody else to anything.
+/// Null where it cannot be found. A test sets it to null, and nobody else to anything.
 [[nodiscard]] inline SslPending& ssl_pending() noexcept {
   static SslPending found = find_ssl_pending();
   return found;
