@@ -283,6 +283,36 @@ BOOST_AUTO_TEST_CASE(an_aborted_copy_stores_nothing_and_leaves_the_connection_go
   });
 }
 
+BOOST_AUTO_TEST_CASE(one_that_has_ended_refers_to_the_connection_no_more) {
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    const Copied copied;
+    postgres::Connection connection = connect();
+    const auto session = async_in(loop, connection);
+    const auto let_go = [&] { return connection.channel().guests().empty(); };
+    auto finished = co_await session.copy_in(into);
+    co_await finished.write(std::tuple{1, "one"});
+    BOOST_TEST(!let_go());
+    BOOST_TEST(co_await finished.finish() == 1U);
+    BOOST_TEST(let_go());
+    auto aborted = co_await session.copy_in(into);
+    co_await aborted.write(std::tuple{2, "two"});
+    co_await aborted.abort();
+    BOOST_TEST(let_go());
+    auto refused = co_await session.copy_in(into);
+    co_await refused.write(std::tuple{1, "twice"});
+    BOOST_TEST(co_await fails_in<postgres::QueryError>(loop, [&] { return refused.finish(); }));
+    BOOST_TEST(let_go());
+    BOOST_TEST(co_await fails_in<postgres::Error>(loop, [&] { return refused.finish(); }));
+    auto lost = co_await session.copy_in(into);
+    co_await lost.write(std::tuple{3, "three"});
+    terminate(connection);
+    BOOST_TEST(co_await fails_in<postgres::ConnectionLost>(loop, [&] { return lost.finish(); }));
+    BOOST_TEST(let_go());
+    BOOST_TEST(co_await fails_in<postgres::ConnectionLost>(loop, [&] { return lost.finish(); }));
+    co_return true;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_copy_that_is_dropped_fails_on_the_server_at_once_and_costs_the_connection) {
   postgres::Pool pool = pool_of_one();
   in_both_loops([&](auto loop) -> Body<decltype(loop)> {

@@ -248,6 +248,77 @@ BOOST_AUTO_TEST_CASE(dropped_half_way_it_costs_the_connection_and_no_other_gets_
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_has_ended_refers_to_the_connection_no_more) {
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    postgres::Connection connection = connect();
+    const auto session = async_in(loop, connection);
+    const auto let_go = [&] { return connection.channel().guests().empty(); };
+    auto rows = co_await session.template stream<int>("select generate_series(1, 3)");
+    BOOST_TEST(!let_go());
+    while (co_await rows.next()) continue;
+    BOOST_TEST(let_go());
+    BOOST_TEST(is_end(co_await rows.next()));
+    auto none = co_await session.stream("select 1 where false");
+    BOOST_TEST(let_go());
+    auto failing = co_await session.template stream<int>("select 10 / (2 - i) from generate_series(1, 8) i");
+    BOOST_TEST(!is_end(co_await failing.next()));
+    BOOST_TEST(co_await fails_in<postgres::QueryError>(loop, [&] { return failing.next(); }));
+    BOOST_TEST(let_go());
+    BOOST_TEST(is_end(co_await failing.next()));
+    auto lines = co_await session.copy_out("copy (select generate_series(1, 3)) to stdout");
+    BOOST_TEST(!let_go());
+    while (co_await lines.next()) continue;
+    BOOST_TEST(let_go());
+    auto closed = co_await session.template stream<long>(endless);
+    co_await closed.close();
+    BOOST_TEST(let_go());
+    BOOST_TEST(is_end(co_await closed.next()));
+    co_await closed.close();  // harmless
+    connection = connect();
+    auto lost = co_await session.template stream<long>(endless);
+    BOOST_TEST(!is_end(co_await lost.next()));
+    terminate(connection);
+    for (int i = 0; i < 2; ++i)
+      BOOST_TEST(co_await fails_in<postgres::ConnectionLost>(loop, [&]() -> Body<decltype(loop)> {
+        while (co_await lost.next()) continue;
+        co_return false;
+      }));
+    BOOST_TEST(let_go());
+    co_return true;
+  });
+  postgres::Connection connection = connect();
+  auto rows = connection.stream<int>("select generate_series(1, 3)");
+  auto at = rows.begin();
+  BOOST_TEST(!connection.channel().guests().empty());
+  while (at != rows.end()) ++at;
+  BOOST_TEST(connection.channel().guests().empty());
+  BOOST_TEST((rows.begin() == rows.end()));
+  auto lines = connection.copy_out("copy (select 1 where false) to stdout");
+  BOOST_TEST((lines.begin() == lines.end()));
+  BOOST_TEST(connection.channel().guests().empty());
+}
+
+BOOST_AUTO_TEST_CASE(rows_that_have_ended_are_kept_while_another_thread_has_the_connection) {
+  postgres::Pool pool = pool_of_one();
+  std::atomic<bool> end{false};
+  std::jthread other{[&] {
+    while (!end) {
+      auto lease = pool.acquire(1min);
+      for (const int number : lease->stream<int>("select generate_series(1, 3)")) static_cast<void>(number);
+    }
+  }};
+  for (int i = 0; i < 50; ++i) {
+    in_loop([&]() -> net::awaitable<void> {
+      auto lease = co_await lido::asio::async_acquire(pool, 1min, net::use_awaitable);
+      auto rows = co_await async(*lease).stream<int>("select generate_series(1, 3)");
+      while (co_await rows.next()) continue;
+      lease.release();
+      auto again = co_await lido::asio::async_acquire(pool, 1min, net::use_awaitable);  // the other had it meanwhile
+    });
+  }
+  end = true;
+}
+
 BOOST_AUTO_TEST_CASE(dropped_when_all_has_come_it_costs_nothing) {
   postgres::Connection connection = connect();
   connection.exec_script("begin");

@@ -35,7 +35,7 @@ class RowsOf {
   ~RowsOf() {
     if (!walk_.abandon()) return;
     try {
-      detail::complete(walk_.operation(), saturating_add(Clock::now(), std::chrono::seconds{2}));
+      detail::complete(walk_, saturating_add(Clock::now(), std::chrono::seconds{2}));
     } catch (...) {  // not complete, and so given up
     }
   }
@@ -72,7 +72,7 @@ class RowsOf {
  private:
   void next() {
     if (walk_.advance()) return;
-    detail::complete(walk_.operation(), walk_.until());
+    detail::complete(walk_, walk_.until());
     walk_.arrived();
   }
 

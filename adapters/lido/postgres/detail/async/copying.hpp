@@ -11,8 +11,10 @@
 #include <lido/postgres/detail/operations/call.hpp>
 #include <lido/postgres/detail/operations/copying.hpp>
 #include <lido/postgres/detail/operations/copying_rows.hpp>
+#include <lido/postgres/detail/wire/aftermath.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/guests.hpp>
+#include <lido/postgres/detail/wire/handle.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
 #include <lido/postgres/result.hpp>
@@ -21,7 +23,7 @@
 namespace lido::postgres::detail {
 
 /// A COPY that is being written, with all that this takes. Shared by whoever writes and the operation that waits: the
-/// last one to go lets it fail.
+/// last one to go lets it fail. Once nothing is to come it refers to the connection no more.
 template <class Runner>
 class SharedCopy final : private Guest {
  public:
@@ -36,17 +38,17 @@ class SharedCopy final : private Guest {
   ~SharedCopy() { leave(); }
 
   [[nodiscard]] CopyingIn& copying() {
-    if (!copying_) throw Error{"the COPY has ended with its session, or with its connection"};
-    return *copying_;
+    if (copying_) return *copying_;
+    if (aftermath_.complete()) throw Error{ended};
+    throw Error{"the COPY has ended with its session, or with its connection"};
   }
   [[nodiscard]] Socket socket() const noexcept { return socket_of(copying_); }
   [[nodiscard]] const Until& until() const noexcept { return until_; }
 
   /// Throws unless rows are taken: `Error` or `ConnectionLost`.
   void require_open() {
-    const bool open = copying().is_open();
-    if (!channel_->usable()) throw channel_->gone(sql_, "the connection is not usable any more");
-    if (!open) throw Error{"the COPY has ended: it was finished or aborted"};
+    if (copying_ && !channel_->usable()) let_go_if_over();
+    if (!copying().is_open()) throw Error{ended};
   }
   template <CopyRow Row>
   void append(Row&& row) {
@@ -61,14 +63,36 @@ class SharedCopy final : private Guest {
   [[nodiscard]] bool is_due() const noexcept { return buffer_.is_full(); }
   void send() {
     require_open();
-    auto& copying = *copying_;  // NOLINT(bugprone-unchecked-optional-access): it is open
-    check_in_time(copying, until_);
-    buffer_.send(copying);
+    letting_go([this] {
+      check_in_time(copying(), until_);
+      buffer_.send(copying());
+    });
+  }
+  /// Does something to it, which may be its end.
+  template <class Action>
+  auto letting_go(Action action) {
+    try {
+      return action();
+    } catch (...) {
+      let_go_if_over();
+      throw;
+    }
+  }
+  /// Harmless while something is to come.
+  void let_go_if_over() noexcept {
+    if (!copying_) return;
+    const bool complete = copying_->complete();
+    if (!complete && channel_->usable()) return;
+    aftermath_.note(complete, *channel_, sql_);
+    copying_.reset();
+    unlink();
   }
 
   const Runner runner;
 
  private:
+  static constexpr const char* ended = "the COPY has ended: it was finished or aborted";
+
   // The answer is not waited for, which gives the connection up.
   void leave() noexcept override {
     try {
@@ -81,7 +105,8 @@ class SharedCopy final : private Guest {
   Channel* channel_;
   const Until until_;
   std::string sql_;
-  std::optional<CopyingIn> copying_;
+  std::optional<CopyingIn> copying_;  // none once it has let go of the connection
+  Aftermath aftermath_;
   CopyBuffer buffer_;
   bool is_text_ = false;  // the format of tuples
 };
@@ -93,8 +118,12 @@ class CopyStep {
   explicit CopyStep(std::shared_ptr<Shared> shared) noexcept : shared_{std::move(shared)} {}
 
   [[nodiscard]] Socket socket() const noexcept { return shared_->socket(); }
-  [[nodiscard]] Need step() { return shared_->copying().step(); }
-  void give_up(Wake why) { shared_->copying().give_up(why); }
+  [[nodiscard]] Need step() {
+    return shared_->letting_go([this] { return shared_->copying().step(); });
+  }
+  void give_up(Wake why) {
+    shared_->letting_go([&] { shared_->copying().give_up(why); });
+  }
 
  protected:
   [[nodiscard]] std::shared_ptr<Shared>& shared() noexcept { return shared_; }
@@ -133,9 +162,19 @@ class CopyFinishing : public CopyStep<Shared> {
  public:
   explicit CopyFinishing(std::shared_ptr<Shared> shared) : CopyStep<Shared>{std::move(shared)} {
     this->shared()->send();
-    this->shared()->copying().end();
+    this->shared()->letting_go([this] { this->shared()->copying().end(); });
   }
-  [[nodiscard]] std::size_t outcome() { return Result{this->shared()->copying().result()}.affected_rows(); }
+  [[nodiscard]] Need step() {
+    const Need need = CopyStep<Shared>::step();
+    if (need != Need::nothing) return need;
+    result_ = this->shared()->copying().result();
+    this->shared()->let_go_if_over();
+    return Need::nothing;
+  }
+  [[nodiscard]] std::size_t outcome() { return Result{std::move(result_)}.affected_rows(); }
+
+ private:
+  ResultHandle result_;
 };
 
 /// Has the server forget all of it. Throws `ConnectionLost`, `QueryTimeout` or `QueryCancelled`.
@@ -144,11 +183,13 @@ class CopyAborting : public CopyStep<Shared> {
  public:
   explicit CopyAborting(std::shared_ptr<Shared> shared) : CopyStep<Shared>{std::move(shared)} {
     this->shared()->require_open();
-    this->shared()->copying().fail("the COPY was aborted");
+    this->shared()->letting_go([this] { this->shared()->copying().fail("the COPY was aborted"); });
   }
   [[nodiscard]] Need step() {
     try {
-      return CopyStep<Shared>::step();
+      const Need need = CopyStep<Shared>::step();
+      if (need == Need::nothing) this->shared()->let_go_if_over();
+      return need;
     } catch (const QueryError&) {  // as it was told to
       return Need::nothing;
     }

@@ -35,13 +35,13 @@ class Fetching {
   [[nodiscard]] Socket socket() const noexcept { return shared_->socket(); }
   [[nodiscard]] Need step() {
     if (found_) return Need::nothing;
-    const Need need = shared_->operation().step();
+    const Need need = shared_->step();
     if (need != Need::nothing) return need;
     shared_->arrived();
     found_ = true;
     return Need::nothing;
   }
-  void give_up(Wake why) { shared_->operation().give_up(why); }
+  void give_up(Wake why) { shared_->give_up(why); }
   /// Nothing at the end.
   [[nodiscard]] auto outcome() {
     using Value = decltype(shared_->value());
@@ -76,14 +76,16 @@ class Closing {
   [[nodiscard]] Socket socket() const noexcept { return shared_->socket(); }
   [[nodiscard]] Need step() noexcept {
     try {
-      return open_ ? shared_->operation().step() : Need::nothing;
+      const Need need = open_ ? shared_->step() : Need::nothing;
+      if (need == Need::nothing) shared_->let_go_if_over();
+      return need;
     } catch (...) {  // it is lost
       return Need::nothing;
     }
   }
   void give_up(Wake why) noexcept {
     try {
-      if (open_) shared_->operation().give_up(why);
+      if (open_) shared_->give_up(why);
     } catch (...) {  // nobody wants to know
     }
   }

@@ -65,6 +65,8 @@ class CopyingIn {
   void end() { finish(nullptr); }
   /// Nothing of it is to be stored; the answer will be an error that quotes `why`.
   void fail(const char* why) { finish(why); }
+  /// Nothing is on its way any more.
+  [[nodiscard]] bool complete() const noexcept { return reply_.complete(); }
   /// Between the first and the last answer: `put` may be called.
   [[nodiscard]] bool is_open() const noexcept { return open_; }
   /// The result, once it has ended.

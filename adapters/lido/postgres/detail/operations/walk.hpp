@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <lido/postgres/detail/operations/call.hpp>
+#include <lido/postgres/detail/wire/aftermath.hpp>
 #include <lido/postgres/detail/wire/channel.hpp>
 #include <lido/postgres/detail/wire/guests.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
@@ -15,7 +16,8 @@
 namespace lido::postgres::detail {
 
 /// Where one is in `Rows`, which are `IncomingRows` or `IncomingLines`. `advance()`, and where that finds nothing at
-/// hand, the operation completes a step, and then `arrived()`.
+/// hand, this is an operation that is completed, and then `arrived()`. Once nothing is to come it refers to the
+/// connection no more.
 template <class Rows>
 class Walk : private Guest {
  public:
@@ -29,18 +31,31 @@ class Walk : private Guest {
 
   [[nodiscard]] const Until& until() const noexcept { return until_; }
   [[nodiscard]] Socket socket() const noexcept { return rows_ ? rows_->socket() : Socket{-1}; }
-  /// What takes the steps. Throws `Error` where the connection has gone.
-  [[nodiscard]] auto& operation() { return rows().operation(); }
+  /// Throws what those of `Rows` throw, and `Error` where the connection has gone.
+  [[nodiscard]] Need step() {
+    return letting_go([&] { return rows().operation().step(); });
+  }
+  void give_up(Wake why) {
+    letting_go([&] { rows().operation().give_up(why); });
+  }
 
   /// Goes on to the next row. False: it has to come first. Throws when it never will: `QueryTimeout`, `QueryCancelled`,
   /// `ConnectionLost`, or `Error`.
   [[nodiscard]] bool advance() {
-    if (std::exchange(unseen_, false) || rows().advance()) return true;
-    if (!channel_->usable()) throw channel_->gone(operation().sql(), "the connection is not usable any more");
-    check_in_time(operation(), until_);
+    if (std::exchange(unseen_, false)) return true;
+    if (!rows_) return over();
+    if (rows_->advance()) {
+      if (!rows_->present()) let_go_if_over();
+      return true;
+    }
+    if (!channel_->usable()) return let_go_if_over(), over();
+    check_in_time(*this, until_);
     return false;
   }
-  void arrived() { rows().arrived(); }
+  void arrived() {
+    rows().arrived();
+    if (!rows_->present()) let_go_if_over();
+  }
   /// There is a present row; else it has not begun, or has ended.
   [[nodiscard]] bool present() const noexcept { return rows_ && rows_->present(); }
   /// That row. Throws `ResultError` when it is not as it was asked for, and `Error`.
@@ -53,17 +68,39 @@ class Walk : private Guest {
     unseen_ = false;
     if (!rows_) return false;
     rows_->clear();
-    if (rows_->operation().complete() || !channel_->usable()) return false;
+    let_go_if_over();
+    if (!rows_) return false;
     rows_->operation().abandon();
     return true;
   }
   void abandon_at_once() noexcept {
     if (rows_) rows_->operation().abandon_at_once();
   }
+  /// Harmless while something is to come.
+  void let_go_if_over() noexcept {
+    if (!rows_) return;
+    const bool complete = rows_->operation().complete();
+    if (!complete && channel_->usable()) return;
+    aftermath_.note(complete, *channel_, rows_->operation().sql());
+    rows_.reset();
+    unlink();
+  }
 
  private:
   // Unless all has come, this gives the connection up.
   void leave() noexcept override { rows_.reset(); }
+
+  template <class Action>
+  auto letting_go(Action action) {
+    try {
+      return action();
+    } catch (...) {
+      let_go_if_over();
+      throw;
+    }
+  }
+  // Without rows: whether they came to their end; throws where they did not.
+  [[nodiscard]] bool over() const { return aftermath_.complete() || there(rows_).present(); }
 
   [[nodiscard]] Rows& rows() { return there(rows_); }
   [[nodiscard]] const Rows& rows() const { return there(rows_); }
@@ -75,7 +112,8 @@ class Walk : private Guest {
 
   Channel* channel_;
   Until until_;
-  std::optional<Rows> rows_;
+  std::optional<Rows> rows_;  // none once it has let go of the connection
+  Aftermath aftermath_;
   bool unseen_ = false;
 };
 

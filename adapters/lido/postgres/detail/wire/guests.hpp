@@ -15,14 +15,16 @@ class Guests {
 
   /// Has all of them leave: the connection is about to go to somebody else.
   inline void dismiss() noexcept;
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
 
  private:
   friend Guest;
   Guest* first_ = nullptr;
 };
 
-/// Rows that are walked over, or are being written. It is told to leave before its connection goes back to a pool, and
-/// refers to nothing of that afterwards.
+/// Rows that are walked over, or are being written. It leaves by itself as soon as nothing is to come, in the thread of
+/// its owner, as the next holder of the connection may be in another by then. Else it is told to leave before the
+/// connection goes back to a pool. It refers to nothing of that afterwards.
 class Guest {
  public:
   Guest(const Guest&) = delete;
@@ -35,17 +37,18 @@ class Guest {
   }
   ~Guest() { unlink(); }
 
- private:
-  friend Guests;
-
-  virtual void leave() noexcept = 0;
-
+  /// Harmless twice.
   void unlink() noexcept {
     if (guests_ == nullptr) return;
     (previous_ != nullptr ? previous_->next_ : guests_->first_) = next_;
     if (next_ != nullptr) next_->previous_ = previous_;
     guests_ = nullptr;
   }
+
+ private:
+  friend Guests;
+
+  virtual void leave() noexcept = 0;
 
   Guests* guests_;  // null once it has left
   Guest* previous_ = nullptr;
