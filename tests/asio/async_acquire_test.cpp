@@ -1,4 +1,7 @@
 // Every completion token waits at the pool.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cstddef>
 #include <exception>
@@ -23,6 +26,7 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
 #include <lido/asio/async_acquire.hpp>
+#include <support/forking.hpp>
 
 #include "thing.hpp"
 
@@ -243,6 +247,85 @@ BOOST_AUTO_TEST_CASE(an_event_loop_that_ends_with_waiters_destroys_their_handler
   BOOST_TEST(alive.use_count() == 1);
   held.release();
   BOOST_TEST(pool.statistics().now.idle == 1U);
+}
+
+namespace {
+
+// How a child ended that does `action`, which is false where something is amiss, with a minute for it.
+template <class Action>
+int status_of_child(Action action) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    ::_exit(action() ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_child_process_ends_the_loop_in_which_its_parent_waits_for_a_connection,
+                     *boost::unit_test::enable_if<can_fork_amid_threads>()) {
+  std::optional<ThingPool> pool{things()};
+  ThingLease held = pool->acquire();
+  std::optional<net::io_context> loop{std::in_place};
+  const auto alive = std::make_shared<int>();
+  bool served = false;
+  for (int i = 0; i < 2; ++i)
+    lido::asio::async_acquire(
+        *pool, 1h, net::bind_executor(*loop, [&served, alive](const std::exception_ptr& error, const ThingLease&) {
+          served = error == nullptr;
+        }));
+  loop->poll();
+  const int status = status_of_child([&] {
+    loop.reset();
+    const bool gone = alive.use_count() == 1;
+    pool.reset();
+    return gone;
+  });
+  BOOST_TEST(status == 0);
+  held.release();
+  loop->restart();
+  loop->run();
+  BOOST_TEST(served);
+  BOOST_TEST(pool->statistics().now.idle == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(in_a_child_process_that_goes_on_with_the_loop_the_waits_of_its_parent_end,
+                     *boost::unit_test::enable_if<can_fork_amid_threads>()) {
+  std::optional<ThingPool> pool{things()};
+  ThingLease held = pool->acquire();
+  std::optional<net::io_context> loop{std::in_place};
+  int failed = 0, served = 0;
+  const auto ask = [&] {
+    lido::asio::async_acquire(*pool, 1h, net::bind_executor(*loop, [&](const std::exception_ptr& error, ThingLease) {
+      ++(error == nullptr ? served : failed);
+    }));
+  };
+  ask();
+  ask();
+  loop->poll();
+  loop->notify_fork(net::io_context::fork_prepare);
+  const int status = status_of_child([&] {
+    loop->notify_fork(net::io_context::fork_child);
+    loop->restart();
+    loop->run();
+    const bool told = failed == 2 && served == 0;
+    ask();  // of the child's own, which is empty at first
+    loop->restart();
+    loop->run();
+    loop.reset();
+    pool.reset();
+    return told && served == 1;
+  });
+  loop->notify_fork(net::io_context::fork_parent);
+  BOOST_TEST(status == 0);
+  held.release();
+  loop->restart();
+  loop->run();
+  BOOST_TEST(served == 2);
 }
 
 BOOST_AUTO_TEST_CASE(a_loop_that_has_stopped_gives_back_what_was_granted_when_it_is_destroyed) {

@@ -1,6 +1,8 @@
 // What waits outside of Asio, and has to end when its event loop does.
 #pragma once
 
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -16,7 +18,8 @@
 namespace lido::asio::detail {
 
 // One of these belongs to each execution context. A handler that waits at a pool is in no queue of Asio's: if the
-// context is destroyed, it is cancelled and destroyed by this, as Asio does with what waits in its own queues.
+// context is destroyed, it is cancelled and destroyed by this, as Asio does with what waits in its own queues. In the
+// child of a fork no worker of the pool's will come for it: there it is destroyed as it is, or told so by the context.
 class WaitingRoom : public boost::asio::execution_context::service {
  public:
   [[gnu::visibility("default")]] inline static boost::asio::execution_context::id id{};
@@ -119,7 +122,25 @@ class WaitingRoom : public boost::asio::execution_context::service {
   }
 
  private:
+  // A pool's worker may be in here at any time: it is kept out while the process forks, and with it out of the context.
+  void notify_fork(boost::asio::execution_context::fork_event event) override {
+    using Context = boost::asio::execution_context;
+    if (event == Context::fork_prepare) {
+      mutex_.lock();
+      forks_ = true;
+      return;
+    }
+    if (event == Context::fork_child) {
+      owner_ = ::getpid();
+      while (Guest* const waits = first_) {
+        remove(*waits);
+        waits->deliver();  // to hear that the pool is the parent's
+      }
+    }
+    if (std::exchange(forks_, false)) mutex_.unlock();
+  }
   void shutdown() noexcept override {
+    if (owner_ != ::getpid()) return leave_to_parent();
     std::unique_lock lock{mutex_};
     closed_ = true;
     const std::vector<std::weak_ptr<Resident>> told_first = std::move(told_first_);
@@ -153,6 +174,17 @@ class WaitingRoom : public boost::asio::execution_context::service {
     }
   }
 
+  // The child of a fork was not told of it, so that the mutex may be locked for ever. It has one thread.
+  void leave_to_parent() noexcept {
+    closed_ = true;
+    for (const std::weak_ptr<Resident>& each : told_first_)
+      if (const std::shared_ptr<Resident> resident = each.lock()) resident->context_ends();
+    while (Guest* const waits = first_) {
+      first_ = waits->next_;  // alone: a thread of the parent may have been removing one
+      waits->destroy();
+    }
+  }
+
   [[nodiscard]] Guest* find(bool Guest::* what, bool value) const noexcept {
     Guest* guest = first_;
     while (guest != nullptr && guest->*what != value) guest = guest->next_;
@@ -165,12 +197,14 @@ class WaitingRoom : public boost::asio::execution_context::service {
 
   [[gnu::visibility("default")]] static inline std::atomic<std::uint64_t> ended_{0};
 
+  pid_t owner_ = ::getpid();
   std::mutex mutex_;
   std::condition_variable settled_;
   Guest* first_ = nullptr;
   std::vector<std::weak_ptr<Resident>> told_first_;
   std::set<Resident*> residents_;
   bool closed_ = false;
+  bool forks_ = false;  // and its mutex is locked for that; owned by whoever forks
 };
 
 }  // namespace lido::asio::detail
