@@ -378,6 +378,27 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_in_the_middle_keeps_nothing) {
   BOOST_TEST(Table::count() == 0);
 }
 
+BOOST_AUTO_TEST_CASE(one_that_is_destroyed_when_it_was_served_and_not_yet_resumed_leaves_the_loop_and_the_pool) {
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
+  PollReactor loop;
+  auto held = pool.acquire(10s);
+  bool begun = false;
+  {
+    const auto waits =
+        postgres::async_transact(pool, postgres::OnReactor{loop}, [&](auto& /*session*/) -> Awaitable<int> {
+          begun = true;
+          co_return 0;
+        });
+    BOOST_TEST(pool.statistics().now.waiting == 1U);
+    held.release();
+    PostgresServer::wait_until("it is served", [&] { return pool.statistics().now.waiting == 0U; });
+  }
+  BOOST_TEST(pool.statistics().now.leased == 0U);
+  loop.run_one();  // nobody is there to be woken
+  BOOST_TEST(!begun);
+  BOOST_TEST(loop.idle());
+}
+
 BOOST_AUTO_TEST_CASE(any_coroutine_and_any_loop_will_do) {
   const Table table;
   postgres::Pool pool{server().conninfo(), two};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coroutine>
+#include <optional>
 #include <source_location>
 #include <stop_token>
 #include <utility>
@@ -34,8 +35,8 @@ class [[nodiscard]] Awaited : private Drive<Make, R> {
   std::coroutine_handle<> waiting_;
 };
 
-/// A lease. The coroutine may be destroyed while it waits, but not once its pool has served it and before its loop has
-/// resumed it.
+/// A lease. The coroutine may be destroyed while it waits, also once its pool has served it and before its loop has
+/// resumed it; not while another thread is about to post it to the loop.
 template <class AnyPool, Reactor R>
 class [[nodiscard]] AwaitedLease : private Waiter {
   // Has the loop resume the coroutine.
@@ -47,21 +48,26 @@ class [[nodiscard]] AwaitedLease : private Waiter {
 
  public:
   AwaitedLease(AnyPool& pool, Duration timeout, std::stop_token stop, R& reactor, std::source_location where)
-      : reactor_{reactor}, awaiter_{pool.async_acquire(timeout, std::move(stop), Post{this}, where)} {}
+      : reactor_{reactor}, awaiter_{std::in_place, pool.async_acquire(timeout, std::move(stop), Post{this}, where)} {}
+  ~AwaitedLease() {
+    if (!waiting_) return;
+    awaiter_.reset();  // first: up to here the pool may have the loop resume the coroutine
+    reactor_.cancel(*this);
+  }
 
-  [[nodiscard]] bool await_ready() { return awaiter_.await_ready(); }
+  [[nodiscard]] bool await_ready() { return awaiter_->await_ready(); }
   auto await_suspend(std::coroutine_handle<> waiting) {
     waiting_ = waiting;
-    return awaiter_.await_suspend(waiting);
+    return awaiter_->await_suspend(waiting);
   }
-  typename AnyPool::Lease await_resume() { return awaiter_.await_resume(); }
+  typename AnyPool::Lease await_resume() { return awaiter_->await_resume(); }
 
  private:
-  void wake(Wake) noexcept override { waiting_.resume(); }
+  void wake(Wake) noexcept override { std::exchange(waiting_, nullptr).resume(); }
 
   R& reactor_;
-  std::coroutine_handle<> waiting_;
-  typename Acquire::Awaiter awaiter_;
+  std::coroutine_handle<> waiting_;  // while it waits
+  std::optional<typename Acquire::Awaiter> awaiter_;
 };
 
 }  // namespace lido::postgres::detail
