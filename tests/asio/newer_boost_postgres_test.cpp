@@ -7,6 +7,7 @@
 #  include <optional>
 #  include <stdexcept>
 #  include <string>
+#  include <thread>
 #  include <tuple>
 #  include <utility>
 
@@ -127,6 +128,79 @@ BOOST_AUTO_TEST_CASE(a_listeners_wait_is_cancelled_also_together_with_a_change_o
   wait();
   run_until(loop, "it goes on", [&] { return ended; });
   BOOST_TEST((event && event->notification.channel == "more"));
+}
+
+namespace {
+
+// Begins a wait by `wait(signal, done)`, has something come to it together with its cancellation, which the loop finds
+// behind it, and waits until it is done.
+template <class Wait>
+void cancel_as_it_comes(net::io_context& loop, Wait wait) {
+  net::cancellation_signal signal;
+  net::steady_timer timer{loop};
+  bool done = false;
+  wait(signal, done);
+  loop.poll();
+  net::post(loop, [&] {
+    timer.expires_after(1ms);
+    timer.async_wait([&](const boost::system::error_code&) { signal.emit(net::cancellation_type::terminal); });
+    server().ask("notify news, 'heard'");
+    std::this_thread::sleep_for(100ms);  // the loop is busy
+  });
+  run_until(loop, "it is done", [&] { return done; });
+  loop.restart();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(what_comes_together_with_a_cancellation_is_for_the_next_wait_of_a_listener) {
+  net::io_context loop;
+  lido::asio::Listener listener{lido::asio::OnAsio<>{}, server().conninfo(), {"news"}};
+  std::optional<postgres::ListenerEvent> event;
+  const auto wait = [&](net::cancellation_signal& signal, bool& done) {
+    const auto handler = [&](const std::exception_ptr&, std::optional<postgres::ListenerEvent> heard) {
+      done = true;
+      event = std::move(heard);
+    };
+    net::co_spawn(loop, listener.wait(soon()), net::bind_cancellation_slot(signal.slot(), handler));
+  };
+  net::cancellation_signal unused;
+  bool done = false;
+  wait(unused, done);
+  run_until(loop, "it is subscribed", [&] { return done; });
+  loop.restart();
+  cancel_as_it_comes(loop, wait);
+  BOOST_TEST(!event.has_value());
+  done = false;
+  wait(unused, done);
+  run_until(loop, "it is told", [&] { return done; });
+  BOOST_TEST((event && event->notification.payload == "heard"));
+}
+
+BOOST_AUTO_TEST_CASE(what_comes_together_with_a_cancellation_is_for_the_next_wait_on_a_connection) {
+  postgres::Pool pool = pool_of_one();
+  auto lease = pool.acquire(10s);
+  lease->listen("news");
+  net::io_context loop;
+  std::optional<postgres::Notification> notification;
+  const auto wait = [&](net::cancellation_signal& signal, bool& done) {
+    const auto handler = [&](const std::exception_ptr&, std::optional<postgres::Notification> heard) {
+      done = true;
+      notification = std::move(heard);
+    };
+    net::co_spawn(loop, async(*lease).wait_for_notification(soon()),
+                  net::bind_cancellation_slot(signal.slot(), handler));
+  };
+  cancel_as_it_comes(loop, wait);
+  BOOST_TEST(!notification.has_value());
+  notification = lease->wait_for_notification(soon());
+  BOOST_TEST((notification && notification->payload == "heard"));
+  cancel_as_it_comes(loop, wait);
+  BOOST_TEST(!notification.has_value());
+  lease.release();
+  lease = pool.acquire(10s);
+  BOOST_TEST(pool.statistics().opened == 1U);
+  BOOST_TEST(!lease->wait_for_notification(Clock::now()).has_value());  // the next holder's it is not
 }
 
 BOOST_AUTO_TEST_SUITE_END()

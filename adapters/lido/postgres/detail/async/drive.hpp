@@ -80,6 +80,9 @@ class Drive : private Waiter {
     const End end{operation_};
     // Without an operation there is an error: what making it threw.
     if (!operation_ || error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
+    // It may have come to its end together with the stop, whose handler is behind: nobody takes what it gives.
+    if constexpr (is_told_of_stops)
+      if (stopped_.load()) operation_->stopped();
     return operation_->outcome();
   }
 

@@ -259,7 +259,8 @@ class Heeding {
   }
   /// Whoever waits has it cancelled, perhaps together with a change: two stops may come as one.
   void stopped() noexcept { cancelled_ = true; }
-  [[nodiscard]] std::optional<ListenerEvent> outcome() { return keeping_->take_event(); }
+  /// What has come together with the cancellation is for the next wait.
+  [[nodiscard]] std::optional<ListenerEvent> outcome() { return cancelled_ ? std::nullopt : keeping_->take_event(); }
 
  private:
   struct Link {

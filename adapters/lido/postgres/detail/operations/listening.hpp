@@ -48,9 +48,14 @@ class Listening {
     return channel_.to_read();
   }
   void give_up(Wake) noexcept { given_up_ = true; }
+  /// Whoever waits has it cancelled: what has come is for the next wait.
+  void stopped() noexcept {
+    if (notification_) channel_.unheard() = std::exchange(notification_, std::nullopt);
+  }
 
   /// One that has come.
   [[nodiscard]] static std::optional<Notification> next(Channel& channel) {
+    if (channel.unheard()) return std::exchange(channel.unheard(), std::nullopt);
     const LibpqMemory<PGnotify> heard{PQnotifies(channel.raw())};
     if (!heard) return std::nullopt;
     return Notification{.channel = heard->relname, .payload = heard->extra, .pid = heard->be_pid};

@@ -98,6 +98,7 @@ class Resetting {
 
   // Of notifications, which are the last holder's.
   void drain() noexcept {
+    channel_.unheard().reset();
     while (const LibpqMemory<PGnotify> notification{PQnotifies(channel_.raw())}) {
     }
   }

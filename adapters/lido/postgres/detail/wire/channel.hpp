@@ -39,6 +39,7 @@
 #include <lido/postgres/detail/wire/tracing.hpp>
 #include <lido/postgres/detail/wire/wait.hpp>
 #include <lido/postgres/error.hpp>
+#include <lido/postgres/notification.hpp>
 
 namespace lido::postgres::detail {
 
@@ -103,6 +104,8 @@ class Channel {
   [[nodiscard]] StatementCache& statements() noexcept { return statements_; }
   [[nodiscard]] HeldTransaction& held() noexcept { return held_; }
   [[nodiscard]] Guests& guests() noexcept { return guests_; }
+  /// A notification that was taken from libpq, and then given to nobody.
+  [[nodiscard]] std::optional<Notification>& unheard() noexcept { return unheard_; }
   [[nodiscard]] ConnectionTracing& tracing() noexcept { return tracing_; }
   /// Somebody wants to be told of statements.
   [[nodiscard]] bool watched() const noexcept { return watched_; }
@@ -286,6 +289,7 @@ class Channel {
   std::source_location where_{};
   HeldTransaction held_;
   Guests guests_;
+  std::optional<Notification> unheard_;
   ConnectionTracing tracing_;
   NameScope names_;
   HeldBack held_back_;
