@@ -1,5 +1,6 @@
 // A connection's socket stays registered with the loop that waited for it: what that loop, a thread, another loop,
 // libpq and a child process do to it in between.
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +57,16 @@ int ask_in(net::io_context& loop, postgres::Connection& connection, int number) 
 }
 bool is_registered(postgres::Connection& connection) {
   return *connection.channel().socket().registration() != nullptr;
+}
+ino_t socket_at(int number) {
+  struct stat facts{};
+  return ::fstat(number, &facts) == 0 && S_ISSOCK(facts.st_mode) ? facts.st_ino : ino_t{0};
+}
+// Under which number this process has it; -1: under none.
+int number_of(ino_t socket) {
+  int number = 1023;
+  while (number >= 0 && socket_at(number) != socket) --number;
+  return number;
 }
 std::size_t open_files() {
   return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}));
@@ -196,6 +207,34 @@ BOOST_AUTO_TEST_CASE(a_child_process_takes_nothing_out_of_its_parents_loop, *boo
     ::waitpid(child, &status, 0);
     BOOST_TEST(status == 0);
     BOOST_TEST(ask_in(*loop, *connection, 2) == 2);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_child_process_keeps_no_copy_of_a_socket_of_its_parents,
+                     *boost::unit_test::enable_if<can_fork>()) {
+  for (const bool told : {false, true}) {
+    for (const bool loop_first : {false, true}) {
+      std::optional<postgres::Connection> connection{connect()};
+      std::optional<net::io_context> loop{std::in_place};
+      BOOST_TEST(ask_in(*loop, *connection, 1) == 1);
+      const ino_t socket = socket_at(connection->channel().socket());
+      BOOST_REQUIRE(socket != 0U);
+      if (told) loop->notify_fork(net::io_context::fork_prepare);
+      const pid_t child = ::fork();
+      if (child == 0) {
+        ::alarm(60);
+        if (told) loop->notify_fork(net::io_context::fork_child);
+        if (loop_first) loop.reset();
+        connection.reset();
+        ::_exit(number_of(socket) < 0 ? 0 : 1);
+      }
+      if (told) loop->notify_fork(net::io_context::fork_parent);
+      int status = -1;
+      ::waitpid(child, &status, 0);
+      BOOST_TEST(status == 0);
+      BOOST_TEST(number_of(socket) >= 0);
+      BOOST_TEST(ask_in(*loop, *connection, 2) == 2);
+    }
   }
 }
 

@@ -51,13 +51,14 @@ class Registration final : public postgres::Registration {
   static std::shared_ptr<Registration> of(postgres::Socket socket, const Executor& executor);
 
   Registration(int socket, std::unique_ptr<Descriptor> descriptor, std::shared_ptr<Registered> registered)
-      : registered_{std::move(registered)}, descriptor_{std::move(descriptor)} {
-    const int duplicate = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
-    if (duplicate < 0) throw std::system_error{errno, std::generic_category(), "dup"};
+      : registered_{std::move(registered)},
+        descriptor_{std::move(descriptor)},
+        duplicate_{::fcntl(socket, F_DUPFD_CLOEXEC, 0)} {
+    if (duplicate_ < 0) throw std::system_error{errno, std::generic_category(), "dup"};
     boost::system::error_code error;
-    static_cast<void>(descriptor_->assign(duplicate, error));
+    static_cast<void>(descriptor_->assign(duplicate_, error));
     if (error) {
-      ::close(duplicate);
+      ::close(duplicate_);
       throw boost::system::system_error{error, "registering a socket"};
     }
     const std::lock_guard lock{registered_->mutex};
@@ -67,8 +68,9 @@ class Registration final : public postgres::Registration {
   Registration& operator=(const Registration&) = delete;
   ~Registration() override {
     if (!registered_->is_ours()) {
-      // The child has its parent's epoll(7) instance: whatever is taken out there the parent does not hear of.
-      static_cast<void>(descriptor_.release());
+      // The child has its parent's epoll(7) instance: whatever is taken out there the parent does not hear of. To close
+      // the child's copy of the socket takes out nothing. It would keep the session of a parent that is gone.
+      if (descriptor_.release() != nullptr) ::close(duplicate_);
       return;
     }
     const std::lock_guard lock{registered_->mutex};
@@ -98,6 +100,7 @@ class Registration final : public postgres::Registration {
 
   std::shared_ptr<Registered> registered_;
   std::unique_ptr<Descriptor> descriptor_;  // null once its context is gone
+  const int duplicate_;                     // what it closes
 };
 
 // Tells the registrations with a context of its end.
