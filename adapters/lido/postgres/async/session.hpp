@@ -53,6 +53,9 @@ class AsyncSession : public SessionStatements<Lease, Runner> {
   template <class Body, class Coroutine = std::invoke_result_t<Body&, AsyncSession&>>
   Coroutine savepoint(Body body, std::source_location where = std::source_location::current()) {
     const detail::SavepointId id = this->savepoints().next();
+    static_assert(!detail::gives_something<decltype(this->open_savepoint(id, where))>,
+                  "lido: a savepoint would not notice that a statement has failed: the session needs a completion "
+                  "token that throws errors, and not one that returns them, such as as_tuple");
     co_await this->open_savepoint(id, where);
     std::exception_ptr failure;
     try {

@@ -19,4 +19,11 @@ struct Awaiting<Coroutine> {
 template <class Coroutine>
 inline constexpr bool gives_nothing = std::is_void_v<decltype(Awaiting<Coroutine>::result(std::declval<Coroutine&>()))>;
 
+// False also of what only some kinds of coroutines can await, which cannot be told.
+template <class Awaited>
+inline constexpr bool gives_something = false;
+template <class Awaited>
+  requires requires(Awaited& awaited) { Awaiting<Awaited>::result(awaited); }
+inline constexpr bool gives_something<Awaited> = !gives_nothing<Awaited>;
+
 }  // namespace lido::postgres::detail
