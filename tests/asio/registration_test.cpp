@@ -12,6 +12,7 @@
 #include <latch>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/require.hpp>
@@ -235,6 +237,36 @@ BOOST_AUTO_TEST_CASE(a_child_process_keeps_no_copy_of_a_socket_of_its_parents,
       BOOST_TEST(number_of(socket) >= 0);
       BOOST_TEST(ask_in(*loop, *connection, 2) == 2);
     }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_wait_for_a_notification_outlasts_a_statement_that_runs_beside_it) {
+  for (const bool limited : {true, false}) {
+    postgres::Connection connection = connect();
+    net::io_context loop;
+    connection.listen("beside");
+    std::optional<std::string> heard;
+    const TimePoint until = limited ? soon() : TimePoint::max();
+    net::co_spawn(
+        loop,
+        [&]() -> net::awaitable<void> {
+          const auto notification = co_await async(connection).wait_for_notification(until);
+          heard = notification ? notification->payload : "nothing";
+        },
+        net::detached);
+    loop.poll();
+    bool answered = false;
+    const auto send_much = [&]() -> net::awaitable<void> {  // which waits for the socket in both directions
+      const std::string much(30'000'000, 'x');
+      const postgres::Result length = co_await async(connection).exec_until(soon(), "select length($1)", much);
+      answered = number_in(length) == 30'000'000;
+    };
+    net::co_spawn(loop, send_much, Rethrow{});
+    run_until(loop, "the statement has its answer", [&] { return answered; });
+    BOOST_TEST(!heard.has_value());
+    server().ask("notify beside, 'later'");
+    run_until(loop, "it is heard", [&] { return heard.has_value(); });
+    BOOST_TEST(heard.value() == "later");
   }
 }
 

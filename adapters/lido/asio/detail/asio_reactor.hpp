@@ -164,8 +164,9 @@ class AsioReactor {
     {
       const std::lock_guard lock{mutex_};
       --pending_;
-      // Any other error is for libpq to find. Nobody waits where a wait could not begin, or was cancelled.
-      if (waiter_ != nullptr && error != boost::asio::error::operation_aborted) settle(how);
+      // An error is for libpq to find. Nobody waits where a wait could not begin, or was cancelled. One that another
+      // operation on the same connection has called off looks, and waits again.
+      if (waiter_ != nullptr) settle(error == boost::asio::error::operation_aborted ? postgres::Wake::ready : how);
       if (pending_ > 0) return;
       waiter = std::exchange(waiter_, nullptr);
     }
