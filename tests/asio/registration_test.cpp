@@ -304,7 +304,21 @@ BOOST_AUTO_TEST_CASE(a_child_process_goes_on_with_the_loop_after_it_was_told,
     loop->notify_fork(net::io_context::fork_child);
     connection.reset();
     connection.emplace(connect());
-    const bool answered = ask_in(*loop, *connection, 3) == 3;
+    bool answered = ask_in(*loop, *connection, 3) == 3;
+    loop->notify_fork(net::io_context::fork_prepare);
+    const pid_t grandchild = ::fork();
+    if (grandchild == 0) {
+      ::alarm(60);
+      loop->notify_fork(net::io_context::fork_child);  // throws where it does not find what it knows
+      connection.reset();
+      connection.emplace(connect());
+      answered = ask_in(*loop, *connection, 4) == 4;
+      ::_exit(answered ? 0 : 1);
+    }
+    loop->notify_fork(net::io_context::fork_parent);
+    int status = -1;
+    ::waitpid(grandchild, &status, 0);
+    answered = answered && status == 0 && ask_in(*loop, *connection, 5) == 5;
     loop.reset();
     connection.reset();
     ::_exit(answered ? 0 : 1);

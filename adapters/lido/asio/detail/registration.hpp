@@ -31,12 +31,12 @@ class Registration;
 
 // What is registered with a context. Outlives it, as a registration may. `mutex` orders the end of the two, and is held
 // until a descriptor is gone, as its context must not go meanwhile. It is the parent's after a fork, and may be locked
-// there for ever: a child leaves it alone.
+// there for ever: a child leaves it alone, unless its context was told: then all of this is the child's own.
 struct Registered {
   explicit Registered(const boost::asio::execution_context& whose) : context{&whose} {}
   [[nodiscard]] bool is_ours() const noexcept { return owner == ::getpid(); }
 
-  const pid_t owner = ::getpid();
+  pid_t owner = ::getpid();
   std::mutex mutex;
   std::atomic<const boost::asio::execution_context*> context;  // null once it is gone
   std::unordered_set<Registration*> all;
@@ -69,7 +69,8 @@ class Registration final : public postgres::Registration {
   ~Registration() override {
     if (!registered_->is_ours()) {
       // The child has its parent's epoll(7) instance: whatever is taken out there the parent does not hear of. To close
-      // the child's copy of the socket takes out nothing. It would keep the session of a parent that is gone.
+      // the child's copy of the socket takes out nothing. It would keep the session of a parent that is gone. Whoever
+      // goes on with the context tells it before.
       if (descriptor_.release() != nullptr) ::close(duplicate_);
       return;
     }
@@ -120,11 +121,20 @@ class Registry final : public boost::asio::execution_context::service {
     registered_->context.store(nullptr, std::memory_order_relaxed);
     for (Registration* const each : registered_->all) each->leave();
   }
+  // A pool's worker that closes a connection is kept out of the context while the process forks.
   void notify_fork(boost::asio::execution_context::fork_event event) override {
-    if (event == boost::asio::execution_context::fork_child) registered_ = std::make_shared<Registered>(context());
+    using Context = boost::asio::execution_context;
+    if (event == Context::fork_prepare) {
+      registered_->mutex.lock();
+      forks_ = true;
+      return;
+    }
+    if (event == Context::fork_child) registered_->owner = ::getpid();
+    if (std::exchange(forks_, false)) registered_->mutex.unlock();
   }
 
   std::shared_ptr<Registered> registered_;
+  bool forks_ = false;  // and the mutex is locked for that; owned by whoever forks
 };
 
 template <class Executor>
