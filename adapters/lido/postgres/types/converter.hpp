@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -100,11 +101,14 @@ concept PassedAsText = Text<T> && (!Writable<T> || std::same_as<T, std::string> 
 // Of a function that takes one.
 template <class R, class T>
 std::type_identity<std::remove_cvref_t<T>> argument_of(R (*)(T));
+// One of several.
+template <class T>
+void picked_of(std::span<const std::byte> (*)(const T&));
 /// A `Converter` that gives the bytes of a `T` in the server's own format. As with `Puts` it takes a `T` itself.
 template <class As, class T>
 concept GivesBytes = requires {
   { argument_of(&As::bytes) } -> std::same_as<std::type_identity<T>>;
-};
+} || requires { picked_of<T>(&As::bytes); };
 
 template <class T>
 inline constexpr bool is_optional = false;
