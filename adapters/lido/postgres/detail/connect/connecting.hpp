@@ -86,7 +86,7 @@ namespace lido::postgres::detail {
   const Effective effective{target};  // with the environment's, too
   ConnectionString::refuse_pasted(effective.options());
   ConnectionString::refuse_user_in(effective.value("host"));
-  if (effective.value("sslmode") != "disable") begin_openssl();  // whoever keeps the target is not made yet
+  begin_openssl();  // also for a password; whoever keeps the target is not made yet
   if (!application_name.empty() && effective.value("application_name").empty())
     target.set("application_name", application_name);
   // Either alone misses a network that swallows everything: keep-alives wait while data is unacknowledged.
