@@ -143,8 +143,8 @@ class [[gnu::visibility("default")]] QueryError : public Error {
   using Error::Error;
 };
 
-/// The deadline passed before the answer came. The server has been asked to give up, unless the statement commits, and
-/// the connection is unusable; unless the deadline had passed before anything was sent.
+/// The deadline passed before the answer came. The server has been asked to give up, unless the statement is a COMMIT,
+/// and the connection is unusable; unless the deadline had passed before anything was sent.
 class [[gnu::visibility("default")]] QueryTimeout : public Error {
  public:
   using Error::Error;

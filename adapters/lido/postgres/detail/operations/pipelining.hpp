@@ -69,9 +69,9 @@ class Pipelining {
   }
   /// Throws `QueryTimeout` or `QueryCancelled`.
   [[noreturn]] void give_up(Wake why) {
-    bool commits = false;
-    for (std::size_t at = about_; at < statements_.size(); ++at) commits = commits || may_commit(statements_[at].sql());
-    reply_.give_up(why, commits);
+    std::size_t at = about_;  // the first without an answer: the server may be further
+    while (at < results_.size() && results_[at]) ++at;
+    reply_.give_up(why, at < results_.size() && is_commit(statements_[at].sql()));
   }
 
   /// When it is complete: one a statement; null from the one on that failed.

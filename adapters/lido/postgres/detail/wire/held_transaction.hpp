@@ -10,7 +10,6 @@
 #include <lido/postgres/detail/sql/lexer.hpp>
 #include <lido/postgres/detail/sql/redact.hpp>
 #include <lido/postgres/detail/sql/transaction_control.hpp>
-#include <lido/postgres/detail/wire/failed_commit.hpp>
 #include <lido/postgres/error.hpp>
 
 namespace lido::postgres::detail {
@@ -20,16 +19,20 @@ namespace lido::postgres::detail {
   return {message, {.sqlstate = "25P01", .severity = "ERROR", .message = message, .statement = without_passwords(sql)}};
 }
 
-/// Whether a statement of `sql` commits: the server may be waiting for its standby by then. Of one that commits by
-/// itself, outside of a transaction, no text tells. Complexity: linear.
-[[nodiscard]] constexpr bool may_commit(std::string_view sql) noexcept {
-  using Kind = TransactionControl::Kind;
+/// Whether `sql` is COMMIT, PREPARE TRANSACTION or COMMIT PREPARED and nothing else: the server may be waiting for its
+/// standby. Of a script nobody knows how far the server is, nor of a statement whether it commits by itself.
+/// Complexity: linear.
+[[nodiscard]] constexpr bool is_commit(std::string_view sql) noexcept {
   Lexer lexer{sql};
-  for (bool ended = false; !ended;) {
-    const Kind kind = control_of_next(lexer, ended).kind;
-    if (kind == Kind::commit || kind == Kind::mixed) return true;
-  }
-  return begins_with_commit(sql);  // COMMIT PREPARED, which stands alone
+  Piece first = lexer.next_solid();
+  while (first.is_the_symbol(';')) first = lexer.next_solid();
+  const bool prepares = first.is_the_word("prepare") && lexer.next_solid().is_the_word("transaction");
+  if (!prepares && !first.is_the_word("commit") && !first.is_the_word("end")) return false;
+  Lexer all{sql};
+  bool ended = false;
+  static_cast<void>(control_of_next(all, ended));
+  static_cast<void>(control_of_next(all, ended));
+  return ended;
 }
 
 /// While it is held, no statement is sent outside a transaction: it would commit by itself.

@@ -115,8 +115,8 @@ class Reply {
   }
 
   /// Throws `QueryTimeout` or `QueryCancelled`.
-  [[noreturn]] void give_up(Wake why) { give_up(why, may_commit(sql_)); }
-  /// The same where a statement behind it may commit, too.
+  [[noreturn]] void give_up(Wake why) { give_up(why, is_commit(sql_)); }
+  /// The same of a pipeline.
   [[noreturn]] void give_up(Wake why, bool commits) {
     channel_.called_from(where_);
     if (trace_) trace_->given_up(why);
