@@ -258,7 +258,10 @@ BOOST_AUTO_TEST_CASE(nothing_in_the_message_of_a_time_out_is_yet_to_come) {
     bool done = false;
     Threads threads;
     threads.start([&] {
-      for (; !done; sim::sleep_for(1ms)) pool.resize(one);
+      while (!done) {
+        pool.resize(one);
+        sim::sleep_for(1ms);
+      }
     });
     // Each look at the clock takes long, one after the other.
     for (int nth = 0; nth < 40; ++nth) {
