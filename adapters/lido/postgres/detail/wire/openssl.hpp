@@ -18,9 +18,9 @@ namespace lido::postgres::detail {
   return library == nullptr ? nullptr : ::dlsym(library, name);
 }
 
-/// Has OpenSSL begin before libpq does at its first connection, by TLS or with a password, and stay until the process is
-/// gone. Else it takes itself down at exit under the threads and connections of a pool that is still there, as one in
-/// static storage is. Nothing where it has begun already: that was before a pool. Costs about a millisecond, once.
+/// Has OpenSSL begin before libpq does at its first connection, by TLS or with a password, and stay until the process
+/// is gone. Else it takes itself down at exit under the threads and connections of a pool that is still there, as one
+/// in static storage is. Nothing where it has begun already: that was before a pool. Costs about a millisecond, once.
 inline void begin_openssl() noexcept {
   [[maybe_unused]] static const bool begun = [] {
     using Begin = int (*)(std::uint64_t, const void*);
