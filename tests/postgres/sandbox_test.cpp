@@ -235,11 +235,12 @@ BOOST_FIXTURE_TEST_CASE(what_would_end_it_unseen_is_refused_before_it_is_sent, T
   add_one(pool, 1);
   {
     auto lease = pool.acquire();
-    for (const char* sql :
-         {"insert into boxed values (2); commit", "begin; insert into boxed values (2); commit", "commit; begin",
-          "commit and chain", "rollback and chain", "prepare transaction 'x'", "select 1; /* ; */ ROLLBACK -- x",
-          "create function boxed_g() returns int language sql begin atomic select case when true then 1 end; end; "
-          "insert into boxed values (2); commit"}) {
+    const char* const behind_a_body =
+        "create function boxed_g() returns int language sql begin atomic select case when true then 1 end; end; "
+        "insert into boxed values (2); commit";
+    for (const char* sql : {"insert into boxed values (2); commit", "begin; insert into boxed values (2); commit",
+                            "commit; begin", "commit and chain", "rollback and chain", "prepare transaction 'x'",
+                            "select 1; /* ; */ ROLLBACK -- x", behind_a_body}) {
       const auto error = caught<QueryError>([&] { lease->exec_script(sql); });
       BOOST_TEST(error.sqlstate() == "0A000", sql);
     }

@@ -53,8 +53,9 @@ class Walk : private Guest {
     return false;
   }
   void arrived() {
-    rows().arrived();
-    if (!rows_->present()) let_go_if_over();
+    Rows& found = rows();
+    found.arrived();
+    if (!found.present()) let_go_if_over();
   }
   /// There is a present row; else it has not begun, or has ended.
   [[nodiscard]] bool present() const noexcept { return rows_ && rows_->present(); }
