@@ -75,6 +75,8 @@ BOOST_AUTO_TEST_CASE(connects_by_a_directory_with_an_at_sign_in_its_name) {
   };
   BOOST_TEST(answers("user=postgres dbname=postgres host=" + directory));
   BOOST_TEST(answers("user=postgres dbname=postgres host=/nowhere@all," + directory));
+  // Whatever its length: scanned once.
+  BOOST_TEST(!postgres::detail::ConnectionString::has_user("/" + std::string(2'000'000, '@')));
   BOOST_TEST(answers("postgresql:///postgres?user=postgres&host=" + directory));
   BOOST_TEST(answers(server().conninfo(), {.target = [&](const TargetRequest&) { return Target{.host = directory}; }}));
   const Variable variable{"PGHOST", directory};

@@ -76,12 +76,14 @@ class ConnectionString {
 
   /// Whether one of them has. An '@' at the beginning is that of an abstract Unix socket, and one of a directory is a
   /// part of its name, unless it may be that of a password with a comma in it: that has a ':' before it.
+  /// Complexity: linear.
   [[nodiscard]] static bool has_user(std::string_view hosts) noexcept {
-    for (std::size_t at = hosts.find('@'); at != std::string_view::npos; at = hosts.find('@', at + 1)) {
-      const std::string_view before = hosts.substr(0, at);
-      const std::string_view host = before.substr(before.rfind(',') + 1);  // all of it where there is no comma
-      const bool directory = host.starts_with('/') && before.find(':') == std::string_view::npos;
-      if (!host.empty() && !directory) return true;
+    std::size_t begin = 0;  // of the host
+    bool colon = false;     // anywhere before
+    for (std::size_t at = 0; at < hosts.size(); ++at) {
+      if (hosts[at] == ',') begin = at + 1;
+      if (hosts[at] == '@' && at > begin && (colon || hosts[begin] != '/')) return true;
+      colon = colon || hosts[at] == ':';
     }
     return false;
   }
