@@ -63,20 +63,10 @@ class SharedCopy final : private Guest {
   [[nodiscard]] bool is_due() const noexcept { return buffer_.is_full(); }
   void send() {
     require_open();
-    letting_go([this] {
+    letting_go(*this, [this] {
       check_in_time(copying(), until_);
       buffer_.send(copying());
     });
-  }
-  /// Does something to it, which may be its end.
-  template <class Action>
-  auto letting_go(Action action) {
-    try {
-      return action();
-    } catch (...) {
-      let_go_if_over();
-      throw;
-    }
   }
   /// Harmless while something is to come.
   void let_go_if_over() noexcept {
@@ -119,10 +109,10 @@ class CopyStep {
 
   [[nodiscard]] Socket socket() const noexcept { return shared_->socket(); }
   [[nodiscard]] Need step() {
-    return shared_->letting_go([this] { return shared_->copying().step(); });
+    return letting_go(*shared_, [this] { return shared_->copying().step(); });
   }
   void give_up(Wake why) {
-    shared_->letting_go([&] { shared_->copying().give_up(why); });
+    letting_go(*shared_, [&] { shared_->copying().give_up(why); });
   }
 
  protected:
@@ -162,7 +152,7 @@ class CopyFinishing : public CopyStep<Shared> {
  public:
   explicit CopyFinishing(std::shared_ptr<Shared> shared) : CopyStep<Shared>{std::move(shared)} {
     this->shared()->send();
-    this->shared()->letting_go([this] { this->shared()->copying().end(); });
+    letting_go(*this->shared(), [this] { this->shared()->copying().end(); });
   }
   [[nodiscard]] Need step() {
     const Need need = CopyStep<Shared>::step();
@@ -183,7 +173,7 @@ class CopyAborting : public CopyStep<Shared> {
  public:
   explicit CopyAborting(std::shared_ptr<Shared> shared) : CopyStep<Shared>{std::move(shared)} {
     this->shared()->require_open();
-    this->shared()->letting_go([this] { this->shared()->copying().fail("the COPY was aborted"); });
+    letting_go(*this->shared(), [this] { this->shared()->copying().fail("the COPY was aborted"); });
   }
   [[nodiscard]] Need step() {
     try {

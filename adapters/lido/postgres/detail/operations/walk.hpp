@@ -33,10 +33,10 @@ class Walk : private Guest {
   [[nodiscard]] Socket socket() const noexcept { return rows_ ? rows_->socket() : Socket{-1}; }
   /// Throws what those of `Rows` throw, and `Error` where the connection has gone.
   [[nodiscard]] Need step() {
-    return letting_go([&] { return rows().operation().step(); });
+    return letting_go(*this, [&] { return rows().operation().step(); });
   }
   void give_up(Wake why) {
-    letting_go([&] { rows().operation().give_up(why); });
+    letting_go(*this, [&] { rows().operation().give_up(why); });
   }
 
   /// Goes on to the next row. False: it has to come first. Throws when it never will: `QueryTimeout`, `QueryCancelled`,
@@ -91,15 +91,6 @@ class Walk : private Guest {
   // Unless all has come, this gives the connection up.
   void leave() noexcept override { rows_.reset(); }
 
-  template <class Action>
-  auto letting_go(Action action) {
-    try {
-      return action();
-    } catch (...) {
-      let_go_if_over();
-      throw;
-    }
-  }
   // Without rows: whether they came to their end; throws where they did not.
   [[nodiscard]] bool over() const { return aftermath_.complete() || there(rows_).present(); }
 

@@ -31,4 +31,15 @@ class Aftermath {
   std::exception_ptr lost_;
 };
 
+/// Does something to what refers to a connection, which may be its end.
+template <class Holder, class Action>
+auto letting_go(Holder& holder, Action action) {
+  try {
+    return action();
+  } catch (...) {
+    holder.let_go_if_over();
+    throw;
+  }
+}
+
 }  // namespace lido::postgres::detail
