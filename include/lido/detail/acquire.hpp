@@ -180,7 +180,8 @@ class Acquire {
     if constexpr (reads_clock) {
       if (slot != nullptr && lease_if_sure(*slot, where, self())) return slot;
     } else if (slot != nullptr) {
-      return lease_if_fit(*slot, {}, TimePoint::max(), where, self()) ? slot : nullptr;
+      lease_if_fit(*slot, {}, TimePoint::max(), where, self());  // it is: there is no policy to ask
+      return slot;
     }
     return try_detour(slot, limit, where, share);
   }
