@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <utility>
 
 #include <boost/asio/awaitable.hpp>
@@ -12,9 +13,8 @@
 
 namespace lido::test {
 
-/// Runs `body` as a coroutine of a loop, to its end.
-template <class Body>
-void in_loop(Body body) {
+/// Runs `body` as a coroutine of a loop, to its end. A function of one type: what starts a coroutine is compiled once.
+inline void in_loop(std::function<boost::asio::awaitable<void>()> body) {
   boost::asio::io_context loop;
   std::exception_ptr failure;
   boost::asio::co_spawn(loop, std::move(body), [&](std::exception_ptr error) { failure = std::move(error); });

@@ -19,71 +19,107 @@
 
 namespace lido::asio::detail {
 
+// An operation as the reactor sees it. What waits on its behalf is compiled once for each kind of executor: for each
+// operation and each handler it would be most of what a program with statements compiles.
+template <class Executor>
+class Waiting : public std::enable_shared_from_this<Waiting<Executor>> {
+ public:
+  [[nodiscard]] const Executor& executor() const noexcept { return executor_; }
+  [[nodiscard]] bool take_ended() noexcept { return ended_.exchange(false); }
+  static void complete(std::shared_ptr<Waiting> self) {
+    Waiting& it = *self;
+    it.finish(std::move(self));
+  }
+
+ protected:
+  Waiting(Executor executor, bool stoppable) : executor_{std::move(executor)}, reactor_{*this, stoppable} {}
+  ~Waiting() = default;
+
+  // Has the handler called, behind the end of this, which `self` owns.
+  virtual void finish(std::shared_ptr<Waiting> self) = 0;
+  virtual void stop() noexcept = 0;
+
+  struct Stop {
+    void operator()() const {
+      if (const auto state = weak.lock()) state->stop();
+    }
+    std::weak_ptr<Waiting> weak;
+  };
+  struct Complete {
+    void operator()() { complete(std::move(self)); }
+    std::shared_ptr<Waiting> self;
+  };
+  void end() noexcept { ended_.store(true); }
+  [[nodiscard]] AsioReactor<Waiting>& reactor() noexcept { return reactor_; }
+
+ private:
+  Executor executor_;
+  std::atomic<bool> ended_{false};
+  AsioReactor<Waiting> reactor_;
+};
+
+template <class Handler>
+struct HeldHandler {
+  Handler handler;
+};
+
+// Destroyed in the opposite order: the operation is given up, and nothing waits for it any more, before the handler
+// lets go of the connection.
 template <class Handler, class Make>
-class Operating : public std::enable_shared_from_this<Operating<Handler, Make>> {
-  using Drive = postgres::detail::Drive<Make, AsioReactor<Operating>>;
+class Operating final : private HeldHandler<Handler>, public Waiting<boost::asio::associated_executor_t<Handler>> {
+  using Base = Waiting<boost::asio::associated_executor_t<Handler>>;
+  using Drive = postgres::detail::Drive<Make, AsioReactor<Base>>;
   using Result = typename Drive::Result;
 
  public:
-  using Executor = boost::asio::associated_executor_t<Handler>;
-
   static void start(postgres::Until until, Make make, Handler handler) {
     const auto allocator = memory_of(handler);
     auto self = std::allocate_shared<Operating>(allocator, std::move(until), std::move(make), std::move(handler));
-    on_cancel(self->handler_, [weak = self->weak_from_this()] {
-      if (const auto state = weak.lock()) state->drive_.stop();
-    });
+    on_cancel(self->handler, typename Base::Stop{self->weak_from_this()});
     if (self->drive_.begin()) return;
-    const Executor& executor = self->executor_;
-    post_to(executor, [self = std::move(self)]() mutable { complete(std::move(self)); });
+    const auto& executor = self->executor();
+    post_to(executor, typename Base::Complete{std::move(self)});
   }
 
   Operating(postgres::Until until, Make make, Handler handler)
-      : handler_{std::move(handler)},
-        executor_{boost::asio::get_associated_executor(handler_)},
-        reactor_{*this, until.stop.stop_possible() || can_cancel(handler_)},
-        drive_{reactor_, std::move(until), std::move(make), &Operating::done, *this} {}
+      : HeldHandler<Handler>{std::move(handler)},
+        Base{boost::asio::get_associated_executor(this->handler),
+             until.stop.stop_possible() || can_cancel(this->handler)},
+        drive_{this->reactor(), std::move(until), std::move(make), &Operating::done, *this} {}
 
-  [[nodiscard]] const Executor& executor() const noexcept { return executor_; }
-  [[nodiscard]] bool take_ended() noexcept { return ended_.exchange(false); }
+ private:
+  struct Nothing {};
+  using Held = std::conditional_t<std::is_void_v<Result>, Nothing, Result>;
 
-  static void complete(std::shared_ptr<Operating> self) {
-    forget_cancel(self->handler_);
+  void finish(std::shared_ptr<Base> self) override {
+    forget_cancel(this->handler);
     std::exception_ptr error;
     std::optional<Held> result;
     try {
       if constexpr (std::is_void_v<Result>)
-        self->drive_.take(), result.emplace();
+        drive_.take(), result.emplace();
       else
-        result.emplace(self->drive_.take());
+        result.emplace(drive_.take());
     } catch (...) {
       error = std::current_exception();
     }
-    Handler handler = std::move(self->handler_);
+    Handler handler = std::move(this->handler);
     self.reset();  // its memory is the handler's to use again
     if constexpr (std::is_void_v<Result>)
       invoke_handler(std::move(handler), std::move(error));
     else
       invoke_handler(std::move(handler), std::move(error), result ? *std::move(result) : Held{});
   }
+  void stop() noexcept override { drive_.stop(); }
 
- private:
-  struct Nothing {};
-  using Held = std::conditional_t<std::is_void_v<Result>, Nothing, Result>;
-
-  static void done(Drive& drive) noexcept { static_cast<Driven&>(drive).owner.ended_.store(true); }
+  static void done(Drive& drive) noexcept { static_cast<Driven&>(drive).owner.end(); }
   struct Driven : Drive {
-    Driven(AsioReactor<Operating>& reactor, postgres::Until until, Make make, void (*done)(Drive&) noexcept,
+    Driven(AsioReactor<Base>& reactor, postgres::Until until, Make make, void (*done)(Drive&) noexcept,
            Operating& state)
         : Drive{reactor, std::move(until), std::move(make), done}, owner{state} {}
     Operating& owner;
   };
 
-  // Destroyed in the opposite order: the operation is given up before the handler lets go of the connection.
-  Handler handler_;
-  Executor executor_;
-  std::atomic<bool> ended_{false};
-  AsioReactor<Operating> reactor_;
   Driven drive_;
 };
 
