@@ -36,7 +36,7 @@ struct Accounts {
     return std::stoi(server().ask("select balance from accounts where id = " + std::to_string(id)));
   }
 
-  postgres::Pool pool{server().conninfo(), {.pool_size = 4, .max_overflow = 0, .pool_timeout = 10s}};
+  postgres::Pool pool{server().conninfo(), {.pool_size = 4, .max_overflow = 0, .pool_timeout = 1min}};
 };
 
 // Fails as the server would.
@@ -181,7 +181,7 @@ BOOST_AUTO_TEST_CASE(never_tries_an_unknown_commit_again) {
 }
 
 BOOST_AUTO_TEST_CASE(holds_no_connection_while_it_pauses) {
-  postgres::Pool one{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+  postgres::Pool one{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1min}};
   int calls = 0;
   transact(one,
            [&](Session& session) {
@@ -195,6 +195,7 @@ BOOST_AUTO_TEST_CASE(holds_no_connection_while_it_pauses) {
 
 BOOST_AUTO_TEST_CASE(begins_no_attempt_past_its_deadline) {
   int calls = 0;
+  static_cast<void>(pool.acquire(1min));  // opened
   const auto start = Clock::now();
   // The last refusal, or, if the time runs out in an attempt, what that says.
   BOOST_CHECK_EXCEPTION(transact(pool,
@@ -202,21 +203,22 @@ BOOST_AUTO_TEST_CASE(begins_no_attempt_past_its_deadline) {
                                    ++calls;
                                    raise(session, "40001");
                                  },
-                                 {.attempts = 1'000'000, .pause = 20ms, .longest_pause = 20ms, .timeout = 200ms}),
+                                 {.attempts = 1'000'000, .pause = 20ms, .longest_pause = 20ms, .timeout = 2s}),
                         Error, [](const Error& error) {
                           return error.sqlstate() == "40001" || dynamic_cast<const QueryTimeout*>(&error) != nullptr;
                         });
   BOOST_TEST(calls > 1);
-  BOOST_TEST((Clock::now() - start < 5s));
+  BOOST_TEST((Clock::now() - start < 1min));  // so many attempts take hours
   // Nor does it pause for longer than there is time.
   calls = 0;
+  static_cast<void>(pool.acquire(1min));  // the last attempt may have cost its connection
   BOOST_CHECK_THROW(transact(pool,
                              [&](Session& session) {
                                ++calls;
-                               postgres::detail::pause_until(Clock::now() + 210ms);
+                               postgres::detail::pause_until(Clock::now() + 2010ms);
                                raise(session, "40001");
                              },
-                             {.attempts = 9, .pause = 1h, .longest_pause = 1h, .timeout = 200ms}),
+                             {.attempts = 9, .pause = 1h, .longest_pause = 1h, .timeout = 2s}),
                     QueryError);
   BOOST_TEST(calls == 1);
   BOOST_CHECK_THROW(transact(pool, [](Session&) {}, {.timeout = -1ms}), InvalidOption);
@@ -227,18 +229,19 @@ BOOST_AUTO_TEST_CASE(cuts_acquiring_statements_and_commit_to_its_deadline) {
   postgres::Pool one{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1h}};
   const auto held = one.acquire();
   BOOST_CHECK_THROW(transact(one, [](Session&) {}, {.timeout = 20ms}), AcquireTimeout);
-  static_cast<void>(pool.acquire(10s));  // opened
-  BOOST_CHECK_THROW(transact(pool, [](Session& session) { session.exec("select pg_sleep(20)"); }, {.timeout = 100ms}),
+  static_cast<void>(pool.acquire(1min));  // opened
+  BOOST_CHECK_THROW(transact(pool, [](Session& session) { session.exec("select pg_sleep(600)"); }, {.timeout = 100ms}),
                     QueryTimeout);
+  static_cast<void>(pool.acquire(1min));  // and again
   BOOST_CHECK_THROW(transact(pool,
                              [&](Session& session) {
                                session.exec("update accounts set balance = 0");
                                postgres::detail::pause_until(Clock::now() + 1010ms);
                              },
-                             {.timeout = 1s}),  // a connection is to be opened, too
+                             {.timeout = 1s}),
                     QueryTimeout);
   BOOST_TEST(balance(1) == 100);
-  BOOST_TEST((Clock::now() - start < 10s));
+  BOOST_TEST((Clock::now() - start < 1min));  // and not as long as it sleeps
 }
 
 BOOST_AUTO_TEST_CASE(a_stop_ends_a_pause_and_a_statement) {
@@ -253,7 +256,7 @@ BOOST_AUTO_TEST_CASE(a_stop_ends_a_pause_and_a_statement) {
                     AcquireCancelled);
   BOOST_CHECK_THROW(transact(pool, [](Session&) {}, {.transaction = {.until = Until{stop.get_token()}}}),
                     AcquireCancelled);
-  BOOST_TEST((Clock::now() - start < 10s));
+  BOOST_TEST((Clock::now() - start < 1min));  // and not as long as it pauses
 }
 
 BOOST_AUTO_TEST_CASE(tries_a_lost_connection_again_only_if_asked) {
