@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(leases_no_session_that_the_server_ended) {
 }
 
 BOOST_AUTO_TEST_CASE(survives_a_restart_and_a_crash_of_the_server) {
-  postgres::Pool pool{server().conninfo(), {.pool_size = 4, .max_overflow = 0, .pool_timeout = 10s}};
+  postgres::Pool pool{server().conninfo(), {.pool_size = 4, .max_overflow = 0, .pool_timeout = 1min}};
   for (const auto mode : {PostgresServer::Mode::fast, PostgresServer::Mode::immediate}) {
     {
       auto first = pool.acquire(), second = pool.acquire();
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(survives_a_restart_and_a_crash_of_the_server) {
 }
 
 BOOST_AUTO_TEST_CASE(waits_for_a_server_that_comes_back) {
-  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1min}};
   server().stop();
   auto answer = std::async(std::launch::async, [&] { return pool.acquire(1min)->exec("select 1").one<int>(); });
   PostgresServer::wait_until("an attempt has failed", [&] { return pool.statistics().open_failures > 0; });
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(waits_for_a_server_that_comes_back) {
 BOOST_AUTO_TEST_CASE(replaces_a_hung_connection_at_the_caller_s_deadline_at_the_latest) {
   postgres::Pool pool{server().conninfo(),
                       {.pool_size = 1, .max_overflow = 0, .pool_timeout = 300ms, .pre_ping_after = 0s}};
-  pool.wait_until_ready(10s);
+  pool.wait_until_ready(1min);
   server().sigstop();
   const auto start = Clock::now();
   BOOST_CHECK_THROW(static_cast<void>(pool.acquire()), AcquireTimeout);
@@ -115,32 +115,38 @@ BOOST_AUTO_TEST_CASE(replaces_a_hung_connection_at_the_caller_s_deadline_at_the_
   server().sigcont();
   BOOST_TEST((took >= 300ms));
   BOOST_TEST((took < 10s));  // which only a failure reaches
-  BOOST_TEST(pool.acquire(5s)->exec("select 1").one<int>() == 1);
+  BOOST_TEST(pool.acquire(1min)->exec("select 1").one<int>() == 1);
 }
 
 BOOST_AUTO_TEST_CASE(keeps_idle_sessions_alive_before_the_server_ends_them) {
-  constexpr auto limit = 1500ms;  // of the server, for sessions that are idle
-  const auto pool_of_one = [](Duration keep_alive) {
-    PoolOptions options;
-    options.sweep_interval = 100ms;
-    options.keep_alive = keep_alive;
-    return lido::Pool<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle>{
-        postgres::Connector{server().conninfo() + " options='-c idle_session_timeout=1500'"},
-        postgres::Growth{.overflow = {1, 0}}, postgres::CheckSession{}, postgres::Recycle{}, options};
-  };
-  auto kept = pool_of_one(300ms);
-  auto left = pool_of_one(1h);
-  const int kept_before = kept.acquire()->backend_pid();
-  const int left_before = left.acquire()->backend_pid();
   const auto is_there = [](int pid) {
     return server().ask("select count(*) from pg_stat_activity where pid = " + std::to_string(pid)) == "1";
   };
-  // The server ends what nobody asks for, so that it would have ended the other, too.
-  PostgresServer::wait_until("the idle session is ended", [&] { return !is_there(left_before); });
-  postgres::detail::pause_until(Clock::now() + 2 * limit);  // the span is what is tested
-  BOOST_TEST(is_there(kept_before));
-  BOOST_TEST(kept.acquire()->backend_pid() == kept_before);
-  BOOST_TEST(left.acquire()->backend_pid() != left_before);
+  // Whether a session is kept by a server that ends those that are idle for `limit`.
+  const auto keeps = [&](std::chrono::milliseconds limit) {
+    const auto pool_of_one = [&](Duration keep_alive) {
+      PoolOptions options;
+      options.sweep_interval = limit / 15;
+      options.keep_alive = keep_alive;
+      return lido::Pool<postgres::Connection, postgres::Growth, postgres::CheckSession, postgres::Recycle>{
+          postgres::Connector{server().conninfo() +
+                              " options='-c idle_session_timeout=" + std::to_string(limit.count()) + "'"},
+          postgres::Growth{.overflow = {1, 0}}, postgres::CheckSession{}, postgres::Recycle{}, options};
+    };
+    auto kept = pool_of_one(limit / 5);
+    auto left = pool_of_one(1h);
+    const int kept_before = kept.acquire()->backend_pid();
+    const int left_before = left.acquire()->backend_pid();
+    // The server ends what nobody asks for, so that it would have ended the other, too.
+    PostgresServer::wait_until("the idle session is ended", [&] { return !is_there(left_before); });
+    postgres::detail::pause_until(Clock::now() + 2 * limit);  // the span is what is tested
+    BOOST_TEST(left.acquire()->backend_pid() != left_before);
+    return is_there(kept_before) && kept.acquire()->backend_pid() == kept_before;
+  };
+  // A machine that stands still for a second keeps nobody alive, so that there is another round with more time.
+  bool kept = false;
+  for (auto limit = 1500ms; !kept && limit <= 12s; limit *= 2) kept = keeps(limit);
+  BOOST_TEST(kept);
 }
 
 BOOST_AUTO_TEST_CASE(leaves_no_session_state_to_the_next_holder) {
@@ -193,19 +199,19 @@ BOOST_AUTO_TEST_CASE(is_made_as_the_environment_says) {
 
 BOOST_AUTO_TEST_CASE(the_same_settings_make_the_same_pool_each_way) {
   const auto check = [](postgres::Pool& pool) {
-    BOOST_TEST(pool.acquire(10s)->exec("select current_user::text").one<std::string>() == "postgres");
+    BOOST_TEST(pool.acquire(1min)->exec("select current_user::text").one<std::string>() == "postgres");
     const Statistics statistics = pool.statistics();
     BOOST_TEST(statistics.name == "three");
     BOOST_TEST(statistics.pool_size == 3U);
     BOOST_TEST(statistics.max_size == 5U);
-    const auto lease = pool.acquire(10s);
+    const auto lease = pool.acquire(1min);
     BOOST_TEST((lease->settings().statement_timeout == 7s));
     BOOST_TEST((lease->settings().reset == ResetLevel::rollback));
     std::vector<postgres::Pool::Lease> others;
-    while (others.size() < 4) others.push_back(pool.acquire(10s));
+    while (others.size() < 4) others.push_back(pool.acquire(1min));
     const auto start = Clock::now();
     BOOST_CHECK_THROW(static_cast<void>(pool.acquire()), AcquireTimeout);
-    BOOST_TEST((Clock::now() - start < 5s));
+    BOOST_TEST((Clock::now() - start < 20s));  // by default it would be 30 s
   };
   {
     postgres::Pool by_code{server().conninfo(),
@@ -299,8 +305,9 @@ BOOST_AUTO_TEST_CASE(hands_every_option_of_the_core_on) {
 }
 
 BOOST_AUTO_TEST_CASE(opens_its_idle_minimum_before_anybody_asks) {
-  postgres::Pool pool{server().conninfo(), {.pool_size = 4, .min_idle = 3, .application_name = "ahead"}};
-  pool.wait_until_ready(30s);
+  postgres::Pool pool{server().conninfo(),
+                      {.pool_size = 3, .max_overflow = 0, .min_idle = 3, .application_name = "ahead"}};
+  pool.wait_until_ready(1min);
   BOOST_TEST(pool.statistics().now.idle == 3U);
   BOOST_TEST(server().ask("select count(*) from pg_stat_activity where application_name = 'ahead'") == "3");
 }
@@ -356,17 +363,22 @@ BOOST_AUTO_TEST_CASE(tells_of_a_wrong_password_at_once) {
 
 BOOST_AUTO_TEST_CASE(names_an_unreachable_server_in_the_first_line_of_a_time_out_and_shows_no_secret) {
   postgres::Pool pool{"host=/nonexistent user=app password=hunter2-secret dbname=app", {.pool_timeout = 100ms}};
-  try {
-    static_cast<void>(pool.acquire());
-    BOOST_ERROR("acquired");
-  } catch (const AcquireTimeout& error) {
-    BOOST_TEST((error.phase() == Phase::opening));
-    const std::string_view what = error.what();
-    BOOST_TEST(what.substr(0, what.find('\n')).find("; last failure: connection to ") != std::string_view::npos, what);
-    BOOST_TEST(what.substr(0, what.find('\n')).find("/nonexistent") != std::string_view::npos, what);
-    const std::string all = everything(error);
-    BOOST_TEST(all.find("hunter2") == std::string::npos);
-  }
+  bool told = false;
+  for (const TimePoint late = soon(); !told;) try {
+      static_cast<void>(pool.acquire());
+      BOOST_ERROR("acquired");
+      told = true;
+    } catch (const AcquireTimeout& error) {
+      if (error.cause() == nullptr && Clock::now() < late) continue;  // no attempt has had its turn
+      told = true;
+      BOOST_TEST((error.phase() == Phase::opening));
+      const std::string_view what = error.what();
+      BOOST_TEST(what.substr(0, what.find('\n')).find("; last failure: connection to ") != std::string_view::npos,
+                 what);
+      BOOST_TEST(what.substr(0, what.find('\n')).find("/nonexistent") != std::string_view::npos, what);
+      const std::string all = everything(error);
+      BOOST_TEST(all.find("hunter2") == std::string::npos);
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
