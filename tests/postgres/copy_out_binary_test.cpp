@@ -18,6 +18,7 @@
 #include <lido/postgres/types/values.hpp>
 #include <postgres/both_formats.hpp>
 #include <postgres/server.hpp>
+#include <postgres/statements.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
@@ -169,13 +170,14 @@ BOOST_AUTO_TEST_CASE(an_error_names_its_row_and_the_rest_is_read) {
 
 BOOST_AUTO_TEST_CASE(left_early_or_never_looked_at_the_connection_is_good) {
   Connection connection = connect();
-  for (const double value :
-       connection.copy_out<double>("copy (select generate_series(1, 1000000000)::float8) to stdout"))
-    if (value == 10) break;
+  leave_rows(connection, [](Connection& left) {
+    for (const double value : left.copy_out<double>("copy (select generate_series(1, 1000000000)::float8) to stdout"))
+      if (value == 10) break;
+  });
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
-  {
-    const auto never = connection.copy_out<double>("copy (select pg_sleep(60)::text::float8) to stdout");
-  }
+  leave_rows(connection, [](Connection& left) {
+    const auto never = left.copy_out<double>("copy (select pg_sleep(60)::text::float8) to stdout");
+  });
   BOOST_TEST(connection.is_usable());
   BOOST_TEST(connection.exec("select 2").one<int>() == 2);
   {

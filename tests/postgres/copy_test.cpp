@@ -19,6 +19,7 @@
 #include <lido/postgres/connection.hpp>
 #include <lido/postgres/pool.hpp>
 #include <postgres/server.hpp>
+#include <postgres/statements.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
@@ -237,8 +238,10 @@ BOOST_AUTO_TEST_CASE(the_wrong_direction_gives_the_connection_up) {
 BOOST_AUTO_TEST_CASE(abandoned_early_the_rest_is_cancelled_and_the_connection_is_good) {
   Connection connection = lido::test::connect();
   for (int i = 0; i < 3; ++i) {
-    for (const long number : connection.copy_out<long>("copy (select generate_series(1, 1000000000)) to stdout"))
-      if (number == 10) break;
+    leave_rows(connection, [](Connection& left) {
+      for (const long number : left.copy_out<long>("copy (select generate_series(1, 1000000000)) to stdout"))
+        if (number == 10) break;
+    });
     BOOST_TEST(connection.exec("select $1::int", i).one<int>() == i);
   }
 }
@@ -303,7 +306,7 @@ BOOST_AUTO_TEST_CASE(a_lost_session_is_noticed_in_the_middle) {
   Connection connection = with_table();
   const std::string pid = std::to_string(connection.backend_pid());
   const auto endless = std::views::iota(0) | std::views::transform([&](int i) {
-                         if (i == 10) server().ask("select pg_terminate_backend(" + pid + ", 5000)");
+                         if (i == 10) server().ask("select pg_terminate_backend(" + pid + ", 60000)");
                          return std::tuple{i};
                        });
   const auto error = caught<ConnectionLost>([&] { connection.copy_in("copy t(id) from stdin", endless); });

@@ -12,6 +12,7 @@
 
 #include <lido/postgres/connection.hpp>
 #include <postgres/server.hpp>
+#include <postgres/statements.hpp>
 #include <support/record_proxy.hpp>
 
 using namespace lido;
@@ -32,9 +33,11 @@ const RecordProxy& records_proxy() {
   return instance;
 }
 
+Connection connect_with(std::size_t size) { return Connection::connect(records_proxy().conninfo(size), soon()); }
+
 void with_each_size(const std::function<void(Connection&, std::size_t)>& body) {
   for (const std::size_t size : record_sizes) BOOST_TEST_CONTEXT("records of " << size << " bytes") {
-      Connection connection = Connection::connect(records_proxy().conninfo(size), soon());
+      Connection connection = connect_with(size);
       BOOST_TEST(PQsslInUse(connection.native()) == 1);
       body(connection, size);
       BOOST_TEST(connection.exec("select 1").one<int>() == 1);
@@ -123,7 +126,7 @@ BOOST_AUTO_TEST_CASE(an_error_and_the_end_of_a_session_arrive_whatever_the_size_
                             " loop raise notice '%', repeat('-', 100); end loop; raise 'the end'; end $$";
     const auto error = caught<QueryError>([&] { connection.exec_script(sql, soon()); });
     BOOST_TEST(error.message() == "the end");
-    Connection doomed = Connection::connect(records_proxy().conninfo(size), soon());
+    Connection doomed = connect_with(size);
     const auto gone = caught<ConnectionLost>(
         [&] { doomed.exec_until(soon(), "select repeat('e', $1), pg_terminate_backend(pg_backend_pid())", 100); });
     BOOST_TEST(gone.sqlstate() == "57P01");
@@ -133,17 +136,18 @@ BOOST_AUTO_TEST_CASE(an_error_and_the_end_of_a_session_arrive_whatever_the_size_
 BOOST_AUTO_TEST_CASE(a_stream_that_is_left_early_goes_on_whatever_the_size_of_its_records) {
   with_each_size([](Connection& connection, std::size_t size) {
     if (size < 100) return;  // what is on its way would take more than the two seconds that there are
-    for (int i = 0; i < 3; ++i) {
-      auto stream = connection.stream_until(soon(), "select repeat('y', 3000), generate_series(1, $1)", 1'000'000'000);
+    const auto leave = [](Connection& left) {
+      auto stream = left.stream_until(soon(), "select repeat('y', 3000), generate_series(1, $1)", 1'000'000'000);
       BOOST_TEST((*stream.begin())[0].text().size() == 3000U);
-    }
+    };
+    for (int i = 0; i < 3; ++i) leave_rows(connection, leave, [&] { return connect_with(size); });
     BOOST_TEST(connection.is_usable());
   });
 }
 
 BOOST_AUTO_TEST_CASE(a_farewell_in_the_record_of_an_answer_is_heard) {
   for (const std::size_t size : {9000UL, 16'384UL}) {
-    Connection connection = Connection::connect(records_proxy().conninfo(size), soon());
+    Connection connection = connect_with(size);
     connection.listen("tidings");
     // What is heard before the end fills records of its own.
     server().ask("select pg_notify('tidings', i || repeat('n', 7000)) from generate_series(1, 9) i");
@@ -156,11 +160,11 @@ BOOST_AUTO_TEST_CASE(a_farewell_in_the_record_of_an_answer_is_heard) {
 
 BOOST_AUTO_TEST_CASE(a_peer_that_never_stops_does_not_outlast_a_deadline) {
   for (const std::size_t size : {9000UL, 16'384UL}) {
-    Connection connection = Connection::connect(records_proxy().conninfo(size), soon());
+    Connection connection = connect_with(size);
     const auto start = Clock::now();
     caught<QueryTimeout>(
         [&] { connection.exec_until(start + 200ms, "select repeat('x', 3000), generate_series(1, 1000000000)"); });
-    BOOST_TEST((Clock::now() - start < 5s));
+    BOOST_TEST((Clock::now() - start < 1min));  // which only a failure reaches
   }
 }
 

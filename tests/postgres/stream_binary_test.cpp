@@ -18,6 +18,7 @@
 #include <lido/postgres/types/values.hpp>
 #include <postgres/both_formats.hpp>
 #include <postgres/server.hpp>
+#include <postgres/statements.hpp>
 
 using namespace lido;
 using namespace lido::postgres;
@@ -275,13 +276,14 @@ BOOST_AUTO_TEST_CASE(columns_may_change_between_two_streams) {
 
 BOOST_AUTO_TEST_CASE(left_early_or_never_looked_at_the_connection_is_good) {
   Connection connection = connect();
-  for (const double value : connection.stream<double>("select generate_series(1, 1000000000)::float8"))
-    if (value == 10) break;
+  leave_rows(connection, [](Connection& left) {
+    for (const double value : left.stream<double>("select generate_series(1, 1000000000)::float8"))
+      if (value == 10) break;
+  });
   BOOST_TEST(connection.is_usable());
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
-  {
-    const auto never = connection.stream<double>("select pg_sleep(60)::text::float8");
-  }
+  leave_rows(connection,
+             [](Connection& left) { const auto never = left.stream<double>("select pg_sleep(60)::text::float8"); });
   BOOST_TEST(connection.is_usable());
   BOOST_TEST(connection.exec("select 2").one<int>() == 2);
   {

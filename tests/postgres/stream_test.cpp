@@ -64,16 +64,18 @@ BOOST_AUTO_TEST_CASE(abandoned_early_it_cancels_the_rest_and_the_connection_is_g
   Connection connection = lido::test::connect();
   const auto start = Clock::now();
   for (int i = 0; i < 3; ++i) {
-    for (const long number : connection.stream<long>("select generate_series(1, 1000000000)"))
-      if (number == 10) break;
+    leave_rows(connection, [](Connection& left) {
+      for (const long number : left.stream<long>("select generate_series(1, 1000000000)"))
+        if (number == 10) break;
+    });
     BOOST_TEST(connection.is_usable());
     BOOST_TEST(connection.exec("select $1::int", i).one<int>() == i);
   }
-  BOOST_TEST((Clock::now() - start < 10s));  // and not as long as a thousand million rows take
-  {
-    const auto never_looked_at = connection.stream("select generate_series(1, 1000000000)");
-    wait_for_active(std::to_string(connection.backend_pid()));  // else the cancel comes before there is one to hit
-  }
+  BOOST_TEST((Clock::now() - start < 1min));  // and not as long as a thousand million rows take
+  leave_rows(connection, [](Connection& left) {
+    const auto never_looked_at = left.stream("select generate_series(1, 1000000000)");
+    wait_for_active(std::to_string(left.backend_pid()));  // else the cancel comes before there is one to hit
+  });
   BOOST_TEST(connection.exec("select 7").one<int>() == 7);
 }
 
@@ -160,7 +162,7 @@ BOOST_AUTO_TEST_CASE(a_lost_session_is_noticed_in_the_middle) {
   long rows = 0;
   caught<ConnectionLost>([&] {
     for (const long each : connection.stream<long>("select generate_series(1, 1000000000)"))
-      if (++rows == 10) server().ask("select pg_terminate_backend(" + pid + ", 5000), " + std::to_string(each));
+      if (++rows == 10) server().ask("select pg_terminate_backend(" + pid + ", 60000), " + std::to_string(each));
   });
   BOOST_TEST(!connection.is_usable());
 }
