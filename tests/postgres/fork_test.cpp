@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 BOOST_AUTO_TEST_SUITE(fork_, *boost::unit_test::enable_if<lido::test::can_fork>())
 
 BOOST_AUTO_TEST_CASE(a_child_opens_its_own_sessions_and_leaves_the_parents_alone) {
-  postgres::Pool pool{server().conninfo(), {.pool_size = 4}};
+  postgres::Pool pool{server().conninfo(), {.pool_size = 3, .max_overflow = 0}};
   std::optional<Session> session{std::in_place, pool};
   Session& in_progress = *session;
   in_progress.exec("create temporary table kept as select 7 as value");

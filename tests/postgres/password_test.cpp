@@ -72,7 +72,10 @@ BOOST_AUTO_TEST_CASE(is_asked_for_anew_when_a_connection_is_opened) {
   BOOST_TEST(tokens.asked == 1);
   give_password("token-of-tuesday");
   // There is still `first` to wait for, so that the refusal is the cause of a time-out.
-  BOOST_CHECK_THROW(static_cast<void>(pool.acquire(100ms)), AcquireTimeout);
+  const TimePoint late = soon();
+  do {
+    BOOST_CHECK_THROW(static_cast<void>(pool.acquire(100ms)), AcquireTimeout);
+  } while (pool.statistics().open_failures == 0 && Clock::now() < late);  // no attempt may have had its turn
   tokens.issue("token-of-tuesday");
   auto second = pool.acquire();
   BOOST_TEST(second->exec("select 1").one<int>() == 1);

@@ -259,10 +259,11 @@ BOOST_AUTO_TEST_CASE(what_it_throws_is_a_failed_open_that_does_not_show_it) {
 
 BOOST_AUTO_TEST_CASE(a_bad_answer_is_followed_by_a_good_one) {
   std::atomic<int> asked = 0;
-  postgres::Pool pool{server().conninfo(), {.backoff_min = 1ms, .target = [&](const TargetRequest&) {
-                                              if (++asked < 3) return Target{.host = ""};
-                                              return Target{.host = server().host()};
-                                            }}};
+  postgres::Pool pool{server().conninfo(),
+                      {.pool_size = 1, .max_overflow = 0, .backoff_min = 1ms, .target = [&](const TargetRequest&) {
+                         if (++asked < 3) return Target{.host = ""};
+                         return Target{.host = server().host()};
+                       }}};
   BOOST_TEST(pool.acquire()->exec("select 1").one<int>() == 1);
   BOOST_TEST(asked == 3);
 }
