@@ -321,8 +321,8 @@ BOOST_AUTO_TEST_CASE(a_commit_that_was_refused_is_not_sent_once_more) {
 
 BOOST_AUTO_TEST_CASE(past_its_deadline_transact_throws_the_error_of_a_statement_that_was_prepared) {
   postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
-  for (int i = 0; i < 3; ++i) transact(pool, [](Session& session) { session.exec("select 1 / $1::int", "1"); });
-  once_sent(200ms, [&](Duration timeout) {
+  once_in_time(200ms, [&](Duration timeout) {
+    for (int i = 0; i < 3; ++i) transact(pool, [](Session& session) { session.exec("select 1 / $1::int", "1"); });
     int calls = 0;
     bool failed = false;
     const auto late = [&](Session& session) {
