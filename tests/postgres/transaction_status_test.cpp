@@ -27,7 +27,7 @@ struct Tracked {
   // Commits through a proxy that lets so many bytes pass and then resets the connection.
   CommitUnknown commit_cut_after(std::size_t bytes, bool track = true) {
     FaultProxy proxy{server().socket()};
-    postgres::Pool remote{proxy.conninfo("postgres"), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+    postgres::Pool remote{proxy.conninfo("postgres"), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1min}};
     Session session{remote, {.track_commit = track}};
     session.exec("insert into marks values (1)");
     proxy.cut_after(bytes);
@@ -35,7 +35,7 @@ struct Tracked {
   }
   static int marks() { return std::stoi(server().ask("select count(*) from marks")); }
 
-  postgres::Pool pool{server().conninfo(), {.pool_size = 2, .pool_timeout = 10s}};
+  postgres::Pool pool{server().conninfo(), {.pool_size = 2, .pool_timeout = 1min}};
 };
 
 }  // namespace
@@ -44,11 +44,11 @@ BOOST_FIXTURE_TEST_SUITE(transaction_status_, Tracked)
 
 BOOST_AUTO_TEST_CASE(tells_a_commit_that_arrived_from_one_that_did_not) {
   const CommitUnknown arrived = commit_cut_after(commit_message);
-  BOOST_TEST(transaction_status(pool, arrived, 10s) == TransactionStatus::committed);
+  BOOST_TEST(transaction_status(pool, arrived, 1min) == TransactionStatus::committed);
   BOOST_TEST(marks() == 1);
   server().ask("truncate marks");
   const CommitUnknown torn = commit_cut_after(commit_message - 1);
-  BOOST_TEST(transaction_status(pool, torn, 10s) == TransactionStatus::aborted);
+  BOOST_TEST(transaction_status(pool, torn, 1min) == TransactionStatus::aborted);
   BOOST_TEST(marks() == 0);
   BOOST_TEST((arrived.transaction_id() != torn.transaction_id()));
 }
@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(is_asked_for_a_transaction_as_a_function) {
   for (const std::size_t bytes : {commit_message, commit_message - 1}) {
     server().ask("truncate marks");
     FaultProxy proxy{server().socket()};
-    postgres::Pool remote{proxy.conninfo("postgres"), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+    postgres::Pool remote{proxy.conninfo("postgres"), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1min}};
     const auto pay = [&](Session& session) {
       session.exec("insert into marks values (1)");
       proxy.cut_after(bytes);
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(is_asked_for_a_transaction_as_a_function) {
 BOOST_AUTO_TEST_CASE(is_unknown_without_an_id) {
   const CommitUnknown error = commit_cut_after(commit_message, false);
   BOOST_TEST(!error.transaction_id().has_value());
-  BOOST_TEST(transaction_status(pool, error, 10s) == TransactionStatus::unknown);
+  BOOST_TEST(transaction_status(pool, error, 1min) == TransactionStatus::unknown);
   const CommitUnknown elsewhere{
       "", {}, TransactionId{.number = std::int64_t{1} << 40, .assigned = std::int64_t{1} << 60}};
   BOOST_TEST(transaction_status(pool, elsewhere) == TransactionStatus::unknown);
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(waits_for_one_in_progress_as_long_as_it_is_told) {
   BOOST_TEST(transaction_status(pool, error) == TransactionStatus::in_progress);
   BOOST_TEST(transaction_status(pool, error, 50ms) == TransactionStatus::in_progress);
   holder.release();  // unlocks
-  BOOST_TEST(transaction_status(pool, error, 10s) == TransactionStatus::committed);
+  BOOST_TEST(transaction_status(pool, error, 1min) == TransactionStatus::committed);
 }
 
 BOOST_AUTO_TEST_CASE(is_not_deceived_by_an_id_that_a_crash_has_given_to_another) {
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_or_a_stop_in_good_order_changes_nothing) {
 
 BOOST_AUTO_TEST_CASE(takes_no_promotion_for_a_recovery_that_ended_with_a_checkpoint) {
   PostgresServer promoted;
-  postgres::Pool there{promoted.conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+  postgres::Pool there{promoted.conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1min}};
   promoted.ask("create table marks(id int, padding text)");
   promoted.ask("checkpoint");
   std::optional<TransactionId> committed, undone, lost;
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(takes_no_promotion_for_a_recovery_that_ended_with_a_checkpo
     forgotten.rollback();
     Session session{there, {.track_commit = true}};
     // Many pages, so that the checkpoint of the promotion is not done at once.
-    session.exec("insert into marks select i, repeat('x', 1000) from generate_series(1, 1000) i");
+    session.exec("insert into marks select i, repeat('x', 1000) from generate_series(1, 10000) i");
     committed = session.transaction_id();
     session.commit();
     const Session unwritten{there, {.track_commit = true}};
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(takes_no_promotion_for_a_recovery_that_ended_with_a_checkpo
   }
   promoted.start_as_standby();
   promoted.promote();
-  BOOST_TEST(promoted.ask("select count(*) from marks") == "1000");
+  BOOST_TEST(promoted.ask("select count(*) from marks") == "10000");
   const auto status = [&](const std::optional<TransactionId>& id) {
     return transaction_status(there, CommitUnknown{"", {}, id});
   };
