@@ -192,7 +192,7 @@ BOOST_AUTO_TEST_CASE(gives_up_a_silent_server_at_the_deadline) {
       caught<ConnectError>([&] { static_cast<void>(Connection::connect(silent.conninfo(), start + 150ms)); });
   const auto took = Clock::now() - start;
   BOOST_TEST((took >= 150ms));
-  BOOST_TEST((took < 8s));  // which only a failure reaches
+  BOOST_TEST((took < 1min));  // which only a failure reaches
   BOOST_TEST(holds(error, "no answer in time"));
   BOOST_TEST(holds(error, "127.0.0.1"));
   BOOST_TEST(!holds(error, "hunter2"));

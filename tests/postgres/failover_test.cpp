@@ -44,7 +44,7 @@ struct Three {
 };
 
 void end_session(postgres::Pool::Lease& lease) {
-  server().ask("select pg_terminate_backend(" + std::to_string(lease->backend_pid()) + ", 5000)");
+  server().ask("select pg_terminate_backend(" + std::to_string(lease->backend_pid()) + ", 60000)");
 }
 
 // Makes the server one that takes no writes, for sessions that begin meanwhile and those that are there.

@@ -41,7 +41,8 @@ std::string shown(const std::optional<ListenerEvent>& event) {
 }
 std::string next(Listener& listener) { return shown(listener.wait(soon())); }
 void terminate_listener() {
-  server().ask("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'lido_listener'");
+  server().ask(
+      "select pg_terminate_backend(pid, 60000) from pg_stat_activity where application_name = 'lido_listener'");
 }
 
 }  // namespace
@@ -113,7 +114,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_hangs_is_found_out_by_a_ping) {
   PostgresServer own;
   ListenerOptions options = quick();
   options.ping_after = 50ms;
-  options.answer_timeout = 2s;
+  options.answer_timeout = 5s;
   options.connect_timeout = 5s;
   Listener listener{own.conninfo(), {"news"}, options};
   BOOST_TEST(next(listener) == "subscribed news");

@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(a_terminated_session_is_noticed_at_once) {
   Connection connection = lido::test::connect();
   connection.listen("news");
   std::jthread terminator{[pid = std::to_string(connection.backend_pid())] {
-    server().ask("select pg_terminate_backend(" + pid + ", 5000)");
+    server().ask("select pg_terminate_backend(" + pid + ", 60000)");
   }};
   const auto error = caught<ConnectionLost>([&] { static_cast<void>(connection.wait_for_notification(soon() + 30s)); });
   BOOST_TEST(error.sqlstate() == "57P01");

@@ -220,7 +220,7 @@ struct Prepared {
 };
 
 Options options_of(ResetLevel level) {
-  return {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s, .pre_ping = false, .reset = level};
+  return {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1min, .pre_ping = false, .reset = level};
 }
 
 std::string finding(const State& state, ResetLevel level) {

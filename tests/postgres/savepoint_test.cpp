@@ -27,7 +27,7 @@ struct Marked {
   // What is committed.
   static std::string marks() { return server().ask("select string_agg(id::text, ',' order by id) from marks"); }
 
-  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1min}};
   unsigned lost = 0;
 };
 

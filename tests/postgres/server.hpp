@@ -33,7 +33,7 @@ inline postgres::Connection connect(postgres::ConnectionSettings settings = {}) 
 
 /// Ends the session of `connection` and waits until the server is rid of it.
 inline void terminate(postgres::Connection& connection) {
-  server().ask("select pg_terminate_backend(" + std::to_string(connection.backend_pid()) + ", 5000)");
+  server().ask("select pg_terminate_backend(" + std::to_string(connection.backend_pid()) + ", 60000)");
 }
 
 /// Whether `error` says that the time was over before anything was sent: the connection, if there was one, is good.

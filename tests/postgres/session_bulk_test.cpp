@@ -27,11 +27,11 @@ struct Readings {
   Readings() { server().ask("drop table if exists readings; create table readings(sensor int, place text)"); }
   ~Readings() {
     BOOST_TEST(pool.statistics().now.leased == 0U);
-    BOOST_TEST(static_cast<bool>(pool.acquire(5s)));
+    BOOST_TEST(static_cast<bool>(pool.acquire(1min)));
   }
   static std::string stored() { return server().ask("select count(*) from readings"); }
 
-  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 10s}};
+  postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1min}};
 };
 
 const std::vector<std::string> one_reading{"7\thall\n"};
@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE(rows_that_outlive_their_session_are_an_error_and_not_an_ear
     session.reset();
     BOOST_CHECK_THROW(static_cast<void>(lines.begin()), Error);
   }
-  BOOST_TEST(pool.acquire(10s)->exec("select 1").one<int>() == 1);
+  BOOST_TEST(pool.acquire(1min)->exec("select 1").one<int>() == 1);
 }
 
 BOOST_AUTO_TEST_CASE(rows_may_outlive_their_connection) {

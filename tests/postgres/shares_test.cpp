@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 BOOST_AUTO_TEST_SUITE(postgres_shares)
 
 BOOST_AUTO_TEST_CASE(a_share_stands_where_the_pool_does) {
-  postgres::Pool pool{server().conninfo(), {.pool_size = 3, .max_overflow = 0, .pool_timeout = 10s}};
+  postgres::Pool pool{server().conninfo(), {.pool_size = 3, .max_overflow = 0, .pool_timeout = 1min}};
   auto jobs = pool.share("jobs", {.at_most = 1});
   {
     Session session{jobs};
@@ -85,10 +85,10 @@ BOOST_AUTO_TEST_CASE(a_noisy_tenant_beside_others_on_a_real_server) {
   // The figures are printed and not judged: the machine has others to serve.
   for (const bool by_shares : {false, true})
     for (const int tenants : {4, 40}) {
-      postgres::Pool pool{server().conninfo(), {.pool_size = 10, .max_overflow = 0, .pool_timeout = 10s}};
+      postgres::Pool pool{server().conninfo(), {.pool_size = 10, .max_overflow = 0, .pool_timeout = 1min}};
       auto web = pool.share("web", {.guaranteed = 6});
       auto tenant = pool.share("tenant");
-      postgres::Pool plain{server().conninfo(), {.pool_size = 10, .max_overflow = 0, .pool_timeout = 10s}};
+      postgres::Pool plain{server().conninfo(), {.pool_size = 10, .max_overflow = 0, .pool_timeout = 1min}};
       Waits of_web, of_tenant;
       std::atomic<bool> over{false};
       std::vector<std::thread> threads;

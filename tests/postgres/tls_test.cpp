@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_program_may_end_with_a_pool_at_work) {
 BOOST_AUTO_TEST_CASE(ends_with_a_pool) {
   const char* const where = std::getenv("LIDO_TEST_TLS_SERVER");
   if (where == nullptr) return;
-  const Options options{.pool_size = 4, .pool_timeout = 10s, .keep_alive = 1ms, .sweep_interval = 1ms};
+  const Options options{.pool_size = 4, .pool_timeout = 1min, .keep_alive = 1ms, .sweep_interval = 1ms};
   static postgres::Pool* pool = nullptr;
   if (std::getenv("LIDO_TEST_WAY") == std::string{"static"}) {
     static postgres::Pool instance{where, options};
@@ -243,7 +243,7 @@ BOOST_AUTO_TEST_CASE(sees_a_session_that_ended_while_it_was_idle) {
   connection.exec("select 1");
   BOOST_TEST(connection.is_alive());
   const int pid = connection.backend_pid();
-  tls_server().server().ask("select pg_terminate_backend(" + std::to_string(pid) + ", 5000)");
+  tls_server().server().ask("select pg_terminate_backend(" + std::to_string(pid) + ", 60000)");
   PostgresServer::wait_until("the end is seen", [&] { return !connection.is_alive(); });
   BOOST_TEST(!connection.is_usable());
 }
