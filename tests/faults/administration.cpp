@@ -27,51 +27,68 @@ BOOST_AUTO_TEST_SUITE(administration)
 
 namespace {
 
-// Waiters hear of it, it ends within its grace, whoever still has a connection may give it back when the pool is gone,
-// and nothing is left over.
+struct Closing {
+  Overshoot closing, destroying;
+  std::uint64_t late = 0;  // of those who waited or gave back meanwhile
+  Duration control{};      // how late a thread was that only sleeps
+
+  [[nodiscard]] bool in_time() const { return closing.net <= most_late && destroying.net <= most_late && late == 0; }
+};
+
+// Waiters hear of it, whoever still has a connection may give it back when the pool is gone, and nothing is left over.
+Closing close_once(const std::function<void(FaultProxy&)>& begin, const std::function<void(FaultProxy&)>& end) {
+  Closing found;
+  server();
+  static_cast<void>(starved());  // opens its file
+  const std::size_t files_before = open_files();
+  std::optional<FaultProxy> proxy{std::in_place, server().socket()};
+  std::optional<postgres::Pool> pool{std::in_place, proxy->conninfo("app"), pool_options()};
+  std::optional<postgres::Pool::Lease> straggler{pool->acquire()};
+  straggler->operator->()->exec("begin");
+  const Control control;
+  {
+    Load load{*pool, 32};
+    BOOST_TEST_REQUIRE(eventually(60s, [&] { return load.full(); }));
+    const std::uint64_t failures = pool->statistics().open_failures;
+    begin(*proxy);
+    // In the midst of it: of statements without answers, and of an attempt to connect or the pause behind it.
+    BOOST_TEST_REQUIRE(eventually(60s, [&] {
+      const Statistics figures = pool->statistics();
+      return figures.now.opening > 0 || figures.open_failures > failures;
+    }));
+    const Stopwatch watch;
+    const CloseReport report = pool->close(300ms);
+    found.closing = watch.beyond(300ms);
+    BOOST_TEST(!report.complete);
+    BOOST_TEST(report.stragglers.size() >= 1U);
+    found.late = load.finish().late;
+  }
+  const Stopwatch watch;
+  pool.reset();
+  found.destroying = watch.beyond(pool_options().connect_timeout);
+  found.control = control.worst();
+  straggler.reset();  // rolls back, or finds out that it cannot
+  end(*proxy);
+  BOOST_TEST(eventually(60s, [] { return backends() == 0; }));
+  proxy.reset();
+  BOOST_TEST(eventually(60s, [&] { return open_files() <= files_before; }));
+  return found;
+}
+
+// And it ends within its grace.
 void close_in(const std::string& situation, const std::function<void(FaultProxy&)>& begin,
               const std::function<void(FaultProxy&)>& end) {
   BOOST_TEST_CONTEXT("situation: " << situation) {
-    server();
-    static_cast<void>(starved());  // opens its file
-    const std::size_t files_before = open_files();
-    std::optional<FaultProxy> proxy{std::in_place, server().socket()};
-    std::optional<postgres::Pool> pool{std::in_place, proxy->conninfo("app"), pool_options()};
-    std::optional<postgres::Pool::Lease> straggler{pool->acquire()};
-    straggler->operator->()->exec("begin");
-    Overshoot closing, destroying;
-    {
-      Load load{*pool, 32};
-      BOOST_TEST_REQUIRE(eventually(10s, [&] { return load.full(); }));
-      const std::uint64_t failures = pool->statistics().open_failures;
-      begin(*proxy);
-      // In the midst of it: of statements without answers, and of an attempt to connect or the pause behind it.
-      BOOST_TEST_REQUIRE(eventually(10s, [&] {
-        const Statistics figures = pool->statistics();
-        return figures.now.opening > 0 || figures.open_failures > failures;
-      }));
-      const Stopwatch watch;
-      const CloseReport report = pool->close(300ms);
-      closing = watch.beyond(300ms);
-      BOOST_TEST(!report.complete);
-      BOOST_TEST(report.stragglers.size() >= 1U);
-      const Tally tally = load.finish();
-      BOOST_TEST(tally.late == 0U);
-    }
-    const Stopwatch watch;
-    pool.reset();
-    destroying = watch.beyond(pool_options().connect_timeout);
-    straggler.reset();  // rolls back, or finds out that it cannot
-    end(*proxy);
-    BOOST_TEST(eventually(5s, [] { return backends() == 0; }));
-    proxy.reset();
-    BOOST_TEST(eventually(5s, [&] { return open_files() <= files_before; }));
-    std::cout << "| closed with 300 ms of grace, " << situation << ": " << milliseconds(closing.raw, 1)
-              << " ms beyond it; destroyed " << milliseconds(destroying.raw, 1) << " ms beyond connect_timeout\n";
+    Closing found = close_once(begin, end);
+    for (int tries = 0; !found.in_time() && may_measure_again(tries, found.control); ++tries)
+      found = close_once(begin, end);
+    std::cout << "| closed with 300 ms of grace, " << situation << ": " << milliseconds(found.closing.raw, 1)
+              << " ms beyond it; destroyed " << milliseconds(found.destroying.raw, 1) << " ms beyond connect_timeout\n";
     notes().add("closed, " + situation,
-                {{"beyond its grace", closing.net}, {"beyond connect_timeout", destroying.net}});
-    BOOST_TEST((closing.net <= most_late));
-    BOOST_TEST((destroying.net <= most_late));
+                {{"beyond its grace", found.closing.net}, {"beyond connect_timeout", found.destroying.net}});
+    BOOST_TEST(found.late == 0U);
+    BOOST_TEST((found.closing.net <= most_late));
+    BOOST_TEST((found.destroying.net <= most_late));
   }
 }
 
@@ -86,31 +103,23 @@ void closes() {
   close_in("black hole", [](FaultProxy& proxy) { proxy.drop(); }, heal);
 }
 
-// Where every error counts, none may come from a machine that is slow.
-postgres::Options patient_options() {
-  postgres::Options options = pool_options();
-  options.pool_timeout = 60s;
-  options.connect_timeout = options.statement_timeout = 20s;
-  return options;
-}
-
 // Nobody who works on it sees more of it than a pause.
 void expect_no_errors(postgres::Pool& pool, Load& load) {
   load.forget_successes();
-  BOOST_TEST(eventually(10s, [&] { return load.full(); }));
+  BOOST_TEST(eventually(60s, [&] { return load.full(); }));
   const Tally tally = load.finish();
   BOOST_TEST(tally.cycles_after > 0U);
   for (const auto& [kind, count] : tally.errors) BOOST_ERROR(count << ' ' << kind);
-  BOOST_TEST(pool.close(5s).complete);
+  BOOST_TEST(pool.close(60s).complete);
   check_accounts(pool.statistics(), tally);
 }
 
 void suspends_for_a_restart() {
   postgres::Pool pool{server().conninfo("app"), patient_options()};
   Load load{pool, 32};
-  BOOST_TEST_REQUIRE(eventually(10s, [&] { return load.full(); }));
+  BOOST_TEST_REQUIRE(eventually(60s, [&] { return load.full(); }));
   pool.suspend();
-  BOOST_TEST_REQUIRE(eventually(5s, [&] { return pool.statistics().now.leased == 0; }));
+  BOOST_TEST_REQUIRE(eventually(60s, [&] { return pool.statistics().now.leased == 0; }));
   server().restart();
   pool.resume();
   expect_no_errors(pool, load);
@@ -120,14 +129,14 @@ void suspends_for_a_restart() {
 void resizes() {
   postgres::Pool pool{server().conninfo("app"), patient_options()};
   Load load{pool, 32};
-  BOOST_TEST_REQUIRE(eventually(10s, [&] { return load.full(); }));
+  BOOST_TEST_REQUIRE(eventually(60s, [&] { return load.full(); }));
   for (const std::size_t size : {2U, 16U, 1U, 12U, 8U}) {
     pool.resize({.overflow = {size, 0}});
-    BOOST_TEST(eventually(10s, [&] { return pool.statistics().now.total() <= size; }));
+    BOOST_TEST(eventually(60s, [&] { return pool.statistics().now.total() <= size; }));
     load.forget_successes();
-    BOOST_TEST(eventually(10s, [&] { return load.successes() >= 50; }));
+    BOOST_TEST(eventually(60s, [&] { return load.successes() >= 50; }));
     BOOST_TEST(pool.statistics().now.total() <= size);
-    BOOST_TEST(eventually(10s, [&] { return backends() <= size; }));
+    BOOST_TEST(eventually(60s, [&] { return backends() <= size; }));
   }
   expect_no_errors(pool, load);
   notes().add("resized", {});

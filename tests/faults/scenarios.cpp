@@ -31,7 +31,7 @@ class Crowd {
  public:
   // The pool's sessions are ended, and those who come for their places are many.
   void gather() {
-    BOOST_TEST_REQUIRE(eventually(10s, [this] {
+    BOOST_TEST_REQUIRE(eventually(60s, [this] {
       end_sessions_of_the_pool();
       std::vector<std::jthread> arrivals;
       for (int i = 0; i < 8; ++i) arrivals.emplace_back([this] { arrive(); });

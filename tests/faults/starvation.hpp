@@ -60,17 +60,22 @@ class Stopwatch {
 /// A thread that does nothing but sleep until the next deadline: how late it is, any thread here may be.
 class Control {
  public:
-  [[nodiscard]] Duration worst() const { return worst_.load(); }
+  /// So far. The nap counts that should be over and is not: after a stall whoever asks may run before the sleeper.
+  [[nodiscard]] Duration worst() const { return std::max(worst_.load(), Duration{Clock::now() - deadline_.load()}); }
 
  private:
+  static constexpr std::chrono::milliseconds nap{20};
+
   void run(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
-      const TimePoint deadline = Clock::now() + std::chrono::milliseconds{20};
+      const TimePoint deadline = Clock::now() + nap;
+      deadline_ = deadline;
       std::this_thread::sleep_until(deadline);
       worst_ = std::max(worst_.load(), Duration{Clock::now() - deadline});
     }
   }
 
+  std::atomic<TimePoint> deadline_{Clock::now() + nap};
   std::atomic<Duration> worst_{Duration{}};
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
 };
