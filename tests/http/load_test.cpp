@@ -10,6 +10,7 @@
 #include <thread>
 
 #include <boost/test/unit_test.hpp>
+#include <faults/starvation.hpp>
 #include <http/service.hpp>
 #include <support/postgres_server.hpp>
 
@@ -63,14 +64,16 @@ class Metrics {
 
 struct Phase {
   Load seen;
-  double wait = 0.0;  // seconds an acquire, on average
-  double use = 0.0;   // of the connections that the pool may have
+  double wait = 0.0;   // seconds an acquire, on average
+  double use = 0.0;    // of the connections that the pool may have
+  double stall = 0.0;  // seconds that a thread here which only sleeps was late at the worst: so may a request be
 };
 
 // Runs `load` and `meanwhile` beside it, and prints a line of the table.
 template <class Meanwhile>
 Phase run_phase(const Service& service, const char* name, const std::string& how, Meanwhile meanwhile) {
   const Metrics before{service};
+  const Control control;
   const auto begun = std::chrono::steady_clock::now();
   Phase phase;
   {
@@ -89,12 +92,12 @@ Phase run_phase(const Service& service, const char* name, const std::string& how
   // Those that did not queue count as no wait.
   phase.wait = grown("db_pool_wait_seconds_sum") / grown("db_pool_acquired_total");
   phase.use = grown("db_pool_use_seconds_sum") / (took.count() * after["db_pool_max_size"]);
+  phase.stall = std::chrono::duration<double>{control.worst()}.count();
   BOOST_TEST(grown("db_pool_use_seconds_count") > 0);
 
   BOOST_TEST(phase.seen.errors == "");
   for (const auto& [status, count] : phase.seen.answers)
     BOOST_TEST((status == "200" || status == "503"), count << " requests ended with " << status);
-  BOOST_TEST(phase.seen.slowest < 3.5);  // a second for a connection, two for the statement
   const auto answers = [&](const char* status) { return phase.seen.answers[status]; };
   std::cout << "| " << std::left << std::setw(22) << name << std::right << " | " << std::setw(5) << answers("200")
             << " | " << std::setw(5) << answers("503") << " | " << std::fixed << std::setprecision(0) << std::setw(8)
@@ -112,24 +115,35 @@ BOOST_AUTO_TEST_SUITE(load_, *boost::unit_test::disabled())
 BOOST_AUTO_TEST_CASE(no_request_hangs_though_the_database_restarts) {
   PostgresServer database;
   Service service{database.conninfo()};
-  BOOST_TEST(service.state() == "ready");
-  const std::string paced = "-c 50 -q 4 -z 5s";  // fifty clients, each four times a second
+  PostgresServer::wait_until("it is ready", [&] { return service.state() == "ready"; });
+  const std::string paced = "-c 50 -q 4 -z ";  // fifty clients, each four times a second
   const auto nothing = [] {};
   std::cout << "| clients                |   200 |   503 | 99 %, ms | slowest, ms | mean wait, ms | use, % |\n"
                "|------------------------|------:|------:|---------:|------------:|--------------:|-------:|\n";
 
-  const auto check_normal = [](Phase normal) {
+  // A second for a connection, two for the statement.
+  const auto none_hung = [](const Phase& phase) { return phase.seen.slowest - phase.stall < 3.5; };
+  // Run again, four times at most, where it went wrong while the machine stalled.
+  const auto run_normal_phase = [&](const char* name) {
+    Phase normal;
+    for (int tries = 0; tries < 5; ++tries) {
+      normal = run_phase(service, name, paced + "5s", nothing);
+      const bool kept = normal.seen.answers["503"] == 0 && normal.wait < 0.1 && normal.use < 0.8 && none_hung(normal);
+      if (kept || normal.stall < 0.3) break;
+    }
     BOOST_TEST(normal.seen.answers["200"] > 0);
     BOOST_TEST(normal.seen.answers["503"] == 0);
     BOOST_TEST(normal.wait < 0.1);
     BOOST_TEST(normal.use < 0.8);
+    BOOST_TEST(none_hung(normal));
+    return normal;
   };
-  const Phase first = run_phase(service, "50 at a pace", paced, nothing);
-  check_normal(first);
+  const Phase first = run_normal_phase("50 at a pace");
   const Phase burst = run_phase(service, "100 in a burst", "-c 100 -n 2000", nothing);
   BOOST_TEST(burst.seen.answers.at("200") > 0);
+  BOOST_TEST(none_hung(burst));
 
-  const Phase restart = run_phase(service, "50 during a restart", paced, [&] {
+  const auto restart_it = [&] {
     const double acquired = Metrics{service}["db_pool_acquired_total"];
     PostgresServer::wait_until("there is load",
                                [&] { return Metrics{service}["db_pool_acquired_total"] > acquired + 300; });
@@ -140,11 +154,15 @@ BOOST_AUTO_TEST_CASE(no_request_hangs_though_the_database_restarts) {
     PostgresServer::wait_until("a request is told", [&] { return service.status("/users") == "503"; });
     database.start();
     PostgresServer::wait_until("it is ready again", [&] { return service.status("/ready") == "200"; });
-  });
+  };
+  Phase restart = run_phase(service, "50 during a restart", paced + "5s", restart_it);
+  // The clients had ended before all of it had happened.
+  if (!restart.seen.answers.contains("503"))
+    restart = run_phase(service, "50 during a restart", paced + "15s", restart_it);
   BOOST_TEST(restart.seen.answers.at("200") > 0);
   BOOST_TEST(restart.seen.answers.at("503") > 0);
-  const Phase last = run_phase(service, "50 afterwards", paced, nothing);
-  check_normal(last);
+  BOOST_TEST(none_hung(restart));
+  const Phase last = run_normal_phase("50 afterwards");
 
   // What the service does beside its requests is tried until it succeeds.
   const auto tasks = [&](const char* which) {

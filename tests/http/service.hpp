@@ -61,11 +61,11 @@ class Service {
 
   struct Answer {
     std::string body;
-    std::string status;    // 000 where there was no answer within eight seconds
+    std::string status;    // 000 where there was no answer within seventy seconds
     double seconds = 0.0;  // what curl took for it
   };
   [[nodiscard]] Answer get(const std::string& page) const {
-    const std::string text = output_of("curl -s -m 8 -w '\\n%{http_code} %{time_total}' " + url(page));
+    const std::string text = output_of("curl -s -m 70 -w '\\n%{http_code} %{time_total}' " + url(page));
     const std::size_t line = text.rfind('\n');
     const std::size_t space = text.rfind(' ');
     return {text.substr(0, line), text.substr(line + 1, space - line - 1), std::stod(text.substr(space + 1))};
