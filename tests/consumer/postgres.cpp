@@ -13,7 +13,7 @@ int main() {
   } catch (const lido::postgres::ConnectError&) {
     std::cout << "refused a connection\n";
   }
-  lido::postgres::Pool pool{nowhere, {.pool_size = 1, .max_overflow = 0, .pool_timeout = 200ms}};
+  lido::postgres::Pool pool{nowhere, {.pool_size = 1, .max_overflow = 0, .pool_timeout = 1s}};
   try {
     const auto lease = pool.acquire();
   } catch (const lido::postgres::ConnectError&) {
