@@ -55,7 +55,7 @@ class Stage {
         arrivals_{workload, seed},
         pool_{url_, options(settings)} {
     outcome_.pool = settings;
-    pool_.wait_until_ready(10s);
+    pool_.wait_until_ready(60s);
     for (std::size_t i = 0; i < settings.size + settings.overflow; ++i)
       crew_.emplace_back([this](const std::stop_token& stop) { work(stop); });
     recorder_ = std::make_unique<lido::LoadRecorder>(pool_);
@@ -170,7 +170,7 @@ class Stage {
   void harm() {
     if (ended_ || now() < next_harm()) return;
     ++harm_;
-    auto other = lido::postgres::Connection::connect(url_, Clock::now() + 5s);
+    auto other = lido::postgres::Connection::connect(url_, Clock::now() + 60s);
     other.exec("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pool_lab'");
   }
   [[nodiscard]] double next_harm() const {

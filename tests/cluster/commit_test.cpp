@@ -33,10 +33,10 @@ BOOST_AUTO_TEST_CASE(is_not_cancelled_and_nobody_sees_what_it_did_before_the_sta
   Cluster cluster;
   postgres::Pool reader{cluster.first.conninfo(), {.pool_size = 1, .max_overflow = 0}};
   postgres::Pool writer{cluster.first.conninfo(), {.pool_size = 4, .max_overflow = 0}};
-  Session session{writer, {.until = Clock::now() + 2s, .track_commit = true}};
   auto statement = writer.acquire(), pipelined = writer.acquire(), second = writer.acquire();
   second->exec_script("begin; insert into notes values (1, 0); prepare transaction 'notes'");
   cluster.second.sigstop();
+  Session session{writer, {.until = Clock::now() + 5s, .track_commit = true}};
   session.exec("insert into notes values (1, 0)");
   for (auto* lease : {&statement, &pipelined}) (*lease)->exec_script("begin; insert into notes values (1, 0)");
   Pipeline pipeline;
@@ -64,14 +64,15 @@ BOOST_AUTO_TEST_CASE(is_not_cancelled_and_nobody_sees_what_it_did_before_the_sta
   BOOST_TEST(said([&] { pipelined->run(pipeline, late()); }) == words);
   BOOST_TEST(said([&] { second->exec_until(late(), "commit prepared 'notes'"); }) == words);
   for (auto* lease : {&statement, &pipelined, &second}) lease->release();
-  BOOST_TEST(writer.close(10s).complete);  // which would have waited for the requests to cancel
-  BOOST_TEST(transaction_status(reader, *unknown, 200ms) == TransactionStatus::in_progress);
-  BOOST_TEST(waiting(cluster) == "4");
+  BOOST_TEST(writer.close(30s).complete);  // which would have waited for the requests to cancel
+  BOOST_TEST(transaction_status(reader, *unknown, 2s) == TransactionStatus::in_progress);
+  PostgresServer::wait_until("all COMMITs have come and wait", [&] { return waiting(cluster) == "4"; });
   BOOST_TEST(rows(cluster) == "0");
   cluster.second.sigcont();
   BOOST_TEST(transaction_status(reader, *unknown, 30s) == TransactionStatus::committed);
   PostgresServer::wait_until("the standby has all", [&] { return waiting(cluster) == "0"; });
-  BOOST_TEST(rows(cluster) == "4");
+  // Nobody waits a moment before the last one can be seen.
+  PostgresServer::wait_until("all can be seen", [&] { return rows(cluster) == "4"; });
 }
 
 // What is no COMMIT, or not yet.

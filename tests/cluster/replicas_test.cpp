@@ -60,12 +60,17 @@ bool reads_on_standby(ReadWritePools& pools) {
   auto lease = pools.reads().acquire();
   return on_standby(*lease);
 }
+// The first read has to connect, for which a machine that is slow may need longer than a read waits for a standby.
+void wait_for_standby(ReadWritePools& pools) {
+  PostgresServer::wait_until("reads go to the standby", [&] { return reads_on_standby(pools); });
+}
 
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(reads_go_to_a_standby_and_writes_to_the_primary) {
   auto both = pools();
-  BOOST_TEST(reads_on_standby(both));
+  wait_for_standby(both);
+  const auto before = both.standbys().statistics().acquired;
   auto lease = both.writes().acquire();
   BOOST_TEST(!on_standby(*lease));
   lease.release();
@@ -74,7 +79,7 @@ BOOST_AUTO_TEST_CASE(reads_go_to_a_standby_and_writes_to_the_primary) {
   BOOST_TEST(session.exec("select count(*) from notes where id > 0").one<long>() == 0);
   session.commit();
   BOOST_TEST(lido::postgres::transact(reads, [](auto& work) { return on_standby(work.connection()); }));
-  BOOST_TEST(both.standbys().statistics().acquired == 3U);
+  BOOST_TEST(both.standbys().statistics().acquired == before + 2);
 }
 
 BOOST_AUTO_TEST_CASE(what_its_page_shows_works) {
@@ -91,20 +96,30 @@ BOOST_AUTO_TEST_CASE(what_its_page_shows_works) {
   BasicSession session{reads, {.read_only = true}};
   // [/read_write]
   BOOST_TEST(notes >= 0);
-  BOOST_TEST(on_standby(session.connection()));
+  session.commit();
+  wait_for_standby(pools);
+  BasicSession again{reads, {.read_only = true}};
+  BOOST_TEST(on_standby(again.connection()));
 }
 
 BOOST_AUTO_TEST_CASE(a_standby_without_anything_to_replay_does_not_lag_however_long_that_lasts) {
   auto both = pools();
-  BOOST_TEST(reads_on_standby(both));
-  std::this_thread::sleep_for(2 * options().reads.max_lag);  // the lag is a matter of the servers' clocks
-  BOOST_TEST(reads_on_standby(both));
-  BOOST_TEST(both.standbys().statistics().opened == 1U);
+  bool stays = false;
+  // A read has half a second for the standby, in which the machine may stall: then it is tried again.
+  for (int tries = 0; tries < 10; ++tries) {
+    wait_for_standby(both);
+    const auto before = both.standbys().statistics().closed;
+    const Control control;
+    std::this_thread::sleep_for(2 * options().reads.max_lag);  // the lag is a matter of the servers' clocks
+    stays = reads_on_standby(both) && both.standbys().statistics().closed == before;
+    if (stays || control.worst() < 50ms) break;
+  }
+  BOOST_TEST(stays);
 }
 
 BOOST_AUTO_TEST_CASE(a_standby_that_lags_is_left_until_it_has_caught_up) {
   auto both = pools();
-  BOOST_TEST(reads_on_standby(both));
+  wait_for_standby(both);
   {
     const Pause pause;
     cluster().first.ask("insert into notes values (-1, 0)");
@@ -170,7 +185,7 @@ BOOST_AUTO_TEST_CASE(a_standby_that_has_replayed_nothing_since_its_start_lags) {
 
 BOOST_AUTO_TEST_CASE(a_read_that_is_stopped_takes_no_connection) {
   auto both = pools();
-  PostgresServer::wait_until("reads go to the standby", [&] { return reads_on_standby(both); });
+  wait_for_standby(both);
   const auto before = both.standbys().statistics().acquired;
   std::stop_source stop;
   stop.request_stop();
@@ -216,6 +231,7 @@ BOOST_AUTO_TEST_CASE(what_is_read_is_no_older_than_the_bound) {
   });
   int standby = 0, primary = 0;
   double oldest = 0;
+  const Control control;
   for (int pauses = 0; pauses < 2; ++pauses) {
     const auto read_for = [&](Duration span) {
       for (const auto end = Clock::now() + span; Clock::now() < end;) {
@@ -235,7 +251,8 @@ BOOST_AUTO_TEST_CASE(what_is_read_is_no_older_than_the_bound) {
             << " on the primary, the oldest " << static_cast<int>(oldest * 1000) << " ms old; the bound is 300 ms\n";
   BOOST_TEST(standby > 0);
   BOOST_TEST(primary > 0);
-  BOOST_TEST(oldest < 1.3);  // a second for a machine that gives no processor between the check and the query
+  // A second for a machine that gives no processor between the check and the query, and what stood still all of it.
+  BOOST_TEST(oldest - std::chrono::duration<double>{control.worst()}.count() < 1.3);
 }
 
 BOOST_AUTO_TEST_CASE(a_standby_that_hangs_leaves_a_read_the_time_for_the_primary) {
@@ -244,7 +261,7 @@ BOOST_AUTO_TEST_CASE(a_standby_that_hangs_leaves_a_read_the_time_for_the_primary
     with.patience = patience;
     with.reads.pre_ping_after = 0s;
     auto both = pools(with);
-    PostgresServer::wait_until("reads go to the standby", [&] { return reads_on_standby(both); });
+    wait_for_standby(both);
     both.writes().acquire()->exec("select 1");
     cluster().second.sigstop();
     for (Duration span = 400ms;; span *= 2) {
@@ -272,9 +289,9 @@ BOOST_AUTO_TEST_CASE(reads_go_to_the_primary_where_there_is_no_standby) {
   cluster().first.ask("select pg_reload_conf()");
   auto both = pools();
   BOOST_TEST(!reads_on_standby(both));
-  BOOST_TEST(both.standbys().statistics().open_failures > 0U);
+  PostgresServer::wait_until("the attempt has failed", [&] { return both.standbys().statistics().open_failures > 0; });
   cluster().second.follow(cluster().first, "second");
-  PostgresServer::wait_until("reads go to the standby", [&] { return reads_on_standby(both); });
+  wait_for_standby(both);
 }
 
 BOOST_AUTO_TEST_CASE(settings_out_of_their_range_are_named) {
@@ -294,7 +311,7 @@ BOOST_AUTO_TEST_CASE(a_copy_into_a_standby_is_refused_as_read_only) {
   PostgresServer::wait_until("the standby has the table",
                              [] { return cluster().second.ask("select to_regclass('copied') is not null") == "t"; });
   const std::vector<std::tuple<double, double>> rows(5000);
-  Connection standby = Connection::connect(cluster().second.conninfo(), Clock::now() + 5s);
+  Connection standby = Connection::connect(cluster().second.conninfo(), soon());
   for (const bool inside : {false, true}) {
     if (inside) standby.exec("begin");
     BOOST_CHECK_EXCEPTION(standby.copy_in("copy copied from stdin", rows), lido::postgres::QueryError,

@@ -111,8 +111,8 @@ BOOST_AUTO_TEST_CASE(shows_the_figures_of_its_pools_to_a_scraper) {
   const auto orders_registration = collector->add(orders);  // shown for as long as this lives
   const auto users_registration = collector->add(users);
   // [/metrics]
-  orders.wait_until_ready(10s);
-  users.wait_until_ready(10s);
+  orders.wait_until_ready(60s);
+  users.wait_until_ready(60s);
   const auto one = orders.acquire();
   const auto two = orders.acquire();
   BOOST_CHECK_THROW((void)orders.acquire(0s), AcquireTimeout);

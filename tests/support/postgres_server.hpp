@@ -143,7 +143,7 @@ class PostgresServer {
     start();
   }
   /// Makes a standby a primary; returns when it takes writes.
-  void promote() { ask("select pg_promote(true, 10)"); }
+  void promote() { ask("select pg_promote(true, 60)"); }
 
   /// Stops all its processes where they are, as a machine that hangs: connections stay, nothing answers. They are set
   /// going again when this process dies meanwhile, so that they can end, too.
