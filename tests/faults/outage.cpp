@@ -149,7 +149,8 @@ template <class MeasureOnce>
 void hold(const char* what, MeasureOnce measure_once) {
   Outage outage = measure_once();
   print(what, outage);
-  for (int tries = 0; !kept(outage) && may_measure_again(tries, outage.sleeper); ++tries) {
+  const auto recovered = [&] { return outage.full != Duration::max(); };
+  for (int tries = 0; !kept(outage) && recovered() && may_measure_again(tries, outage.sleeper); ++tries) {
     outage = measure_once();
     print(what, outage);
   }

@@ -38,11 +38,11 @@ class FaultProxy {
   using Clock = std::chrono::steady_clock;
 
   explicit FaultProxy(std::string server) : server_{std::move(server)}, wake_{::eventfd(0, EFD_CLOEXEC)} {
-    // Below the ports that the kernel gives to others, as it has to be free again after a refusal.
+    // Below the ports that the kernel gives to others.
     std::random_device random;
     for (int tries = 0; listener_ < 0 && tries < 100; ++tries) {
       port_ = static_cast<std::uint16_t>(std::uniform_int_distribution{20'000, 32'000}(random));
-      listen();
+      take_port();
     }
     if (wake_ < 0 || listener_ < 0) throw std::runtime_error{"the proxy finds no port"};
     thread_ = std::thread{[this] { run(); }};
@@ -137,23 +137,26 @@ class FaultProxy {
     static_cast<void>(!::write(wake_, &one, sizeof one));
   }
 
-  void listen() {
+  void take_port() {
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const int on = 1;
-    ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port_);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-        ::listen(listener_, 128) != 0)
-      ::close(std::exchange(listener_, -1));
+    bool taken = ::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    // Not before: the port of another proxy, which refuses just now, is not free. From now on, as connections that
+    // there are must not keep this one from listening again.
+    const int on = 1;
+    ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    taken = taken && ::listen(listener_, 128) == 0;
+    if (!taken) ::close(std::exchange(listener_, -1));
   }
 
   // Takes over what was asked for. False: the end.
   bool apply() {
     std::unique_lock lock{mutex_};
     if (applied_ != changes_) {
+      const bool listens = now_.kind != Kind::refuse;
       now_ = wanted_;
       if (now_.reset)
         for (Link& link : links_) end(link, true);
@@ -162,9 +165,12 @@ class FaultProxy {
         finish(link);  // what was swallowed until now may end
       }
       wanted_.reset = false;
-      if (now_.kind == Kind::refuse && listener_ >= 0) ::close(std::exchange(listener_, -1));
-      if (now_.kind != Kind::refuse && listener_ < 0) listen();
-      if (listener_ >= 0) ::listen(listener_, now_.kind == Kind::deaf ? 1 : 128);
+      // Without a listener the kernel refuses connections, and the port stays taken. Once: a second time, what is
+      // accepted later would be shut, too.
+      if (now_.kind != Kind::refuse)
+        ::listen(listener_, now_.kind == Kind::deaf ? 1 : 128);
+      else if (listens)
+        ::shutdown(listener_, SHUT_RD);
       applied_ = changes_;
       applied_changed_.notify_all();
     }
@@ -175,7 +181,9 @@ class FaultProxy {
     std::vector<pollfd> files;
     while (apply()) {
       files.assign({{.fd = wake_, .events = POLLIN, .revents = 0},
-                    {.fd = now_.kind == Kind::deaf ? -1 : listener_, .events = POLLIN, .revents = 0}});
+                    {.fd = now_.kind == Kind::deaf || now_.kind == Kind::refuse ? -1 : listener_,
+                     .events = POLLIN,
+                     .revents = 0}});
       for (const Link& link : links_)
         for (const int end : {0, 1})
           files.push_back({.fd = link.over[end] ? -1 : link.ends[end], .events = POLLIN, .revents = 0});
