@@ -78,7 +78,7 @@ postgres::Pool pool_of_one() { return postgres::Pool{server().conninfo(), {.pool
 
 template <class Loop>
 auto acquire_in(const Loop& loop, postgres::Pool& pool) {
-  return loop.runner.acquire(pool, 10s, {}, std::source_location::current());
+  return loop.runner.acquire(pool, 1min, {}, std::source_location::current());
 }
 
 }  // namespace
@@ -338,13 +338,19 @@ BOOST_AUTO_TEST_CASE(a_copy_that_is_dropped_fails_on_the_server_at_once_and_cost
 
 BOOST_AUTO_TEST_CASE(copy_out_is_left_half_way_as_a_stream_is) {
   postgres::Pool pool = pool_of_one();
+  unsigned kept = 0;
   in_both_loops([&](auto loop) -> Body<decltype(loop)> {
     constexpr const char* many = "copy (select generate_series(1, 1000000000)) to stdout";
     auto lease = co_await acquire_in(loop, pool);
     for (int i = 0; i < 3; ++i) {
       auto rows = co_await async_in(loop, *lease).template copy_out<int>(many);
       for (int number = 1; number <= i * 300; ++number) BOOST_TEST(*co_await rows.next() == number);
-      co_await rows.close();
+      if (co_await closes_in(loop, rows, *lease)) {
+        ++kept;
+      } else {
+        lease.release();
+        lease = co_await acquire_in(loop, pool);
+      }
       BOOST_TEST(number_in(co_await async_in(loop, *lease).exec("select $1::int", -i)) == -i);
     }
     {
@@ -356,6 +362,7 @@ BOOST_AUTO_TEST_CASE(copy_out_is_left_half_way_as_a_stream_is) {
     BOOST_TEST(number_in(co_await async_in(loop, *lease).exec("select 7")) == 7);
     co_return true;
   });
+  BOOST_TEST(kept > 0U);
 }
 
 BOOST_AUTO_TEST_CASE(a_hundred_thousand_rows_go_through_in_constant_memory) {
@@ -494,7 +501,9 @@ BOOST_AUTO_TEST_CASE(a_server_that_says_much_meanwhile_is_heard) {
       "create trigger talk before insert on talking for each row execute function pg_temp.talk()");
   in_both_loops([&](auto loop) -> Body<decltype(loop)> {
     const auto session = async_in(loop, connection);
-    BOOST_TEST(co_await session.copy_in("copy talking from stdin", rows_from(0, 100'000), soon()) == 100'000U);
+    // A sanitizer on a busy machine may need more than a minute.
+    const TimePoint late = Clock::now() + 15min;
+    BOOST_TEST(co_await session.copy_in("copy talking from stdin", rows_from(0, 100'000), late) == 100'000U);
     co_return true;
   });
 }

@@ -142,7 +142,10 @@ BOOST_AUTO_TEST_CASE(rows_in_the_binary_format_come_as_any) {
     BOOST_TEST(count == 1000);
     auto left = co_await session.template stream<double>("select generate_series(1, 1000000000)::float8");
     BOOST_TEST(*co_await left.next() == 1);
-    co_await left.close();
+    if (!co_await closes_in(loop, left, connection)) {
+      connection = connect();
+      connection.exec("set datestyle = 'German'");
+    }
     BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
     std::string state;
     for (const char* sql : {"select nonsense", "select 1::float8 / 0"}) try {
@@ -202,16 +205,13 @@ BOOST_AUTO_TEST_CASE(closed_half_way_it_is_cancelled_and_the_next_answer_is_that
   postgres::Pool pool = pool_of_one();
   unsigned kept = 0, starved = 0;
   in_both_loops([&](auto loop) -> Body<decltype(loop)> {
-    auto lease = co_await loop.runner.acquire(pool, 10s, {}, std::source_location::current());
+    auto lease = co_await loop.runner.acquire(pool, 1min, {}, std::source_location::current());
     for (int i = 0; i < 5; ++i) {
       auto rows = co_await async_in(loop, *lease).template stream<long>(endless);
       for (long number = 1; number <= i * 300L; ++number) BOOST_TEST(*co_await rows.next() == number);
-      const TimePoint begun = Clock::now();
-      co_await rows.close();
-      const bool in_time = Clock::now() - begun < 2s;
+      const bool good = co_await closes_in(loop, rows, *lease);
       BOOST_TEST(is_end(co_await rows.next()));
-      BOOST_TEST((lease->is_usable() || !in_time));
-      if (!lease->is_usable()) {
+      if (!good) {
         ++starved;
         lease.release();
         lease = co_await loop.runner.acquire(pool, 1min, {}, std::source_location::current());
@@ -230,7 +230,7 @@ BOOST_AUTO_TEST_CASE(dropped_half_way_it_costs_the_connection_and_no_other_gets_
   postgres::Pool pool = pool_of_one();
   for (unsigned round = 1; round <= 2; ++round) {
     in_both_loops([&](auto loop) -> Body<decltype(loop)> {
-      auto lease = co_await loop.runner.acquire(pool, 10s, {}, std::source_location::current());
+      auto lease = co_await loop.runner.acquire(pool, 1min, {}, std::source_location::current());
       {
         auto rows = co_await async_in(loop, *lease).template stream<long>(endless);
         BOOST_TEST(*co_await rows.next() == 1);
@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(dropped_half_way_it_costs_the_connection_and_no_other_gets_
       }
       BOOST_TEST(!lease->is_usable());
       lease.release();
-      lease = co_await loop.runner.acquire(pool, 10s, {}, std::source_location::current());
+      lease = co_await loop.runner.acquire(pool, 1min, {}, std::source_location::current());
       BOOST_TEST(number_in(co_await async_in(loop, *lease).exec("select $1::int", 7)) == 7);
       co_return true;
     });
@@ -471,7 +471,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_amid_a_stream_gives_the_connection_up) {
     run_until(loop, "rows have come", [&] { return rows >= 10; });
   }
   wait_until_nobody_counts();
-  BOOST_TEST(pool.acquire(10s)->exec("select 1").one<int>() == 1);
+  BOOST_TEST(pool.acquire(1min)->exec("select 1").one<int>() == 1);
 }
 
 BOOST_AUTO_TEST_CASE(another_completion_token_is_that_of_each_row) {
@@ -485,7 +485,11 @@ BOOST_AUTO_TEST_CASE(another_completion_token_is_that_of_each_row) {
   long sum = 0;
   for (int i = 0; i < 20'000; ++i) sum += std::get<0>(*rows.next().get());
   BOOST_TEST(sum == 200'010'000);
+  const TimePoint begun = Clock::now();
   rows.close().get();
+  const bool in_time = Clock::now() - begun < 2s;
+  BOOST_TEST((connection.is_usable() || !in_time));
+  if (!connection.is_usable()) connection = connect();
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
 }
 
@@ -497,11 +501,15 @@ BOOST_AUTO_TEST_CASE(closed_early_it_keeps_the_connection_only_if_the_cancel_has
     proxy.acknowledge_cancels_early(50ms);
     // Slow, so that there is little to read after the cancel, however slow this is.
     auto rows = co_await session.stream("select repeat('x', 9000), pg_sleep(0.01) from generate_series(1, 1000000)");
-    co_await rows.close();
+    if (!co_await closes_in(loop, rows, connection))
+      connection = postgres::Connection::connect(proxy.conninfo("postgres"), soon());
     BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
     proxy.acknowledge_cancels_early(1h);
-    auto short_rows = co_await session.stream("select repeat('x', 9000), pg_sleep(0.2) from generate_series(1, 4)");
-    co_await short_rows.close();
+    // If the whole answer is there before it is closed, the connection is kept: a busy machine may make us that late.
+    for (int round = 0; round < 10 && connection.is_usable(); ++round) {
+      auto short_rows = co_await session.stream("select repeat('x', 9000), pg_sleep(0.2) from generate_series(1, 4)");
+      co_await short_rows.close();
+    }
     BOOST_TEST(!connection.is_usable());
     co_return true;
   });

@@ -83,4 +83,15 @@ Body<Loop> once_sent_in(Loop /*loop*/, Duration span, Action action) {
   }
 }
 
+/// Closes `rows` before their end, for which there are two seconds: a server that got no processor in that time costs
+/// `connection`. Whether it is still good.
+template <class Loop, class Rows>
+Body<Loop> closes_in(Loop /*loop*/, Rows& rows, const postgres::Connection& connection) {
+  const TimePoint begun = Clock::now();
+  co_await rows.close();
+  const bool in_time = Clock::now() - begun < std::chrono::seconds{2};
+  BOOST_TEST((connection.is_usable() || !in_time));
+  co_return connection.is_usable();
+}
+
 }  // namespace lido::test
