@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(ends_the_program_with_connections_out, *boost::unit_test::p
   Statics::last_word().wanted = true;
   std::optional<CountedPool::Lease>& longest = Statics::outlives_its_pool();
   CountedPool& pool = Statics::pool();
-  pool.wait_until_ready(10s);
+  pool.wait_until_ready(1min);
   Statics::ends_before_its_pool() = pool.acquire();
   longest = pool.acquire();
   const CountedPool::Lease never_ends = pool.acquire();  // `exit` does not unwind; the fourth is idle
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(a_program_may_end_with_connections_of_a_static_pool_idle_an
   const char* const program = boost::unit_test::framework::master_test_suite().argv[0];
   const pid_t child = ::fork();
   if (child == 0) {
-    ::alarm(60);  // a child that hangs fails
+    ::alarm(300);  // a child that hangs fails
     // NOLINTNEXTLINE(concurrency-mt-unsafe): the child has one thread
     ::setenv("LIDO_TEST_CHILD", "1", 1);
     ::execl(program, program, "--run_test=exit_/ends_the_program_with_connections_out", "--log_level=nothing",
