@@ -16,19 +16,19 @@ using RealPool = Pool<Socket, Elastic>;
 // 0: nothing failed, as it needed less; 1: all is well; else what is not. The child can only return it: the test
 // framework is the parent's.
 int use_in_child(std::optional<RealPool>& pool, std::uint64_t nth, Faults::Mode mode) {
-  ::alarm(60);  // a child that hangs fails
+  ::alarm(300);  // a child that hangs fails
   const std::int64_t before = Faults::live;
   Faults::arm(nth, mode);
   try_to([&] { (void)pool->acquire(1s); });
   try_to([&] { (void)pool->statistics(); });
   const bool failed = Faults::disarm();
   {
-    const auto one = pool->acquire(10s);
-    const auto other = pool->acquire(10s);
+    const auto one = pool->acquire(1min);
+    const auto other = pool->acquire(1min);
     if (pool->statistics().now.leased != 2 || pool->statistics().max_size != 2) return 2;
     if (pool->try_acquire()) return 3;
   }
-  if (!pool->close(10s).complete) return 4;
+  if (!pool->close(1min).complete) return 4;
   pool.reset();
   if (Faults::live != before) return 5;
   return failed ? 1 : 0;

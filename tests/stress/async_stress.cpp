@@ -183,8 +183,8 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_cancellations_at_random_points_lose_noth
   BOOST_TEST(ends.cancelled > 0U);
   BOOST_TEST(ends.served > 0U);
   // What a worker still resets comes back too: both can be had at once.
-  auto first = pool.acquire(10s);
-  auto second = pool.acquire(10s);
+  auto first = pool.acquire(1min);
+  auto second = pool.acquire(1min);
   const Statistics figures = pool.statistics();
   BOOST_TEST(figures.now.waiting == 0U);
   BOOST_TEST(figures.now.leased == 2U);
@@ -212,7 +212,7 @@ BOOST_AUTO_TEST_CASE(shares_keep_their_limits_on_real_threads) {
         break;
       case 1: {
         std::atomic<bool> told{false};
-        auto operation = share.async_acquire(10s).connect([&](const std::exception_ptr&, auto lease) {
+        auto operation = share.async_acquire(1min).connect([&](const std::exception_ptr&, auto lease) {
           lease.release();
           told = true;
           told.notify_one();
@@ -223,7 +223,7 @@ BOOST_AUTO_TEST_CASE(shares_keep_their_limits_on_real_threads) {
       }
       default:
         try {
-          auto lease = share.acquire(random() % 8 == 0 ? Duration{50us} : Duration{10s});
+          auto lease = share.acquire(random() % 8 == 0 ? Duration{50us} : Duration{1min});
           hold(lease);
         } catch (const AcquireTimeout&) {
         }

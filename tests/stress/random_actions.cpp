@@ -153,7 +153,7 @@ void survive(Growth growth, Growth other, Health health, Recycle recycle, const 
       BOOST_TEST(served > 0);
       BOOST_TEST(crowded == 0);
       BOOST_TEST(over == 0);
-      BOOST_TEST(pool.close(10s).complete);
+      BOOST_TEST(pool.close(1min).complete);
     }
     BOOST_TEST(census.live == 0);
     BOOST_TEST(census.opened == census.closed);

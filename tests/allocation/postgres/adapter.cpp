@@ -66,7 +66,7 @@ bool use_pool(postgres::Pool& pool) {
 
 void check_pool(postgres::Pool& pool, bool committed) {
   // Whatever happened to the sessions before, this one is in order and nobody else's.
-  auto lease = pool.acquire(10s);
+  auto lease = pool.acquire(1min);
   BOOST_TEST(!lease->in_transaction());
   BOOST_TEST(lease->exec("show search_path").one<std::string>() != "nowhere");
   BOOST_TEST(lease->exec("select count(*) from kept where what = 'rolled back'").one<long>() == 0);
@@ -77,7 +77,7 @@ void check_pool(postgres::Pool& pool, bool committed) {
   lease->exec("truncate kept");
   lease.release();
   BOOST_TEST(pool.statistics().now.leased == 0U);
-  BOOST_TEST(pool.close(10s).complete);
+  BOOST_TEST(pool.close(1min).complete);
   BOOST_TEST(pool.statistics().opened == pool.statistics().closed);
 }
 
