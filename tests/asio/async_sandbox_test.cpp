@@ -58,7 +58,7 @@ BOOST_FIXTURE_TEST_CASE(what_coroutines_commit_is_undone, Boxed) {
     BOOST_TEST(co_await add_in(loop, sandbox, 1));
     BOOST_TEST(co_await add_in(loop, sandbox, 2, 2));
     {
-      auto lease = co_await loop.runner.acquire(sandbox, 5s, {}, std::source_location::current());
+      auto lease = co_await loop.runner.acquire(sandbox, 1min, {}, std::source_location::current());
       auto connection = async_in(loop, *lease);
       BOOST_TEST(co_await fails_in<postgres::QueryError>(
           loop, [&] { return connection.exec("insert into async_boxed values (1)"); }));

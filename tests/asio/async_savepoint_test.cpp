@@ -41,7 +41,7 @@ postgres::Pool pool_of_one() { return postgres::Pool{server().conninfo(), {.pool
 
 template <class Loop>
 auto acquire_in(const Loop& loop, postgres::Pool& pool) {
-  return loop.runner.acquire(pool, 10s, {}, std::source_location::current());
+  return loop.runner.acquire(pool, 1min, {}, std::source_location::current());
 }
 
 // A coroutine that marks `id`.
@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(one_that_is_destroyed_in_the_middle_stays_open_and_nothing_
   postgres::Pool pool = pool_of_one();
   PollReactor reactor;
   using OwnSession = SessionIn<PollLoop>;
-  OwnSession session{pool.acquire(10s), postgres::OnReactor{reactor}};
+  OwnSession session{pool.acquire(1min), postgres::OnReactor{reactor}};
   const auto run = [&](const Awaitable<bool>& task) {
     reactor.run_until([&] { return task.done(); });
     return task.get();

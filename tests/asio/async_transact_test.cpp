@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE(no_statement_runs_after_the_transaction_has_ended) {
     auto lease = co_await lido::asio::async_acquire(pool, net::use_awaitable);
     co_await lido::asio::async(*lease).exec("select 1");  // which is another one's
   });
-  static_cast<void>(pool.acquire(10s));
+  static_cast<void>(pool.acquire(1min));
   BOOST_TEST(Table::count() == 0);
   BOOST_TEST(pool.statistics().discarded == 0U);
 }
@@ -274,7 +274,7 @@ BOOST_AUTO_TEST_CASE(a_commit_without_an_answer_is_unknown_and_not_tried_again) 
   int calls = 0;
   in_loop([&]() -> net::awaitable<void> {
     postgres::TransactOptions options;
-    options.transaction.until = postgres::Until{Clock::now() + 10s};
+    options.transaction.until = postgres::Until{Clock::now() + 1min};
     options.retry_lost = true;
     BOOST_TEST(co_await fails_with<postgres::CommitUnknown>(async_transact(
         pool,
@@ -292,7 +292,7 @@ BOOST_AUTO_TEST_CASE(a_commit_without_an_answer_is_unknown_and_not_tried_again) 
 BOOST_AUTO_TEST_CASE(a_deadline_or_a_stop_ends_it_in_the_middle_and_nothing_is_kept) {
   const Table table;
   postgres::Pool pool{server().conninfo(), two};
-  pool.wait_until_ready(10s);
+  pool.wait_until_ready(1min);
   std::stop_source source;
   in_loop([&]() -> net::awaitable<void> {
     const auto body = [](Session& session) -> net::awaitable<void> {
@@ -347,7 +347,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_sent_once_the_time_is_over_and_the_connection_st
     BOOST_TEST(late.connection().is_usable());
     BOOST_TEST(!late.connection().in_transaction());
   });
-  static_cast<void>(pool.acquire(10s));
+  static_cast<void>(pool.acquire(1min));
   BOOST_TEST(pool.statistics().discarded == 0U);
 }
 
@@ -371,8 +371,8 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_in_the_middle_keeps_nothing) {
     run_until(loop, "it has inserted", [&] { return inserted; });
   }
   PostgresServer::wait_until("it is back", [&] { return pool.statistics().now.leased == 0; });
-  auto first = pool.acquire(10s);
-  auto second = pool.acquire(10s);
+  auto first = pool.acquire(1min);
+  auto second = pool.acquire(1min);
   BOOST_TEST(!first->in_transaction());
   BOOST_TEST(!second->in_transaction());
   BOOST_TEST(Table::count() == 0);
@@ -381,7 +381,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_in_the_middle_keeps_nothing) {
 BOOST_AUTO_TEST_CASE(one_that_is_destroyed_when_it_was_served_and_not_yet_resumed_leaves_the_loop_and_the_pool) {
   postgres::Pool pool{server().conninfo(), {.pool_size = 1, .max_overflow = 0}};
   PollReactor loop;
-  auto held = pool.acquire(10s);
+  auto held = pool.acquire(1min);
   bool begun = false;
   {
     const auto waits =

@@ -103,17 +103,17 @@ BOOST_AUTO_TEST_CASE(a_loop_ends_whose_executor_counts_what_refers_to_it) {
     net::co_spawn(
         counting,
         [&]() -> net::awaitable<int> {
-          auto lease = co_await lido::asio::async_acquire(pool, 10s, net::use_awaitable);
+          auto lease = co_await lido::asio::async_acquire(pool, 1min, net::use_awaitable);
           co_return co_await ask(*lease, 1);
         },
         [&](const std::exception_ptr&, int number) { answer += number; });
-    while (answer != 42 && loop.run_one_for(10s) != 0) {
+    while (answer != 42 && loop.run_one_for(1min) != 0) {
     }
     BOOST_TEST(answer == 42);
   }
   BOOST_TEST(is_registered(connection));
   loop.restart();
-  loop.run_for(5s);
+  loop.run_for(1min);
   BOOST_TEST(loop.stopped());  // and not by the time that it had
   BOOST_TEST(ask_in(loop, connection, 3) == 3);
 }

@@ -240,11 +240,11 @@ BOOST_AUTO_TEST_CASE(a_loop_may_have_several_threads) {
 BOOST_AUTO_TEST_CASE(the_thread_of_the_loop_may_wait_for_the_pool_itself) {
   net::io_context loop;
   postgres::Pool pool{server().conninfo(), in(loop)};
-  pool.wait_until_ready(10s);  // before the loop runs
+  pool.wait_until_ready(1min);  // before the loop runs
   BOOST_TEST(pool.statistics().now.idle >= 1U);
   run(loop, [&]() -> net::awaitable<void> {
     BOOST_TEST(co_await backend_of(pool) > 0);
-    BOOST_TEST(pool.close(10s).complete);
+    BOOST_TEST(pool.close(1min).complete);
   });
 }
 
