@@ -349,6 +349,8 @@ FAULTS = [
     Fault("time_outs_in_front_are_overlooked", TURN_BOUND, "if (first_to_go_ <= at) return", "if (false) return", ("unit/hopeless",)),
     Fault("newcomers_are_not_foreseen", FORESIGHT, "    bound_.join(waiter.until, gap_);\n", "", ("unit/hopeless",)),
     Fault("one_who_is_passed_next_leaves_unseen", FORESIGHT, "if (next_ == &waiter) next_ = waiter.next;", "", ("unit/hopeless",)),
+    Fault("who_waits_is_looked_at_all_the_time", FORESIGHT, "age_ < windows_of_a_bound", "false", ("unit/hopeless",)),
+    Fault("who_waits_is_looked_at_once", FORESIGHT, "age_ < windows_of_a_bound", "true", ("unit/hopeless",)),
     Fault("rate_is_known_while_connections_are_opened", FORESIGHT, " ||\n           capacity_.limiter().under_way() > 0;", ";", ("unit/hopeless",)),
     Fault("shares_are_taken_for_one_queue", FORESIGHT, "waiters_.shares().any() || ", "", ("unit/hopeless",)),
     Fault("rate_of_fewer_connections_stays", FORESIGHT, "unsettled() || capacity_.staying() != connections_", "unsettled()",

@@ -506,6 +506,28 @@ BOOST_AUTO_TEST_CASE(one_who_is_to_be_passed_next_may_give_up) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(those_who_wait_are_looked_at_again_once_in_a_while_and_not_all_the_time) {
+  calmly([] {
+    Ledger ledger;
+    SimulatedPool<FixedSize> pool{connector(ledger), FixedSize{.size = 1}, {}, {}, options()};
+    const auto& foresight = detail::Inspection::monitor(pool).dispatcher.foresight();
+    Queue queue{pool};
+    learn(queue);
+    int passing = 0, begun = 0;
+    for (int served = 0; served < 96; ++served) {
+      const bool before = foresight.passes_next() != nullptr;
+      queue.serve(1);
+      const bool now = foresight.passes_next() != nullptr;
+      queue.add(1);
+      passing += now ? 1 : 0;
+      begun += now && !before ? 1 : 0;
+    }
+    BOOST_TEST(begun >= 2);
+    BOOST_TEST(passing < 48);
+    queue.leave();
+  });
+}
+
 BOOST_AUTO_TEST_CASE(on_every_schedule_each_caller_is_served_or_told_and_nobody_is_forgotten) {
   std::uint64_t refused = 0;
   on_many_schedules([&refused](Form form) {

@@ -11,7 +11,8 @@
 namespace lido::detail {
 
 // What a bound says of a long queue is too little after a while, as those in front are slower than foreseen. So with
-// each window of the rate it is made anew, a few waiters each time that one leaves. Everything needs the lock.
+// each fourth window of the rate it is made anew, a few waiters each time that one leaves: with each, a look at waiters
+// that are in no cache would be most of what a long queue costs. Everything needs the lock.
 template <class Slot, GrowthPolicy Growth, class Platform>
 class Foresight {
  public:
@@ -68,11 +69,13 @@ class Foresight {
       bound_ = passing_;
       gap_ = passing_gap_;
       known_ = true;
+      age_ = 0;
     }
   }
 
  private:
   static constexpr std::size_t waiters_a_turn = 16;
+  static constexpr std::size_t windows_of_a_bound = 4;
 
   // Connections are being opened, or may not be opened: what was measured is not what will be. Or those who wait do not
   // stand in one queue.
@@ -83,12 +86,15 @@ class Foresight {
   // A window of the rate has ended.
   void measured() noexcept {
     const Duration gap = rate_.least_gap();
+    ++age_;
     // Beyond what is allowed for: what was foreseen may come sooner.
     const auto too_fast_for = [gap](Duration foreseen) { return gap + gap / 4 < foreseen; };
     known_ = known_ && !too_fast_for(gap_);
     if (next_ != nullptr && !too_fast_for(passing_gap_)) return;
+    const TimePoint now = Platform::now();
+    if (known_ && age_ < windows_of_a_bound && !bound_.over(now)) return;
     passing_gap_ = gap;
-    passing_.start(Platform::now());
+    passing_.start(now);
     next_ = waiters_.queue().front();
   }
 
@@ -100,6 +106,7 @@ class Foresight {
   TurnBound bound_;               // of whoever joins now
   Duration gap_{};                // that it is made with
   bool known_ = false;            // it may be asked
+  std::size_t age_ = 0;           // windows since it was made
   TurnBound passing_;             // of those in front of `next_`
   Duration passing_gap_{};        // that it is made with
   const Waiter* next_ = nullptr;  // whom to pass next; null: all were
