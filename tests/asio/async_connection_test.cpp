@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_cancels_the_statement_on_the_server_and_gives_th
   in_loop([&]() -> net::awaitable<void> {
     // Long enough for the server to have begun: a cancel that comes before the statement does nothing.
     const auto sleeps = [&](Duration span) {
-      return async(connection).exec_until(Clock::now() + span, "select pg_sleep(60)");
+      return async(connection).exec_until(Clock::now() + span, "select pg_sleep(600)");
     };
     BOOST_TEST(co_await fails_with<postgres::QueryTimeout>(once_sent_in(AsioLoop{}, 500ms, sleeps)));
   });
@@ -409,7 +409,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_amid_a_statement_gives_the_connection_up_a
         loop,
         [&]() -> net::awaitable<void> {
           auto lease = co_await lido::asio::async_acquire(pool, 1min, net::use_awaitable);
-          co_await async(*lease).exec_until(Clock::now() + 1h, "select pg_sleep(60)");
+          co_await async(*lease).exec_until(Clock::now() + 1h, "select pg_sleep(600)");
           BOOST_ERROR("the loop has ended");
         },
         Rethrow{});
@@ -453,7 +453,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_that_is_destroyed_amid_a_statement_leaves_the_l
   postgres::Connection connection = connect();
   PollReactor loop;
   {
-    const auto body = [&]() -> Task { co_await postgres::async(connection, loop).exec("select pg_sleep(60)"); };
+    const auto body = [&]() -> Task { co_await postgres::async(connection, loop).exec("select pg_sleep(600)"); };
     const Task task = body();
     BOOST_TEST(!loop.idle());
     wait_for_active(std::to_string(connection.backend_pid()));

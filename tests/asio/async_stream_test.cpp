@@ -140,12 +140,16 @@ BOOST_AUTO_TEST_CASE(rows_in_the_binary_format_come_as_any) {
       BOOST_TEST(text == "at " + std::to_string(count));
     }
     BOOST_TEST(count == 1000);
-    auto left = co_await session.template stream<double>("select generate_series(1, 1000000000)::float8");
-    BOOST_TEST(*co_await left.next() == 1);
-    if (!co_await closes_in(loop, left, connection)) {
+    bool kept = false;
+    for (int tries = 0; tries < 5 && !kept; ++tries) {
+      auto left = co_await session.template stream<double>("select generate_series(1, 1000000000)::float8");
+      BOOST_TEST(*co_await left.next() == 1);
+      kept = co_await closes_in(loop, left, connection);
+      if (kept) break;
       connection = connect();
       connection.exec("set datestyle = 'German'");
     }
+    BOOST_TEST(kept);
     BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
     std::string state;
     for (const char* sql : {"select nonsense", "select 1::float8 / 0"}) try {
@@ -479,17 +483,22 @@ BOOST_AUTO_TEST_CASE(another_completion_token_is_that_of_each_row) {
   auto rows = async(connection, net::use_future).stream<int, std::string>("select 1, 'one'").get();
   BOOST_TEST((rows.next().get() == std::tuple{1, std::string{"one"}}));
   BOOST_TEST(!rows.next().get().has_value());
-  rows = async(connection, net::use_future)
-             .stream<int, std::string>("select i, '' from generate_series(1, 1000000) i")
-             .get();
-  long sum = 0;
-  for (int i = 0; i < 20'000; ++i) sum += std::get<0>(*rows.next().get());
-  BOOST_TEST(sum == 200'010'000);
-  const TimePoint begun = Clock::now();
-  rows.close().get();
-  const bool in_time = Clock::now() - begun < 2s;
-  BOOST_TEST((connection.is_usable() || !in_time));
-  if (!connection.is_usable()) connection = connect();
+  // Two seconds are there to close it: a server that got no processor in that time costs the connection.
+  bool kept = false;
+  for (int tries = 0; tries < 5 && !kept; ++tries) {
+    if (!connection.is_usable()) connection = connect();
+    rows = async(connection, net::use_future)
+               .stream<int, std::string>("select i, '' from generate_series(1, 1000000) i")
+               .get();
+    long sum = 0;
+    for (int i = 0; i < 20'000; ++i) sum += std::get<0>(*rows.next().get());
+    BOOST_TEST(sum == 200'010'000);
+    const TimePoint begun = Clock::now();
+    rows.close().get();
+    kept = connection.is_usable();
+    BOOST_TEST((kept || Clock::now() - begun >= 2s));
+  }
+  BOOST_TEST(kept);
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
 }
 
@@ -500,9 +509,13 @@ BOOST_AUTO_TEST_CASE(closed_early_it_keeps_the_connection_only_if_the_cancel_has
     const auto session = async_in(loop, connection);
     proxy.acknowledge_cancels_early(50ms);
     // Slow, so that there is little to read after the cancel, however slow this is.
-    auto rows = co_await session.stream("select repeat('x', 9000), pg_sleep(0.01) from generate_series(1, 1000000)");
-    if (!co_await closes_in(loop, rows, connection))
-      connection = postgres::Connection::connect(proxy.conninfo("postgres"), soon());
+    bool kept = false;
+    for (int tries = 0; tries < 5 && !kept; ++tries) {
+      auto rows = co_await session.stream("select repeat('x', 9000), pg_sleep(0.01) from generate_series(1, 1000000)");
+      kept = co_await closes_in(loop, rows, connection);
+      if (!kept) connection = postgres::Connection::connect(proxy.conninfo("postgres"), soon());
+    }
+    BOOST_TEST(kept);
     BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
     proxy.acknowledge_cancels_early(1h);
     // If the whole answer is there before it is closed, the connection is kept: a busy machine may make us that late.

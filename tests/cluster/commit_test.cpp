@@ -87,15 +87,15 @@ BOOST_AUTO_TEST_CASE(a_statement_before_it_is_cancelled) {
       return cluster.first.ask("select count(*) from pg_stat_activity where wait_event = 'PgSleep'") == "0";
     });
   };
-  for (const char* sleeps : {"select pg_sleep(60)", "begin; select pg_sleep(60)", "begin; select pg_sleep(60); commit",
-                             "prepare q as select pg_sleep(60); execute q"})
+  for (const char* sleeps : {"select pg_sleep(600)", "begin; select pg_sleep(600)",
+                             "begin; select pg_sleep(600); commit", "prepare q as select pg_sleep(600); execute q"})
     is_cancelled([&](Connection& connection, TimePoint until) { connection.exec_script(sleeps, until); });
   // An answer of more than the server keeps to itself: what comes before it has one, too.
   const char* const tells = "select repeat('x', 100000)";
-  for (const char* last : {"select pg_sleep(60)", "commit"})
+  for (const char* last : {"select pg_sleep(600)", "commit"})
     is_cancelled([&](Connection& connection, TimePoint until) {
       Pipeline pipeline;
-      pipeline.add("begin").add("commit").add(tells).add("select pg_sleep(60)").add(last);
+      pipeline.add("begin").add("commit").add(tells).add("select pg_sleep(600)").add(last);
       connection.run(pipeline, until);
     });
 }

@@ -70,7 +70,7 @@ void quick_start_works(lido::postgres::Pool& pool) {
 }
 
 void time_out_cancels(lido::postgres::Pool& pool) {
-  BOOST_CHECK_THROW(pool.acquire()->exec_until(Clock::now() + 2s, "select pg_sleep(60), 'to be cancelled'"),
+  BOOST_CHECK_THROW(pool.acquire()->exec_until(Clock::now() + 2s, "select pg_sleep(600), 'to be cancelled'"),
                     QueryTimeout);
   PostgresServer::wait_until("the statement is cancelled on the server", [] {
     return server().ask(

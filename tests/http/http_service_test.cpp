@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <map>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -111,9 +112,8 @@ BOOST_AUTO_TEST_CASE(answers_503_while_its_database_is_away_recovers_and_drains)
   BOOST_TEST(service.status("/nothing") == "404");
 
   std::map<std::string, int> seen;
-  std::atomic<bool> ended{false};
-  std::jthread client{[&] {
-    while (!ended.load()) ++seen[service.status("/users")];
+  std::jthread client{[&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) ++seen[service.status("/users")];
   }};
   database.stop(PostgresServer::Mode::immediate);
   PostgresServer::wait_until("it says that it is down", [&] { return service.status("/ready") == "503"; });
@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(answers_503_while_its_database_is_away_recovers_and_drains)
   database.start();
   PostgresServer::wait_until("it has recovered", [&] { return service.status("/ready") == "200"; });
   wait_for_users(service);
-  ended = true;
+  client.request_stop();
   client.join();
   for (const auto& [status, count] : seen)
     BOOST_TEST((status == "200" || status == "503"), "a request ended with " << status);

@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_goes_away_is_left_for_the_one_that_is_named_n
 BOOST_AUTO_TEST_CASE(a_statement_is_cancelled_on_the_server_to_which_its_own_connection_goes) {
   PostgresServer green;
   Connection connection = open([&](const TargetRequest&) { return Target{.host = green.host()}; });
-  BOOST_CHECK_THROW(connection.exec_until(Clock::now() + 30ms, "select pg_sleep(60)"), QueryTimeout);
+  BOOST_CHECK_THROW(connection.exec_until(Clock::now() + 30ms, "select pg_sleep(600)"), QueryTimeout);
   PostgresServer::wait_until("nobody sleeps", [&] {
     return green.ask(
                "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and "
