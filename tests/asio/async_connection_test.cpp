@@ -206,6 +206,20 @@ BOOST_AUTO_TEST_CASE(a_connection_is_opened_where_its_target_source_says) {
   BOOST_TEST(task.get());
 }
 
+BOOST_AUTO_TEST_CASE(an_error_at_the_begin_of_a_long_pipeline_ends_it) {
+  postgres::Connection connection = lido::test::connect();
+  postgres::Pipeline pipeline;
+  for (int i = 0; i < 4000; ++i) pipeline.add("select $1::text from nowhere", std::string(1000, 'x'));
+  in_both_loops([&](auto loop) -> Body<decltype(loop)> {
+    const auto session = async_in(loop, connection);
+    const bool refused =
+        co_await fails_in<postgres::PipelineError>(loop, [&] { return session.run(pipeline, soon()); });
+    BOOST_TEST(refused);
+    BOOST_TEST(number_in(co_await session.exec("select 1")) == 1);
+    co_return true;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(commit_of_a_failed_transaction_is_an_error) {
   postgres::Connection connection = lido::test::connect();
   in_loop([&]() -> net::awaitable<void> {

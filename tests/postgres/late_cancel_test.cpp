@@ -1,5 +1,9 @@
 // A cancel that is still on its way when its statement has ended must not reach the next one.
+#include <algorithm>
 #include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string>
 
@@ -58,6 +62,25 @@ BOOST_AUTO_TEST_CASE(the_request_is_encrypted_where_libpq_can_do_that) {
   NewerConnection connection;
   BOOST_TEST(postgres::detail::send_cancel(postgres::detail::cancel_handle(&connection)));
   BOOST_TEST(connection.said == "asked finished");
+}
+
+BOOST_AUTO_TEST_CASE(the_thread_that_cancels_takes_no_signal) {
+  FaultProxy proxy{server().socket()};
+  Connection connection = Connection::connect(proxy.conninfo("postgres"), soon());
+  const auto blocks_all = [](const std::filesystem::path& thread) {
+    std::ifstream file{thread / "status"};
+    for (std::string line; std::getline(file, line);)
+      if (line.starts_with("SigBlk:")) return (std::stoull(line.substr(7), nullptr, 16) >> (SIGPIPE - 1) & 1) != 0;
+    return false;  // it has ended
+  };
+  const auto blocking = [&] {
+    const std::filesystem::directory_iterator threads{"/proc/self/task"};
+    return std::count_if(begin(threads), end(threads), [&](const auto& entry) { return blocks_all(entry.path()); });
+  };
+  const auto before = blocking();
+  proxy.stay_silent();
+  caught<QueryTimeout>([&] { connection.exec_until(Clock::now() + 1s, "select pg_sleep(5)"); });
+  PostgresServer::wait_until("one that blocks signals asks", [&] { return blocking() > before; });
 }
 
 BOOST_AUTO_TEST_CASE(a_statement_that_ends_by_itself_costs_its_connection) { BOOST_TEST(!kept_after(longer_rows)); }

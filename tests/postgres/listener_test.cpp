@@ -77,6 +77,23 @@ BOOST_AUTO_TEST_CASE(a_terminated_session_is_opened_anew_and_what_may_have_been_
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_came_before_the_end_of_the_session_is_told_before_that) {
+  Listener listener{server().conninfo(), {"news"}, quick()};
+  BOOST_TEST(next(listener) == "subscribed news");
+  int heard = 0;
+  // Again where the server ended the session before it had passed on all of them.
+  for (int round = 0; round < 20 && heard < 50; ++round) {
+    server().ask("select pg_notify('news', i::text) from generate_series(1, 50) i");
+    terminate_listener();
+    heard = 0;
+    std::string event = next(listener);
+    for (; event.starts_with("notification news: "); event = next(listener)) ++heard;
+    BOOST_TEST(event == "lost");
+    BOOST_TEST(next(listener) == "subscribed news, again");
+  }
+  BOOST_TEST(heard == 50);
+}
+
 BOOST_AUTO_TEST_CASE(a_terminated_session_is_opened_anew_while_somebody_waits) {
   Listener listener{server().conninfo(), {"news"}, quick()};
   BOOST_TEST(next(listener) == "subscribed news");

@@ -94,6 +94,31 @@ BOOST_AUTO_TEST_CASE(neither_side_waits_for_the_other_however_much_there_is) {
   for (std::size_t i = 0; i < more.size(); ++i) BOOST_REQUIRE(more[i][0][0].as<std::size_t>() == i);
 }
 
+// The server tells of it before all has been sent.
+BOOST_AUTO_TEST_CASE(an_error_at_the_begin_of_a_long_one_ends_it) {
+  Connection connection = lido::test::connect();
+  connection.exec("create temp table places(id int primary key, name text)");
+  const std::string name(1000, 'x');
+  for (const int at : {0, 1, 20, 3000}) {
+    Pipeline pipeline;
+    for (int i = 0; i < 4000; ++i) pipeline.add("insert into places values ($1, $2)", i == at ? -1 : i, name);
+    connection.exec("truncate places");
+    connection.exec("insert into places values (-1, '')");
+    const auto error = caught<PipelineError>([&] { connection.run(pipeline, soon()); });
+    BOOST_TEST(error.is_unique_violation());
+    BOOST_TEST(error.index() == static_cast<std::size_t>(at));
+    BOOST_TEST(error.before().size() == static_cast<std::size_t>(at));
+    BOOST_TEST(connection.exec("select count(*) from places").one<int>() == 1);
+  }
+  Pipeline nowhere;
+  for (int i = 0; i < 4000; ++i) nowhere.add("insert into nowhere values ($1)", name);
+  BOOST_TEST(caught<PipelineError>([&] { connection.run(nowhere, soon()); }).sqlstate() == "42P01");
+  connection.exec("begin");
+  BOOST_TEST(caught<PipelineError>([&] { connection.run(nowhere, soon()); }).index() == 0U);
+  connection.exec("rollback");
+  BOOST_TEST(connection.exec("select 1").one<int>() == 1);
+}
+
 BOOST_AUTO_TEST_CASE(gives_up_at_the_deadline_and_when_stopped_and_names_the_statement) {
   Pipeline pipeline;
   pipeline.add("select 1").add("select pg_sleep(60)").add("select 3");

@@ -60,7 +60,7 @@ class Waiting : public std::enable_shared_from_this<Waiting<Executor>> {
 
 template <class Handler>
 struct HeldHandler {
-  Handler handler;
+  Handler kept;
 };
 
 // Destroyed in the opposite order: the operation is given up, and nothing waits for it any more, before the handler
@@ -75,7 +75,7 @@ class Operating final : private HeldHandler<Handler>, public Waiting<boost::asio
   static void start(postgres::Until until, Make make, Handler handler) {
     const auto allocator = memory_of(handler);
     auto self = std::allocate_shared<Operating>(allocator, std::move(until), std::move(make), std::move(handler));
-    on_cancel(self->handler, typename Base::Stop{self->weak_from_this()});
+    on_cancel(self->kept, typename Base::Stop{self->weak_from_this()});
     if (self->drive_.begin()) return;
     const auto& executor = self->executor();
     post_to(executor, typename Base::Complete{std::move(self)});
@@ -83,8 +83,7 @@ class Operating final : private HeldHandler<Handler>, public Waiting<boost::asio
 
   Operating(postgres::Until until, Make make, Handler handler)
       : HeldHandler<Handler>{std::move(handler)},
-        Base{boost::asio::get_associated_executor(this->handler),
-             until.stop.stop_possible() || can_cancel(this->handler)},
+        Base{boost::asio::get_associated_executor(this->kept), until.stop.stop_possible() || can_cancel(this->kept)},
         drive_{this->reactor(), std::move(until), std::move(make), &Operating::done, *this} {}
 
  private:
@@ -92,7 +91,7 @@ class Operating final : private HeldHandler<Handler>, public Waiting<boost::asio
   using Held = std::conditional_t<std::is_void_v<Result>, Nothing, Result>;
 
   void finish(std::shared_ptr<Base> self) override {
-    forget_cancel(this->handler);
+    forget_cancel(this->kept);
     std::exception_ptr error;
     std::optional<Held> result;
     try {
@@ -103,7 +102,7 @@ class Operating final : private HeldHandler<Handler>, public Waiting<boost::asio
     } catch (...) {
       error = std::current_exception();
     }
-    Handler handler = std::move(this->handler);
+    Handler handler = std::move(this->kept);
     self.reset();  // its memory is the handler's to use again
     if constexpr (std::is_void_v<Result>)
       invoke_handler(std::move(handler), std::move(error));

@@ -168,13 +168,15 @@ class Keeping {
     }
     exchange_.reset();
     heard();
-    // What came before the answer is of channels that may be gone by it.
-    while (std::optional<Notification> notification = Listening::next(*channel_))
-      events_.push_back({.notification = *std::move(notification)});
+    take_notifications();  // what came before the answer is of channels that may be gone by it
     for (const ChannelChange& each : std::exchange(changes_, {}))
       if (std::optional<ListenerEvent> event = subscriptions_.done(each)) events_.push_back(*std::move(event));
     note_connected();
     return Need::nothing;
+  }
+  void take_notifications() {
+    while (std::optional<Notification> notification = Listening::next(*channel_))
+      events_.push_back({.notification = *std::move(notification)});
   }
   void note_connected() {
     const std::scoped_lock lock{mutex_};
@@ -183,6 +185,7 @@ class Keeping {
   void heard() noexcept { silent_until_ = saturating_add(Clock::now(), options_.ping_after); }
 
   void lose(const Error& error) {
+    if (channel_) take_notifications();  // they came before the end
     exchange_.reset();
     listening_.reset();
     connecting_.reset();

@@ -56,7 +56,7 @@ class Pipelining {
   [[nodiscard]] Need step() {
     do {
       while (!reply_.complete()) {
-        if (!synchronised_ && PQflush(reply_.channel().raw()) == 0) send_more();
+        if (!synchronised_ && (reply_.error() || PQflush(reply_.channel().raw()) == 0)) send_more();
         const Need need = reply_.step();
         if (need == Need::nothing) {
           take(reply_.result());
@@ -90,6 +90,7 @@ class Pipelining {
 
   void begin() {
     reply_.begin_pipeline(preparing_.syncs() + 1);
+    reply_.is_open(true);
     synchronised_ = false;
     begun_ = false;
     sent_ = 0;
@@ -105,6 +106,7 @@ class Pipelining {
         size += statements_.weight(statement);
       }
       synchronised_ = sent_ == last_ || reply_.error();
+      reply_.is_open(!synchronised_);
       return synchronised_ ? PQpipelineSync(raw) : 1;
     });
   }

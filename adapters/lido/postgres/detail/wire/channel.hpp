@@ -194,6 +194,10 @@ class Channel {
   [[nodiscard]] Need to_read(Need need = Need::readable) noexcept {
     return held_back_.by(raw()) ? Need::at_once : need;
   }
+  /// The server has nothing more to say to what libpq has been given to send.
+  [[nodiscard]] bool is_answered() noexcept {
+    return PQstatus(raw()) == CONNECTION_OK && PQtransactionStatus(raw()) != PQTRANS_ACTIVE;
+  }
   /// Takes in what has come. False at the connection's end; then PQgetResult has the reason and does not block.
   [[nodiscard]] bool consume() noexcept { return PQconsumeInput(raw()) != 0; }
 

@@ -78,10 +78,15 @@ class Reply {
     syncs_ = syncs;
     part_ = behind + 1;
     statement_ = 0;
+    open_ = false;
     error_.reset();
     if (trace_) trace_->again();
     complete_ = false;
   }
+  /// In a pipeline whose end `is` yet to be sent: its first error, behind which libpq has no more to give, is for
+  /// whoever sends the end, without a `result()`. Where all that was sent is answered there is `Need::readable`: more
+  /// has to be sent first.
+  void is_open(bool is) noexcept { open_ = is; }
 
   [[nodiscard]] Socket socket() const noexcept { return channel_.socket(); }
 
@@ -99,6 +104,7 @@ class Reply {
         return PQflush(channel_.raw()) > 0 ? channel_.to_read(Need::either) : channel_.to_read();
       }
       if (!ended_) {
+        if (open_ && channel_.is_answered()) return Need::readable;
         if (const Need need = channel_.pending(); need != Need::nothing) {
           waited_ = true;
           return need;
@@ -213,7 +219,7 @@ class Reply {
       case PGRES_NONFATAL_ERROR:
       case PGRES_FATAL_ERROR:
         fail(result.get());
-        return false;
+        return open_ && error_;
       default:  // rows, an empty query, COPY IN
         break;
     }
@@ -305,7 +311,8 @@ class Reply {
   std::size_t part_ = 0;  // how many of these are to come in the part whose errors count
   std::size_t statement_ = 0;
   std::size_t failed_statement_ = 0;
-  bool watched_;  // somebody wants to be told of it
+  bool open_ = false;  // the end of a pipeline is yet to be sent
+  bool watched_;       // somebody wants to be told of it
   bool sent_ = false;
   bool answered_ = false;  // a command has been
   bool waited_ = false;    // the next step looks what has come
