@@ -80,7 +80,7 @@ class Connection : public Statements {
               std::source_location where = std::source_location::current()) {
     detail::Calls<>::listen(call_of(where, until), "LISTEN", channel);
   }
-  /// No more of them.
+  /// The server sends no more of them. You still get what had come before. Blocks and throws as above.
   void unlisten(std::string_view channel, const std::optional<Until>& until = {},
                 std::source_location where = std::source_location::current()) {
     detail::Calls<>::listen(call_of(where, until), "UNLISTEN", channel);
