@@ -119,6 +119,23 @@ BOOST_AUTO_TEST_CASE(an_error_at_the_begin_of_a_long_one_ends_it) {
   BOOST_TEST(connection.exec("select 1").one<int>() == 1);
 }
 
+// Whoever takes the steps looks at the time between them, and lets others have their turn.
+BOOST_AUTO_TEST_CASE(a_step_ends_where_there_is_room_for_more) {
+  Connection connection = lido::test::connect();
+  Pipeline pipeline;
+  for (int i = 0; i < 1000; ++i) pipeline.add("select $1::text", std::string(1000, 'x'));
+  postgres::detail::Pipelining pipelining{connection.channel(), pipeline.statements()};
+  int batches = 0;
+  for (auto need = pipelining.step(); need != postgres::detail::Need::nothing; need = pipelining.step()) {
+    if (need != postgres::detail::Need::at_once)
+      static_cast<void>(postgres::detail::wait_for(pipelining.socket(), need, soon()));
+    else
+      ++batches;
+  }
+  BOOST_TEST(batches > 0);  // where no results had come meanwhile, and the server took all
+  BOOST_TEST(!pipelining.error().has_value());
+}
+
 BOOST_AUTO_TEST_CASE(gives_up_at_the_deadline_and_when_stopped_and_names_the_statement) {
   Pipeline pipeline;
   pipeline.add("select 1").add("select pg_sleep(60)").add("select 3");

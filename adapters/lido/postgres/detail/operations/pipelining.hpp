@@ -58,11 +58,12 @@ class Pipelining {
       while (!reply_.complete()) {
         if (!synchronised_ && (reply_.error() || PQflush(reply_.channel().raw()) == 0)) send_more();
         const Need need = reply_.step();
-        if (need == Need::nothing) {
+        if (need == Need::nothing)
           take(reply_.result());
-        } else if (synchronised_ || need != Need::readable) {
+        else if (synchronised_ || need != Need::readable)
           return need;
-        }  // else there is room for more
+        else  // there is room for more: whoever takes the steps looks at the time first, and a loop at others
+          return Need::at_once;
       }
     } while (runs_again());
     return Need::nothing;
