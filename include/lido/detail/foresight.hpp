@@ -92,7 +92,7 @@ class Foresight {
     known_ = known_ && !too_fast_for(gap_);
     if (next_ != nullptr && !too_fast_for(passing_gap_)) return;
     const TimePoint now = Platform::now();
-    if (known_ && age_ < windows_of_a_bound && !bound_.over(now)) return;
+    if (next_ == nullptr && known_ && age_ < windows_of_a_bound && !bound_.over(now)) return;
     passing_gap_ = gap;
     passing_.start(now);
     next_ = waiters_.queue().front();

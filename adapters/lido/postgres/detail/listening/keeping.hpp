@@ -185,7 +185,7 @@ class Keeping {
   void heard() noexcept { silent_until_ = saturating_add(Clock::now(), options_.ping_after); }
 
   void lose(const Error& error) {
-    if (channel_) take_notifications();  // they came before the end
+    if (channel_ && channel_->is_ours()) take_notifications();  // they came before the end
     exchange_.reset();
     listening_.reset();
     connecting_.reset();
