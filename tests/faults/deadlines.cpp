@@ -190,7 +190,7 @@ void measure_once(const std::string& conninfo, Begin begin, End end, Findings& f
 template <class Begin, class End>
 void measure(const std::string& situation, const std::string& conninfo, Begin begin, End end) {
   Findings found;
-  for (int tries = 0; tries < 30; ++tries) {
+  for (int tries = 0; tries < 10; ++tries) {
     measure_once(conninfo, begin, end, found);
     print(situation, found);
     if ((kept(found.acquires) && kept(found.releases)) || found.control < 2ms) break;

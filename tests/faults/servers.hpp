@@ -76,9 +76,9 @@ class Watch {
   /// The most at once. A session that its client has closed takes a moment to end, longer where the server is short of
   /// processors.
   [[nodiscard]] std::size_t peak() const { return peak_; }
-  /// How often there were more than the pool's maximum: as the pool said, or as the server said 25 times in a row of
-  /// sessions that had been there for half a second, so that those on their way out, which may wait for a processor,
-  /// are not counted with those that took their places.
+  /// How often there were more than the pool's maximum: as the pool said, or as the server said of sessions that had
+  /// been there for half a second, so that those on their way out are not counted with those that took their places.
+  /// Not within a second of a stall, in which the former had no processor to end with, and the latter grew old.
   [[nodiscard]] std::size_t over() const { return over_; }
   /// How often the server answered, and for how long it did.
   [[nodiscard]] std::size_t samples() const { return samples_; }
@@ -86,16 +86,15 @@ class Watch {
 
  private:
   void run(const std::stop_token& stop) {
-    TimePoint before = Clock::now();
-    for (auto next = before; !stop.stop_requested(); std::this_thread::sleep_until(next)) {
+    for (auto next = before_; !stop.stop_requested(); std::this_thread::sleep_until(next)) {
       next = std::max(next + 20ms, Clock::now());
       const Statistics now = pool_.statistics();
       if (now.now.total() > now.max_size) ++over_;
       const bool asked = sample(now.max_size);
       const TimePoint after = Clock::now();
       // A stall of the whole machine is nobody's: a sample stands for three of its periods at the most.
-      if (asked) answered_ = answered_.load() + std::min<Duration>(after - before, 60ms);
-      before = after;
+      if (asked) answered_ = answered_.load() + std::min<Duration>(after - before_, 60ms);
+      before_ = after;
     }
   }
 
@@ -110,8 +109,9 @@ class Watch {
           "from pg_stat_activity where application_name = $1",
           application);
       peak_ = std::max(peak_.load(), static_cast<std::size_t>(rows[0][0].as<long>()));
-      crowded_ = static_cast<std::size_t>(rows[0][1].as<long>()) > maximum ? crowded_ + 1 : 0;
-      if (crowded_ == 25) ++over_;
+      const TimePoint now = Clock::now();
+      if (now - before_ > 100ms) stalled_ = now;
+      if (static_cast<std::size_t>(rows[0][1].as<long>()) > maximum && now - stalled_ > 1s) ++over_;
       if (connected) ++samples_;
       return connected;
     } catch (const postgres::Error&) {  // it is the server that has trouble, or this session was ended, too
@@ -122,7 +122,8 @@ class Watch {
 
   postgres::Pool& pool_;
   std::optional<postgres::Connection> connection_;
-  std::size_t crowded_ = 0;  // so many samples in a row had more than the maximum
+  TimePoint before_ = Clock::now();  // the last sample
+  TimePoint stalled_{};              // the last one that was long in coming
   std::atomic<std::size_t> peak_{0}, over_{0}, samples_{0};
   std::atomic<Duration> answered_{Duration{}};
   std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};

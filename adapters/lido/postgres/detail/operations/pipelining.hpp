@@ -91,7 +91,7 @@ class Pipelining {
 
   void begin() {
     reply_.begin_pipeline(preparing_.syncs() + 1);
-    reply_.is_open(true);
+    reply_.keep_open(true);
     synchronised_ = false;
     begun_ = false;
     sent_ = 0;
@@ -107,7 +107,7 @@ class Pipelining {
         size += statements_.weight(statement);
       }
       synchronised_ = sent_ == last_ || reply_.error();
-      reply_.is_open(!synchronised_);
+      reply_.keep_open(!synchronised_);
       return synchronised_ ? PQpipelineSync(raw) : 1;
     });
   }

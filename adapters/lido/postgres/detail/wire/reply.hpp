@@ -83,10 +83,10 @@ class Reply {
     if (trace_) trace_->again();
     complete_ = false;
   }
-  /// In a pipeline whose end `is` yet to be sent: its first error, behind which libpq has no more to give, is for
-  /// whoever sends the end, without a `result()`. Where all that was sent is answered there is `Need::readable`: more
-  /// has to be sent first.
-  void is_open(bool is) noexcept { open_ = is; }
+  /// `open`: the end of the pipeline is yet to be sent. Until then the first error, behind which libpq has no more to
+  /// give, ends a step without a `result()`, for whoever sends the end. Where all that was sent is answered there is
+  /// `Need::readable`: more has to be sent first.
+  void keep_open(bool open) noexcept { open_ = open; }
 
   [[nodiscard]] Socket socket() const noexcept { return channel_.socket(); }
 
